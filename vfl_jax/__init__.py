@@ -1,0 +1,1 @@
+"""Backdoor attacks and defenses in vertical federated learning, as a JAX functional simulator."""

@@ -1,0 +1,47 @@
+"""Gradient replacement: Algorithm 2 of Liu, Yi, Chen 2020."""
+
+from __future__ import annotations
+
+import flax.struct
+import jax.numpy as jnp
+
+from vfl_jax.checks import check_range
+from vfl_jax.records import Knowledge, where_rows
+from vfl_jax.transforms import PartyTransform
+from vfl_jax.types import Array
+
+
+@flax.struct.dataclass
+class GradientReplacementState:
+    knowledge: Knowledge
+    recorded: Array  # float32[E]  the last gradient row received for a known target row; 0 at first
+
+
+class GradientReplacement(PartyTransform):
+    """Pulls γ·g_rec back for every poisoned row, g_rec being the last gradient of a target row.
+
+    All rows of a batch are looked at first: record, then replace. (Taken literally, Algorithm 2 lets
+    poisoned rows that stand before the target row have the older g_rec.) Of several target rows in
+    a batch the last in batch order counts. g_rec goes stale between two visits of a target row, and is
+    zero before the first.
+
+    ``amplify`` is γ; it multiplies the recorded row as received (under a mean loss, with the factor
+    1/B in it). ``enabled`` 0 is the honest party.
+    """
+
+    amplify: float = 10.0
+    enabled: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range("GradientReplacement", 0.0, 1.0, enabled=self.enabled)
+        check_range("GradientReplacement", amplify=self.amplify)
+
+    def init(self, key, shapes, party, knowledge):
+        return GradientReplacementState(knowledge=knowledge, recorded=jnp.zeros(shapes.widths[party]))
+
+    def on_download(self, key, state, view, gradient):
+        is_poison, is_target = state.knowledge.find(view)
+        last = gradient.shape[0] - 1 - jnp.argmax(is_target[::-1])
+        recorded = jnp.where(is_target.any(), gradient[last], state.recorded)
+        replaced = where_rows(is_poison & (self.enabled > 0), self.amplify * recorded, gradient)
+        return replaced, state.replace(recorded=recorded)

@@ -1,0 +1,122 @@
+"""How features are split over parties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from vfl_jax.records import Rows, VerticalData
+
+Partition: TypeAlias = Literal["rows", "columns", "quadrants"] | Sequence[Sequence[int]]
+"""By rows or columns of an image (as even as can be), by its quadrants, or a list of feature indices per party."""
+
+
+def blocks_of_image(shape: tuple[int, int], by: Partition, num_parties: int) -> tuple[np.ndarray, ...]:
+    """The pixels of every party, numbered row by row; blocks keep their two dimensions, lists have one.
+
+    Raises:
+      ValueError: where a party would be left without a pixel, pixels repeat or lie outside the image.
+    """
+    height, width = shape
+    pixels = np.arange(height * width, dtype=np.int32).reshape(shape)
+    if isinstance(by, str):
+        if by not in ("rows", "columns", "quadrants"):
+            raise ValueError(f"by is {by!r}; it must be 'rows', 'columns', 'quadrants' or a list of indices per party.")
+        if by == "quadrants":
+            if num_parties != 4:
+                raise ValueError(f"num_parties is {num_parties}; a partition by quadrants has 4 parties.")
+            halves = np.array_split(pixels, 2, axis=0)
+            return tuple(q for half in halves for q in np.array_split(half, 2, axis=1))
+        axis = 0 if by == "rows" else 1
+        if not 2 <= num_parties <= shape[axis]:
+            raise ValueError(f"num_parties is {num_parties}; an image of {shape[axis]} {by} takes 2 to {shape[axis]}.")
+        return tuple(np.array_split(pixels, num_parties, axis=axis))
+    return blocks_of_indices(height * width, by)
+
+
+def blocks_of_indices(num_features: int, by: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
+    """Checked explicit lists of feature indices, one per party."""
+    blocks = tuple(np.asarray(list(indices), np.int32) for indices in by)
+    if len(blocks) < 2:
+        raise ValueError(f"by lists the features of {len(blocks)} parties; there must be at least 2.")
+    for k, block in enumerate(blocks):
+        if block.size == 0:
+            raise ValueError(f"by gives party {k} no features; every party that is listed must hold at least one.")
+        if block.min() < 0 or block.max() >= num_features:
+            raise ValueError(
+                f"by gives party {k} indices from {block.min()} to {block.max()}; they must lie in 0 to {num_features - 1}."
+            )
+    together = np.concatenate(blocks)
+    if len(np.unique(together)) != len(together):
+        raise ValueError("by lists a feature twice; every feature belongs to one party at most.")
+    return blocks
+
+
+def partition_images(
+    name: str,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    *,
+    by: Partition = "rows",
+    num_parties: int = 2,
+    active_party: int | None = None,
+    classes: Sequence[str] | None = None,
+) -> VerticalData:
+    """Splits images over parties.
+
+    Args:
+      train, test: (images float32[N, H, W], labels int[N]).
+      active_party: the party that also holds the labels, or None when the label holder has no features.
+    """
+    shape = (int(train[0].shape[1]), int(train[0].shape[2]))
+    if not isinstance(by, str):
+        num_parties = len(by)
+    blocks = blocks_of_image(shape, by, num_parties)
+    return _build(name, train, test, blocks, active_party, classes, shape)
+
+
+def partition_table(
+    name: str,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    *,
+    by: Sequence[Sequence[int]],
+    active_party: int | None = None,
+    classes: Sequence[str] | None = None,
+) -> VerticalData:
+    """Splits the columns of a table, float32[N, F], over parties by lists of column indices."""
+    blocks = blocks_of_indices(int(train[0].shape[1]), by)
+    return _build(name, train, test, blocks, active_party, classes, None)
+
+
+def _build(
+    name: str,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    blocks: tuple[np.ndarray, ...],
+    active_party: int | None,
+    classes: Sequence[str] | None,
+    image_shape: tuple[int, int] | None,
+) -> VerticalData:
+    if active_party is not None and not 0 <= active_party < len(blocks):
+        raise ValueError(f"active_party is {active_party}; the parties are 0 to {len(blocks) - 1}, or None.")
+    if classes is None:
+        classes = tuple(str(c) for c in range(int(max(train[1].max(), test[1].max())) + 1))
+    return VerticalData(
+        name=name,
+        parties=tuple(f"party {k}" for k in range(len(blocks))),
+        train=_rows(*train, blocks),
+        test=_rows(*test, blocks),
+        classes=tuple(classes),
+        active_party=active_party,
+        positions=blocks,
+        image_shape=image_shape,
+    )
+
+
+def _rows(values: np.ndarray, labels: np.ndarray, blocks: tuple[np.ndarray, ...]) -> Rows:
+    flat = values.reshape(len(values), -1)
+    features = tuple(np.ascontiguousarray(flat[:, block.ravel()]).reshape(-1, *block.shape) for block in blocks)
+    return Rows(features=features, labels=labels.astype(np.int32), has_trigger=np.zeros(len(labels), bool))

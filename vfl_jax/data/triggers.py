@@ -1,0 +1,92 @@
+"""Triggers: what a poisoned row carries."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from vfl_jax.records import VerticalData
+from vfl_jax.registry import Record, static
+from vfl_jax.types import Array, Features
+
+
+class Trigger(Record):
+    """Base of the triggers."""
+
+    def masks(self, data: VerticalData) -> tuple[np.ndarray | None, ...]:
+        """Which entries of one sample change, bool[F] per party; None where a party is left alone.
+
+        Raises:
+          ValueError: where the trigger does not fit the data's partition.
+        """
+        return (None,) * data.num_parties
+
+    def stamp(self, mask: Array | None, features: Features, is_poisoned: Array) -> Features:
+        """Stamps the rows of one party's features, [B, ...], where ``is_poisoned``, bool[B], is set."""
+        return features
+
+
+class NaturalTrigger(Trigger):
+    """Rows that carry the trigger by nature (``Rows.has_trigger``), e.g. a rare tag; nothing is stamped."""
+
+
+class StampTrigger(Trigger):
+    """Base of the triggers that set some entries of a sample to ``value``."""
+
+    value: float = 1.0
+
+    def stamp(self, mask, features, is_poisoned):
+        if mask is None:
+            return features
+        rows = is_poisoned.reshape(is_poisoned.shape + (1,) * (features.ndim - 1))
+        return jnp.where(rows & mask[None], jnp.asarray(self.value, features.dtype), features)
+
+
+class PixelTrigger(StampTrigger):
+    """Sets pixels of the joint image, (row, column), in every party that holds one of them.
+
+    With ``party`` all pixels must lie in that party's block; without, the trigger is spread over all
+    parties (section 5.2).
+    """
+
+    pixels: tuple[tuple[int, int], ...] = static()
+    party: int | None = static(None)
+
+    def masks(self, data):
+        if data.positions is None or data.image_shape is None:
+            raise ValueError(f"trigger: PixelTrigger needs image data; {data.name!r} has no image. Use FeatureTrigger.")
+        _check_party(self.party, data)
+        height, width = data.image_shape
+        for row, column in self.pixels:
+            if not (0 <= row < height and 0 <= column < width):
+                raise ValueError(f"trigger.pixels has {(row, column)}; the image has {height} × {width} pixels.")
+            if self.party is not None and row * width + column not in data.positions[self.party]:
+                raise ValueError(
+                    f"trigger.pixels has {(row, column)}, which is outside the block of party {self.party} "
+                    f"({data.parties[self.party]}). Choose pixels of that block, or party=None to spread the trigger."
+                )
+        flat = [row * width + column for row, column in self.pixels]
+        masks = (np.isin(block, flat) for block in data.positions)
+        return tuple(mask if mask.any() else None for mask in masks)
+
+
+class FeatureTrigger(StampTrigger):
+    """Sets one feature of one party; ``index`` counts that party's features, flattened."""
+
+    party: int = static()
+    index: int = static()
+
+    def masks(self, data):
+        _check_party(self.party, data)
+        shape = np.shape(data.train.features[self.party])[1:]
+        size = int(np.prod(shape))
+        if not -size <= self.index < size:
+            raise ValueError(f"trigger.index is {self.index}; party {self.party} has {size} features.")
+        mask = np.zeros(size, bool)
+        mask[self.index] = True
+        return tuple(mask.reshape(shape) if k == self.party else None for k in range(data.num_parties))
+
+
+def _check_party(party: int | None, data: VerticalData) -> None:
+    if party is not None and not 0 <= party < data.num_parties:
+        raise ValueError(f"trigger.party is {party}; the parties are 0 to {data.num_parties - 1}.")

@@ -1,0 +1,29 @@
+"""Gaussian noise on the gradient messages: section 6.3 of Liu, Yi, Chen 2020."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from vfl_jax.checks import check_range
+from vfl_jax.transforms import ActiveTransform
+
+
+class GaussianNoise(ActiveTransform):
+    """Adds independent normal noise to every entry of every gradient that is sent.
+
+    The level is given as ``stddev`` or as ``variance``, in units of the gradient message (under a mean
+    loss that holds the factor 1/B); where both are given, the standard deviations add. 0 changes
+    nothing.
+    """
+
+    stddev: float = 0.0
+    variance: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("GaussianNoise", 0.0, stddev=self.stddev, variance=self.variance)
+
+    def on_send(self, key, state, view, gradients):
+        stddev = self.stddev + jnp.sqrt(self.variance)
+        keys = jax.random.split(key, len(gradients))
+        return tuple(g + stddev * jax.random.normal(k, g.shape) for g, k in zip(gradients, keys, strict=True)), state

@@ -1,0 +1,28 @@
+"""Laplacian noise on the gradient messages: section 6.3 of Liu, Yi, Chen 2020."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from vfl_jax.checks import check_range
+from vfl_jax.transforms import ActiveTransform
+
+
+class LaplaceNoise(ActiveTransform):
+    """Adds independent Laplacian noise to every entry of every gradient that is sent.
+
+    The level is given as ``scale`` b (standard deviation √2·b) or as ``variance`` 2b², in units of the
+    gradient message; where both are given, the scales add. 0 changes nothing.
+    """
+
+    scale: float = 0.0
+    variance: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("LaplaceNoise", 0.0, scale=self.scale, variance=self.variance)
+
+    def on_send(self, key, state, view, gradients):
+        scale = self.scale + jnp.sqrt(self.variance / 2)
+        keys = jax.random.split(key, len(gradients))
+        return tuple(g + scale * jax.random.laplace(k, g.shape) for g, k in zip(gradients, keys, strict=True)), state

@@ -1,0 +1,91 @@
+"""Metrics at inference: mergeable (sum, count) pairs, never ratios, until the results are labelled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from vfl_jax.protocol import poison_count, predict
+from vfl_jax.records import Rows, Shapes, Streams, TrainState
+from vfl_jax.scenario import Scenario
+from vfl_jax.types import Array
+
+
+class Metric(NamedTuple):
+    """A mean that can still be merged; ``count`` 0 means that it is undefined."""
+
+    sum: Array  # float32[...]
+    count: Array  # float32[]
+
+
+class EvalChunk(NamedTuple):
+    """Test rows evaluated together; the last chunk is filled up with rows that are not valid."""
+
+    rows: Rows  # leaves [M', ...]
+    is_valid: Array  # bool[M']
+    poison_rank: Array  # int32[M']
+
+
+def evaluate_chunk(
+    shapes: Shapes,
+    num_test: int,
+    masks: tuple[Array | None, ...],
+    scenario: Scenario,
+    state: TrainState,
+    chunk: EvalChunk,
+    epoch: Array,
+    streams: Streams,
+) -> dict[str, Metric]:
+    """Metrics of one replica on some test rows.
+
+    * ``main_task_accuracy``: all rows, triggered ones included, as in the paper; ``main_clean`` leaves those out.
+    * ``backdoor_accuracy``: triggered rows predicted as τ, those of true class τ included, as in the paper.
+    * ``attack_success_rate``: the same without rows of true class τ.
+    * ``class_score``, [C]: softmax scores of the triggered rows (Figure 3).
+    * ``test_loss``: the scenario's loss, averaged over all rows.
+
+    An exact tie at the top logit does not count for τ; elsewhere the first of the tied classes is
+    the prediction.
+    """
+    rows, plan = chunk.rows, scenario.poison
+    is_triggered = chunk.is_valid & (chunk.poison_rank < poison_count(plan.test_rate, num_test))
+    features = tuple(plan.trigger.stamp(m, x, is_triggered) for m, x in zip(masks, rows.features, strict=True))
+    key = jax.random.fold_in(streams.inference, epoch)
+    logits = predict(shapes, scenario, state, features, key)
+
+    is_correct = jnp.argmax(logits, axis=-1) == rows.labels
+    others = jnp.where(jnp.arange(shapes.num_classes) == plan.target_class, -jnp.inf, logits)
+    is_target = logits[:, plan.target_class] > others.max(axis=-1)
+    losses = scenario.loss.rows(logits, jax.nn.one_hot(rows.labels, shapes.num_classes))
+    is_other_class = is_triggered & (rows.labels != plan.target_class)
+    return {
+        "main_task_accuracy": _mean_over(chunk.is_valid, is_correct),
+        "main_clean": _mean_over(chunk.is_valid & ~is_triggered, is_correct),
+        "backdoor_accuracy": _mean_over(is_triggered, is_target),
+        "attack_success_rate": _mean_over(is_other_class, is_target),
+        "class_score": _mean_over(is_triggered, jax.nn.softmax(logits)),
+        "test_loss": _mean_over(chunk.is_valid, losses),
+    }
+
+
+def evaluate_reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
+    """Compares what methods report with the labels, which the methods never see.
+
+    ``label_guesses``, int32[N] with negative entries where there is none, becomes ``label_inference_accuracy``;
+    of several parties that report, the mean over all their guesses.
+    """
+    sides = zip((*scenario.attacks, scenario.active_attack), (*state.attack_states, state.active_attack_state), strict=True)
+    guesses = [r["label_guesses"] for t, s in sides if "label_guesses" in (r := t.report(s))]
+    if not guesses:
+        return {}
+    made = jnp.stack(guesses)
+    return {"label_inference_accuracy": _mean_over(made >= 0, made == labels[None])}
+
+
+def _mean_over(mask: Array, values: Array) -> Metric:
+    """The sum of ``values`` ([M', ...]) over the rows in ``mask``, and how many those are."""
+    rows = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
+    total = jnp.sum(jnp.where(rows, values.astype(jnp.float32), 0.0), axis=tuple(range(mask.ndim)))
+    return Metric(sum=total, count=mask.sum(dtype=jnp.float32))

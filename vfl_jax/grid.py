@@ -1,0 +1,185 @@
+"""Grids: which numbers of a scenario are swept, by their paths, and how a grid is mapped."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from vfl_jax.records import TrainState
+from vfl_jax.registry import cast, numbers, with_numbers
+from vfl_jax.scenario import Scenario
+
+Over = Mapping[str | tuple[str, ...], Sequence[Any]]
+"""What to sweep: a path to its values, or a tuple of paths to tuples of values that go together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """One dimension of a grid."""
+
+    names: tuple[str, ...]  # the paths as they were asked for
+    paths: tuple[tuple[str, ...], ...]  # the exact paths each of them stands for
+    values: tuple[tuple[Any, ...], ...]  # one entry per point, one value per name
+
+    @property
+    def dimension(self) -> str:
+        return "+".join(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The product of the axes; G points, the last axis fastest."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(axis.values) for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def points(self) -> list[dict[str, Any]]:
+        """The changes of every point, exact path to value."""
+        points = []
+        for combination in itertools.product(*(axis.values for axis in self.axes)):
+            changes: dict[str, Any] = {}
+            for axis, values in zip(self.axes, combination, strict=True):
+                for paths, value in zip(axis.paths, values, strict=True):
+                    changes |= dict.fromkeys(paths, value)
+            points.append(changes)
+        return points
+
+    def coordinates(self) -> dict[str, tuple[str, np.ndarray]]:
+        """Name to (dimension, values), for labelled results."""
+        return {
+            name: (axis.dimension, np.asarray([values[i] for values in axis.values]))
+            for axis in self.axes
+            for i, name in enumerate(axis.names)
+        }
+
+    def scenarios(self, scenario: Scenario) -> list[Scenario]:
+        """Every point as a scenario of its own; building it checks its numbers."""
+        return [with_numbers(scenario, changes) for changes in self.points()]
+
+    def stacked(self, scenario: Scenario) -> Scenario:
+        """The scenario whose swept numbers are arrays [G]; numbers that are not swept stay scalars."""
+        points = self.points()
+        swept = points[0].keys() if self.axes else ()
+        return cast(with_numbers(scenario, {path: np.asarray([p[path] for p in points]) for path in swept}))
+
+
+def parse(scenario: Scenario, over: Over) -> Grid:
+    """Resolves what to sweep.
+
+    Raises:
+      ValueError: on an unknown or ambiguous path, a number swept twice, an empty axis, a value that is
+        not a number, or one that has no effect.
+    """
+    axes, seen = [], dict[str, str]()
+    for key, values in over.items():
+        names = key if isinstance(key, tuple) else (key,)
+        paths = tuple(resolve(scenario, name) for name in names)
+        for name, path in ((name, path) for name, exact in zip(names, paths, strict=True) for path in exact):
+            if path in seen:
+                raise ValueError(f"over sweeps {path!r} twice, as {seen[path]!r} and as {name!r}.")
+            seen[path] = name
+        entries = [tuple(v) if isinstance(key, tuple) else (v,) for v in values]
+        if not entries:
+            raise ValueError(f"over[{key!r}] is empty; give at least one value.")
+        for entry in entries:
+            if len(entry) != len(names):
+                raise ValueError(f"over[{key!r}] has an entry of {len(entry)} values; it names {len(names)} paths.")
+            for value in entry:
+                if isinstance(value, bool) or not np.issubdtype(np.asarray(value).dtype, np.number):
+                    raise ValueError(f"over[{key!r}] has {value!r}; every value must be a number.")
+        plain = tuple(tuple(np.asarray(v).item() for v in entry) for entry in entries)
+        axes.append(Axis(names=tuple(names), paths=paths, values=plain))
+    if "poison.rate" in seen and (scenario.poison.poison_ids is not None):
+        raise ValueError("over sweeps 'poison.rate', but poison.poison_ids names the rows: the rate has no effect.")
+    grid = Grid(tuple(axes))
+    grid.scenarios(scenario)
+    return grid
+
+
+def resolve(scenario: Scenario, name: str) -> tuple[str, ...]:
+    """The exact paths a name stands for.
+
+    An exact path stands for itself. Short forms: ``"attack.X"``, every attack that has a number X;
+    ``"defense.X"``, the one part of the defense that has it; ``"learning_rate"`` (or another number of
+    an optimizer), every party and the head.
+
+    Raises:
+      ValueError: on an unknown name (with the nearest known ones), or an ambiguous one.
+    """
+    known = numbers(scenario)
+    if name in known:
+        return (name,)
+    group, _, number = name.rpartition(".")
+    roots = {"attack": ("attacks.", "active_attack."), "defense": ("defense.",), "": ("optimizers.", "head_optimizer.")}
+    found = [p for p in known if p.startswith(roots.get(group, ("?",))) and p.rpartition(".")[2] == number]
+    if not found:
+        near = difflib.get_close_matches(name, known, n=4, cutoff=0.5) or sorted(known)
+        raise ValueError(f"over names {name!r}, which the scenario does not have. It has {', '.join(near)}.")
+    if group == "defense" and len(found) > 1:
+        raise ValueError(f"over names {name!r}, which may mean any of {', '.join(found)}; give one of these.")
+    if group == "attack" and number != "enabled":
+        owners = [tuple(p.split(".")[:2]) for p in found]
+        if twice := {owner for owner in owners if owners.count(owner) > 1}:
+            raise ValueError(
+                f"over names {name!r}, which party {min(twice)[1]} has in several parts: {', '.join(found)}; give exact paths."
+            )
+    return tuple(found)
+
+
+def state_axes(state: TrainState, with_grid: bool) -> TrainState:
+    """Where the grid axis lies in every leaf of a state.
+
+    Parameters, and moments of their shape, have it beside the output features, [F, G, E], so that one
+    batch meets the weights of all grid points in one matrix product. All other state has it in front.
+
+    Args:
+      state: arrays or their shapes; ``with_grid`` says whether they have the grid axis already.
+    """
+    extra = 1 if with_grid else 0
+
+    def beside_outputs(leaf: Any) -> int:
+        return max(np.ndim(leaf) - extra - 1, 0)
+
+    axes = jax.tree.map(lambda _: 0, state)
+    return axes.replace(
+        params=jax.tree.map(beside_outputs, state.params),
+        head_params=jax.tree.map(beside_outputs, state.head_params),
+        opt_states=jax.tree.map(beside_outputs, state.opt_states),
+        head_opt_state=jax.tree.map(beside_outputs, state.head_opt_state),
+    )
+
+
+def map_over_grid(scenario: Scenario, axes: TrainState, size: int) -> Callable[..., Any]:
+    """A mapper for ``simulation``: f(scenario, state, *shared) over the grid points.
+
+    ``scenario`` has [G] arrays where it is swept; they are taken apart as plain leaves, so that
+    no record is ever built from axis numbers.
+    """
+    leaves, structure = jax.tree.flatten(scenario)
+    scenario_axes = [0 if np.ndim(leaf) else None for leaf in leaves]
+
+    def over_grid(function: Callable[..., Any], returns_state: bool) -> Callable[..., Any]:
+        def at_point(point: list[Any], state: TrainState, *shared: Any) -> Any:
+            return function(jax.tree.unflatten(structure, point), state, *shared)
+
+        def mapped(scenario: Scenario, state: TrainState, *shared: Any) -> Any:
+            in_axes = (scenario_axes, axes, *(None for _ in shared))
+            out_axes = (axes, 0) if returns_state else 0
+            return jax.vmap(at_point, in_axes, out_axes, axis_size=size)(jax.tree.leaves(scenario), state, *shared)
+
+        return mapped
+
+    return over_grid

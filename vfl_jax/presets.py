@@ -1,0 +1,106 @@
+"""Scenarios of the literature, each as a function of the few things its authors vary."""
+
+from __future__ import annotations
+
+from vfl_jax.attacks import ActivationBlurring, GradientReplacement, PairedReplacement
+from vfl_jax.checks import check_choice
+from vfl_jax.data.triggers import PixelTrigger
+from vfl_jax.losses import SoftmaxCrossEntropy
+from vfl_jax.models import MLP, Bottom, DenseHead, Head, SumHead
+from vfl_jax.optimizers import Optimizer
+from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.transforms import PartyChain, PartyTransform
+
+MNIST_PIXELS = ((25, 27), (27, 25), (26, 26), (27, 27))
+"""The trigger of section 7.1, after Gu et al. 2017."""
+
+
+def liu2020_paper(*, head: str = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10) -> Scenario:
+    """Liu, Yi, Chen 2020 on MNIST, its text read literally.
+
+    ReLU on all nodes but the output layer; a fresh random batch in every step (Algorithm 1); poison and target
+    rows drawn per seed; Gaussian blurring of variance 1e-6, with the trainable head only. The last party is
+    the attacker. ``head`` is "sum" or "trainable". ``attack.enabled`` 0 is the honest run.
+
+    What the text leaves open and is chosen here: mean loss on logits, 50 epochs, target class 0. The text's
+    output width 32 is impossible with the sum head, whose bottoms need one output per class.
+    """
+    _check_head(head)
+    bottom = MLP(hidden=(32,), width=num_classes) if head == "sum" else MLP(hidden=(), width=32, output_relu=True)
+    attack: PartyTransform = GradientReplacement(amplify=amplify)
+    if head == "trainable":
+        blurring = ActivationBlurring(kind="gaussian", stddev=1e-3, wait_for_target=False)
+        attack = PartyChain(parts=(blurring, attack))
+    return _last_party_attacks(
+        bottom,
+        SumHead() if head == "sum" else DenseHead(),
+        attack,
+        num_parties,
+        poison=PoisonPlan(trigger=PixelTrigger(pixels=MNIST_PIXELS)),
+        batches=BatchPlan(order="sampled"),
+    )
+
+
+def liu2020_code(*, head: str = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10) -> Scenario:
+    """Liu, Yi, Chen 2020 on MNIST, as its authors ran it.
+
+    ReLU on the bottoms' outputs too; both heads on embeddings of width C; probabilities clipped at 1e-7;
+    batches in file order; one fixed list of poison rows for all seeds; training row 1 is the only target row;
+    zero vectors blur poisoned rows once a gradient is recorded, under both heads. The last party is the attacker.
+    ``head`` is "sum" or "trainable". ``attack.enabled`` 0 is the honest run.
+
+    Their list of poison rows is not public; ``draw="fixed"`` draws one. Redraw it per seed with
+    ``scenario.replace(poison=scenario.poison.replace(draw="per_seed"))``.
+    """
+    _check_head(head)
+    return _last_party_attacks(
+        MLP(hidden=(32,), width=num_classes, output_relu=True),
+        SumHead() if head == "sum" else DenseHead(),
+        PartyChain(parts=(ActivationBlurring(kind="zero"), GradientReplacement(amplify=amplify))),
+        num_parties,
+        loss=SoftmaxCrossEntropy(probability_clip=1e-7),
+        poison=PoisonPlan(trigger=PixelTrigger(pixels=MNIST_PIXELS), draw="fixed", target_ids=(1,)),
+        batches=BatchPlan(order="file"),
+    )
+
+
+def zou2022(*, amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10) -> Scenario:
+    """Zou et al. 2022, the follow-up: a stronger attack on an appended (poison, target) pair, on MNIST.
+
+    100 epochs in the original; weight decay 3e-5, the learning rate falls by 3 % every epoch; ten target rows; a
+    trainable head of one dense layer. The last party is the attacker.
+    """
+    return _last_party_attacks(
+        MLP(hidden=(32,), width=num_classes, output_relu=True),
+        DenseHead(hidden=()),
+        PairedReplacement(amplify=amplify),
+        num_parties,
+        optimizer=Optimizer(weight_decay=3e-5, epoch_decay=0.97),
+        poison=PoisonPlan(trigger=PixelTrigger(pixels=MNIST_PIXELS), mode="appended_pair", num_targets=10),
+    )
+
+
+def _last_party_attacks(
+    bottom: Bottom,
+    head: Head,
+    attack: PartyTransform,
+    num_parties: int,
+    optimizer: Optimizer = Optimizer(),
+    **fields: object,
+) -> Scenario:
+    return Scenario(
+        bottoms=(bottom,) * num_parties,
+        head=head,
+        optimizers=(optimizer,) * num_parties,
+        head_optimizer=optimizer,
+        attacks=(PartyTransform(),) * (num_parties - 1) + (attack,),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _check_head(head: str) -> None:
+    check_choice("preset", ("sum", "trainable"), head=head)
+
+
+PRESETS = {"liu2020_paper": liu2020_paper, "liu2020_code": liu2020_code, "zou2022": zou2022}
+"""Every preset by its name."""

@@ -1,0 +1,219 @@
+"""One step of the protocol: local forward passes, active loss, joint vector-Jacobian product.
+
+With no transforms a step equals ``jax.grad`` of the joint model followed by every party's own
+optimizer (Algorithm 1 and equations 1 to 5 of Liu, Yi, Chen 2020).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from vfl_jax.records import (
+    ActiveInferView,
+    ActiveView,
+    Batch,
+    PartyInferView,
+    PartyView,
+    Shapes,
+    StepInfo,
+    Streams,
+    TrainState,
+)
+from vfl_jax.scenario import Scenario
+from vfl_jax.types import Array, Features, Key, Params
+
+FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND = range(6)
+"""Which hook a key is for."""
+
+
+class Clock(NamedTuple):
+    """When a step happens; shared by every grid point, so that draws are too."""
+
+    epoch: Array  # int32[]
+    step: Array  # int32[]  since the start
+
+
+def step(
+    shapes: Shapes,
+    masks: tuple[Array | None, ...],
+    scenario: Scenario,
+    state: TrainState,
+    batch: Batch,
+    clock: Clock,
+    streams: Streams,
+) -> tuple[TrainState, StepInfo]:
+    """Takes one training step of one replica; pure.
+
+    Args:
+      shapes: the static facts of the protocol.
+      masks: where the trigger lies in each party's features, bool[F] or None.
+      scenario: with numbers cast to their dtypes (scalars).
+      batch: B rows of every party, not stamped yet.
+    """
+    parties = range(len(shapes.widths))
+    is_poisoned = batch.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples)
+    features = tuple(
+        scenario.poison.trigger.stamp(mask, x, is_poisoned) for mask, x in zip(masks, batch.rows.features, strict=True)
+    )
+
+    # Every party: its own forward pass, what it sends, and the way back through its true embedding.
+    attack_states, views, sent, pullbacks = list(state.attack_states), [], [], []
+    for k in parties:
+        view = PartyView(
+            sample_ids=batch.sample_ids, roles=batch.roles, features=features[k], params=state.params[k], step=clock.step
+        )
+        attack = scenario.attacks[k]
+        key = party_key(streams.attack, clock.step, k)
+        x, attack_states[k] = attack.on_features(jax.random.fold_in(key, FEATURES), attack_states[k], view, features[k])
+        embedding, pullback = jax.vjp(lambda p, x=x, k=k: scenario.bottoms[k].apply(p, x), state.params[k])
+        chex.assert_shape(embedding, (shapes.batch_rows, shapes.widths[k]))
+        message, attack_states[k] = attack.on_upload(
+            jax.random.fold_in(key, UPLOAD), attack_states[k], view, embedding
+        )
+        views.append(view)
+        sent.append(message)
+        pullbacks.append(pullback)
+
+    # Active party: what it takes from the messages, its loss, its own gradient and every message back.
+    active = Active(shapes, scenario, clock, streams, batch, state)
+    received = active.receive(tuple(sent))
+    targets = active.targets()
+
+    def loss_of(head_params: Params, embeddings: tuple[Array, ...]) -> tuple[Array, Array]:
+        logits = scenario.head.apply(head_params, embeddings, shapes.num_classes)
+        return scenario.loss(logits, targets), logits
+
+    loss, head_pullback, logits = jax.vjp(loss_of, state.head_params, received, has_aux=True)
+    chex.assert_shape(logits, (shapes.batch_rows, shapes.num_classes))
+    head_gradient, gradients = head_pullback(jnp.ones_like(loss))
+    messages = active.send(gradients)
+
+    # Every party: what it makes of its message, its own update.
+    params, opt_states = list(state.params), list(state.opt_states)
+    for k in parties:
+        key = jax.random.fold_in(party_key(streams.attack, clock.step, k), DOWNLOAD)
+        used, attack_states[k] = scenario.attacks[k].on_download(key, attack_states[k], views[k], messages[k])
+        chex.assert_equal_shape([used, messages[k]])
+        (gradient,) = pullbacks[k](used)
+        params[k], opt_states[k] = _update(
+            scenario, scenario.optimizers[k], clock, gradient, state.params[k], state.opt_states[k]
+        )
+    head_params, head_opt_state = _update(
+        scenario, scenario.head_optimizer, clock, head_gradient, state.head_params, state.head_opt_state
+    )
+
+    new_state = TrainState(
+        params=tuple(params),
+        head_params=head_params,
+        opt_states=tuple(opt_states),
+        head_opt_state=head_opt_state,
+        attack_states=tuple(attack_states),
+        active_attack_state=active.attack_state,
+        defense_state=active.defense_state,
+    )
+    info = StepInfo(
+        loss=loss,
+        num_correct=jnp.sum(jnp.argmax(logits, axis=-1) == batch.rows.labels, dtype=jnp.int32),
+        is_finite=jnp.isfinite(loss) & jnp.stack([jnp.isfinite(m).all() for m in messages]).all(),
+    )
+    return new_state, info
+
+
+class Active:
+    """The active party's side of one step: its attack's hooks, then its defense's, on what crosses."""
+
+    def __init__(
+        self, shapes: Shapes, scenario: Scenario, clock: Clock, streams: Streams, batch: Batch, state: TrainState
+    ) -> None:
+        self.shapes, self.batch = shapes, batch
+        self.view = ActiveView(
+            sample_ids=batch.sample_ids, roles=batch.roles, labels=batch.rows.labels, step=clock.step
+        )
+        self.transforms = (scenario.active_attack, scenario.defense)
+        self.keys = tuple(jax.random.fold_in(s, clock.step) for s in (streams.active_attack, streams.defense))
+        self.states = [state.active_attack_state, state.defense_state]
+
+    @property
+    def attack_state(self):
+        return self.states[0]
+
+    @property
+    def defense_state(self):
+        return self.states[1]
+
+    def _apply(self, hook: str, hook_number: int, value):
+        for i, transform in enumerate(self.transforms):
+            key = jax.random.fold_in(self.keys[i], hook_number)
+            value, self.states[i] = getattr(transform, hook)(key, self.states[i], self.view, value)
+        return value
+
+    def targets(self) -> Array:
+        """The class distributions the loss is told, float32[B, C]."""
+        return self._apply("on_labels", LABELS, jax.nn.one_hot(self.batch.rows.labels, self.shapes.num_classes))
+
+    def receive(self, sent: tuple[Array, ...]) -> tuple[Array, ...]:
+        """All K embeddings, those that crossed through the hooks."""
+        crossing = self._apply("on_receive", RECEIVE, tuple(sent[k] for k in self.shapes.crossing))
+        return _merge(sent, crossing, self.shapes.crossing)
+
+    def send(self, gradients: tuple[Array, ...]) -> tuple[Array, ...]:
+        """All K gradient messages, those that cross through the hooks."""
+        crossing = self._apply("on_send", SEND, tuple(gradients[k] for k in self.shapes.crossing))
+        return _merge(gradients, crossing, self.shapes.crossing)
+
+
+def predict(
+    shapes: Shapes, scenario: Scenario, state: TrainState, features: tuple[Features, ...], key: Key
+) -> Array:
+    """Logits at inference, float32[B, C], through everyone's inference hooks."""
+    embeddings = []
+    for k, attack in enumerate(scenario.attacks):
+        view = PartyInferView(features=features[k], params=state.params[k])
+        key_party = jax.random.fold_in(key, k)
+        x = attack.infer_features(
+            jax.random.fold_in(key_party, FEATURES), state.attack_states[k], view, features[k]
+        )
+        embedding = scenario.bottoms[k].apply(state.params[k], x)
+        embeddings.append(
+            attack.infer_upload(jax.random.fold_in(key_party, UPLOAD), state.attack_states[k], view, embedding)
+        )
+    view = ActiveInferView()
+    sides = (scenario.active_attack, state.active_attack_state), (scenario.defense, state.defense_state)
+    keys = [jax.random.fold_in(key, len(shapes.widths) + i) for i in range(len(sides))]
+    crossing = tuple(embeddings[k] for k in shapes.crossing)
+    for side_key, (transform, side_state) in zip(keys, sides, strict=True):
+        crossing = transform.infer_receive(jax.random.fold_in(side_key, RECEIVE), side_state, view, crossing)
+    received = _merge(tuple(embeddings), crossing, shapes.crossing)
+    logits = scenario.head.apply(state.head_params, received, shapes.num_classes)
+    for side_key, (transform, side_state) in zip(keys, sides, strict=True):
+        logits = transform.infer_logits(jax.random.fold_in(side_key, LABELS), side_state, view, logits)
+    return logits
+
+
+def poison_count(rate: Array, num_rows: int) -> Array:
+    """round(rate · N), int32[]; the number of rows of a permutation that carry the trigger."""
+    return jnp.round(rate * num_rows).astype(jnp.int32)
+
+
+def party_key(stream: Key, step: Array, party: int) -> Key:
+    return jax.random.fold_in(jax.random.fold_in(stream, step), party)
+
+
+def _merge(everyone: tuple[Array, ...], crossing: tuple[Array, ...], places: tuple[int, ...]) -> tuple[Array, ...]:
+    merged = list(everyone)
+    for k, message in zip(places, crossing, strict=True):
+        chex.assert_equal_shape([message, everyone[k]])
+        merged[k] = message
+    return tuple(merged)
+
+
+def _update(scenario, optimizer, clock, gradient, params, opt_state):
+    """Adds the regulariser's gradient and steps one party's own optimizer."""
+    gradient = scenario.regularizer.add_gradient(params, gradient)
+    updates, opt_state = optimizer.build(clock.epoch).update(gradient, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state

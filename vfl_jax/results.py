@@ -1,0 +1,212 @@
+"""Labelled results: built from what a run recorded, written atomically, read without pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from vfl_jax.draws import Draws, Given, steps_per_epoch
+from vfl_jax.evaluation import Metric
+from vfl_jax.grid import Grid
+from vfl_jax.records import VerticalData
+from vfl_jax.scenario import Scenario
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What a training loop recorded: per epoch, each metric's leaves [...], [S, G, ...] in a sweep."""
+
+    epochs: list[dict[str, Any]]
+    started: float  # seconds since 1970
+    ended: float
+
+
+def to_dataset(
+    history: History,
+    scenario: Scenario,
+    data: VerticalData,
+    grid: Grid,
+    seeds: tuple[int, ...] | None,
+    draws: Draws,
+    given: Given,
+) -> xr.Dataset:
+    """Labels a history; without ``seeds`` it is of one replica and has neither grid nor seed dimensions.
+
+    Every metric is a mean; beside it stands ``<metric>_count``, the number of things it is a mean of.
+    """
+    import xarray as xr
+
+    replicas = () if seeds is None else (*(axis.dimension for axis in grid.axes), "seed")
+    shape = () if seeds is None else (*grid.shape, len(seeds))
+
+    def arranged(per_epoch: list[Any]) -> np.ndarray:
+        """[epoch] of [S, G, ...] to [*grid, S, epoch, ...]."""
+        stacked = np.stack([np.asarray(leaf) for leaf in per_epoch])
+        if seeds is None:
+            return stacked
+        stacked = np.moveaxis(stacked, 0, 2).swapaxes(0, 1)
+        return stacked.reshape(*shape, *stacked.shape[2:])
+
+    variables: dict[str, Any] = {}
+    for name, first in history.epochs[0].items():
+        if not isinstance(first, Metric):
+            variables[name] = ((*replicas, "epoch"), arranged([e[name] for e in history.epochs]))
+            continue
+        extra = ("class",) if np.ndim(first.sum) > len(shape and (0, 0)) else ()
+        total = arranged([e[name].sum for e in history.epochs])
+        like = [np.asarray(e["loss"].sum) for e in history.epochs]
+        count = arranged([_spread(e[name].count, full) for e, full in zip(history.epochs, like, strict=True)])
+        divisor = count.reshape(count.shape + (1,) * len(extra))
+        mean = np.divide(total, divisor, out=np.full_like(total, np.nan), where=divisor > 0)
+        variables[name] = ((*replicas, "epoch", *extra), mean)
+        variables[f"{name}_count"] = ((*replicas, "epoch"), count.astype(np.int64))
+    seed = () if seeds is None else ("seed",)
+    variables["target_ids"] = ((*seed, "target_row"), np.asarray(draws.target_ids))
+    variables["poison_ids"] = ((*seed, "poison_row"), np.asarray(draws.poison_ids))
+
+    coordinates: dict[str, Any] = {name: entry for name, entry in grid.coordinates().items()}
+    coordinates |= {"epoch": np.arange(1, len(history.epochs) + 1), "class": list(data.classes)}
+    if seeds is not None:
+        coordinates["seed"] = np.asarray(seeds)
+    num_steps = steps_per_epoch(draws, scenario.batches)
+    rows = {
+        "train": data.train.num_samples,
+        "test": data.test.num_samples,
+        "steps_per_epoch": num_steps,
+        "left_out_per_epoch": int(draws.pool.shape[-1]) - num_steps * scenario.batches.size,
+    }
+    attributes = {
+        "scenario": scenario.to_json(),
+        "data": json.dumps({"name": data.name, "parties": data.parties, "fingerprint": data.fingerprint()}),
+        "rows": json.dumps(rows),
+        "given": given.fingerprint() or "nothing",
+        "versions": json.dumps(versions()),
+    }
+    dataset = xr.Dataset(variables, coordinates, attributes)
+    dataset.encoding["run"] = _circumstances(history)
+    return dataset
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on, and the precision of matrix products."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return found | {"matmul_precision": str(jax.config.jax_default_matmul_precision or "default")}
+
+
+def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Writes results as NetCDF, whole or not at all; host, dates and wall time go to ``<path>.run.json``.
+
+    Equal results make equal bytes. Numbers are compressed and carry a checksum that every reader verifies.
+    """
+    path = Path(path)
+    encoding = {
+        name: {"zlib": True, "complevel": 4, "fletcher32": True}
+        for name, variable in dataset.variables.items()
+        if variable.ndim and variable.dtype.kind in "fiub"
+    }
+
+    def write(temporary: Path) -> None:
+        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+
+    write_atomically(path, write)
+    if circumstances := dataset.encoding.get("run"):
+        text = json.dumps(circumstances, indent=1) + "\n"
+        write_atomically(path.with_name(path.name + ".run.json"), lambda temporary: temporary.write_text(text))
+    return path
+
+
+def load(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Reads what :func:`save` wrote, into memory.
+
+    Raises:
+      OSError: on a missing or damaged file.
+    """
+    import xarray as xr
+
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        return dataset.load()
+
+
+def save_params(path: str | os.PathLike[str], params: Any) -> Path:
+    """Writes a pytree of parameters as npz, one array per path; whole or not at all."""
+    arrays = {jax.tree_util.keystr(p): np.asarray(leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(params)}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    return write_atomically(Path(path), write)
+
+
+def load_params(path: str | os.PathLike[str], like: Any) -> Any:
+    """Reads parameters into the structure of ``like`` (for example ``state.params``).
+
+    Raises:
+      ValueError: when the file holds other parameters than ``like`` (which, found and expected).
+    """
+    with np.load(path, allow_pickle=False) as archive:
+        found = dict(archive)
+    wanted = {jax.tree_util.keystr(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(like)}
+    for name in sorted(found.keys() | wanted.keys()):
+        shapes = [np.shape(tree[name]) if name in tree else None for tree in (found, wanted)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{path} has shape {shapes[0]} at {name}; expected {shapes[1]}.")
+    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Lets ``write`` fill a temporary file beside ``path`` and moves it there when it is whole and on disk.
+
+    Whatever goes wrong, an earlier file stays as it was and no part of a new one is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path
+
+
+def _spread(count: Any, full: np.ndarray) -> np.ndarray:
+    """A count per seed, or per seed and grid point, to the shape of a metric without its classes."""
+    count = np.asarray(count)
+    return np.broadcast_to(count.reshape(count.shape + (1,) * (full.ndim - count.ndim)), full.shape)
+
+
+def _circumstances(history: History) -> dict[str, Any]:
+    """What may differ between equal results."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(history.started)),
+        "wall_seconds": round(history.ended - history.started, 3),
+        "devices": [str(device.device_kind) for device in jax.devices()],
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,121 @@
+"""A scenario is data: everything that determines a study but the data set and the seeds."""
+
+from __future__ import annotations
+
+from vfl_jax.checks import check_choice, check_range, check_widths
+from vfl_jax.data.triggers import NaturalTrigger, Trigger
+from vfl_jax.losses import Loss, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.models import Bottom, DenseHead, Head
+from vfl_jax.optimizers import Optimizer
+from vfl_jax.records import Shapes, VerticalData
+from vfl_jax.registry import Record, static
+from vfl_jax.transforms import ActiveTransform, PartyTransform
+
+
+class PoisonPlan(Record):
+    """Which rows carry the trigger, which rows the attacker knows to be of class τ.
+
+    The rows are in place, with their true labels, or (``mode`` "appended_pair") are taken out of the training
+    set, and one random poison row and one random target row are appended to every batch. Poison rows
+    are the first round(rate · N) of one permutation, so that rates nest; target rows are never among
+    them. With a ``NaturalTrigger`` they are the rows that carry it. ``draw`` says whether both are
+    drawn anew for every seed or once, from ``fixed_seed``. Explicit ids take the place of a draw; explicit
+    poison rows make the rate irrelevant.
+    """
+
+    trigger: Trigger = NaturalTrigger()
+    target_class: int = static(0)
+    mode: str = static("in_place")
+    draw: str = static("per_seed")
+    fixed_seed: int = static(0)
+    rate: float = 0.01
+    test_rate: float = 0.01
+    num_targets: int = static(1)
+    poison_ids: tuple[int, ...] | None = static(None)
+    test_poison_ids: tuple[int, ...] | None = static(None)
+    target_ids: tuple[int, ...] | None = static(None)
+
+    def __post_init__(self) -> None:
+        check_choice("poison", ("in_place", "appended_pair"), mode=self.mode)
+        check_choice("poison", ("per_seed", "fixed"), draw=self.draw)
+        check_range("poison", 0.0, 1.0, rate=self.rate, test_rate=self.test_rate)
+        check_range("poison", 1, num_targets=self.num_targets)
+
+
+class BatchPlan(Record):
+    """How an epoch becomes batches of ``size`` rows; a last batch that is not full is left out.
+
+    ``order``: "file" (never shuffled), "shuffled" (every epoch) or "sampled" (every step draws a fresh random
+    S ⊂ [N], as Algorithm 1 is written; an epoch is then ⌊N/B⌋ steps).
+    """
+
+    size: int = static(64)
+    order: str = static("shuffled")
+
+    def __post_init__(self) -> None:
+        check_widths("batches", size=(self.size,))
+        check_choice("batches", ("file", "shuffled", "sampled"), order=self.order)
+
+
+class Scenario(Record):
+    """One study as data; equal scenarios are those with the same canonical JSON.
+
+    ``bottoms``, ``optimizers`` and ``attacks`` have one entry per party that holds features
+    (``PartyTransform()`` is an honest party). Any number in it is swept by its path, e.g.
+    ``"attacks.1.amplify"``.
+    """
+
+    bottoms: tuple[Bottom, ...] = ()
+    head: Head = DenseHead()
+    loss: Loss = SoftmaxCrossEntropy()
+    regularizer: Regularizer = Regularizer()
+    optimizers: tuple[Optimizer, ...] = ()
+    head_optimizer: Optimizer = Optimizer()
+    attacks: tuple[PartyTransform, ...] = ()
+    active_attack: ActiveTransform = ActiveTransform()
+    defense: ActiveTransform = ActiveTransform()
+    poison: PoisonPlan = PoisonPlan()
+    batches: BatchPlan = BatchPlan()
+
+    def shapes(self, data: VerticalData) -> Shapes:
+        """What the protocol makes public, for one data set."""
+        rows = self.batches.size + (2 if self.poison.mode == "appended_pair" else 0)
+        return Shapes(
+            num_samples=data.train.num_samples,
+            num_classes=data.num_classes,
+            batch_rows=rows,
+            row_weight=self.loss.row_weight(rows),
+            widths=tuple(bottom.width for bottom in self.bottoms),
+            active_party=data.active_party,
+        )
+
+    def check(self, data: VerticalData) -> None:
+        """Raises ``ValueError``, naming the argument, where the scenario does not fit the data."""
+        for name in ("bottoms", "optimizers", "attacks"):
+            found = len(getattr(self, name))
+            if found != data.num_parties:
+                raise ValueError(
+                    f"{name} has {found} entries; data {data.name!r} has {data.num_parties} parties that hold "
+                    f"features ({', '.join(data.parties)}), so it must have {data.num_parties}."
+                )
+        if not 0 <= self.poison.target_class < data.num_classes:
+            raise ValueError(
+                f"poison.target_class is {self.poison.target_class}; the classes are 0 to {data.num_classes - 1}."
+            )
+        shapes = self.shapes(data)
+        by_role = self.poison.mode == "appended_pair"
+        self.head.check(shapes.widths, data.num_classes)
+        for party, attack in enumerate(self.attacks):
+            attack.check(shapes, party, by_role)
+        self.active_attack.check(shapes, by_role)
+        self.defense.check(shapes, by_role)
+        self._check_trigger(data)
+
+    def _check_trigger(self, data: VerticalData) -> None:
+        masks = self.poison.trigger.masks(data)
+        attackers = [k for k, attack in enumerate(self.attacks) if type(attack) is not PartyTransform]
+        if attackers and any(m is not None for m in masks) and all(masks[k] is None for k in attackers):
+            raise ValueError(
+                f"poison.trigger touches only parties {[k for k, m in enumerate(masks) if m is not None]}, but the "
+                f"attackers are {attackers}; it must change a feature of at least one of them."
+            )

@@ -1,0 +1,225 @@
+"""One replica: its inputs, its initial state, an epoch of training, an evaluation. All pure.
+
+A sweep maps these over grid points and seeds. ``over_grid`` is where the grid enters: inside the scan over
+steps, so that batches are gathered and noise is drawn once for all grid points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vfl_jax.draws import Draws, Given, epoch_ids
+from vfl_jax.evaluation import Metric, EvalChunk, evaluate_chunk, evaluate_reports
+from vfl_jax.protocol import Clock, party_key, poison_count, step
+from vfl_jax.records import Batch, Knowledge, Rows, Shapes, Streams, TrainState, VerticalData
+from vfl_jax.scenario import Scenario
+from vfl_jax.types import Array
+
+TEST_CHUNK = 1000
+"""Test rows per evaluation step, which bounds the memory of its activations."""
+
+BEFORE_TRAINING = np.uint32(2**32 - 1)
+"""Stands where a hook's key has the step number; no step reaches it."""
+
+
+@flax.struct.dataclass
+class Inputs:
+    """The data on the device, the same for every replica; always an argument, never a constant."""
+
+    train: Rows  # leaves [N, ...]
+    test: Rows  # leaves [chunks, M', ...]
+    test_ids: Array  # int32[chunks, M']  M where a chunk is filled up
+    masks: tuple[Array | None, ...]  # bool[F] per party: where the trigger lies
+    blur: Array | None  # float32[N, E], when given
+
+
+def prepare(scenario: Scenario, data: VerticalData, given: Given = Given()) -> Inputs:
+    """Brings the data to the device.
+
+    Raises:
+      ValueError: where the scenario does not fit the data (:meth:`Scenario.check`), or the data is bad.
+    """
+    check_data(data)
+    scenario.check(data)
+    num_test = data.test.num_samples
+    chunk = min(TEST_CHUNK, num_test)
+    num_chunks = -(-num_test // chunk)
+    ids = np.arange(num_chunks * chunk, dtype=np.int32)
+
+    def fill(leaf: np.ndarray) -> np.ndarray:
+        filled = np.zeros((num_chunks * chunk, *leaf.shape[1:]), leaf.dtype)
+        filled[:num_test] = leaf
+        return filled.reshape(num_chunks, chunk, *leaf.shape[1:])
+
+    inputs = Inputs(
+        train=data.train,
+        test=jax.tree.map(fill, data.test),
+        test_ids=np.where(ids < num_test, ids, num_test).reshape(num_chunks, chunk),
+        masks=scenario.poison.trigger.masks(data),
+        blur=None if given.blur is None else np.asarray(given.blur, np.float32),
+    )
+    return jax.tree.map(jnp.asarray, inputs)
+
+
+def check_data(data: VerticalData) -> None:
+    """Raises ``ValueError`` on labels outside 0..C−1, NaN features, or parties of unequal length."""
+    for split, rows in (("train", data.train), ("test", data.test)):
+        labels = np.asarray(rows.labels)
+        if labels.size == 0:
+            raise ValueError(f"data.{split} has no rows.")
+        if labels.min() < 0 or labels.max() >= data.num_classes:
+            bad = int(np.flatnonzero((labels < 0) | (labels >= data.num_classes))[0])
+            raise ValueError(
+                f"data.{split}.labels has {labels[bad]} in row {bad}; labels must lie in 0 to {data.num_classes - 1}."
+            )
+        for k, features in enumerate(rows.features):
+            for leaf in jax.tree.leaves(features):
+                if len(leaf) != len(labels):
+                    raise ValueError(
+                        f"data.{split}.features of party {k} has {len(leaf)} rows; the labels have {len(labels)}."
+                    )
+                if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
+                    row = int(np.argwhere(~np.isfinite(leaf))[0][0])
+                    raise ValueError(
+                        f"data.{split}.features of party {k} is not finite in row {row}; clean or drop such rows."
+                    )
+
+
+def init(
+    shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()
+) -> TrainState:
+    """The state of one replica before its first step. Parameters depend on the seed alone."""
+    streams = Streams.of(draws.key)
+    sample = jax.tree.map(lambda leaf: leaf[:1], inputs.train.features)
+    num_parties = len(shapes.widths)
+    params = tuple(
+        bottom.init(jax.random.fold_in(streams.init, k), sample[k]) for k, bottom in enumerate(scenario.bottoms)
+    )
+    embeddings = tuple(jnp.zeros((1, width)) for width in shapes.widths)
+    head_params = scenario.head.init(jax.random.fold_in(streams.init, num_parties), embeddings, shapes.num_classes)
+    params = _given_params("given.params", given.params, params)
+    head_params = _given_params("given.head_params", given.head_params, head_params)
+
+    is_target = jnp.zeros(shapes.num_samples, bool).at[draws.target_ids].set(True)
+    knowledge = Knowledge(
+        target_class=jnp.int32(scenario.poison.target_class),
+        is_poison=draws.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples),
+        is_target=is_target,
+        blur=inputs.blur,
+        by_role=scenario.poison.mode == "appended_pair",
+    )
+    first = jnp.int32(0)
+    return TrainState(
+        params=params,
+        head_params=head_params,
+        opt_states=tuple(o.build(first).init(p) for o, p in zip(scenario.optimizers, params, strict=True)),
+        head_opt_state=scenario.head_optimizer.build(first).init(head_params),
+        attack_states=tuple(
+            attack.init(party_key(streams.attack, BEFORE_TRAINING, k), shapes, k, knowledge)
+            for k, attack in enumerate(scenario.attacks)
+        ),
+        active_attack_state=scenario.active_attack.init(
+            jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes, knowledge
+        ),
+        defense_state=scenario.defense.init(jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes, knowledge),
+    )
+
+
+def identity(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+    """No grid: the function itself."""
+    return function
+
+
+def train_epoch(
+    shapes: Shapes,
+    inputs: Inputs,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: Array,
+    over_grid: Callable[..., Any] = identity,
+) -> tuple[TrainState, dict[str, Metric], Array]:
+    """Trains one seed for an epoch: (state, metrics of training, is_finite bool[])."""
+    streams = Streams.of(draws.key)
+    ids, roles = epoch_ids(scenario, draws, epoch)
+    num_steps = ids.shape[0]
+    chex.assert_shape([ids, roles], (None, shapes.batch_rows))
+
+    def one_step(scenario: Scenario, state: TrainState, batch: Batch, clock: Clock) -> Any:
+        return step(shapes, inputs.masks, scenario, state, batch, clock, streams)
+
+    mapped_step = over_grid(one_step, returns_state=True)
+
+    def body(state: TrainState, slot: tuple[Array, Array, Array]) -> Any:
+        step_ids, step_roles, number = slot
+        batch = Batch(
+            sample_ids=step_ids,
+            roles=step_roles,
+            poison_rank=draws.poison_rank[step_ids],
+            rows=jax.tree.map(lambda leaf: leaf[step_ids], inputs.train),
+        )
+        return mapped_step(scenario, state, batch, Clock(epoch=epoch, step=epoch * num_steps + number))
+
+    state, infos = jax.lax.scan(body, state, (ids, roles, jnp.arange(num_steps, dtype=jnp.int32)))
+    steps, rows = jnp.float32(num_steps), jnp.float32(num_steps * shapes.batch_rows)
+    metrics = {
+        "loss": Metric(infos.loss.sum(axis=0), steps),
+        "train_accuracy": Metric(infos.num_correct.sum(axis=0).astype(jnp.float32), rows),
+    }
+    return state, metrics, infos.is_finite.all(axis=0)
+
+
+def evaluate(
+    shapes: Shapes,
+    inputs: Inputs,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: Array,
+    over_grid: Callable[..., Any] = identity,
+) -> dict[str, Metric]:
+    """Metrics of one seed on the whole test set, and of what its methods report."""
+    streams = Streams.of(draws.key)
+    num_test = draws.test_poison_rank.shape[0]
+
+    def one_chunk(scenario: Scenario, state: TrainState, chunk: EvalChunk) -> dict[str, Metric]:
+        return evaluate_chunk(shapes, num_test, inputs.masks, scenario, state, chunk, epoch, streams)
+
+    mapped_chunk = over_grid(one_chunk, returns_state=False)
+
+    def one(slot: tuple[Rows, Array]) -> dict[str, Metric]:
+        rows, ids = slot
+        rank = draws.test_poison_rank.at[ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
+        return mapped_chunk(scenario, state, EvalChunk(rows=rows, is_valid=ids < num_test, poison_rank=rank))
+
+    chunks = jax.lax.map(one, (inputs.test, inputs.test_ids))
+    metrics = jax.tree.map(lambda leaf: leaf.sum(axis=0), chunks)
+
+    def reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
+        return evaluate_reports(scenario, state, labels)
+
+    return metrics | over_grid(reports, returns_state=False)(scenario, state, inputs.train.labels)
+
+
+def _given_params(name: str, given: Any, drawn: Any) -> Any:
+    """The given parameters in place of the drawn ones, after a check of structure and shapes."""
+    if given is None:
+        return drawn
+    found, expected = (
+        {jax.tree_util.keystr(p): np.shape(leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (given, drawn)
+    )
+    if found != expected:
+        differing = sorted(k for k in found.keys() | expected.keys() if found.get(k) != expected.get(k))
+        where = differing[0]
+        raise ValueError(
+            f"{name}{where} has shape {found.get(where)}; the scenario's models have {expected.get(where)} there."
+        )
+    return jax.tree.map(lambda leaf, like: jnp.asarray(leaf, like.dtype), given, drawn)

@@ -1,0 +1,33 @@
+"""Array aliases and the legend of dimension letters used in every docstring.
+
+=======  ==========================================================
+letter   meaning
+=======  ==========================================================
+``N``    samples of the training set (``M``: of the test set)
+``B``    rows of one batch (two more when a pair is appended)
+``K``    parties that hold features
+``F``    features of one party (any shape per sample)
+``E``    width of a party's embedding
+``C``    classes
+``S``    seeds
+``G``    grid points of a sweep
+``T``    steps of an epoch
+``P``    poison rows;  ``R`` known target rows
+=======  ==========================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import jax
+
+Array: TypeAlias = jax.Array
+Key: TypeAlias = jax.Array
+"""A typed key (``jax.random.key``), never a raw ``uint32`` pair."""
+Features: TypeAlias = Any
+"""One party's features: an array, or a pytree of arrays, samples first."""
+Params: TypeAlias = Any
+"""Parameters of one model, a pytree of float32 arrays."""
+State: TypeAlias = Any
+"""What a transform needs at the next step, a pytree of arrays."""
