@@ -1,0 +1,1 @@
+"""Studies: one folder each, with a configuration, a runner and its results."""

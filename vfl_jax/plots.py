@@ -1,0 +1,108 @@
+"""Figures of labelled results: every seed visible, the median and its interval over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vfl_jax.statistics import summarize
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LABELS = {
+    "main_task_accuracy": "main-task accuracy",
+    "main_clean": "main-task accuracy, untriggered rows",
+    "backdoor_accuracy": "backdoor accuracy",
+    "attack_success_rate": "attack success rate",
+    "loss": "training loss",
+    "train_accuracy": "training accuracy",
+}
+COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB", "#222222")
+"""Tol's bright palette, distinct under the common kinds of colour blindness."""
+
+
+def curves(
+    runs: Mapping[str, xr.Dataset],
+    names: tuple[str, ...] = ("main_task_accuracy", "backdoor_accuracy"),
+    title: str | None = None,
+) -> Figure:
+    """Curves over epochs, one panel per variable: thin lines are seeds, the thick line their median,
+    the band its 95 % interval.
+
+    Args:
+      runs: label to results with the dimensions ``seed`` and ``epoch`` only.
+    """
+    figure, panels = _panels(len(names), title)
+    for panel, name in zip(panels, names, strict=True):
+        for color, (label, dataset) in zip(_colors(runs), runs.items(), strict=True):
+            values = dataset[name].transpose("seed", "epoch")
+            epochs = values["epoch"].values
+            panel.plot(epochs, values.values.T, color=color, linewidth=0.5, alpha=0.35)
+            summary = summarize(values)
+            panel.plot(epochs, summary["median"], color=color, linewidth=2.2, label=label)
+            panel.fill_between(epochs, summary["low"], summary["high"], color=color, alpha=0.2, linewidth=0)
+        _finish(panel, name, "epoch")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def against(
+    dataset: xr.Dataset,
+    setting: str,
+    names: tuple[str, ...] = ("main_task_accuracy", "backdoor_accuracy"),
+    floor: xr.Dataset | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Final-epoch values against a swept setting, one panel per variable: dots are seeds, the line their
+    median, the bar its 95 % interval.
+
+    Args:
+      dataset: results whose dimensions are the setting's, ``seed`` and ``epoch``.
+      setting: the swept path on the horizontal axis, at even distances.
+      floor: results of the honest runs; their median is the dashed line.
+    """
+    figure, panels = _panels(len(names), title)
+    (dimension,) = dataset[setting].dims
+    places = np.arange(dataset.sizes[dimension])
+    for panel, name in zip(panels, names, strict=True):
+        values = dataset[name].isel(epoch=-1).transpose(dimension, "seed")
+        spread = np.linspace(-0.12, 0.12, values.sizes["seed"])
+        panel.scatter(places[:, None] + spread[None], values, s=9, color=COLORS[0], alpha=0.45, linewidths=0)
+        summary = summarize(values)
+        reach = np.stack([summary["median"] - summary["low"], summary["high"] - summary["median"]])
+        panel.errorbar(places, summary["median"], reach, color=COLORS[0], linewidth=2, capsize=4)
+        if floor is not None:
+            level = float(floor[name].isel(epoch=-1).median())
+            panel.axhline(level, color=COLORS[7], linestyle="--", linewidth=1, label="honest run, median")
+            panel.legend(frameon=False)
+        panel.set_xticks(places, [f"{value:g}" for value in dataset[setting].values])
+        _finish(panel, name, setting)
+    return figure
+
+
+def _panels(count: int, title: str | None) -> tuple[Figure, list[Axes]]:
+    # Figures are made without pyplot: no global state, no display needed.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * count, 3.8), layout="constrained", dpi=150)
+    if title:
+        figure.suptitle(title)
+    return figure, list(np.atleast_1d(figure.subplots(1, count)))
+
+
+def _finish(panel: Axes, name: str, horizontal: str) -> None:
+    panel.set_xlabel(horizontal)
+    panel.set_ylabel(LABELS.get(name, name))
+    if name not in ("loss", "test_loss"):
+        panel.set_ylim(-0.02, 1.02)
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _colors(runs: Mapping[str, Any]) -> list[str]:
+    return [COLORS[i % len(COLORS)] for i in range(len(runs))]
