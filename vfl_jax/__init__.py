@@ -1,1 +1,48 @@
-"""Backdoor attacks and defenses in vertical federated learning, as a JAX functional simulator."""
+"""Backdoor attacks and defenses in vertical federated learning, as a JAX functional simulator.
+
+A scenario is data (:mod:`vfl_jax.scenario`, :mod:`vfl_jax.presets`); ``sweep`` trains a grid of it with many seeds in one
+compiled program and returns labelled results.
+"""
+
+from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
+from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
+from vfl_jax.draws import Given
+from vfl_jax.records import VerticalData
+from vfl_jax.registry import Record, from_json, numbers, static
+from vfl_jax.results import load, load_params, save, save_params
+from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.sweep import run, sweep
+from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform
+
+__all__ = [
+    "ActiveChain",
+    "ActiveTransform",
+    "BatchPlan",
+    "Given",
+    "PartyChain",
+    "PartyTransform",
+    "PoisonPlan",
+    "Record",
+    "Scenario",
+    "VerticalData",
+    "attacks",
+    "data",
+    "defenses",
+    "from_json",
+    "load",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_mnist",
+    "load_params",
+    "models",
+    "numbers",
+    "plots",
+    "presets",
+    "report",
+    "run",
+    "save",
+    "save_params",
+    "static",
+    "statistics",
+    "sweep",
+]

@@ -6,11 +6,14 @@ Traced values and arrays pass unchecked: what they do is documented where they a
 from __future__ import annotations
 
 import math
+import typing
 from typing import Any
+
+import numpy as np
 
 
 def is_concrete(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def check_range(where: str, low: float = -math.inf, high: float = math.inf, **named: Any) -> None:
@@ -20,11 +23,12 @@ def check_range(where: str, low: float = -math.inf, high: float = math.inf, **na
             raise ValueError(f"{where}.{name} is {value}; it must lie in [{low:g}, {high:g}].")
 
 
-def check_choice(where: str, allowed: tuple[Any, ...], **named: Any) -> None:
-    """Raises ``ValueError`` unless every value is one of ``allowed``."""
+def check_choice(where: str, allowed: Any, **named: Any) -> None:
+    """Raises ``ValueError`` unless every value is one of ``allowed``, a ``Literal`` type."""
+    choices = typing.get_args(allowed)
     for name, value in named.items():
-        if value not in allowed:
-            raise ValueError(f"{where}.{name} is {value!r}; it must be one of {', '.join(map(repr, allowed))}.")
+        if value not in choices:
+            raise ValueError(f"{where}.{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}.")
 
 
 def check_widths(where: str, **named: tuple[int, ...]) -> None:

@@ -75,15 +75,15 @@ def draw(scenario: Scenario, data: VerticalData, key: Key, given: Given = Given(
     poison = order[:count] if explicit is None else explicit
     if count > num_train - len(targets):
         raise ValueError(
-            f"poison.rate {np.max(plan.rate):g} asks for {count} poison rows; data {data.name!r} has {num_train} training "
-            f"rows, {len(targets)} of them target rows, so at most {num_train - len(targets)} can be poisoned."
+            f"poison.rate {np.max(plan.rate):g} asks for {count} poison rows; data {data.name!r} has {num_train} "
+            f"training rows, {len(targets)} of them target rows, so at most {num_train - len(targets)} can be poisoned."
         )
     pool = np.arange(num_train, dtype=np.int32)
     if plan.mode == "appended_pair":
         if np.ndim(plan.rate) or count == 0:
             raise ValueError(
-                f"poison.rate is {plan.rate}; in mode 'appended_pair' it must be one number that gives at least one row, "
-                "because the poison rows leave the training set. Compare rates as cases, one sweep each."
+                f"poison.rate is {plan.rate}; in mode 'appended_pair' it must be one number that gives at least one "
+                "row, because the poison rows leave the training set. Compare rates as cases, one sweep each."
             )
         pool = np.setdiff1d(pool, poison).astype(np.int32)
     return Draws(
@@ -182,20 +182,20 @@ def _explicit_ids(name: str, given: Any, planned: Any, rows: Rows, plan: PoisonP
 
 def _checked_ids(name: str, ids: Any, num_rows: int) -> np.ndarray:
     ids = np.asarray(ids)
+    if ids.size == 0:
+        return np.empty(0, np.int32)
     if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(f"{name} must be a list of whole numbers; found {ids.dtype} of shape {ids.shape}.")
     if ids.size > num_rows:
         raise ValueError(f"{name} has {ids.size} rows; there are only {num_rows} samples.")
-    if ids.size and not (0 <= ids.min() and ids.max() < num_rows):
+    if ids.size and not (ids.min() >= 0 and ids.max() < num_rows):
         raise ValueError(f"{name} has ids from {ids.min()} to {ids.max()}; they must lie in 0 to {num_rows - 1}.")
     if len(np.unique(ids)) != ids.size:
         raise ValueError(f"{name} has a row twice; every id must be there once.")
     return ids.astype(np.int32)
 
 
-def _targets(
-    plan: PoisonPlan, data: VerticalData, poison: np.ndarray | None, given: Given, key: Key
-) -> np.ndarray:
+def _targets(plan: PoisonPlan, data: VerticalData, poison: np.ndarray | None, given: Given, key: Key) -> np.ndarray:
     labels = np.asarray(data.train.labels)
     poison = np.empty(0, np.int32) if poison is None else poison
     ids = given.target_ids if given.target_ids is not None else plan.target_ids
@@ -229,6 +229,10 @@ def _given_batches(batch_ids: Any, plan: BatchPlan, num_rows: int) -> np.ndarray
         raise ValueError(
             f"given.batch_ids has shape {ids.shape}; it must be (epochs, steps, {plan.size}), one row id per place."
         )
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"given.batch_ids is an array of {ids.dtype}; row ids must be whole numbers.")
     if ids.size and (ids.min() < 0 or ids.max() >= num_rows):
-        raise ValueError(f"given.batch_ids has ids from {ids.min()} to {ids.max()}; they must lie in 0 to {num_rows - 1}.")
+        raise ValueError(
+            f"given.batch_ids has ids from {ids.min()} to {ids.max()}; they must lie in 0 to {num_rows - 1}."
+        )
     return ids.astype(np.int32)

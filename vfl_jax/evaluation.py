@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -13,7 +14,8 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.types import Array
 
 
-class Metric(NamedTuple):
+@flax.struct.dataclass
+class Metric:
     """A mean that can still be merged; ``count`` 0 means that it is undefined."""
 
     sum: Array  # float32[...]
@@ -76,8 +78,9 @@ def evaluate_reports(scenario: Scenario, state: TrainState, labels: Array) -> di
     ``label_guesses``, int32[N] with negative entries where there is none, becomes ``label_inference_accuracy``;
     of several parties that report, the mean over all their guesses.
     """
-    sides = zip((*scenario.attacks, scenario.active_attack), (*state.attack_states, state.active_attack_state), strict=True)
-    guesses = [r["label_guesses"] for t, s in sides if "label_guesses" in (r := t.report(s))]
+    reports = [attack.report(s) for attack, s in zip(scenario.attacks, state.attack_states, strict=True)]
+    reports.append(scenario.active_attack.report(state.active_attack_state))
+    guesses = [report["label_guesses"] for report in reports if "label_guesses" in report]
     if not guesses:
         return {}
     made = jnp.stack(guesses)

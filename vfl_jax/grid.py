@@ -11,8 +11,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from vfl_jax.data.triggers import StampTrigger
 from vfl_jax.records import TrainState
-from vfl_jax.registry import cast, numbers, with_numbers
+from vfl_jax.registry import Record, cast, numbers, with_numbers
 from vfl_jax.scenario import Scenario
 
 Over = Mapping[str | tuple[str, ...], Sequence[Any]]
@@ -91,22 +92,45 @@ def parse(scenario: Scenario, over: Over) -> Grid:
             if path in seen:
                 raise ValueError(f"over sweeps {path!r} twice, as {seen[path]!r} and as {name!r}.")
             seen[path] = name
-        entries = [tuple(v) if isinstance(key, tuple) else (v,) for v in values]
-        if not entries:
-            raise ValueError(f"over[{key!r}] is empty; give at least one value.")
-        for entry in entries:
-            if len(entry) != len(names):
-                raise ValueError(f"over[{key!r}] has an entry of {len(entry)} values; it names {len(names)} paths.")
-            for value in entry:
-                if isinstance(value, bool) or not np.issubdtype(np.asarray(value).dtype, np.number):
-                    raise ValueError(f"over[{key!r}] has {value!r}; every value must be a number.")
-        plain = tuple(tuple(np.asarray(v).item() for v in entry) for entry in entries)
-        axes.append(Axis(names=tuple(names), paths=paths, values=plain))
-    if "poison.rate" in seen and (scenario.poison.poison_ids is not None):
-        raise ValueError("over sweeps 'poison.rate', but poison.poison_ids names the rows: the rate has no effect.")
+        axes.append(Axis(names=names, paths=paths, values=_entries(key, names, values)))
+    _check_effect(scenario, seen)
     grid = Grid(tuple(axes))
-    grid.scenarios(scenario)
+    for point in grid.scenarios(scenario):
+        point.to_json()  # raises where a number is none
     return grid
+
+
+def _entries(key: str | tuple[str, ...], names: tuple[str, ...], values: Any) -> tuple[tuple[Any, ...], ...]:
+    """The checked values of one axis, as Python numbers: one entry per point, one value per name."""
+    if isinstance(values, str) or not np.iterable(values):
+        raise ValueError(f"over[{key!r}] is {values!r}; give a list of values.")
+    entries = []
+    for value in values:
+        entry = tuple(value) if isinstance(key, tuple) and np.iterable(value) else (value,)
+        if len(entry) != len(names):
+            raise ValueError(f"over[{key!r}] has an entry of {len(entry)} values; it names {len(names)} paths.")
+        for number in entry:
+            if np.iterable(number) or np.asarray(number).dtype.kind not in "iuf":
+                raise ValueError(f"over[{key!r}] has {number!r}; every value must be a number.")
+        entries.append(tuple(np.asarray(number).item() for number in entry))
+    if not entries:
+        raise ValueError(f"over[{key!r}] is empty; give at least one value.")
+    return tuple(entries)
+
+
+def _check_effect(scenario: Scenario, swept: Mapping[str, str]) -> None:
+    """Raises where a rate is swept that does not choose the rows."""
+    plan = scenario.poison
+    for rate, ids in (("rate", "poison_ids"), ("test_rate", "test_poison_ids")):
+        if f"poison.{rate}" not in swept:
+            continue
+        if getattr(plan, ids) is not None:
+            raise ValueError(f"over sweeps 'poison.{rate}', but poison.{ids} names the rows: the rate has no effect.")
+        if not isinstance(plan.trigger, StampTrigger):
+            raise ValueError(
+                f"over sweeps 'poison.{rate}', but rows carry a {type(plan.trigger).__name__} by nature: the rate "
+                "has no effect."
+            )
 
 
 def resolve(scenario: Scenario, name: str) -> tuple[str, ...]:
@@ -125,18 +149,35 @@ def resolve(scenario: Scenario, name: str) -> tuple[str, ...]:
     group, _, number = name.rpartition(".")
     roots = {"attack": ("attacks.", "active_attack."), "defense": ("defense.",), "": ("optimizers.", "head_optimizer.")}
     found = [p for p in known if p.startswith(roots.get(group, ("?",))) and p.rpartition(".")[2] == number]
+    if not found and _is_structure(scenario, name):
+        raise ValueError(
+            f"over names {name!r}, which is structure, not a number that can be swept; run one sweep for "
+            "each of its values."
+        )
     if not found:
         near = difflib.get_close_matches(name, known, n=4, cutoff=0.5) or sorted(known)
         raise ValueError(f"over names {name!r}, which the scenario does not have. It has {', '.join(near)}.")
     if group == "defense" and len(found) > 1:
         raise ValueError(f"over names {name!r}, which may mean any of {', '.join(found)}; give one of these.")
     if group == "attack" and number != "enabled":
-        owners = [tuple(p.split(".")[:2]) for p in found]
-        if twice := {owner for owner in owners if owners.count(owner) > 1}:
+        owners = [p.partition(".parts.")[0] for p in found]
+        if any(owners.count(owner) > 1 for owner in owners):
             raise ValueError(
-                f"over names {name!r}, which party {min(twice)[1]} has in several parts: {', '.join(found)}; give exact paths."
+                f"over names {name!r}, which one attacker has in several parts: {', '.join(found)}; give exact paths."
             )
     return tuple(found)
+
+
+def _is_structure(value: Any, name: str) -> bool:
+    """Whether a path leads to something in the scenario, be it no number."""
+    for part in name.split("."):
+        if isinstance(value, tuple) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, Record) and part in (f.name for f in dataclasses.fields(value)):  # type: ignore[arg-type]
+            value = getattr(value, part)
+        else:
+            return False
+    return True
 
 
 def state_axes(state: TrainState, with_grid: bool) -> TrainState:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import optax
 
 from vfl_jax.checks import check_choice, check_range
 from vfl_jax.registry import Record, static
 from vfl_jax.types import Array
+
+Kind = Literal["sgd", "momentum", "adam"]
 
 
 class Optimizer(Record):
@@ -17,14 +21,14 @@ class Optimizer(Record):
     kind of that name.
     """
 
-    kind: str = static("sgd")
+    kind: Kind = static(default="sgd")
     learning_rate: float = 0.01
     weight_decay: float = 0.0
     epoch_decay: float = 1.0
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        check_choice("optimizer", ("sgd", "momentum", "adam"), kind=self.kind)
+        check_choice("optimizer", Kind, kind=self.kind)
         check_range("optimizer", 0.0, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
         check_range("optimizer", 0.0, 1.0, epoch_decay=self.epoch_decay, momentum=self.momentum)
 

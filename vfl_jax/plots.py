@@ -85,6 +85,25 @@ def against(
     return figure
 
 
+def overview(dataset: xr.Dataset) -> Figure:
+    """The figure that suits a sweep: against its one swept setting, or curves of its grid points.
+
+    At most eight grid points get a curve of their own, evenly taken from the grid.
+    """
+
+    dimensions = [d for d in dataset["main_task_accuracy"].dims if d not in ("seed", "epoch")]
+    if len(dimensions) == 1 and dimensions[0] in dataset.coords and dataset.sizes[dimensions[0]] > 1:
+        return against(dataset, str(dimensions[0]))
+    places = list(np.ndindex(*(dataset.sizes[d] for d in dimensions)))
+    shown = [places[i] for i in np.unique(np.linspace(0, len(places) - 1, min(8, len(places))).astype(int))]
+    runs: dict[str, xr.Dataset] = {}
+    for place in shown:
+        point = dataset.isel(dict(zip(dimensions, place, strict=True)))
+        settings = (f"{n} {c.item():g}" for n, c in point.coords.items() if c.ndim == 0 and n not in ("epoch", "seed"))
+        runs[", ".join(settings) or "run"] = point
+    return curves(runs)
+
+
 def _panels(count: int, title: str | None) -> tuple[Figure, list[Axes]]:
     # Figures are made without pyplot: no global state, no display needed.
     from matplotlib.figure import Figure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement, PairedReplacement
 from vfl_jax.checks import check_choice
 from vfl_jax.data.triggers import PixelTrigger
@@ -11,11 +13,15 @@ from vfl_jax.optimizers import Optimizer
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.transforms import PartyChain, PartyTransform
 
+HeadName = Literal["sum", "trainable"]
 MNIST_PIXELS = ((25, 27), (27, 25), (26, 26), (27, 27))
 """The trigger of section 7.1, after Gu et al. 2017."""
+DIGITS_PIXELS = ((5, 7), (7, 5), (6, 6), (7, 7))
 
 
-def liu2020_paper(*, head: str = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10) -> Scenario:
+def liu2020_paper(
+    *, head: HeadName = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10
+) -> Scenario:
     """Liu, Yi, Chen 2020 on MNIST, its text read literally.
 
     ReLU on all nodes but the output layer; a fresh random batch in every step (Algorithm 1); poison and target
@@ -41,7 +47,9 @@ def liu2020_paper(*, head: str = "sum", amplify: float = 10.0, num_parties: int 
     )
 
 
-def liu2020_code(*, head: str = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10) -> Scenario:
+def liu2020_code(
+    *, head: HeadName = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10
+) -> Scenario:
     """Liu, Yi, Chen 2020 on MNIST, as its authors ran it.
 
     ReLU on the bottoms' outputs too; both heads on embeddings of width C; probabilities clipped at 1e-7;
@@ -80,6 +88,24 @@ def zou2022(*, amplify: float = 10.0, num_parties: int = 2, num_classes: int = 1
     )
 
 
+def digits_demo(*, head: HeadName = "sum", amplify: float = 10.0) -> Scenario:
+    """The paper's experiment at the size of scikit-learn's digits, 8×8 pixels and 1,437 training rows.
+
+    The literal text with embeddings of width C under both heads, the MNIST trigger in the same corner, on one
+    training row in a hundred as in the paper, and on 72 of the 360 test rows, so that there is something to
+    measure on. Learning rate 0.1 and 60 epochs were chosen on honest runs alone: the median main accuracy
+    then stands near that of 100 epochs.
+    """
+    scenario = liu2020_paper(head=head, amplify=amplify)
+    return scenario.replace(
+        bottoms=(MLP(width=10, output_relu=head == "trainable"),) * 2,
+        optimizers=(Optimizer(learning_rate=0.1),) * 2,
+        head_optimizer=Optimizer(learning_rate=0.1),
+        poison=PoisonPlan(trigger=PixelTrigger(pixels=DIGITS_PIXELS), rate=0.01, test_rate=0.2),
+        batches=BatchPlan(order="shuffled"),
+    )
+
+
 def _last_party_attacks(
     bottom: Bottom,
     head: Head,
@@ -98,9 +124,14 @@ def _last_party_attacks(
     )
 
 
-def _check_head(head: str) -> None:
-    check_choice("preset", ("sum", "trainable"), head=head)
+def _check_head(head: HeadName) -> None:
+    check_choice("preset", HeadName, head=head)
 
 
-PRESETS = {"liu2020_paper": liu2020_paper, "liu2020_code": liu2020_code, "zou2022": zou2022}
+PRESETS = {
+    "digits_demo": digits_demo,
+    "liu2020_paper": liu2020_paper,
+    "liu2020_code": liu2020_code,
+    "zou2022": zou2022,
+}
 """Every preset by its name."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from vfl_jax.records import (
@@ -65,16 +66,18 @@ def step(
     attack_states, views, sent, pullbacks = list(state.attack_states), [], [], []
     for k in parties:
         view = PartyView(
-            sample_ids=batch.sample_ids, roles=batch.roles, features=features[k], params=state.params[k], step=clock.step
+            sample_ids=batch.sample_ids,
+            roles=batch.roles,
+            features=features[k],
+            params=state.params[k],
+            step=clock.step,
         )
         attack = scenario.attacks[k]
         key = party_key(streams.attack, clock.step, k)
         x, attack_states[k] = attack.on_features(jax.random.fold_in(key, FEATURES), attack_states[k], view, features[k])
         embedding, pullback = jax.vjp(lambda p, x=x, k=k: scenario.bottoms[k].apply(p, x), state.params[k])
         chex.assert_shape(embedding, (shapes.batch_rows, shapes.widths[k]))
-        message, attack_states[k] = attack.on_upload(
-            jax.random.fold_in(key, UPLOAD), attack_states[k], view, embedding
-        )
+        message, attack_states[k] = attack.on_upload(jax.random.fold_in(key, UPLOAD), attack_states[k], view, embedding)
         views.append(view)
         sent.append(message)
         pullbacks.append(pullback)
@@ -167,40 +170,36 @@ class Active:
         return _merge(gradients, crossing, self.shapes.crossing)
 
 
-def predict(
-    shapes: Shapes, scenario: Scenario, state: TrainState, features: tuple[Features, ...], key: Key
-) -> Array:
+def predict(shapes: Shapes, scenario: Scenario, state: TrainState, features: tuple[Features, ...], key: Key) -> Array:
     """Logits at inference, float32[B, C], through everyone's inference hooks."""
     embeddings = []
     for k, attack in enumerate(scenario.attacks):
         view = PartyInferView(features=features[k], params=state.params[k])
         key_party = jax.random.fold_in(key, k)
-        x = attack.infer_features(
-            jax.random.fold_in(key_party, FEATURES), state.attack_states[k], view, features[k]
-        )
+        x = attack.infer_features(jax.random.fold_in(key_party, FEATURES), state.attack_states[k], view, features[k])
         embedding = scenario.bottoms[k].apply(state.params[k], x)
         embeddings.append(
             attack.infer_upload(jax.random.fold_in(key_party, UPLOAD), state.attack_states[k], view, embedding)
         )
-    view = ActiveInferView()
+    active_view = ActiveInferView()
     sides = (scenario.active_attack, state.active_attack_state), (scenario.defense, state.defense_state)
     keys = [jax.random.fold_in(key, len(shapes.widths) + i) for i in range(len(sides))]
     crossing = tuple(embeddings[k] for k in shapes.crossing)
     for side_key, (transform, side_state) in zip(keys, sides, strict=True):
-        crossing = transform.infer_receive(jax.random.fold_in(side_key, RECEIVE), side_state, view, crossing)
+        crossing = transform.infer_receive(jax.random.fold_in(side_key, RECEIVE), side_state, active_view, crossing)
     received = _merge(tuple(embeddings), crossing, shapes.crossing)
     logits = scenario.head.apply(state.head_params, received, shapes.num_classes)
     for side_key, (transform, side_state) in zip(keys, sides, strict=True):
-        logits = transform.infer_logits(jax.random.fold_in(side_key, LABELS), side_state, view, logits)
+        logits = transform.infer_logits(jax.random.fold_in(side_key, LABELS), side_state, active_view, logits)
     return logits
 
 
-def poison_count(rate: Array, num_rows: int) -> Array:
+def poison_count(rate: Array | float, num_rows: int) -> Array:
     """round(rate · N), int32[]; the number of rows of a permutation that carry the trigger."""
     return jnp.round(rate * num_rows).astype(jnp.int32)
 
 
-def party_key(stream: Key, step: Array, party: int) -> Key:
+def party_key(stream: Key, step: Array | np.uint32, party: int) -> Key:
     return jax.random.fold_in(jax.random.fold_in(stream, step), party)
 
 

@@ -15,18 +15,18 @@ import typing
 from collections.abc import Iterator
 from typing import Any, Self, dataclass_transform
 
-import flax.struct
+import jax
 import numpy as np
 
 DTYPES: dict[type, type] = {float: np.float32, int: np.int32}
+RECORD = "record"
+"""The key that names the kind of a record in its JSON; no record has a field of that name."""
 _KINDS: dict[str, type[Record]] = {}
 
 
-def static(default: Any = dataclasses.MISSING) -> Any:
+def static(*, default: Any = dataclasses.MISSING) -> Any:
     """Declares a field that is structure (kinds, widths, lengths), not a leaf."""
-    if default is dataclasses.MISSING:
-        return flax.struct.field(pytree_node=False)
-    return flax.struct.field(pytree_node=False, default=default)
+    return dataclasses.field(default=default, metadata={"pytree_node": False})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(static,))
@@ -40,7 +40,11 @@ class Record:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        flax.struct.dataclass(cls, kw_only=True, eq=False, repr=False)
+        dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
+        if RECORD in (f.name for f in dataclasses.fields(cls)):  # type: ignore[arg-type]
+            raise TypeError(f"{cls.__name__} has a field {RECORD!r}, which names the kind of record in JSON.")
+        cls.__init__ = _with_tuples(cls.__init__)  # type: ignore[method-assign]
+        _register(cls)
         _KINDS[cls.__name__] = cls
 
     def replace(self, **changes: Any) -> Self:
@@ -90,8 +94,44 @@ def with_numbers(record: Any, changes: dict[str, Any]) -> Any:
     return _map_numbers(record, "", lambda path, value, _: changes.get(path, value))
 
 
+def _register(cls: type[Record]) -> None:
+    """Makes a kind a pytree node of its own.
+
+    Not by ``jax.tree_util.register_dataclass`` (nor ``flax.struct``, which calls it): in jax 0.10 the structures of two
+    such classes with as many fields compare equal, so that ``jit`` may run the program of one kind for another.
+    """
+    is_leaf = {f.name: f.metadata.get("pytree_node", True) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    leaves, structure = ([name for name in is_leaf if is_leaf[name] == wanted] for wanted in (True, False))
+
+    def flatten(record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple(getattr(record, n) for n in leaves), tuple(getattr(record, n) for n in structure)
+
+    def flatten_with_keys(record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        children, values = flatten(record)
+        return tuple(zip(map(jax.tree_util.GetAttrKey, leaves), children, strict=True)), values
+
+    def unflatten(values: tuple[Any, ...], children: Any) -> Record:
+        return cls(**dict(zip(structure, values, strict=True)), **dict(zip(leaves, children, strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+
+
+def _with_tuples(init: Any) -> Any:
+    """Lets a record be made with lists: as structure or as parents of records they must be tuples."""
+
+    @functools.wraps(init)
+    def wrapped(self: Record, **fields: Any) -> None:
+        init(self, **{name: _tuples(value) for name, value in fields.items()})
+
+    return wrapped
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if type(value) in (list, tuple) else value
+
+
 def _fields(record: Record) -> Iterator[tuple[str, Any, Any, bool]]:
-    hints = _hints(type(record))
+    hints = _hints(type(record))  # type: ignore[arg-type]
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
         is_leaf = field.metadata.get("pytree_node", True)
         yield field.name, getattr(record, field.name), hints[field.name], is_leaf
@@ -126,28 +166,37 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any, type]]:
     return iter(found)
 
 
-def _to_plain(value: Any, hint: Any = None) -> Any:
+def _to_plain(value: Any, hint: Any = None, where: str = "") -> Any:
+    if hint in DTYPES and (value is None or isinstance(value, str | tuple | Record)):
+        raise ValueError(f"{where} is {value!r}; it must be a number.")
     if isinstance(value, Record):
-        plain = {name: _to_plain(child, hint) for name, child, hint, _ in _fields(value)}
-        return {"kind": type(value).__name__, **plain}
-    if isinstance(value, tuple | list):
-        return [_to_plain(v) for v in value]
-    if value is None or isinstance(value, str | bool):
+        name = type(value).__name__
+        plain = {field: _to_plain(child, hint, f"{name}.{field}") for field, child, hint, _ in _fields(value)}
+        return {RECORD: name, **plain}
+    if isinstance(value, tuple):
+        return [_to_plain(v, where=where) for v in value]
+    if value is None or isinstance(value, str) or (isinstance(value, bool) and hint not in DTYPES):
         return value
     if np.ndim(value) != 0:
-        raise ValueError(f"A record with swept values has no JSON; found an array of shape {np.shape(value)}.")
-    if hint is float or isinstance(value, float | np.floating):
-        return _shortest(float(value))
+        raise ValueError(f"{where} is an array of shape {np.shape(value)}; a record with swept values has no JSON.")
+    if hint is int and value != int(value):
+        raise ValueError(f"{where} is {value}; it must be a whole number.")
+    if float in (hint, *typing.get_args(hint)) or (hint is not int and isinstance(value, float | np.floating)):
+        return _shortest(float(value), where)
     return int(value)
 
 
-def _shortest(value: float) -> float | str:
-    """The shortest decimal that names the same float32, so 0.1 and ``np.float32(0.1)`` are equal."""
+def _shortest(value: float, where: str) -> float | str:
+    """The shortest decimal that names the same float32, so 0.1 and ``np.float32(0.1)`` are equal; 0 for −0."""
     if math.isnan(value):
-        raise ValueError("A configuration holds NaN; every number must be finite or infinite.")
+        raise ValueError(f"{where} is NaN; every number must be finite or infinite.")
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    return float(str(np.float32(value)))
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    if np.isinf(single):
+        raise ValueError(f"{where} is {value}, which float32 cannot hold; use inf where no bound is meant.")
+    return float(str(single)) + 0.0
 
 
 def _from_plain(plain: Any) -> Any:
@@ -158,9 +207,9 @@ def _from_plain(plain: Any) -> Any:
     if not isinstance(plain, dict):
         return plain
     content = dict(plain)
-    name = content.pop("kind", None)
+    name = content.pop(RECORD, None)
     if name not in _KINDS:
-        raise ValueError(f"Unknown kind {name!r}; registered kinds are {sorted(_KINDS)}.")
+        raise ValueError(f"{RECORD!r} is {name!r}, an unknown kind; registered kinds are {sorted(_KINDS)}.")
     known = {f.name for f in dataclasses.fields(_KINDS[name])}  # type: ignore[arg-type]
     if unknown := sorted(set(content) - known):
         raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {sorted(known)}.")

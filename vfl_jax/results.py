@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ from vfl_jax.scenario import Scenario
 if TYPE_CHECKING:
     import xarray as xr
 
+DIGEST = "digest"
+"""The attribute of a results file that holds the digest of its content."""
 PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -80,7 +84,7 @@ def to_dataset(
     variables["target_ids"] = ((*seed, "target_row"), np.asarray(draws.target_ids))
     variables["poison_ids"] = ((*seed, "poison_row"), np.asarray(draws.poison_ids))
 
-    coordinates: dict[str, Any] = {name: entry for name, entry in grid.coordinates().items()}
+    coordinates: dict[str, Any] = dict(grid.coordinates())
     coordinates |= {"epoch": np.arange(1, len(history.epochs) + 1), "class": list(data.classes)}
     if seeds is not None:
         coordinates["seed"] = np.asarray(seeds)
@@ -106,15 +110,17 @@ def to_dataset(
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on, and the precision of matrix products."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return found | {"matmul_precision": str(jax.config.jax_default_matmul_precision or "default")}
+    return found | {"matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default")}
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Writes results as NetCDF, whole or not at all; host, dates and wall time go to ``<path>.run.json``.
 
-    Equal results make equal bytes. Numbers are compressed and carry a checksum that every reader verifies.
+    Equal results make equal bytes. Numbers are compressed and carry a checksum that every reader verifies;
+    a digest of everything, labels and attributes too, is verified by :func:`load`.
     """
     path = Path(path)
+    labelled = dataset.assign_attrs({DIGEST: _digest(dataset)})
     encoding = {
         name: {"zlib": True, "complevel": 4, "fletcher32": True}
         for name, variable in dataset.variables.items()
@@ -122,7 +128,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     }
 
     def write(temporary: Path) -> None:
-        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        labelled.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
 
     write_atomically(path, write)
     if circumstances := dataset.encoding.get("run"):
@@ -135,12 +141,38 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     """Reads what :func:`save` wrote, into memory.
 
     Raises:
-      OSError: on a missing or damaged file.
+      FileNotFoundError: when there is no such file.
+      OSError: on a file that is damaged or holds no results.
     """
     import xarray as xr
 
-    with xr.open_dataset(path, engine="h5netcdf") as dataset:
-        return dataset.load()
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is no file.")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as opened:
+            dataset = opened.load()
+            expected = dataset.attrs.pop(DIGEST, None)
+            found = _digest(dataset)
+    except Exception as error:  # whatever the libraries make of damaged bytes
+        raise OSError(f"{path} is damaged, or holds no results ({type(error).__name__}: {error}).") from error
+    if expected not in (None, found):
+        raise OSError(f"{path} is damaged: its content has digest {found}, but it was written with {expected}.")
+    return dataset
+
+
+def _digest(dataset: xr.Dataset) -> str:
+    """SHA-256 over every variable (name, dimensions, attributes, dtype, shape, content) and the attributes."""
+    digest = hashlib.sha256(_plain(dataset.attrs).encode())
+    for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
+        values = np.asarray(variable.values.tolist()) if variable.dtype.kind == "O" else variable.values
+        facts = str(name), variable.dims, _plain(variable.attrs), values.dtype.str, values.shape
+        digest.update(repr(facts).encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _plain(attributes: dict[Any, Any]) -> str:
+    return repr(sorted((str(name), np.asarray(value).tolist()) for name, value in attributes.items() if name != DIGEST))
 
 
 def save_params(path: str | os.PathLike[str], params: Any) -> Path:
@@ -149,7 +181,7 @@ def save_params(path: str | os.PathLike[str], params: Any) -> Path:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
 
     return write_atomically(Path(path), write)
 
@@ -158,8 +190,11 @@ def load_params(path: str | os.PathLike[str], like: Any) -> Any:
     """Reads parameters into the structure of ``like`` (for example ``state.params``).
 
     Raises:
+      zipfile.BadZipFile: on a file that is damaged or no npz.
       ValueError: when the file holds other parameters than ``like`` (which, found and expected).
     """
+    with zipfile.ZipFile(path):  # raises on a file that is none; np.load would take it for a pickle
+        pass
     with np.load(path, allow_pickle=False) as archive:
         found = dict(archive)
     wanted = {jax.tree_util.keystr(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(like)}

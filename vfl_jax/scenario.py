@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from vfl_jax.checks import check_choice, check_range, check_widths
 from vfl_jax.data.triggers import NaturalTrigger, Trigger
 from vfl_jax.losses import Loss, Regularizer, SoftmaxCrossEntropy
@@ -10,6 +12,10 @@ from vfl_jax.optimizers import Optimizer
 from vfl_jax.records import Shapes, VerticalData
 from vfl_jax.registry import Record, static
 from vfl_jax.transforms import ActiveTransform, PartyTransform
+
+Mode = Literal["in_place", "appended_pair"]
+Drawn = Literal["per_seed", "fixed"]
+Order = Literal["file", "shuffled", "sampled"]
 
 
 class PoisonPlan(Record):
@@ -24,20 +30,20 @@ class PoisonPlan(Record):
     """
 
     trigger: Trigger = NaturalTrigger()
-    target_class: int = static(0)
-    mode: str = static("in_place")
-    draw: str = static("per_seed")
-    fixed_seed: int = static(0)
+    target_class: int = static(default=0)
+    mode: Mode = static(default="in_place")
+    draw: Drawn = static(default="per_seed")
+    fixed_seed: int = static(default=0)
     rate: float = 0.01
     test_rate: float = 0.01
-    num_targets: int = static(1)
-    poison_ids: tuple[int, ...] | None = static(None)
-    test_poison_ids: tuple[int, ...] | None = static(None)
-    target_ids: tuple[int, ...] | None = static(None)
+    num_targets: int = static(default=1)
+    poison_ids: tuple[int, ...] | None = static(default=None)
+    test_poison_ids: tuple[int, ...] | None = static(default=None)
+    target_ids: tuple[int, ...] | None = static(default=None)
 
     def __post_init__(self) -> None:
-        check_choice("poison", ("in_place", "appended_pair"), mode=self.mode)
-        check_choice("poison", ("per_seed", "fixed"), draw=self.draw)
+        check_choice("poison", Mode, mode=self.mode)
+        check_choice("poison", Drawn, draw=self.draw)
         check_range("poison", 0.0, 1.0, rate=self.rate, test_rate=self.test_rate)
         check_range("poison", 1, num_targets=self.num_targets)
 
@@ -49,12 +55,12 @@ class BatchPlan(Record):
     S ⊂ [N], as Algorithm 1 is written; an epoch is then ⌊N/B⌋ steps).
     """
 
-    size: int = static(64)
-    order: str = static("shuffled")
+    size: int = static(default=64)
+    order: Order = static(default="shuffled")
 
     def __post_init__(self) -> None:
         check_widths("batches", size=(self.size,))
-        check_choice("batches", ("file", "shuffled", "sampled"), order=self.order)
+        check_choice("batches", Order, order=self.order)
 
 
 class Scenario(Record):

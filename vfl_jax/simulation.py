@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.draws import Draws, Given, epoch_ids
-from vfl_jax.evaluation import Metric, EvalChunk, evaluate_chunk, evaluate_reports
+from vfl_jax.evaluation import EvalChunk, Metric, evaluate_chunk, evaluate_reports
 from vfl_jax.protocol import Clock, party_key, poison_count, step
 from vfl_jax.records import Batch, Knowledge, Rows, Shapes, Streams, TrainState, VerticalData
 from vfl_jax.scenario import Scenario
@@ -92,9 +92,7 @@ def check_data(data: VerticalData) -> None:
                     )
 
 
-def init(
-    shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()
-) -> TrainState:
+def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()) -> TrainState:
     """The state of one replica before its first step. Parameters depend on the seed alone."""
     streams = Streams.of(draws.key)
     sample = jax.tree.map(lambda leaf: leaf[:1], inputs.train.features)
@@ -196,7 +194,7 @@ def evaluate(
 
     def one(slot: tuple[Rows, Array]) -> dict[str, Metric]:
         rows, ids = slot
-        rank = draws.test_poison_rank.at[ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
+        rank = jnp.asarray(draws.test_poison_rank).at[ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
         return mapped_chunk(scenario, state, EvalChunk(rows=rows, is_valid=ids < num_test, poison_rank=rank))
 
     chunks = jax.lax.map(one, (inputs.test, inputs.test_ids))

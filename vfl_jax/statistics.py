@@ -69,16 +69,19 @@ def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
 
 
 def honest(dataset: xr.Dataset) -> xr.Dataset:
-    """The runs whose attack is not enabled, selected from a sweep over ``*.enabled``.
+    """The runs in which no attack is enabled, selected from a sweep over ``*.enabled``.
 
     Raises:
       ValueError: when the sweep has no honest runs.
     """
+    switches: dict[Any, list[np.ndarray]] = {}
     for name, coordinate in dataset.coords.items():
-        if str(name).endswith("enabled") and coordinate.ndim == 1 and (coordinate == 0).any():
-            (dimension,) = coordinate.dims
-            return dataset.isel({dimension: int(np.argmax(coordinate.values == 0))}, drop=True)
-    raise ValueError("The results have no honest runs: sweep 'attack.enabled' over 0 and 1.")
+        if str(name).endswith("enabled") and coordinate.ndim == 1:
+            switches.setdefault(coordinate.dims[0], []).append(coordinate.values == 0)
+    is_honest = {dimension: np.all(masks, axis=0) for dimension, masks in switches.items()}
+    if not is_honest or not all(mask.any() for mask in is_honest.values()):
+        raise ValueError("The results have no honest runs: sweep 'attack.enabled' over 0 and 1.")
+    return dataset.isel({dimension: int(np.argmax(mask)) for dimension, mask in is_honest.items()}, drop=True)
 
 
 def paired_difference(dataset: xr.Dataset, name: str) -> xr.DataArray:
@@ -86,8 +89,11 @@ def paired_difference(dataset: xr.Dataset, name: str) -> xr.DataArray:
     return dataset[name] - honest(dataset)[name]
 
 
-def outcomes(dataset: xr.Dataset) -> xr.Dataset:
+def outcomes(dataset: xr.Dataset, main: str = "main_task_accuracy") -> xr.Dataset:
     """Which replicas count as what, bool, at every epoch.
+
+    ``main`` names the main accuracy; take "main_clean" where so many test rows carry the trigger that a backdoor
+    alone costs 0.02 of the accuracy over all rows.
 
     ``is_collapsed``: main accuracy is more than 0.02 below the honest run of the same seed, or not finite.
     ``is_success``: not collapsed, and backdoor accuracy above 0.5. A model that always says τ has backdoor accuracy
@@ -95,7 +101,7 @@ def outcomes(dataset: xr.Dataset) -> xr.Dataset:
     """
     import xarray as xr
 
-    loss_of_main = -paired_difference(dataset, "main_task_accuracy")
+    loss_of_main = -paired_difference(dataset, main)
     is_collapsed = ~((loss_of_main <= MAIN_LOSS_AT_MOST + 1e-7) & dataset["is_finite"])
     is_success = ~is_collapsed & (dataset["backdoor_accuracy"] > BACKDOOR_ABOVE)
     return xr.Dataset({"is_success": is_success, "is_collapsed": is_collapsed})

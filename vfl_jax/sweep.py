@@ -45,6 +45,9 @@ def run(
     Raises:
       ValueError: naming the argument, where the scenario, the data or the given choices do not fit.
     """
+    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
+        raise ValueError(f"key is {key!r}; it must be one typed key, for example jax.random.key(0).")
+    scenario.to_json()  # raises where a number is none, before anything is trained
     inputs = simulation.prepare(scenario, data, given)
     shapes = scenario.shapes(data)
     draws = draw(scenario, data, key, given)
@@ -87,8 +90,12 @@ def sweep(
       ValueError: naming the argument, where anything does not fit; before anything is trained.
     """
     grid = parse(scenario, over or {})
-    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+    for rate, ids in (("poison.rate", given.poison_ids), ("poison.test_rate", given.test_poison_ids)):
+        if ids is not None and any(rate in paths for axis in grid.axes for paths in axis.paths):
+            raise ValueError(f"over sweeps {rate!r}, but given names the rows: the rate has no effect.")
+    seeds = tuple(range(seeds)) if isinstance(seeds, int | np.integer) else tuple(seeds)
+    are_whole = all(isinstance(seed, int | np.integer) for seed in seeds)
+    if not seeds or not are_whole or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise ValueError(f"seeds is {seeds!r}; give a number above 0, or distinct whole numbers from 0.")
     for point in grid.scenarios(scenario):
         point.check(data)
@@ -154,21 +161,22 @@ class _Loop:
         self.train, self.evaluate = train, evaluate
 
     def __call__(self, state: TrainState, epochs: int, progress: Progress) -> tuple[TrainState, History]:
-        history, finite, started = [], True, time.time()
+        history: list[dict[str, Any]] = []
+        finite, started = np.bool_(True), time.time()
         with progress:
             for number in range(epochs):
                 epoch = jnp.int32(number)
                 state, trained, is_finite = self.train(state, epoch)
                 metrics = jax.device_get(trained | self.evaluate(state, epoch))
-                finite = finite & np.asarray(is_finite)
+                finite = np.logical_and(finite, is_finite)
                 history.append(metrics | {"is_finite": finite})
                 progress.epoch_done(number, metrics)
         return state, History(epochs=history, started=started, ended=time.time())
 
 
 def _check_epochs(epochs: int, draws: Draws) -> None:
-    if epochs < 1:
-        raise ValueError(f"epochs is {epochs}; train for at least 1.")
+    if not isinstance(epochs, int | np.integer) or epochs < 1:
+        raise ValueError(f"epochs is {epochs}; it must be a whole number of at least 1.")
     if draws.batch_ids is not None and draws.batch_ids.shape[-3] < epochs:
         raise ValueError(f"given.batch_ids holds {draws.batch_ids.shape[-3]} epochs; epochs is {epochs}.")
 

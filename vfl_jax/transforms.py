@@ -177,5 +177,3 @@ def _check_parts(where: str, parts: tuple[Any, ...], base: type) -> None:
     for i, part in enumerate(parts):
         if not isinstance(part, base):
             raise ValueError(f"{where}.parts.{i} is a {type(part).__name__}; every part must be a {base.__name__}.")
-
-

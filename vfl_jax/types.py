@@ -21,8 +21,10 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 
-Array: TypeAlias = jax.Array
+Array: TypeAlias = jax.Array | np.ndarray
+"""On the device, or on its way there."""
 Key: TypeAlias = jax.Array
 """A typed key (``jax.random.key``), never a raw ``uint32`` pair."""
 Features: TypeAlias = Any

@@ -12,12 +12,12 @@ from vfl_jax.data import load_mnist
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.draws import Given
 from vfl_jax.grid import resolve
-from vfl_jax.presets import liu2020_code
+from vfl_jax.presets import HeadName, liu2020_code
 from vfl_jax.registry import with_numbers
 from vfl_jax.results import write_atomically
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweep import run
-from vfl_jax.transforms import ActiveChain
+from vfl_jax.transforms import ActiveChain, ActiveTransform
 
 CURVES = {
     "train_loss": "loss",
@@ -28,7 +28,7 @@ CURVES = {
     "backdoor_acc_excl": "attack_success_rate",
 }
 """Curve to variable of the results."""
-HEADS = {"sum": "sum", "mlp": "trainable"}
+HEADS: dict[str, HeadName] = {"sum": "sum", "mlp": "trainable"}
 """Name in the weights' file to name of the preset's head."""
 
 
@@ -68,7 +68,7 @@ def scenario_for(head: str, gamma: float | None, drop_rate: float, noise_stddev:
     scenario = liu2020_code(head=HEADS[head], amplify=1.0 if gamma is None else gamma)
     enabled = resolve(scenario, "attack.enabled")
     scenario = with_numbers(scenario, dict.fromkeys(enabled, float(gamma is not None)))
-    parts = (Sparsification(drop_rate=drop_rate),) if drop_rate else ()
+    parts: tuple[ActiveTransform, ...] = (Sparsification(drop_rate=drop_rate),) if drop_rate else ()
     parts += (GaussianNoise(stddev=noise_stddev),) if noise_stddev else ()
     return scenario.replace(defense=ActiveChain(parts=parts)) if parts else scenario
 

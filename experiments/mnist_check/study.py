@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vfl_jax.data import load_mnist
 from vfl_jax.grid import Over
-from vfl_jax.presets import liu2020_code, zou2022
+from vfl_jax.presets import HeadName, liu2020_code, zou2022
 from vfl_jax.results import save
-from vfl_jax.scenario import Scenario
+from vfl_jax.scenario import Drawn, Scenario
 from vfl_jax.sweep import sweep
 
 FOLDER = Path(__file__).parent / "results"
@@ -28,7 +28,7 @@ class Case:
     epochs: int
 
 
-def _liu(head: str, draw: str) -> Case:
+def _liu(head: HeadName, draw: Drawn) -> Case:
     scenario = liu2020_code(head=head)
     kind = "one fixed poison list" if draw == "fixed" else "poison rows redrawn per seed"
     return Case(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,8 @@ from vfl_jax.records import Knowledge, where_rows
 from vfl_jax.registry import static
 from vfl_jax.transforms import PartyTransform
 from vfl_jax.types import Array
+
+Kind = Literal["none", "zero", "gaussian", "given"]
 
 
 @flax.struct.dataclass
@@ -31,13 +35,13 @@ class ActivationBlurring(PartyTransform):
     there is a recorded gradient to go with it. ``enabled`` 0 is the honest party.
     """
 
-    kind: str = static("zero")
-    wait_for_target: bool = static(True)
+    kind: Kind = static(default="zero")
+    wait_for_target: bool = static(default=True)
     stddev: float = 1e-3
     enabled: float = 1.0
 
     def __post_init__(self) -> None:
-        check_choice("ActivationBlurring", ("none", "zero", "gaussian", "given"), kind=self.kind)
+        check_choice("ActivationBlurring", Kind, kind=self.kind)
         check_range("ActivationBlurring", 0.0, stddev=self.stddev)
         check_range("ActivationBlurring", 0.0, 1.0, enabled=self.enabled)
 

@@ -26,8 +26,8 @@ def read_idx(path: Path) -> np.ndarray:
         raise ValueError(f"{path} is not a whole gzip file ({error}); fetch it again.") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
         raise ValueError(
-            f"{path} starts with {content[:4].hex(' ') or 'nothing'}; an idx file of bytes starts with 00 00 08 and its "
-            "number of dimensions."
+            f"{path} starts with {content[:4].hex(' ') or 'nothing'}; an idx file of bytes starts with 00 00 08 "
+            "and its number of dimensions."
         )
     num_dimensions = content[3]
     header = 4 + 4 * num_dimensions
@@ -37,6 +37,7 @@ def read_idx(path: Path) -> np.ndarray:
     expected = int(np.prod(shape, dtype=np.int64))
     if len(content) - header != expected:
         raise ValueError(
-            f"{path} holds {len(content) - header} values; its header says {shape}, which is {expected}. Fetch it again."
+            f"{path} holds {len(content) - header} values; its header says {shape}, which is {expected}. "
+            "Fetch it again."
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

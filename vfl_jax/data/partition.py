@@ -27,6 +27,8 @@ def blocks_of_image(shape: tuple[int, int], by: Partition, num_parties: int) -> 
         if by == "quadrants":
             if num_parties != 4:
                 raise ValueError(f"num_parties is {num_parties}; a partition by quadrants has 4 parties.")
+            if min(shape) < 2:
+                raise ValueError(f"by is 'quadrants'; {height} × {width} pixels are too few for 4 parties.")
             halves = np.array_split(pixels, 2, axis=0)
             return tuple(q for half in halves for q in np.array_split(half, 2, axis=1))
         axis = 0 if by == "rows" else 1
@@ -38,20 +40,28 @@ def blocks_of_image(shape: tuple[int, int], by: Partition, num_parties: int) -> 
 
 def blocks_of_indices(num_features: int, by: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
     """Checked explicit lists of feature indices, one per party."""
-    blocks = tuple(np.asarray(list(indices), np.int32) for indices in by)
+    blocks = tuple(np.asarray(list(indices)) for indices in by)
     if len(blocks) < 2:
         raise ValueError(f"by lists the features of {len(blocks)} parties; there must be at least 2.")
     for k, block in enumerate(blocks):
         if block.size == 0:
             raise ValueError(f"by gives party {k} no features; every party that is listed must hold at least one.")
+        if block.ndim != 1 or not np.issubdtype(block.dtype, np.integer):
+            raise ValueError(f"by gives party {k} {block.tolist()}; it must be a list of whole numbers.")
         if block.min() < 0 or block.max() >= num_features:
             raise ValueError(
-                f"by gives party {k} indices from {block.min()} to {block.max()}; they must lie in 0 to {num_features - 1}."
+                f"by gives party {k} indices from {block.min()} to {block.max()}; "
+                f"they must lie in 0 to {num_features - 1}."
             )
     together = np.concatenate(blocks)
     if len(np.unique(together)) != len(together):
-        raise ValueError("by lists a feature twice; every feature belongs to one party at most.")
-    return blocks
+        raise ValueError(f"by lists feature {_first_repeated(together)} twice; a feature belongs to one party at most.")
+    return tuple(block.astype(np.int32) for block in blocks)
+
+
+def _first_repeated(indices: np.ndarray) -> int:
+    found, counts = np.unique(indices, return_counts=True)
+    return int(found[counts > 1][0])
 
 
 def partition_images(
@@ -70,6 +80,8 @@ def partition_images(
       train, test: (images float32[N, H, W], labels int[N]).
       active_party: the party that also holds the labels, or None when the label holder has no features.
     """
+    _check_split("train", train, ndim=3, form="[N, H, W]", like=train)
+    _check_split("test", test, ndim=3, form="[N, H, W]", like=train)
     shape = (int(train[0].shape[1]), int(train[0].shape[2]))
     if not isinstance(by, str):
         num_parties = len(by)
@@ -87,8 +99,29 @@ def partition_table(
     classes: Sequence[str] | None = None,
 ) -> VerticalData:
     """Splits the columns of a table, float32[N, F], over parties by lists of column indices."""
+    _check_split("train", train, ndim=2, form="[N, F]", like=train)
+    _check_split("test", test, ndim=2, form="[N, F]", like=train)
     blocks = blocks_of_indices(int(train[0].shape[1]), by)
     return _build(name, train, test, blocks, active_party, classes, None)
+
+
+def _check_split(
+    name: str,
+    split: tuple[np.ndarray, np.ndarray],
+    *,
+    ndim: int,
+    form: str,
+    like: tuple[np.ndarray, np.ndarray],
+) -> None:
+    values, labels = split
+    if np.ndim(values) != ndim or np.shape(labels) != np.shape(values)[:1]:
+        raise ValueError(
+            f"{name} has values of shape {np.shape(values)} and labels of {np.shape(labels)}; expected {form} and [N]."
+        )
+    if np.shape(values)[1:] != np.shape(like[0])[1:]:
+        raise ValueError(
+            f"{name} has samples of shape {np.shape(values)[1:]}; those of train have {np.shape(like[0])[1:]}."
+        )
 
 
 def _build(

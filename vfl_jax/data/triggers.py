@@ -50,16 +50,21 @@ class PixelTrigger(StampTrigger):
     """
 
     pixels: tuple[tuple[int, int], ...] = static()
-    party: int | None = static(None)
+    party: int | None = static(default=None)
 
     def masks(self, data):
         if data.positions is None or data.image_shape is None:
             raise ValueError(f"trigger: PixelTrigger needs image data; {data.name!r} has no image. Use FeatureTrigger.")
         _check_party(self.party, data)
+        if not self.pixels:
+            raise ValueError("trigger.pixels is empty; give at least one (row, column), or use NaturalTrigger.")
         height, width = data.image_shape
         for row, column in self.pixels:
             if not (0 <= row < height and 0 <= column < width):
-                raise ValueError(f"trigger.pixels has {(row, column)}; the image has {height} × {width} pixels.")
+                raise ValueError(
+                    f"trigger.pixels has {(row, column)}; the image has rows 0 to {height - 1}, "
+                    f"columns 0 to {width - 1}."
+                )
             if self.party is not None and row * width + column not in data.positions[self.party]:
                 raise ValueError(
                     f"trigger.pixels has {(row, column)}, which is outside the block of party {self.party} "
@@ -81,7 +86,10 @@ class FeatureTrigger(StampTrigger):
         shape = np.shape(data.train.features[self.party])[1:]
         size = int(np.prod(shape))
         if not -size <= self.index < size:
-            raise ValueError(f"trigger.index is {self.index}; party {self.party} has {size} features.")
+            raise ValueError(
+                f"trigger.index is {self.index}; party {self.party} has {size} features, so it must lie in "
+                f"0 to {size - 1} (or −{size} to −1, from the end)."
+            )
         mask = np.zeros(size, bool)
         mask[self.index] = True
         return tuple(mask.reshape(shape) if k == self.party else None for k in range(data.num_parties))

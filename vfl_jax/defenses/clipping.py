@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import jax.numpy as jnp
 
@@ -10,6 +11,8 @@ from vfl_jax.checks import check_choice, check_range
 from vfl_jax.registry import static
 from vfl_jax.transforms import ActiveTransform
 from vfl_jax.types import Array
+
+By = Literal["value", "row_l2", "message_l2", "largest_row_l2"]
 
 
 class Clipping(ActiveTransform):
@@ -27,11 +30,11 @@ class Clipping(ActiveTransform):
     A traced ``bound`` below zero is not an error and acts as 0.
     """
 
-    by: str = static("row_l2")
+    by: By = static(default="row_l2")
     bound: float = math.inf
 
     def __post_init__(self) -> None:
-        check_choice("Clipping", ("value", "row_l2", "message_l2", "largest_row_l2"), by=self.by)
+        check_choice("Clipping", By, by=self.by)
         check_range("Clipping", 0.0, bound=self.bound)
 
     def on_send(self, key, state, view, gradients):

@@ -34,7 +34,7 @@ def flatten(features: Array) -> Array:
 class Bottom(Record):
     """Base of the bottom models: features, leaves [B, ...], to an embedding, float32[B, E]."""
 
-    width: int = static(32)
+    width: int = static(default=32)
 
     def __post_init__(self) -> None:
         check_widths("bottom", width=(self.width,))
@@ -64,8 +64,8 @@ class Linear(Bottom):
 class MLP(Bottom):
     """Dense layers of any widths with ReLU between them, and after the last if ``output_relu``."""
 
-    hidden: tuple[int, ...] = static((32,))
-    output_relu: bool = static(False)
+    hidden: tuple[int, ...] = static(default=(32,))
+    output_relu: bool = static(default=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,8 +95,8 @@ class CNN(Bottom):
     slower on a CPU than patches followed by ``Dense``; so patches it is.
     """
 
-    channels: tuple[int, ...] = static((8, 16))
-    output_relu: bool = static(False)
+    channels: tuple[int, ...] = static(default=(8, 16))
+    output_relu: bool = static(default=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -44,7 +44,7 @@ class SumHead(Head):
 class DenseHead(Head):
     """Concatenation, dense layers with ReLU, and a last dense layer of C (section 6.2, Figure 2b)."""
 
-    hidden: tuple[int, ...] = static((32,))
+    hidden: tuple[int, ...] = static(default=(32,))
 
     def __post_init__(self) -> None:
         check_widths("head", hidden=self.hidden)

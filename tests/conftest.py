@@ -1,0 +1,35 @@
+"""Strict numerics for the whole suite, and small data sets that many files use."""
+
+import helpers
+import jax
+import pytest
+
+from vfl_jax.data import load_digits
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_debug_key_reuse", True)  # a typed key used twice is an error
+
+
+@pytest.fixture(scope="session")
+def two_parties():
+    """Random 6×6 images, an upper and a lower half; the label holder has no features."""
+    return helpers.image_data(num_parties=2)
+
+
+@pytest.fixture(scope="session")
+def four_parties():
+    """Random 6×6 images by quadrants; party 1 holds the labels too."""
+    return helpers.image_data(num_parties=4, active_party=1)
+
+
+@pytest.fixture(scope="session")
+def table():
+    """A random table of 8 columns, 5 of them one party's and 3 the other's."""
+    return helpers.table_data()
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The real 8×8 digits, by rows over two parties."""
+    return load_digits()

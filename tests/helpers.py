@@ -1,0 +1,201 @@
+"""What several test files share: tiny data, views and knowledge, one replica ready to step, comparisons."""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vfl_jax import protocol, simulation
+from vfl_jax.data import partition_images, partition_table
+from vfl_jax.draws import Draws, Given, draw
+from vfl_jax.losses import MulticlassHinge
+from vfl_jax.protocol import Clock
+from vfl_jax.records import ActiveView, Batch, Knowledge, PartyView, Rows, Shapes, Streams, TrainState
+from vfl_jax.registry import cast
+from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.transforms import PartyTransform
+
+NUM_CLASSES = 3
+jit_step = jax.jit(protocol.step, static_argnames="shapes")
+jit_epoch = jax.jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
+
+
+def image_data(num_parties=2, active_party=None, num_train=48, num_test=20, seed=0):
+    """Random 6×6 images of three classes: rows over two parties, quadrants over four."""
+    rng = np.random.default_rng(seed)
+    splits = [
+        (rng.uniform(0, 1, (n, 6, 6)).astype(np.float32), np.arange(n) % NUM_CLASSES) for n in (num_train, num_test)
+    ]
+    by = "quadrants" if num_parties == 4 else "rows"
+    return partition_images("noise", *splits, by=by, num_parties=num_parties, active_party=active_party)
+
+
+def table_data(by=((0, 1, 2, 3, 4), (5, 6, 7)), active_party=None, seed=0):
+    """A random table of 8 columns and three classes."""
+    rng = np.random.default_rng(seed)
+    splits = [(rng.normal(size=(n, 8)).astype(np.float32), np.arange(n) % NUM_CLASSES) for n in (48, 20)]
+    return partition_table("table", *splits, by=by, active_party=active_party)
+
+
+def relabelled(data, labels):
+    """The same data with other training labels."""
+    rows = Rows(features=data.train.features, labels=np.asarray(labels, np.int32), has_trigger=data.train.has_trigger)
+    return type(data)(**{**vars(data), "train": rows})
+
+
+def knowledge(num_samples, poison=(), target=(), target_class=0, blur=None, by_role=False):
+    """What an attacker was granted, from lists of ids."""
+    flags = [np.isin(np.arange(num_samples), list(ids)) for ids in (poison, target)]
+    return Knowledge(
+        target_class=jnp.int32(target_class),
+        is_poison=jnp.asarray(flags[0]),
+        is_target=jnp.asarray(flags[1]),
+        blur=None if blur is None else jnp.asarray(blur, jnp.float32),
+        by_role=by_role,
+    )
+
+
+def shapes_of(num_samples=12, num_classes=3, batch_rows=5, row_weight=0.2, widths=(3, 3), active_party=None):
+    return Shapes(num_samples, num_classes, batch_rows, row_weight, tuple(widths), active_party)
+
+
+def party_view(ids, roles=None, step=0):
+    ids = jnp.asarray(ids, jnp.int32)
+    roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
+    features = jnp.ones((ids.shape[0], 2), jnp.float32)
+    return PartyView(sample_ids=ids, roles=roles, features=features, params={}, step=jnp.int32(step))
+
+
+def active_view(ids, roles=None, labels=None, step=0):
+    ids = jnp.asarray(ids, jnp.int32)
+    roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
+    labels = jnp.zeros_like(ids) if labels is None else jnp.asarray(labels, jnp.int32)
+    return ActiveView(sample_ids=ids, roles=roles, labels=labels, step=jnp.int32(step))
+
+
+def normal(*shape, seed=0):
+    """A float32 array from a fixed NumPy seed."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def at(tree, index):
+    """Every leaf of a tree at one index."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+class Replica(NamedTuple):
+    """One replica, ready for its first step."""
+
+    shapes: Shapes
+    inputs: simulation.Inputs
+    scenario: Scenario  # numbers cast to their dtypes
+    draws: Draws
+    state: TrainState
+
+    @property
+    def streams(self):
+        return Streams.of(self.draws.key)
+
+    def batch(self, ids, roles=None):
+        ids = jnp.asarray(ids, jnp.int32)
+        roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
+        rank = self.draws.poison_rank[ids]
+        return Batch(sample_ids=ids, roles=roles, poison_rank=rank, rows=at(self.inputs.train, ids))
+
+    def step(self, ids, roles=None, epoch=0, number=0):
+        """One step from the replica's state: (new state, info)."""
+        clock = Clock(epoch=jnp.int32(epoch), step=jnp.int32(number))
+        arguments = self.scenario, self.state, self.batch(ids, roles), clock, self.streams
+        return jit_step(self.shapes, self.inputs.masks, *arguments)
+
+    def epoch(self, number=0):
+        """A whole epoch from the replica's state: (new state, metrics, is_finite)."""
+        return jit_epoch(self.shapes, self.inputs, self.scenario, self.draws, self.state, jnp.int32(number))
+
+
+def numbers_of(scenario):
+    """The scenario with its numbers as arrays of their declared dtypes."""
+    return jax.tree.map(jnp.asarray, cast(scenario))
+
+
+def replica(scenario, data, seed=0, given=Given()):
+    key = jax.random.key(seed)
+    inputs, shapes = simulation.prepare(scenario, data, given), scenario.shapes(data)
+    draws = jax.tree.map(jnp.asarray, draw(scenario, data, key, given))
+    numbers = numbers_of(scenario)
+    return Replica(shapes, inputs, numbers, draws, simulation.init(shapes, inputs, numbers, draws, given))
+
+
+def scenario_of(bottoms, optimizers, attacks=None, batch_size=8, poison_ids=(), target_ids=(0,), **fields):
+    """A scenario with explicit poison and target rows; honest parties unless ``attacks`` are given.
+
+    A fixed batch order and explicit rows keep two runs comparable that differ in one thing only.
+    """
+    plan = {"poison_ids": tuple(poison_ids), "test_poison_ids": (), "target_ids": tuple(target_ids)}
+    return Scenario(
+        bottoms=tuple(bottoms),
+        optimizers=tuple(optimizers),
+        attacks=(PartyTransform(),) * len(bottoms) if attacks is None else tuple(attacks),
+        poison=PoisonPlan(**plan, **fields.pop("plan", {})),
+        batches=BatchPlan(size=batch_size, order=fields.pop("order", "shuffled")),
+        **fields,
+    )
+
+
+def loss_by_hand(loss, logits, labels):
+    """The batch loss, written without the package."""
+    true = jax.nn.one_hot(labels, NUM_CLASSES)
+    if isinstance(loss, MulticlassHinge):
+        others = jnp.where(true > 0, -jnp.inf, logits).max(axis=-1)
+        rows = jax.nn.relu(loss.margin + others - (logits * true).sum(axis=-1))
+    elif loss.probability_clip:
+        probability = (jnp.exp(logits) * true).sum(axis=-1) / jnp.exp(logits).sum(axis=-1)
+        rows = -jnp.log(jnp.clip(probability, loss.probability_clip, 1 - loss.probability_clip))
+    else:
+        rows = jax.nn.logsumexp(logits, axis=-1) - (logits * true).sum(axis=-1)
+    return rows.mean() if loss.reduction == "mean" else rows.sum()
+
+
+def penalty_by_hand(regularizer, params):
+    """λ Σ γ(θ) over all parties and the head; |θ| as θ·sign θ, whose slope at 0 is 0."""
+    leaves = [leaf for leaf in jax.tree.leaves(params) if regularizer.penalty != "none"]
+    if regularizer.penalty == "l1":
+        return regularizer.strength * sum((leaf * jnp.sign(leaf)).sum() for leaf in leaves)
+    return regularizer.strength / 2 * sum((leaf**2).sum() for leaf in leaves)
+
+
+@jax.jit
+def joint_gradient(scenario, params, features, labels):
+    """The joint objective of equation 2 and its gradient in all parameters at once."""
+
+    def objective(params):
+        *bottoms, head = params
+        embeddings = tuple(b.apply(p, x) for b, p, x in zip(scenario.bottoms, bottoms, features, strict=True))
+        loss = loss_by_hand(scenario.loss, scenario.head.apply(head, embeddings, NUM_CLASSES), labels)
+        return loss + penalty_by_hand(scenario.regularizer, params), loss
+
+    return jax.grad(objective, has_aux=True)(params)
+
+
+def everyone(state):
+    """All parameters: those of every party, then the head's."""
+    return (*state.params, state.head_params)
+
+
+def assert_bitwise_equal(found: Any, expected: Any) -> None:
+    """Equal in structure, dtype and every bit, where −0 counts as 0."""
+
+    def bits(leaf: Any) -> Any:
+        leaf = np.asarray(leaf)
+        return (leaf + np.float32(0)).view(np.int32) if leaf.dtype == np.float32 else leaf
+
+    chex.assert_trees_all_equal_shapes_and_dtypes(found, expected)
+    chex.assert_trees_all_equal(jax.tree.map(bits, found), jax.tree.map(bits, expected))
+
+
+def differs(first: Any, second: Any) -> bool:
+    """Whether any leaf of two trees of one structure differs."""
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return any(not np.array_equal(a, b) for a, b in pairs)

@@ -1,0 +1,209 @@
+"""Plain, slow, obvious NumPy twins of every attack and defense: one object with state, loops over rows.
+
+Written from the algorithms' text; nothing here is shared with the package.
+"""
+
+import dataclasses
+
+import numpy as np
+
+ORDINARY, POISON, TARGET = 0, 1, 2
+
+
+@dataclasses.dataclass
+class Grant:
+    """What the attacker was told: sets of row ids, or that an appended pair is told by its roles."""
+
+    poison: frozenset = frozenset()
+    target: frozenset = frozenset()
+    target_class: int = 0
+    by_role: bool = False
+    blur: np.ndarray | None = None
+
+    def is_poison(self, sample_id, role):
+        return role == POISON if self.by_role else int(sample_id) in self.poison
+
+    def is_target(self, sample_id, role):
+        return role == TARGET if self.by_role else int(sample_id) in self.target
+
+
+class GradientReplacement:
+    """Record first, over all rows; then replace."""
+
+    def __init__(self, grant, width, amplify):
+        self.grant, self.amplify = grant, amplify
+        self.recorded = np.zeros(width, np.float32)
+
+    def on_download(self, ids, roles, gradient):
+        for row in range(len(ids)):
+            if self.grant.is_target(ids[row], roles[row]):
+                self.recorded = gradient[row].copy()
+        out = gradient.copy()
+        for row in range(len(ids)):
+            if self.grant.is_poison(ids[row], roles[row]):
+                out[row] = np.float32(self.amplify) * self.recorded
+        return out
+
+
+class ActivationBlurring:
+    """``draws`` are the normal draws of the step, [B, E], already times the standard deviation."""
+
+    def __init__(self, grant, kind, wait_for_target):
+        self.grant, self.kind, self.wait_for_target = grant, kind, wait_for_target
+        self.target_seen = False
+
+    def on_upload(self, ids, roles, embedding, draws):
+        out = embedding.copy()
+        for row in range(len(ids)):
+            if self.kind == "none" or not self.grant.is_poison(ids[row], roles[row]):
+                continue
+            if self.wait_for_target and not self.target_seen:
+                continue
+            if self.kind == "zero":
+                out[row] = 0.0
+            elif self.kind == "gaussian":
+                out[row] = draws[row]
+            elif self.kind == "given":
+                out[row] = self.grant.blur[ids[row]]
+        # Only now: a target row of this very batch has no recorded gradient yet.
+        for row in range(len(ids)):
+            if self.grant.is_target(ids[row], roles[row]):
+                self.target_seen = True
+        return out
+
+
+class LabelReplacement:
+    def __init__(self, grant, num_samples, row_weight):
+        self.grant, self.row_weight = grant, np.float32(row_weight)
+        self.label_guesses = np.full(num_samples, -1, np.int32)
+
+    def on_download(self, ids, roles, gradient):
+        out = gradient.copy()
+        for row in range(len(ids)):
+            guess = 0
+            for entry in range(gradient.shape[1]):
+                if gradient[row, entry] < gradient[row, guess]:
+                    guess = entry
+            if self.grant.is_poison(ids[row], roles[row]):
+                out[row, guess] += self.row_weight
+                out[row, self.grant.target_class] -= self.row_weight
+            if roles[row] == ORDINARY:
+                self.label_guesses[ids[row]] = guess
+        return out
+
+
+class PairedReplacement:
+    def __init__(self, grant, amplify):
+        self.grant, self.amplify = grant, amplify
+
+    def _pair(self, ids, roles):
+        poison = [row for row in range(len(ids)) if self.grant.is_poison(ids[row], roles[row])]
+        target = [row for row in range(len(ids)) if self.grant.is_target(ids[row], roles[row])]
+        assert len(poison) == 1
+        assert len(target) == 1
+        return poison[0], target[0]
+
+    def on_upload(self, ids, roles, embedding):
+        poison, target = self._pair(ids, roles)
+        out = embedding.copy()
+        out[target] = embedding[poison]
+        return out
+
+    def on_download(self, ids, roles, gradient):
+        poison, target = self._pair(ids, roles)
+        out = gradient.copy()
+        out[poison] = np.float32(self.amplify) * gradient[target]
+        out[target] = 0.0
+        return out
+
+
+class ActiveBackdoor:
+    def __init__(self, grant):
+        self.grant = grant
+
+    def on_labels(self, ids, roles, targets):
+        out = targets.copy()
+        for row in range(len(ids)):
+            if self.grant.is_poison(ids[row], roles[row]):
+                for label in range(targets.shape[1]):
+                    out[row, label] = 1.0 if label == self.grant.target_class else 0.0
+        return out
+
+
+def norm(values):
+    """The L2 norm in float64."""
+    return float(np.sqrt(sum(float(v) ** 2 for v in np.ravel(values))))
+
+
+def clip(message, by, bound):
+    """One message; the defense does the same to each."""
+    out = message.astype(np.float64)
+    if by == "value":
+        for index, value in np.ndenumerate(out):
+            out[index] = min(max(value, -bound), bound)
+    elif by == "row_l2":
+        for row in range(len(out)):
+            size = norm(out[row])
+            if size > bound:
+                out[row] = out[row] / size * bound
+    else:
+        largest_row = max(norm(row) for row in out)
+        size = norm(out) if by == "message_l2" else largest_row
+        if size > bound:
+            out = out / size * bound
+    return out.astype(np.float32)
+
+
+def add_noise(message, scale, unit_draws):
+    """Noise of a scale; ``unit_draws`` are the step's draws at scale 1."""
+    out = message.copy()
+    for index, draw in np.ndenumerate(unit_draws):
+        out[index] = message[index] + np.float32(scale) * draw
+    return out
+
+
+def quantile(values, rate):
+    """Linear interpolation between order statistics."""
+    ordered = sorted(float(v) for v in np.ravel(values))
+    place = rate * (len(ordered) - 1)
+    below = int(np.floor(place))
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+class Sparsification:
+    """One message per crossing party; the residual is a dictionary from (party, whose) to a row."""
+
+    def __init__(self, residual, drop_rate):
+        self.residual, self.drop_rate = residual, drop_rate
+        self.waiting = {}
+
+    def _whose(self, party, row, sample_id, role):
+        """The name under which a row's residual waits; None where it has none."""
+        if self.residual == "none":
+            return None
+        if self.residual == "position":
+            return party, row
+        return (party, int(sample_id)) if role == ORDINARY else None
+
+    def on_send(self, ids, roles, messages):
+        sent = []
+        for party, message in enumerate(messages):
+            owners = [self._whose(party, row, ids[row], roles[row]) for row in range(len(ids))]
+            total = message.copy()
+            for row, owner in enumerate(owners):
+                if owner in self.waiting:
+                    total[row] = message[row] + self.waiting[owner]
+            threshold = quantile(np.abs(total), self.drop_rate)
+            out = np.zeros_like(total)
+            for row, owner in enumerate(owners):
+                rest = np.zeros_like(total[row])
+                for entry in range(total.shape[1]):
+                    if abs(float(total[row, entry])) >= threshold:
+                        out[row, entry] = total[row, entry]
+                    else:
+                        rest[entry] = total[row, entry]
+                if owner is not None:
+                    self.waiting[owner] = rest
+            sent.append(out)
+        return sent

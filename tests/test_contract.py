@@ -1,0 +1,267 @@
+"""What every transform promises, whatever it does; a new method is one more line in ``CASES``."""
+
+import inspect
+from typing import NamedTuple
+
+import chex
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vfl_jax.attacks import (
+    ActivationBlurring,
+    ActiveBackdoor,
+    GradientReplacement,
+    LabelReplacement,
+    PairedReplacement,
+)
+from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.records import POISON, TARGET, ActiveInferView, PartyInferView
+from vfl_jax.registry import Record, cast, from_json, kinds, numbers, with_numbers
+from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform
+
+N, B, C, STEPS = 9, 6, 3, 4
+
+
+class Case(NamedTuple):
+    transform: Record
+    neutral: Record  # the same kind at numbers that change nothing
+    by_role: bool = False  # an appended pair in place of known ids
+
+
+def attack(cls, by_role=False, **fields):
+    return Case(cls(**fields), cls(**{**fields, "enabled": 0.0}), by_role)
+
+
+PARTS = GradientReplacement(amplify=3.0), ActivationBlurring(wait_for_target=False)
+CASES = {
+    "honest party": Case(PartyTransform(), PartyTransform()),
+    "gradient replacement": attack(GradientReplacement, amplify=-3.0),
+    "blurring, none": attack(ActivationBlurring, kind="none"),
+    "blurring, zero": attack(ActivationBlurring, kind="zero"),
+    "blurring, gaussian": attack(ActivationBlurring, kind="gaussian", wait_for_target=False),
+    "blurring, given": attack(ActivationBlurring, kind="given"),
+    "label replacement": attack(LabelReplacement),
+    "label replacement, pair": attack(LabelReplacement, by_role=True),
+    "paired replacement": attack(PairedReplacement, by_role=True, amplify=2.0),
+    "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
+    "no defense": Case(ActiveTransform(), ActiveTransform()),
+    "active backdoor": attack(ActiveBackdoor),
+    "clipping by value": Case(Clipping(by="value", bound=0.5), Clipping(by="value")),
+    "clipping rows": Case(Clipping(by="row_l2", bound=0.5), Clipping(by="row_l2")),
+    "clipping messages": Case(Clipping(by="message_l2", bound=0.5), Clipping(by="message_l2")),
+    "clipping by the largest row": Case(Clipping(by="largest_row_l2", bound=0.5), Clipping(by="largest_row_l2")),
+    "gaussian noise": Case(GaussianNoise(stddev=0.1, variance=0.01), GaussianNoise()),
+    "laplace noise": Case(LaplaceNoise(scale=0.1, variance=0.01), LaplaceNoise()),
+    "sparsification by position": Case(Sparsification(drop_rate=0.7), Sparsification()),
+    "sparsification by sample": Case(
+        Sparsification(residual="sample", drop_rate=0.7), Sparsification(residual="sample")
+    ),
+    "sparsification, lossy": Case(Sparsification(residual="none", drop_rate=0.7), Sparsification(residual="none")),
+    "active chain": Case(
+        ActiveChain(
+            parts=(Clipping(bound=1.0), GaussianNoise(stddev=0.1), Sparsification(drop_rate=0.5), ActiveChain())
+        ),
+        ActiveChain(parts=(Clipping(), GaussianNoise(), Sparsification(), ActiveChain())),
+    ),
+}
+PARTY_HOOKS = ("on_features", "on_upload", "on_download")
+ACTIVE_HOOKS = ("on_labels", "on_receive", "on_send")
+SHAPES = helpers.shapes_of(num_samples=N, num_classes=C, batch_rows=B, widths=(4, C, 5), active_party=0)
+PARTY = 1
+
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def start(transform, by_role):
+    """The first state of a party's or the active party's transform."""
+    blur = helpers.normal(N, C)
+    known = helpers.knowledge(N, poison=(0, 3, 4), target=(1, 5), target_class=2, blur=blur, by_role=by_role)
+    place = (PARTY,) if isinstance(transform, PartyTransform) else ()
+    return transform.init(jax.random.key(3), SHAPES, *place, known)
+
+
+def slot(t):
+    """(ids, roles) of step t: the last two rows are the pair where rows are known by role."""
+    ids = np.random.default_rng(t).permutation(N)[:B].astype(np.int32)
+    return ids, np.array([0] * (B - 2) + [POISON, TARGET], np.int32)
+
+
+def values(transform, t):
+    """A value of the right form for every training hook, with zeros of either sign in it."""
+    if isinstance(transform, PartyTransform):
+        found = {"on_features": helpers.normal(B, 2, seed=t)}
+        found |= {hook: helpers.normal(B, C, seed=t + i) for i, hook in enumerate(PARTY_HOOKS[1:], 10)}
+    else:
+        crossing = tuple(helpers.normal(B, SHAPES.widths[k], seed=t + k) for k in SHAPES.crossing)
+        found = {"on_labels": np.eye(C, dtype=np.float32)[np.arange(B) % C]}
+        found |= {"on_receive": crossing, "on_send": tuple(2 * message for message in crossing)}
+    for leaf in jax.tree.leaves(found):
+        leaf[0, :2] = 0.0, -0.0
+    return jax.tree.map(jnp.asarray, found)
+
+
+def view_of(transform, ids, roles):
+    make = helpers.party_view if isinstance(transform, PartyTransform) else helpers.active_view
+    return make(ids, roles)
+
+
+def all_hooks(transform, state, key, ids, roles, inputs):
+    """One step through every training hook: (outputs by hook, state)."""
+    view, out = view_of(transform, ids, roles), {}
+    for i, (hook, value) in enumerate(sorted(inputs.items())):
+        out[hook], state = getattr(transform, hook)(jax.random.fold_in(key, i), state, view, value)
+    return out, state
+
+
+# One program per case: numbers are traced, so the neutral ones run in it too.
+jit_hooks = jax.jit(all_hooks)
+
+
+def one_step(transform, state, t, steps):
+    ids, roles, inputs = helpers.at(steps, t)
+    return jit_hooks(transform, state, jax.random.key(t), ids, roles, inputs)
+
+
+def all_steps(transform):
+    """What every step gets, stacked: (ids, roles, inputs)."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *[(*slot(t), values(transform, t)) for t in range(STEPS)])
+
+
+@every_case
+def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
+    """A loop in Python equals a scan over steps, mapped over a grid of all numbers."""
+    transform, steps = jax.tree.map(jnp.asarray, cast(case.transform)), all_steps(case.transform)
+    first = state = start(transform, case.by_role)
+    looped, inputs = [], steps[2]
+    for t in range(STEPS):
+        out, after = one_step(transform, state, t, steps)
+        chex.assert_trees_all_equal_shapes_and_dtypes((out, after), (helpers.at(inputs, t), state))
+        chex.assert_trees_all_equal((out, after), one_step(transform, state, t, steps))
+        looped, state = [*looped, out], after
+    looped = jax.tree.map(lambda *outs: jnp.stack(outs), *looped)
+    # Otherwise the test of neutral numbers would pass for a method that never does anything.
+    is_identity = type(transform) in (PartyTransform, ActiveTransform) or getattr(transform, "kind", "") == "none"
+    assert helpers.differs(looped, inputs) != is_identity
+
+    @jax.jit
+    def scanned(grid):
+        def body(state, step):
+            t, (ids, roles, inputs) = step
+            out, state = jax.vmap(all_hooks, in_axes=(0, 0, None, None, None, None))(
+                grid, state, jax.random.key(t), ids, roles, inputs
+            )
+            return state, out
+
+        return jax.lax.scan(body, jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), first), (jnp.arange(STEPS), steps))
+
+    if jax.tree.leaves(transform):
+        found, outs = scanned(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), transform))
+        for point in range(2):
+            chex.assert_trees_all_close(helpers.at(outs, (slice(None), point)), looped, rtol=1e-5, atol=1e-6)
+            chex.assert_trees_all_close(helpers.at(found, point), state, rtol=1e-5, atol=1e-6)
+
+
+@every_case
+def test_neutral_numbers_give_the_input_back_bitwise(case):
+    """Over several steps, since a state may fill up; numbers are traced, as in a sweep, and −0 counts as 0."""
+    transform, steps = jax.tree.map(jnp.asarray, cast(case.neutral)), all_steps(case.neutral)
+    state = start(transform, case.by_role)
+    for t in range(STEPS):
+        out, state = one_step(transform, state, t, steps)
+        helpers.assert_bitwise_equal(out, helpers.at(steps[2], t))
+
+
+def captured(function, *args):
+    """Shapes of arrays that a function holds by closure, wherever its jaxpr keeps them."""
+    jaxpr = jax.make_jaxpr(function)(*args)
+    found = [np.shape(const) for const in jaxpr.consts]
+    for equation in jaxpr.jaxpr.eqns:
+        found += [np.shape(v.val) for v in equation.invars if isinstance(v, jax.extend.core.Literal)]
+    return [shape for shape in found if shape]
+
+
+def test_captured_arrays_are_noticed():
+    secret = np.arange(3, dtype=np.float32)
+    for hidden in (secret, jnp.asarray(secret)):
+        assert captured(lambda x, hidden=hidden: x + hidden, jnp.ones(3)) == [(3,)]
+    assert captured(lambda x: x * 2.0 + jnp.zeros_like(x), jnp.ones(3)) == []
+
+
+@every_case
+def test_hooks_capture_no_arrays(case):
+    """All that a method knows is in its numbers, its state and its view."""
+    transform = case.transform
+    state, inputs = start(transform, case.by_role), values(transform, 0)
+    ids, roles = map(jnp.asarray, slot(0))
+
+    def hooks(state, key, ids, roles, inputs):
+        return all_hooks(transform, state, key, ids, roles, inputs)
+
+    assert captured(hooks, state, jax.random.key(0), ids, roles, inputs) == []
+
+
+@every_case
+def test_inference_hooks_keep_the_form_and_are_pure(case):
+    transform, key = case.transform, jax.random.key(1)
+    state = start(transform, case.by_role)
+    if isinstance(transform, PartyTransform):
+        view = PartyInferView(features=jnp.ones((B, 2)), params={})
+        calls = {"infer_features": jnp.ones((B, 2)), "infer_upload": jnp.ones((B, C))}
+    else:
+        view = ActiveInferView()
+        messages = tuple(jnp.ones((B, SHAPES.widths[k])) for k in SHAPES.crossing)
+        calls = {"infer_receive": messages, "infer_logits": jnp.ones((B, C))}
+    for i, (hook, value) in enumerate(calls.items()):
+        key_hook = jax.random.fold_in(key, i)
+        first = getattr(transform, hook)(jax.random.clone(key_hook), state, view, value)
+        chex.assert_trees_all_equal_shapes_and_dtypes(first, value)
+        chex.assert_trees_all_equal(first, getattr(transform, hook)(key_hook, state, view, value))
+
+
+@every_case
+def test_json_round_trip_equality_and_hash(case):
+    """Equal records have equal JSON; any other number, or the neutral one, makes another record."""
+    for record in (case.transform, case.neutral):
+        back = from_json(record.to_json())
+        assert back == record
+        assert type(back) is type(record)
+        assert hash(back) == hash(record)
+        for path in numbers(record):
+            assert with_numbers(record, {path: 0.125}) != record, path
+
+
+@every_case
+def test_hooks_are_not_jitted_and_touch_no_labels_at_a_party(case):
+    """A jit would hide captured arrays; a party's hooks are called without anything of labels."""
+    kind = type(case.transform)
+    hooks = PARTY_HOOKS if isinstance(case.transform, PartyTransform) else ACTIVE_HOOKS
+    for hook in (*hooks, "init", "report"):
+        assert inspect.isfunction(getattr(kind, hook)), hook
+    if isinstance(case.transform, PartyTransform):
+        view = helpers.party_view([0], [0])
+        assert not [name for name in vars(view) if "label" in name or "target" in name]
+
+
+def of_the_package(base):
+    """Registered kinds of the package; a test may have registered kinds of its own."""
+    rooms = ("vfl_jax.attacks", "vfl_jax.defenses", "vfl_jax.transforms")
+    return {name for name, kind in kinds(base).items() if kind.__module__.startswith(rooms)}
+
+
+def test_every_transform_of_the_package_is_in_the_table():
+    """A new method without a line in ``CASES`` fails here."""
+    registered = of_the_package(PartyTransform) | of_the_package(ActiveTransform)
+    assert registered == {type(case.transform).__name__ for case in CASES.values()}
+    assert len(registered) >= 13
+
+
+def test_every_attack_has_a_numeric_switch():
+    """``enabled`` is a leaf, so that a grid holds the honest baseline beside the attack."""
+    for base in (PartyTransform, ActiveTransform):
+        for name, kind in kinds(base).items():
+            if kind.__module__.startswith("vfl_jax.attacks"):
+                assert numbers(kind())["enabled"] == 1.0, name
+                assert cast(kind()).enabled.dtype == np.float32

@@ -1,0 +1,234 @@
+"""Every defense against its slow NumPy twin, and the promises of its docstring one by one."""
+
+import functools
+import math
+
+import chex
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+
+from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.records import ORDINARY, POISON, TARGET
+from vfl_jax.transforms import ActiveChain
+
+KINDS = ("value", "row_l2", "message_l2", "largest_row_l2")
+VIEW = helpers.active_view(range(5))
+
+
+def send(defense, messages, key=0, state=(), view=VIEW):
+    return defense.on_send(jax.random.key(key), state, view, tuple(jnp.asarray(m) for m in messages))
+
+
+def some_messages(seed):
+    """Two messages of other widths, with a zero row, a tiny, an ordinary and a large one."""
+    sizes = np.array([0.0, 1e-4, 0.3, 1.0, 40.0], np.float32)[:, None]
+    order = np.random.default_rng(seed).permutation(5)
+    return tuple(sizes[order] * helpers.normal(5, width, seed=seed + width) for width in (3, 4))
+
+
+@pytest.mark.parametrize("by", KINDS)
+@pytest.mark.parametrize("bound", [0.0, 0.05, 1.0, 7.0, 1e9])
+def test_clipping_matches_its_oracle_and_keeps_its_bound(by, bound):
+    for seed in range(4):
+        messages = some_messages(seed)
+        sent, _ = send(Clipping(by=by, bound=bound), messages)
+        for message, clipped in zip(messages, sent, strict=True):
+            np.testing.assert_allclose(clipped, oracles.clip(message, by, bound), rtol=2e-6, atol=1e-9)
+            rows = np.linalg.norm(clipped, axis=1)
+            bounded = {"value": np.abs(clipped).max(), "message_l2": np.linalg.norm(rows)}.get(by, rows.max())
+            assert bounded <= bound * (1 + 1e-5)
+
+
+def test_row_clipping_leaves_rows_within_the_bound_untouched():
+    """The four ways to clip differ: on this message each touches other entries."""
+    message = np.array([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0]], np.float32)
+    wanted = {
+        "value": [[3, 4], [0.3, 0.4], [5, 5]],
+        "row_l2": [[3, 4], [0.3, 0.4], [3, 4]],
+        "message_l2": message * (5 / math.sqrt(125.25)),
+        "largest_row_l2": message / 2,
+    }
+    for by, expected in wanted.items():
+        ((sent,), _) = send(Clipping(by=by, bound=5.0), [message])
+        np.testing.assert_allclose(sent, np.asarray(expected), rtol=1e-6)
+        if by in ("value", "row_l2"):
+            np.testing.assert_array_equal(sent[1], message[1])
+
+
+@pytest.mark.parametrize("by", KINDS)
+def test_clipping_edges(by):
+    """A zero message stays zero; inf returns the input; a traced bound below zero acts as 0."""
+    zero, some = np.zeros((4, 3), np.float32), helpers.normal(4, 3)
+    for bound in (0.0, 1.0, math.inf):
+        chex.assert_trees_all_equal(send(Clipping(by=by, bound=bound), [zero])[0][0], zero)
+    for bound in (math.inf, jnp.float32(math.inf)):
+        helpers.assert_bitwise_equal(send(Clipping(by=by, bound=bound), [some])[0][0], jnp.asarray(some))
+    negative = jax.jit(lambda b: send(Clipping(by=by, bound=b), [some])[0][0])(jnp.float32(-2.0))
+    np.testing.assert_array_equal(negative, zero)
+
+
+NOISES = {
+    "gaussian": (GaussianNoise, "stddev", lambda level: level**2, math.sqrt(2 / math.pi)),
+    "laplace": (LaplaceNoise, "scale", lambda level: 2 * level**2, math.sqrt(1 / 2)),
+}
+"""Class, the field of its level, the variance of a level, and E|x| in units of the standard deviation."""
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_noise_has_the_stated_distribution(name):
+    """Mean, standard deviation and shape: E|x|/σ is 0.80 for normal noise and 0.71 for Laplacian."""
+    kind, field, variance, mean_size = NOISES[name]
+    level, shape = 0.05, (400, 100)
+    first, other = send(kind(**{field: level}), [np.zeros(shape, np.float32)] * 2)[0]
+    (again,) = send(kind(**{field: level}), [np.zeros(shape, np.float32)], key=1)[0]
+    for noise in (first, other):
+        noise = np.asarray(noise, np.float64)
+        stddev = math.sqrt(variance(level))
+        assert abs(noise.mean()) < 5 * stddev / math.sqrt(noise.size)
+        assert noise.std() == pytest.approx(stddev, rel=0.03)
+        assert np.abs(noise).mean() / noise.std() == pytest.approx(mean_size, rel=0.02)
+    # Independent over entries, parties and steps.
+    for a, b in [(first, other), (first, again), (first[:-1], first[1:]), (first[:, :-1], first[:, 1:])]:
+        assert abs(np.corrcoef(np.ravel(a), np.ravel(b))[0, 1]) < 0.03
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_noise_matches_its_oracle_on_given_draws(name):
+    """Noise of a level is the level times draws that do not depend on it; added, not multiplied."""
+    kind, field, variance, _ = NOISES[name]
+    messages = some_messages(1)
+    units, _ = send(kind(**{field: 1.0}), [np.zeros_like(m) for m in messages], key=5)
+    for level in (1e-4, 0.1, 3.0):
+        expected = [oracles.add_noise(m, level, np.asarray(u)) for m, u in zip(messages, units, strict=True)]
+        as_level, _ = send(kind(**{field: level}), messages, key=5)
+        as_variance, _ = send(kind(variance=variance(level)), messages, key=5)
+        half_each, _ = send(kind(**{field: level / 2}, variance=variance(level / 2)), messages, key=5)
+        for sent in (as_level, as_variance, half_each):
+            chex.assert_trees_all_close(list(sent), expected, rtol=1e-5, atol=1e-6)
+
+
+SPARSE_RATES = [0.0, 0.3, 0.75, 0.95, 1.0]
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def jit_sparsify(drop_rate, ids, roles, messages, residual, state):
+    view = helpers.active_view(ids, roles)
+    defense = Sparsification(residual=residual, drop_rate=drop_rate)
+    return defense.on_send(jax.random.key(0), state, view, messages)
+
+
+@pytest.mark.parametrize("with_pair", [False, True])
+@pytest.mark.parametrize("residual", ["position", "sample", "none"])
+def test_sparsification_matches_its_oracle_over_several_steps(residual, with_pair):
+    """Batches overlap, so that a sample comes back at another place; an appended pair repeats ids."""
+    shapes = helpers.shapes_of(num_samples=9, batch_rows=7, widths=(3, 5, 4), active_party=1)
+    roles = np.zeros(7, np.int32)
+    if with_pair:
+        roles[5:] = POISON, TARGET
+    for drop_rate in SPARSE_RATES:
+        defense, oracle = Sparsification(residual=residual), oracles.Sparsification(residual, drop_rate)
+        state = defense.init(jax.random.key(0), shapes, helpers.knowledge(9))
+        rng = np.random.default_rng(7)
+        for t in range(6):
+            ids = rng.permutation(9)[:7].astype(np.int32)
+            if with_pair:
+                ids[6] = ids[2]
+            messages = (helpers.normal(7, 3, seed=2 * t), helpers.normal(7, 4, seed=2 * t + 1))
+            sent, state = jit_sparsify(jnp.float32(drop_rate), ids, roles, messages, residual, state)
+            chex.assert_trees_all_close(list(sent), oracle.on_send(ids, roles, messages), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("residual", ["position", "sample"])
+def test_what_is_dropped_waits_and_nothing_is_lost(residual):
+    """All that was ever sent and what still waits add up to all gradients."""
+    shapes = helpers.shapes_of(num_samples=12, batch_rows=6, widths=(4,))
+    defense = Sparsification(residual=residual, drop_rate=0.8)
+    state, total_in, total_out = defense.init(jax.random.key(0), shapes, helpers.knowledge(12)), 0.0, 0.0
+    for t in range(8):
+        ids = np.random.default_rng(t).permutation(12)[:6]
+        gradient = helpers.normal(6, 4, seed=t)
+        (sent,), state = send(defense, [gradient], state=state, view=helpers.active_view(ids))
+        total_in, total_out = total_in + gradient.sum(0), total_out + np.asarray(sent).sum(0)
+        np.testing.assert_allclose(total_out + np.asarray(state[0]).sum(0), total_in, rtol=1e-4, atol=1e-5)
+    assert np.abs(state[0]).sum() > 1
+
+
+@pytest.mark.parametrize("shape", [(64, 10), (66, 32), (7, 3), (41, 1)])
+@pytest.mark.parametrize("drop_rate", [0.0, 0.5, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0])
+def test_the_share_of_sent_entries(shape, drop_rate):
+    """Entries at or above the linearly interpolated quantile: with n distinct sizes, n − ⌈rate·(n−1)⌉ of them."""
+    message = helpers.normal(*shape)
+    ((sent,), _) = send(Sparsification(residual="none", drop_rate=drop_rate), [message])
+    count = message.size - math.ceil(round(drop_rate * (message.size - 1), 6))
+    largest = np.sort(np.abs(message).ravel())[message.size - count :]
+    np.testing.assert_array_equal(np.sort(np.abs(sent)[np.asarray(sent) != 0]), largest)
+    np.testing.assert_array_equal(sent[sent != 0], message[np.asarray(sent != 0)])
+
+
+def test_equal_sizes_at_the_threshold_are_all_sent():
+    message = np.array([[2.0, -2.0, 1.0], [0.5, 2.0, -1.0]], np.float32)
+    ((sent,), _) = send(Sparsification(residual="none", drop_rate=1.0), [message])
+    np.testing.assert_array_equal(sent, [[2, -2, 0], [0, 2, 0]])
+
+
+def test_sample_residuals_follow_the_sample_and_position_residuals_the_place():
+    """What was dropped of sample 0 at place 0 comes back with the sample, or with the place."""
+    first = np.array([[1.0, 5.0], [6.0, 7.0]], np.float32)
+    second = np.array([[8.0, 8.0], [8.0, 8.0]], np.float32)
+    wanted = {"sample": [[8, 8], [9, 8]], "position": [[9, 8], [8, 8]], "none": second}
+    for residual, expected in wanted.items():
+        shapes = helpers.shapes_of(num_samples=3, batch_rows=2, widths=(2,))
+        drop, keep = (Sparsification(residual=residual, drop_rate=rate) for rate in (0.3, 0.0))
+        state = drop.init(jax.random.key(0), shapes, helpers.knowledge(3))
+        _, state = send(drop, [first], state=state, view=helpers.active_view([0, 1]))
+        ((sent,), _) = send(keep, [second], state=state, view=helpers.active_view([1, 0]))
+        np.testing.assert_array_equal(sent, expected, err_msg=residual)
+
+
+def test_rows_of_an_appended_pair_have_no_residual_by_sample():
+    shapes = helpers.shapes_of(num_samples=4, batch_rows=3, widths=(2,))
+    defense = Sparsification(residual="sample", drop_rate=1.0)
+    state = defense.init(jax.random.key(0), shapes, helpers.knowledge(4))
+    view = helpers.active_view([1, 3, 1], [ORDINARY, POISON, TARGET])
+    _, (waiting,) = send(defense, [[[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]]], state=state, view=view)
+    np.testing.assert_array_equal(waiting, [[0, 0], [1, 2], [0, 0], [0, 0]])
+
+
+def test_residuals_are_kept_for_crossing_messages_only():
+    shapes = helpers.shapes_of(num_samples=12, batch_rows=5, widths=(3, 4, 6), active_party=1)
+    for residual, rows in (("position", 5), ("sample", 12)):
+        state = Sparsification(residual=residual).init(jax.random.key(0), shapes, helpers.knowledge(12))
+        assert [leaf.shape for leaf in state] == [(rows, 3), (rows, 6)]
+
+
+def test_a_chain_applies_its_parts_in_order():
+    """Clip, then noise: the noise is on top of the clipped message and not clipped itself."""
+    message = 10 * helpers.normal(400, 10)
+    chain = ActiveChain(parts=(Clipping(by="value", bound=1.0), GaussianNoise(stddev=2.0)))
+    ((sent,), _) = send(chain, [message], state=((), ()))
+    noise = np.asarray(sent) - np.clip(message, -1, 1)
+    assert noise.std() == pytest.approx(2.0, rel=0.05)
+    swapped = ActiveChain(parts=chain.parts[::-1])
+    assert np.abs(send(swapped, [message], state=((), ()))[0][0]).max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Clipping(by="column"), "'value', 'row_l2', 'message_l2', 'largest_row_l2'"),
+        (lambda: Clipping(bound=-1.0), "bound is -1.0"),
+        (lambda: GaussianNoise(stddev=-1.0), "stddev is -1.0"),
+        (lambda: GaussianNoise(variance=float("nan")), "variance is nan"),
+        (lambda: LaplaceNoise(scale=-0.5), "scale is -0.5"),
+        (lambda: Sparsification(drop_rate=1.1), "drop_rate is 1.1"),
+        (lambda: Sparsification(residual="forever"), "'position', 'sample', 'none'"),
+        (lambda: ActiveChain(parts=(3,)).check(helpers.shapes_of(), False), "parts.0 is a int"),
+    ],
+)
+def test_misuse_is_refused_by_name(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()

@@ -1,0 +1,220 @@
+"""Grids: which numbers a name stands for, what is refused before anything is trained, and the order of points."""
+
+import itertools
+
+import numpy as np
+import pytest
+from data_helpers import properties, says, tiny_data, tiny_scenario
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement
+from vfl_jax.data import NaturalTrigger
+from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.grid import Grid, parse, resolve
+from vfl_jax.registry import numbers
+from vfl_jax.sweep import sweep
+from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
+
+PLAIN = tiny_scenario()
+CHAIN = tiny_scenario(
+    attacks=(PartyTransform(), PartyChain(parts=(ActivationBlurring(kind="gaussian"), GradientReplacement()))),
+    active_attack=ActiveBackdoor(),
+    defense=ActiveChain(parts=(Clipping(), GaussianNoise(), Sparsification())),
+)
+TWO_ATTACKERS = tiny_scenario(num_parties=3, attacks=(PartyTransform(), *(GradientReplacement(),) * 2))
+TWICE = tiny_scenario(
+    attacks=(PartyTransform(), PartyChain(parts=(GradientReplacement(), GradientReplacement()))),
+    active_attack=ActiveChain(parts=(GaussianNoise(), GaussianNoise())),
+    defense=ActiveChain(parts=(GaussianNoise(), LaplaceNoise(), GaussianNoise())),
+)
+
+RESOLVED = [
+    (PLAIN, "attacks.1.amplify", ("attacks.1.amplify",)),
+    (PLAIN, "attack.amplify", ("attacks.1.amplify",)),
+    (PLAIN, "poison.rate", ("poison.rate",)),
+    (PLAIN, "poison.trigger.value", ("poison.trigger.value",)),
+    (PLAIN, "regularizer.strength", ("regularizer.strength",)),
+    (PLAIN, "optimizers.0.learning_rate", ("optimizers.0.learning_rate",)),
+    (
+        PLAIN,
+        "learning_rate",
+        ("head_optimizer.learning_rate", "optimizers.0.learning_rate", "optimizers.1.learning_rate"),
+    ),
+    (
+        PLAIN,
+        "weight_decay",
+        ("head_optimizer.weight_decay", "optimizers.0.weight_decay", "optimizers.1.weight_decay"),
+    ),
+    (CHAIN, "attack.amplify", ("attacks.1.parts.1.amplify",)),
+    (CHAIN, "attack.stddev", ("attacks.1.parts.0.stddev",)),
+    (CHAIN, "attack.enabled", ("active_attack.enabled", "attacks.1.parts.0.enabled", "attacks.1.parts.1.enabled")),
+    (CHAIN, "defense.stddev", ("defense.parts.1.stddev",)),
+    (CHAIN, "defense.drop_rate", ("defense.parts.2.drop_rate",)),
+    (TWO_ATTACKERS, "attack.amplify", ("attacks.1.amplify", "attacks.2.amplify")),
+    (TWICE, "attack.enabled", ("attacks.1.parts.0.enabled", "attacks.1.parts.1.enabled")),
+    (TWICE, "defense.scale", ("defense.parts.1.scale",)),
+]
+
+
+@pytest.mark.parametrize(("scenario", "name", "paths"), RESOLVED)
+def test_a_name_stands_for_these_paths(scenario, name, paths):
+    assert tuple(sorted(resolve(scenario, name))) == paths
+
+
+def test_every_exact_path_stands_for_itself():
+    for path in numbers(CHAIN):
+        assert resolve(CHAIN, path) == (path,)
+
+
+UNRESOLVED = [
+    (PLAIN, "attack.amplifi", ("'attack.amplifi'", "does not have", "attacks.1.amplify")),
+    (PLAIN, "learning_rat", ("'learning_rat'", "does not have", "optimizers.0.learning_rate")),
+    (PLAIN, "attacks.0.amplify", ("'attacks.0.amplify'", "does not have", "attacks.1.amplify")),
+    (PLAIN, "defense.stddev", ("'defense.stddev'", "does not have")),
+    (PLAIN, "zzz", ("'zzz'", "does not have", "It has", "poison.rate")),
+    (PLAIN, "", ("''", "does not have")),
+    (PLAIN, "batches.size", ("'batches.size'", "structure", "one sweep for each")),
+    (PLAIN, "bottoms.0.hidden", ("'bottoms.0.hidden'", "structure")),
+    (PLAIN, "defense", ("'defense'", "structure")),
+    (TWICE, "defense.stddev", ("'defense.stddev'", "defense.parts.0.stddev", "defense.parts.2.stddev", "one of these")),
+    (TWICE, "defense.variance", ("'defense.variance'", "defense.parts.1.variance", "one of these")),
+    (TWICE, "attack.amplify", ("'attack.amplify'", "attacks.1.parts.0.amplify", "attacks.1.parts.1.amplify", "exact")),
+    (TWICE, "attack.stddev", ("'attack.stddev'", "active_attack.parts.0.stddev", "active_attack.parts.1.stddev")),
+]
+
+
+@pytest.mark.parametrize(("scenario", "name", "message"), UNRESOLVED)
+def test_unknown_and_ambiguous_names_are_refused(scenario, name, message):
+    with pytest.raises(ValueError, match=says("over names", *message)):
+        resolve(scenario, name)
+
+
+BAD_OVER = {
+    "unknown": ({"attack.gamma": [1]}, ("'attack.gamma'", "does not have")),
+    "twice, by a short form": (
+        {"attacks.1.amplify": [1, 2], "attack.amplify": [3]},
+        ("'attacks.1.amplify' twice", "as 'attacks.1.amplify' and as 'attack.amplify'"),
+    ),
+    "twice, within an axis": (
+        {("learning_rate", "optimizers.0.learning_rate"): [(1, 2)]},
+        ("'optimizers.0.learning_rate' twice",),
+    ),
+    "empty": ({"attack.amplify": []}, ("'attack.amplify'", "is empty", "at least one value")),
+    "no list": ({"attack.amplify": 10}, ("'attack.amplify'", "is 10", "a list of values")),
+    "a string for a list": ({"attack.amplify": "10"}, ("'attack.amplify'", "'10'", "a list of values")),
+    "string": ({"attack.amplify": ["10"]}, ("'attack.amplify'", "'10'", "must be a number")),
+    "none": ({"attack.amplify": [None]}, ("'attack.amplify'", "None", "must be a number")),
+    "bool": ({"attack.enabled": [False, True]}, ("'attack.enabled'", "False", "must be a number")),
+    "complex": ({"attack.amplify": [1j]}, ("'attack.amplify'", "1j", "must be a number")),
+    "nested": ({"attack.amplify": [[1, 2], [3, 4]]}, ("'attack.amplify'", "[1, 2]", "must be a number")),
+    "nan": ({"attack.amplify": [1, float("nan")]}, ("GradientReplacement.amplify", "nan")),
+    "nan without a range": ({"poison.trigger.value": [float("nan")]}, ("PixelTrigger.value", "NaN")),
+    "too large": ({"attack.amplify": [1e39]}, ("GradientReplacement.amplify", "1e+39", "float32")),
+    "out of range": ({"poison.rate": [0.1, 1.5]}, ("poison.rate", "1.5", "[0, 1]")),
+    "out of range, one of the product": (
+        {"attack.amplify": [1, 2], "learning_rate": [0.1, -0.1]},
+        ("optimizer.learning_rate", "-0.1", "[0, inf]"),
+    ),
+    "zip too short": ({("attack.amplify", "learning_rate"): [(1, 0.1), (2,)]}, ("entry of 1 values", "2 paths")),
+    "zip no tuples": ({("attack.amplify", "learning_rate"): [1, 2]}, ("entry of 1 values", "2 paths")),
+    "zip of a string": ({("attack.amplify", "learning_rate"): [(1, "a")]}, ("'a'", "must be a number")),
+}
+
+
+@pytest.mark.parametrize("name", BAD_OVER)
+def test_bad_grids_are_refused(name):
+    over, message = BAD_OVER[name]
+    with pytest.raises(ValueError, match=says(*message)):
+        parse(PLAIN, over)
+
+
+@pytest.mark.parametrize(
+    ("plan", "path", "message"),
+    [
+        ({"poison_ids": (1, 2)}, "poison.rate", ("'poison.rate'", "poison.poison_ids", "no effect")),
+        ({"test_poison_ids": (1,)}, "poison.test_rate", ("'poison.test_rate'", "poison.test_poison_ids", "no effect")),
+        ({"trigger": NaturalTrigger()}, "poison.rate", ("'poison.rate'", "NaturalTrigger", "no effect")),
+    ],
+)
+def test_a_rate_without_effect_is_refused(plan, path, message):
+    scenario = tiny_scenario(plan=plan)
+    with pytest.raises(ValueError, match=says(*message)):
+        parse(scenario, {path: [0.1, 0.2]})
+    parse(scenario, {"attack.amplify": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"defense.drop_rate": [0.5, 1.5]}, ("Sparsification.drop_rate", "1.5", "[0, 1]")),
+        ({"poison.rate": [0.1, 1.0]}, ("poison.rate", "asks for 30 poison rows", "at most 29")),
+        ({"nothing": [1]}, ("'nothing'",)),
+    ],
+)
+def test_a_bad_grid_ends_a_sweep_before_training(monkeypatch, over, message):
+    monkeypatch.setattr("vfl_jax.sweep._init_all", lambda *_: pytest.fail("the sweep began"))
+    scenario = tiny_scenario(defense=Sparsification())
+    with pytest.raises(ValueError, match=says(*message)):
+        sweep(scenario, tiny_data(), over, seeds=1, epochs=1, progress=False)
+
+
+def test_the_last_axis_is_the_fastest():
+    grid = parse(PLAIN, {"attack.amplify": [1, 10], "attack.enabled": (0, 1), "poison.rate": np.array([0.1, 0.2, 0.3])})
+    assert grid.shape == (2, 2, 3)
+    assert grid.size == 12
+    found = [tuple(point.values()) for point in grid.points()]
+    assert found == list(itertools.product([1, 10], [0, 1], [0.1, 0.2, 0.3]))
+    assert list(grid.points()[0]) == ["attacks.1.amplify", "attacks.1.enabled", "poison.rate"]
+
+
+def test_a_short_form_sets_all_it_stands_for():
+    for point, scenario in zip((0, 1), parse(CHAIN, {"attack.enabled": [0, 1]}).scenarios(CHAIN), strict=True):
+        set_to = {path: value for path, value in numbers(scenario).items() if path.endswith("enabled")}
+        assert set_to == dict.fromkeys(
+            ("active_attack.enabled", "attacks.1.parts.0.enabled", "attacks.1.parts.1.enabled"), point
+        )
+
+
+def test_zipped_axes_go_together():
+    over = {("attack.amplify", "learning_rate"): [(1, 0.1), [10, 0.2]], "attack.enabled": [0, 1]}
+    grid = parse(PLAIN, over)
+    assert grid.shape == (2, 2)
+    seen = [(p["attacks.1.amplify"], p["head_optimizer.learning_rate"], p["attacks.1.enabled"]) for p in grid.points()]
+    assert seen == [(1, 0.1, 0), (1, 0.1, 1), (10, 0.2, 0), (10, 0.2, 1)]
+    coordinates = grid.coordinates()
+    assert {name: dimension for name, (dimension, _) in coordinates.items()} == {
+        "attack.amplify": "attack.amplify+learning_rate",
+        "learning_rate": "attack.amplify+learning_rate",
+        "attack.enabled": "attack.enabled",
+    }
+    np.testing.assert_array_equal(coordinates["learning_rate"][1], [0.1, 0.2])
+    np.testing.assert_array_equal(coordinates["attack.amplify"][1], [1, 10])
+
+
+def test_no_axes_are_one_point():
+    grid = parse(PLAIN, {})
+    assert (grid.shape, grid.size, grid.points(), grid.coordinates()) == ((), 1, [{}], {})
+    assert grid.scenarios(PLAIN) == [PLAIN]
+    assert parse(PLAIN, {}) == Grid(())
+
+
+amounts = st.lists(st.floats(0, 100, width=32), min_size=1, max_size=3)
+axes = st.fixed_dictionaries(
+    {},
+    optional={"attack.amplify": amounts, "learning_rate": amounts, "defense.stddev": amounts, "defense.bound": amounts},
+)
+
+
+@properties
+@given(axes)
+def test_every_point_alone_is_its_entry_of_the_stacked_scenario(over):
+    grid = parse(CHAIN, over)
+    scenarios, stacked = grid.scenarios(CHAIN), numbers(grid.stacked(CHAIN))
+    assert len(scenarios) == grid.size == int(np.prod([len(values) for values in over.values()]))
+    swept = {path for name in over for path in resolve(CHAIN, name)}
+    for path, values in stacked.items():
+        assert values.dtype == np.float32
+        assert values.shape == ((grid.size,) if path in swept else ())
+        alone = np.array([numbers(scenario)[path] for scenario in scenarios], np.float32)
+        np.testing.assert_array_equal(np.broadcast_to(values, alone.shape), alone)

@@ -1,0 +1,55 @@
+"""Small data sets and scenarios that the tests of whole training runs share."""
+
+import dataclasses
+import functools
+import os
+
+import jax
+import pytest
+
+from vfl_jax.attacks import ActivationBlurring, GradientReplacement
+from vfl_jax.data import PixelTrigger, load_digits, load_mnist
+from vfl_jax.data.images import DATA_VARIABLE
+from vfl_jax.defenses import GaussianNoise, Sparsification
+from vfl_jax.presets import liu2020_paper
+from vfl_jax.scenario import BatchPlan, PoisonPlan
+from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
+
+needs_mnist = pytest.mark.skipif(
+    DATA_VARIABLE not in os.environ, reason=f"needs MNIST; set {DATA_VARIABLE} to the folder that has mnist/"
+)
+
+
+def first_rows(data, num_train, num_test):
+    """The same data set with its first rows only."""
+    return dataclasses.replace(
+        data,
+        train=jax.tree.map(lambda leaf: leaf[:num_train], data.train),
+        test=jax.tree.map(lambda leaf: leaf[:num_test], data.test),
+    )
+
+
+@functools.cache
+def mnist(num_parties=2, active_party=None):
+    """Whole MNIST, split by rows; read once per test session."""
+    return load_mnist(num_parties=num_parties, active_party=active_party)
+
+
+@functools.cache
+def small_digits(num_train=256, num_test=96):
+    """Some of the digits that scikit-learn ships, so that no data need be fetched."""
+    return first_rows(load_digits(), num_train, num_test)
+
+
+def digits_scenario(**changes):
+    """Everything that draws or remembers at once: blurring, replacement, noise, sparsification, shuffled batches."""
+    scenario = liu2020_paper(head="trainable").replace(
+        attacks=(
+            PartyTransform(),
+            PartyChain(parts=(ActivationBlurring(kind="gaussian"), GradientReplacement(amplify=10.0))),
+        ),
+        defense=ActiveChain(parts=(GaussianNoise(stddev=0.003), Sparsification(drop_rate=0.5))),
+        poison=PoisonPlan(trigger=PixelTrigger(pixels=((7, 7), (6, 6))), rate=0.1, test_rate=0.2),
+        batches=BatchPlan(size=32, order="shuffled"),
+    )
+    return scenario.replace(**changes)

@@ -1,0 +1,198 @@
+"""The command ``vfl-jax``: its flags are made from the same dataclasses as the Python API."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from vfl_jax.presets import PRESETS, digits_demo, liu2020_code, liu2020_paper, zou2022
+from vfl_jax.scenario import Scenario
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from vfl_jax.records import VerticalData
+
+DataName = Literal["digits", "mnist", "fashion_mnist"]
+DefenseName = Literal["Clipping", "GaussianNoise", "LaplaceNoise", "Sparsification"]
+Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What ``run`` and ``sweep`` have in common."""
+
+    scenario: Scenario
+    data: DataName = "mnist"
+    data_folder: Path | None = None
+    """Default: the environment variable VFL_JAX_DATA; without it files are downloaded and checked."""
+    epochs: int = 50
+    defense: tuple[DefenseName, ...] = ()
+    """Defenses to chain, in this order, at settings that change nothing; give their numbers with --set or --over."""
+    set: Repeated = ()
+    """PATH=NUMBER, short forms included, e.g. defense.stddev=0.01. May be repeated."""
+    out: Path | None = None
+    """NetCDF file to write; a figure goes beside it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Training):
+    """Trains one replica."""
+
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep(Training):
+    """Trains a grid of settings with many seeds in one compiled program."""
+
+    over: Repeated = ()
+    """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. May be repeated: the grid is the product."""
+    seeds: int = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """Attacks and defends a model of handwritten digits under both heads, and shows what holds."""
+
+    seeds: int = 8
+    epochs: int = 60
+    out: Path = Path("demo")
+    """Folder for results and figures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """Lists attacks, defenses, models, data sets and presets."""
+
+
+def _preset_commands(kind: Any) -> Any:
+    """One subcommand per preset and head; its defaults are the preset's."""
+    defaults = {
+        "digits_demo-sum": kind(scenario=digits_demo(head="sum"), data="digits", epochs=60),
+        "digits_demo-trainable": kind(scenario=digits_demo(head="trainable"), data="digits", epochs=60),
+        "liu2020_paper-sum": kind(scenario=liu2020_paper(head="sum")),
+        "liu2020_paper-trainable": kind(scenario=liu2020_paper(head="trainable")),
+        "liu2020_code-sum": kind(scenario=liu2020_code(head="sum")),
+        "liu2020_code-trainable": kind(scenario=liu2020_code(head="trainable")),
+        "zou2022": kind(scenario=zou2022(), epochs=100),
+    }
+    return tyro.extras.subcommand_type_from_defaults(defaults, prefix_names=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Bad input ends with one line and status 1, not with a traceback."""
+    command = tyro.conf.subcommand
+    commands: Any = (
+        Annotated[Demo, command("demo", description=Demo.__doc__)]
+        | Annotated[_preset_commands(Run), command("run", description=Run.__doc__)]
+        | Annotated[_preset_commands(Sweep), command("sweep", description=Sweep.__doc__)]
+        | Annotated[List, command("list", description=List.__doc__)]
+    )
+    chosen: Any = tyro.cli(commands, args=arguments, prog="vfl-jax", description=__doc__)
+    perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, List: _list}
+    try:
+        perform[type(chosen)](chosen)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def _demo(chosen: Demo) -> None:
+    from vfl_jax.demo import demo
+
+    demo(chosen.seeds, chosen.epochs, chosen.out)
+
+
+def _run(chosen: Run) -> None:
+    import jax
+
+    from vfl_jax.sweep import run
+
+    dataset, _ = run(_scenario(chosen), _data(chosen), jax.random.key(chosen.seed), chosen.epochs, progress=True)
+    dataset = dataset.expand_dims(seed=[chosen.seed])
+    _show(dataset, chosen.out, "one seed")
+
+
+def _sweep(chosen: Sweep) -> None:
+    from vfl_jax.sweep import sweep
+
+    over: dict[str | tuple[str, ...], list[float]] = {}
+    for entry in chosen.over:
+        path, _, values = entry.partition("=")
+        over[path] = [_number("over", entry, value) for value in values.split(",")]
+    dataset = sweep(_scenario(chosen), _data(chosen), over, chosen.seeds, chosen.epochs)
+    _show(dataset, chosen.out, f"{chosen.seeds} seeds")
+
+
+def _list(_: List) -> None:
+    from rich.table import Table
+
+    import vfl_jax.attacks
+    import vfl_jax.defenses
+    import vfl_jax.models
+    from vfl_jax import report
+    from vfl_jax.data import LOADERS
+
+    table = Table("kind", "name", "what it is")
+    groups: dict[str, dict[str, Any]] = {
+        kind: {name: getattr(module, name) for name in module.__all__}
+        for kind, module in (("attack", vfl_jax.attacks), ("defense", vfl_jax.defenses), ("model", vfl_jax.models))
+    } | {"data set": dict(LOADERS), "preset": dict(PRESETS)}
+    for kind, members in groups.items():
+        for name, member in members.items():
+            table.add_row(kind, name, (member.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "))
+        table.add_section()
+    report.console().print(table)
+
+
+def _scenario(chosen: Training) -> Scenario:
+    """The scenario of the flags, with ``--defense`` and ``--set`` applied."""
+    import vfl_jax.defenses
+    from vfl_jax.grid import resolve
+    from vfl_jax.registry import with_numbers
+    from vfl_jax.transforms import ActiveChain
+
+    scenario = chosen.scenario
+    if chosen.defense:
+        scenario = scenario.replace(
+            defense=ActiveChain(parts=tuple(getattr(vfl_jax.defenses, name)() for name in chosen.defense))
+        )
+    for entry in chosen.set:
+        path, _, value = entry.partition("=")
+        scenario = with_numbers(scenario, dict.fromkeys(resolve(scenario, path), _number("set", entry, value)))
+    return scenario
+
+
+def _number(flag: str, entry: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--{flag} has {entry!r}; it must be PATH=NUMBER, e.g. attack.amplify=10.") from None
+
+
+def _data(chosen: Training) -> VerticalData:
+    from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
+
+    parties = len(chosen.scenario.bottoms)
+    if chosen.data == "digits":
+        return load_digits(num_parties=parties)
+    load = load_mnist if chosen.data == "mnist" else load_fashion_mnist
+    return load(chosen.data_folder, num_parties=parties)
+
+
+def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
+    """Prints the table, and writes results and a figure where ``--out`` says."""
+    from vfl_jax import plots, report
+    from vfl_jax.results import save, write_atomically
+
+    console = report.console()
+    console.print(report.to_terminal(report.rows(dataset), title))
+    console.print(report.NOTE, style="dim")
+    if out is not None:
+        save(dataset, out)
+        figure = plots.overview(dataset)
+        picture = write_atomically(out.with_suffix(".png"), lambda path: figure.savefig(path, format="png"))
+        console.print(f"wrote {out} and {picture}", highlight=False)
