@@ -1,4 +1,4 @@
-"""What the tests of data, configuration and results share: tiny images, idx files, a scenario that trains in no time."""
+"""What the tests of data, configuration and results share: tiny images, idx files, a scenario that trains at once."""
 
 import gzip
 import os

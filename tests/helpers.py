@@ -1,5 +1,6 @@
 """What several test files share: tiny data, views and knowledge, one replica ready to step, comparisons."""
 
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -18,8 +19,12 @@ from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.transforms import PartyTransform
 
 NUM_CLASSES = 3
-jit_step = jax.jit(protocol.step, static_argnames="shapes")
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""For programs that run once or twice: most of a test's time is compilation."""
+jit_init = quick_jit(simulation.init, static_argnames="shapes")
+jit_step = quick_jit(protocol.step, static_argnames="shapes")
 jit_epoch = jax.jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
+quick_epoch = quick_jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
 
 
 def image_data(num_parties=2, active_party=None, num_train=48, num_test=20, seed=0):
@@ -110,9 +115,9 @@ class Replica(NamedTuple):
         arguments = self.scenario, self.state, self.batch(ids, roles), clock, self.streams
         return jit_step(self.shapes, self.inputs.masks, *arguments)
 
-    def epoch(self, number=0):
+    def epoch(self, number=0, run=jit_epoch):
         """A whole epoch from the replica's state: (new state, metrics, is_finite)."""
-        return jit_epoch(self.shapes, self.inputs, self.scenario, self.draws, self.state, jnp.int32(number))
+        return run(self.shapes, self.inputs, self.scenario, self.draws, self.state, jnp.int32(number))
 
 
 def numbers_of(scenario):
@@ -121,11 +126,17 @@ def numbers_of(scenario):
 
 
 def replica(scenario, data, seed=0, given=Given()):
-    key = jax.random.key(seed)
+    """A replica before its first step, with parameters from NumPy: quick, and no bias is zero."""
+    key, rng = jax.random.key(seed), np.random.default_rng(seed)
     inputs, shapes = simulation.prepare(scenario, data, given), scenario.shapes(data)
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, key, given))
-    numbers = numbers_of(scenario)
-    return Replica(shapes, inputs, numbers, draws, simulation.init(shapes, inputs, numbers, draws, given))
+    arguments = inputs, numbers_of(scenario), draws
+    like = jax.eval_shape(functools.partial(simulation.init, shapes), *arguments)
+    params, head_params = jax.tree.map(
+        lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), (like.params, like.head_params)
+    )
+    state = jit_init(shapes, *arguments, given.replace(params=params, head_params=head_params))
+    return Replica(shapes, *arguments, state)
 
 
 def scenario_of(bottoms, optimizers, attacks=None, batch_size=8, poison_ids=(), target_ids=(0,), **fields):
@@ -166,7 +177,7 @@ def penalty_by_hand(regularizer, params):
     return regularizer.strength / 2 * sum((leaf**2).sum() for leaf in leaves)
 
 
-@jax.jit
+@quick_jit
 def joint_gradient(scenario, params, features, labels):
     """The joint objective of equation 2 and its gradient in all parameters at once."""
 

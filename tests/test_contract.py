@@ -146,7 +146,7 @@ def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
     is_identity = type(transform) in (PartyTransform, ActiveTransform) or getattr(transform, "kind", "") == "none"
     assert helpers.differs(looped, inputs) != is_identity
 
-    @jax.jit
+    @helpers.quick_jit
     def scanned(grid):
         def body(state, step):
             t, (ids, roles, inputs) = step

@@ -1,5 +1,7 @@
 """What a seed draws: bad requests are refused, given choices are respected, rates nest."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,7 +128,7 @@ def test_rates_nest_and_never_reach_a_target_row(seed, rates):
     assert len(targets) == 3
     assert all(DATA.train.labels[row] == 0 for row in targets)
     sets = [poisoned_at(draws, rate) for rate in sorted(rates)]
-    assert all(small <= large for small, large in zip(sets, sets[1:], strict=False))
+    assert all(small <= large for small, large in itertools.pairwise(sets))
     assert [len(s) for s in sets] == [round(float(np.float32(rate) * np.float32(NUM_TRAIN))) for rate in sorted(rates)]
     assert sets[-1] == set(draws.poison_ids.tolist())
     assert not sets[-1] & targets
@@ -200,7 +202,7 @@ def test_batches_are_distinct_rows(order):
             assert len(set(ids.ravel().tolist())) == 24
         if order == "file":
             assert ids.ravel().tolist() == list(range(24))
-    same = [np.array_equal(a[0], b[0]) for a, b in zip(epochs, epochs[1:], strict=False)]
+    same = [np.array_equal(a[0], b[0]) for a, b in itertools.pairwise(epochs)]
     assert all(same) if order == "file" else not any(same)
     assert steps_per_epoch(draws, BatchPlan(size=8)) == 3
 

@@ -1,5 +1,6 @@
 """Grids: which numbers a name stands for, what is refused before anything is trained, and the order of points."""
 
+import importlib
 import itertools
 
 import numpy as np
@@ -153,7 +154,9 @@ def test_a_rate_without_effect_is_refused(plan, path, message):
     ],
 )
 def test_a_bad_grid_ends_a_sweep_before_training(monkeypatch, over, message):
-    monkeypatch.setattr("vfl_jax.sweep._init_all", lambda *_: pytest.fail("the sweep began"))
+    # The package's own name ``sweep`` is the function, so the module comes from the import system.
+    module = importlib.import_module("vfl_jax.sweep")
+    monkeypatch.setattr(module, "_init_all", lambda *_: pytest.fail("the sweep began"))
     scenario = tiny_scenario(defense=Sparsification())
     with pytest.raises(ValueError, match=says(*message)):
         sweep(scenario, tiny_data(), over, seeds=1, epochs=1, progress=False)

@@ -60,13 +60,13 @@ def convolve(x, kernel, bias):
 def test_dense_bottoms_match_numpy(bottom, num_layers):
     """Images are flattened row by row."""
     features = helpers.normal(20, 2, 3)
-    params = shifted(jax.jit(bottom.init)(jax.random.key(0), features))
+    params = shifted(helpers.quick_jit(bottom.init)(jax.random.key(0), features))
     assert len(params) == num_layers
     relu = getattr(bottom, "output_relu", False)
     expected = dense_in_numpy(params, features.reshape(20, 6), relu)
     # A ReLU at the end changes these rows, so that it matters whether it is there.
     assert (dense_in_numpy(params, features.reshape(20, 6), False) < 0).any()
-    np.testing.assert_allclose(jax.jit(bottom.apply)(params, features), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(helpers.quick_jit(bottom.apply)(params, features), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "output_relu"), [((7, 5), False), ((3, 1), False), ((14, 28), True)])
@@ -74,14 +74,19 @@ def test_cnn_equals_a_real_convolution(shape, output_relu):
     """Patches times a dense kernel are a convolution; then ReLU, pooling and one dense layer."""
     bottom = CNN(width=4, channels=(3, 5), output_relu=output_relu)
     features = helpers.normal(2, *shape)
-    params = shifted(jax.jit(bottom.init)(jax.random.key(1), features))
+    params = shifted(helpers.quick_jit(bottom.init)(jax.random.key(1), features))
     x = features[..., None]
     for i in range(2):
         layer = params[f"conv_{i}"]
         kernel = layer["kernel"].reshape(3, 3, x.shape[-1], -1)
         x = pool_in_numpy(np.maximum(convolve(x, kernel, layer["bias"]), 0))
     expected = dense_in_numpy(params["out"], x.reshape(2, -1), output_relu)
-    chex.assert_trees_all_close(jax.jit(bottom.apply)(params, features), jnp.asarray(expected), rtol=1e-4, atol=1e-4)
+    chex.assert_trees_all_close(
+        helpers.quick_jit(bottom.apply)(params, features),
+        jnp.asarray(expected),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_gradients_of_the_cnn_are_those_of_a_real_convolution():
@@ -94,7 +99,7 @@ def test_gradients_of_the_cnn_are_those_of_a_real_convolution():
     def by_convolution(x, kernel):
         return jnp.sum(weights * convolve(x, kernel, jnp.zeros(2)))
 
-    found, expected = (jax.grad(f, argnums=(0, 1))(x, kernel) for f in (by_patches, by_convolution))
+    found, expected = (helpers.quick_jit(jax.grad(f, argnums=(0, 1)))(x, kernel) for f in (by_patches, by_convolution))
     chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -123,7 +128,7 @@ def test_sum_head_adds_and_has_nothing_to_train():
 @pytest.mark.parametrize("hidden", [(), (32,), (16, 16)])
 def test_dense_head_concatenates_in_the_order_of_parties(hidden):
     head, embeddings = DenseHead(hidden=hidden), tuple(helpers.normal(5, k + 2, seed=k) for k in range(3))
-    params = shifted(head.init(jax.random.key(0), embeddings, 4))
+    params = shifted(helpers.quick_jit(head.init, static_argnums=2)(jax.random.key(0), embeddings, 4))
     assert [params[f"dense_{i}"]["bias"].size for i in range(len(params))] == [*hidden, 4]
     expected = dense_in_numpy(params, np.concatenate(embeddings, axis=1), output_relu=False)
     np.testing.assert_allclose(head.apply(params, embeddings, 4), expected, rtol=1e-4, atol=1e-4)
@@ -131,7 +136,7 @@ def test_dense_head_concatenates_in_the_order_of_parties(hidden):
 
 @pytest.mark.parametrize("bottom", [MLP(width=40), CNN(width=40)])
 def test_kernels_are_glorot_uniform_and_biases_zero(bottom):
-    init = jax.jit(bottom.init)
+    init = helpers.quick_jit(bottom.init)
     params = init(jax.random.key(2), helpers.normal(1, 8, 8))
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if path[-1].key == "bias":

@@ -15,7 +15,9 @@ sides = st.integers(2, 9)
 
 def numbered(shape, num_train=3, num_test=2, **partition):
     """Data whose entries tell where they came from."""
-    return partition_images("numbered", numbered_images(num_train, shape), numbered_images(num_test, shape), **partition)
+    return partition_images(
+        "numbered", numbered_images(num_train, shape), numbered_images(num_test, shape), **partition
+    )
 
 
 def check_every_entry(data, shape):

@@ -81,7 +81,9 @@ def test_json_round_trip_of_any_chain(parts):
 def test_json_is_sorted_strict_and_shortest():
     text = Clipping(bound=math.inf, by="value").to_json()
     assert text == '{"bound": "inf", "by": "value", "record": "Clipping"}'
-    assert GaussianNoise(stddev=np.float32(0.1)).to_json() == '{"record": "GaussianNoise", "stddev": 0.1, "variance": 0.0}'
+    assert (
+        GaussianNoise(stddev=np.float32(0.1)).to_json() == '{"record": "GaussianNoise", "stddev": 0.1, "variance": 0.0}'
+    )
     json.loads(liu2020_code().to_json(), parse_constant=pytest.fail)  # no NaN or Infinity, which JSON does not know
 
 
@@ -126,7 +128,10 @@ def test_not_equal(first, second):
 BAD_JSON = {
     "unknown kind": ('{"record": "Nope"}', ("record", "'Nope'", "registered kinds", "'GaussianNoise'")),
     "no kind": ('{"stddev": 1}', ("record", "None", "registered kinds")),
-    "unknown field": ('{"record": "GaussianNoise", "sigma": 1}', ("GaussianNoise", "'sigma'", "['stddev', 'variance']")),
+    "unknown field": (
+        '{"record": "GaussianNoise", "sigma": 1}',
+        ("GaussianNoise", "'sigma'", "['stddev', 'variance']"),
+    ),
     "out of range": ('{"record": "GaussianNoise", "stddev": -1}', ("GaussianNoise.stddev", "-1", "[0, inf]")),
     "nested": ('{"record": "ActiveChain", "parts": [{"record": "Noise"}]}', ("'Noise'", "registered kinds")),
 }

@@ -1,6 +1,5 @@
 """Labelled results: what they hold, that they are written whole or not at all, that damage never goes unnoticed."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -15,12 +14,9 @@ import xarray as xr
 from data_helpers import says, tiny_data, tiny_scenario
 
 from vfl_jax import results
-from vfl_jax.attacks import GradientReplacement, LabelReplacement, PairedReplacement
 from vfl_jax.draws import Given
-from vfl_jax.models import CNN, MLP, DenseHead
 from vfl_jax.registry import from_json
 from vfl_jax.sweep import run, sweep
-from vfl_jax.transforms import ActiveChain, PartyTransform
 
 SCENARIO, DATA, KEY = tiny_scenario(), tiny_data(), jax.random.key(3)
 OVER = {"attack.enabled": [0, 1], ("attack.amplify", "learning_rate"): [(1, 0.1), (5, 0.2), (9, 0.1)]}
@@ -50,6 +46,12 @@ def ran():
 @pytest.fixture
 def saved(swept, tmp_path):
     return results.save(swept, tmp_path / "results.nc")
+
+
+@pytest.fixture
+def few(swept):
+    """Some of the variables, of every dtype: quicker to read many times."""
+    return swept[["loss", "class_score", "backdoor_accuracy_count", "is_finite", "poison_ids"]]
 
 
 def test_a_sweep_has_a_dimension_per_axis(swept):
@@ -237,32 +239,38 @@ def flipped(path, content, place):
 
 # h5netcdf closes files that it failed to open, and Python reports what that raises.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_flipped_byte_of_a_number_is_noticed(saved, tmp_path):
-    content = saved.read_bytes()
-    with h5py.File(saved) as file:
-        chunks = {
-            name: file[name].id.get_chunk_info(0)
-            for name in ("loss", "class_score", "backdoor_accuracy_count", "is_finite", "poison_ids", "seed")
-        }
+def test_a_flipped_byte_of_a_number_is_noticed(few, tmp_path):
+    path = results.save(few, tmp_path / "few.nc")
+    content = path.read_bytes()
+    with h5py.File(path) as file:
+        chunks = {name: file[name].id.get_chunk_info(0) for name in (*few.data_vars, "seed")}
+        assert all(file[name].fletcher32 for name in chunks)  # so that other readers notice too
     for name, chunk in chunks.items():
-        for place in np.linspace(0, chunk.size - 1, 6, dtype=int):
-            with pytest.raises(OSError, match=says("flipped.nc", "damaged")):
-                results.load(flipped(tmp_path / "flipped.nc", content, chunk.byte_offset + place))
-                pytest.fail(f"byte {place} of {name} was flipped and nobody noticed")
+        for place in (0, chunk.size // 2, chunk.size - 1):
+            damaged = flipped(tmp_path / f"{name}.nc", content, chunk.byte_offset + place)
+            with pytest.raises(OSError, match=says(f"{name}.nc", "damaged")):
+                results.load(damaged)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_flipped_byte_anywhere_never_changes_results_silently(swept, saved, tmp_path):
-    content, refused = saved.read_bytes(), 0
-    scenario = content.index(swept.attrs["scenario"].encode()[:200])
-    for place in [scenario + 40, *range(0, len(content), len(content) // 80)]:
+def test_a_flipped_byte_anywhere_never_changes_results_silently(few, tmp_path):
+    content, refused = results.save(few, tmp_path / "few.nc").read_bytes(), 0
+    for place in range(0, len(content), len(content) // 50):
         try:
             found = results.load(flipped(tmp_path / "flipped.nc", content, place))
         except OSError:
             refused += 1
             continue
-        assert found.identical(swept), f"byte {place} was flipped and nobody noticed"
-    assert refused > 5
+        assert found.identical(few), f"byte {place} was flipped and nobody noticed"
+    assert refused > 0  # much of an HDF5 file is padding
+
+
+@pytest.mark.parametrize("text", ["scenario", "data", "versions"])
+def test_a_flipped_byte_of_an_attribute_is_noticed(few, tmp_path, text):
+    content = results.save(few, tmp_path / "few.nc").read_bytes()
+    place = content.index(few.attrs[text].encode())
+    with pytest.raises(OSError, match=says("flipped.nc", "damaged", "digest")):
+        results.load(flipped(tmp_path / "flipped.nc", content, place + 11))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -322,107 +330,3 @@ def test_damaged_parameters_are_refused(ran, tmp_path):
         path.write_bytes(other)
         with pytest.raises(zipfile.BadZipFile):
             results.load_params(path, like)
-
-
-def changed_data(split, change):
-    data = tiny_data()
-    change(getattr(data, split))
-    return data
-
-
-def set_feature(value):
-    return lambda rows: rows.features[1].__setitem__((7, 0, 0), value)
-
-
-def set_label(value):
-    return lambda rows: rows.labels.__setitem__(5, value)
-
-
-def shorter(data):
-    features = (data.train.features[0], data.train.features[1][:20])
-    return dataclasses.replace(data, train=data.train.replace(features=features))
-
-
-BAD_DATA = {
-    "nan": (changed_data("train", set_feature(np.nan)), ("data.train.features of party 1", "row 7", "clean or drop")),
-    "inf": (changed_data("test", set_feature(np.inf)), ("data.test.features of party 1", "row 7")),
-    "label too large": (changed_data("train", set_label(3)), ("data.train.labels has 3 in row 5", "0 to 2")),
-    "label below": (changed_data("test", set_label(-1)), ("data.test.labels has -1 in row 5", "0 to 2")),
-    "lengths": (shorter(tiny_data()), ("data.train.features of party 1", "20 rows", "30")),
-}
-
-
-@pytest.mark.parametrize("case", BAD_DATA)
-def test_bad_data_are_refused(case):
-    data, message = BAD_DATA[case]
-    with pytest.raises(ValueError, match=says(*message)):
-        run(SCENARIO, data, KEY, 1)
-    with pytest.raises(ValueError, match=says(*message)):
-        sweep(SCENARIO, data, seeds=1, epochs=1, progress=False)
-
-
-HONEST = (PartyTransform(),) * 2
-BAD_SCENARIOS = {
-    "bottoms": ({"bottoms": (MLP(width=3),) * 3}, ("bottoms has 3 entries", "2 parties", "it must have 2")),
-    "optimizers": ({"optimizers": ()}, ("optimizers has 0 entries", "it must have 2")),
-    "attacks": ({"attacks": (GradientReplacement(),)}, ("attacks has 1 entries", "it must have 2")),
-    "width": ({"bottoms": (MLP(width=3), MLP(width=4))}, ("bottoms.1.width is 4", "SumHead", "3", "DenseHead")),
-    "labels": (
-        {"bottoms": (MLP(width=5),) * 2, "head": DenseHead(), "attacks": (PartyTransform(), LabelReplacement())},
-        ("bottoms.1.width is 5", "LabelReplacement", "one per class, 3"),
-    ),
-    "pair": ({"attacks": (PartyTransform(), PairedReplacement())}, ("PairedReplacement", "appended_pair", "'in_place'")),
-    "class": ({"poison": SCENARIO.poison.replace(target_class=3)}, ("poison.target_class is 3", "0 to 2")),
-    "class below": ({"poison": SCENARIO.poison.replace(target_class=-1)}, ("poison.target_class is -1", "0 to 2")),
-    "part": ({"defense": ActiveChain(parts=(GradientReplacement(),))}, ("parts.0", "GradientReplacement", "ActiveTransform")),
-    "nan": ({"poison": SCENARIO.poison.replace(trigger=SCENARIO.poison.trigger.replace(value=float("nan")))}, ("value", "NaN")),
-}
-
-
-@pytest.mark.parametrize("case", BAD_SCENARIOS)
-def test_scenarios_that_do_not_fit_the_data_are_refused(case):
-    changes, message = BAD_SCENARIOS[case]
-    with pytest.raises(ValueError, match=says(*message)):
-        run(SCENARIO.replace(**changes), DATA, KEY, 1)
-    with pytest.raises(ValueError, match=says(*message)):
-        sweep(SCENARIO.replace(**changes), DATA, seeds=1, epochs=1, progress=False)
-
-
-BAD_ARGUMENTS = {
-    "no epochs": ({"epochs": 0}, ("epochs is 0", "at least 1")),
-    "half an epoch": ({"epochs": 1.5}, ("epochs is 1.5", "whole number")),
-    "no seeds": ({"seeds": 0}, ("seeds is ()", "above 0")),
-    "a seed twice": ({"seeds": [1, 2, 1]}, ("seeds is (1, 2, 1)", "distinct")),
-    "a seed below 0": ({"seeds": [-1]}, ("seeds is (-1,)", "from 0")),
-    "half a seed": ({"seeds": [0.5]}, ("seeds is (0.5,)", "whole numbers")),
-    "too few given epochs": ({"epochs": 3, "given": Given(batch_ids=np.zeros((2, 3, 8), int))}, ("2 epochs", "epochs is 3")),
-    "a rate with given rows": (
-        {"over": {"poison.rate": [0.1, 0.2]}, "given": Given(poison_ids=[1])},
-        ("'poison.rate'", "given", "no effect"),
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_ARGUMENTS)
-def test_bad_arguments_of_a_sweep_are_refused(case):
-    arguments, message = BAD_ARGUMENTS[case]
-    with pytest.raises(ValueError, match=says(*message)):
-        sweep(SCENARIO, DATA, **({"seeds": 1, "epochs": 1, "progress": False} | arguments))
-
-
-@pytest.mark.parametrize("key", [0, jax.random.PRNGKey(0), jax.random.split(jax.random.key(0), 2)])
-def test_a_run_takes_one_typed_key(key):
-    with pytest.raises(ValueError, match=says("key is", "jax.random.key(0)")):
-        run(SCENARIO, DATA, key, 1)
-
-
-def test_given_parameters_must_fit():
-    other = ({"dense_0": {"kernel": np.zeros((8, 4), np.float32), "bias": np.zeros(3, np.float32)}},) * 2
-    with pytest.raises(ValueError, match=says("given.params", "[0]['dense_0']['kernel']", "(8, 4)", "(8, 3)")):
-        run(SCENARIO, DATA, KEY, 1, Given(params=other))
-
-
-def test_a_model_that_does_not_fit_the_features_says_so():
-    flat = tiny_data(by=[list(range(8)), list(range(8, 16))])
-    with pytest.raises(ValueError, match=says("CNN", "[B, H, W]", "(1, 8)", "MLP")):
-        run(SCENARIO.replace(bottoms=(CNN(width=3),) * 2), flat, KEY, 1)

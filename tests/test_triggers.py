@@ -57,7 +57,9 @@ def test_the_four_pixels_of_mnist_lie_in_the_right_cells(partition, expected):
 def test_a_spread_trigger_is_whole(pixels, num_parties):
     data = partition_images("a", numbered_images(2, (8, 8)), numbered_images(2, (8, 8)), num_parties=num_parties)
     masks = PixelTrigger(pixels=tuple(pixels)).masks(data)
-    whole = np.concatenate([np.zeros(b.shape, bool) if m is None else m for m, b in zip(masks, data.positions)])
+    whole = np.concatenate(
+        [np.zeros(b.shape, bool) if m is None else m for m, b in zip(masks, data.positions, strict=False)]
+    )
     assert {tuple(cell) for cell in np.argwhere(whole)} == pixels
     assert all(m is None or m.any() for m in masks)
 
@@ -76,9 +78,7 @@ def test_pixels_of_a_list_partition():
     assert [m.tolist() for m in masks] == [[False, True], [False, True]]  # nobody holds pixel (0, 2)
 
 
-@pytest.mark.parametrize(
-    ("index", "cell"), [(0, (0, 0)), (5, (1, 1)), (-1, (1, 3)), (-8, (0, 0))]
-)
+@pytest.mark.parametrize(("index", "cell"), [(0, (0, 0)), (5, (1, 1)), (-1, (1, 3)), (-8, (0, 0))])
 def test_a_feature_is_counted_flattened(index, cell):
     masks = FeatureTrigger(party=1, index=index).masks(tiny_data())
     assert cells(masks) == {1: [cell]}
@@ -92,11 +92,19 @@ BAD_TRIGGERS = {
         PixelTrigger(pixels=((3, 3), (1, 0)), party=1),
         ("trigger.pixels", "(1, 0)", "outside the block of party 1", "party=None"),
     ),
-    "row outside": (IMAGE, PixelTrigger(pixels=((4, 0),)), ("trigger.pixels", "(4, 0)", "rows 0 to 3", "columns 0 to 3")),
+    "row outside": (
+        IMAGE,
+        PixelTrigger(pixels=((4, 0),)),
+        ("trigger.pixels", "(4, 0)", "rows 0 to 3", "columns 0 to 3"),
+    ),
     "column outside": (IMAGE, PixelTrigger(pixels=((0, 9),)), ("trigger.pixels", "(0, 9)", "columns 0 to 3")),
     "negative pixel": (IMAGE, PixelTrigger(pixels=((-1, 0),)), ("trigger.pixels", "(-1, 0)", "rows 0 to 3")),
     "no pixels": (IMAGE, PixelTrigger(pixels=()), ("trigger.pixels", "empty", "at least one")),
-    "pixels of a table": (TABLE, PixelTrigger(pixels=((0, 0),)), ("PixelTrigger", "'table' has no image", "FeatureTrigger")),
+    "pixels of a table": (
+        TABLE,
+        PixelTrigger(pixels=((0, 0),)),
+        ("PixelTrigger", "'table' has no image", "FeatureTrigger"),
+    ),
     "party outside": (IMAGE, PixelTrigger(pixels=((0, 0),), party=2), ("trigger.party is 2", "0 to 1")),
     "feature's party outside": (TABLE, FeatureTrigger(party=-1, index=0), ("trigger.party is -1", "0 to 1")),
     "index outside": (TABLE, FeatureTrigger(party=1, index=2), ("trigger.index is 2", "2 features", "0 to 1")),
@@ -145,7 +153,9 @@ def test_stamping_changes_poisoned_rows_at_masked_entries_only(is_poisoned, mask
 
 def test_stamping_keeps_the_dtype_and_leaves_others_alone():
     counts = np.ones((3, 4), np.int32)
-    stamped = FeatureTrigger(party=0, index=1, value=7).stamp(np.array([0, 1, 0, 0], bool), counts, np.array([1, 0, 1], bool))
+    stamped = FeatureTrigger(party=0, index=1, value=7).stamp(
+        np.array([0, 1, 0, 0], bool), counts, np.array([1, 0, 1], bool)
+    )
     assert stamped.dtype == np.int32
     assert stamped.tolist() == [[1, 7, 1, 1], [1, 1, 1, 1], [1, 7, 1, 1]]
     assert PixelTrigger(pixels=((0, 0),)).stamp(None, counts, np.ones(3, bool)) is counts

@@ -11,6 +11,7 @@ from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.data import PixelTrigger, load_digits, load_mnist
 from vfl_jax.data.images import DATA_VARIABLE
 from vfl_jax.defenses import GaussianNoise, Sparsification
+from vfl_jax.models import MLP, DenseHead
 from vfl_jax.presets import liu2020_paper
 from vfl_jax.scenario import BatchPlan, PoisonPlan
 from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
@@ -44,6 +45,8 @@ def small_digits(num_train=256, num_test=96):
 def digits_scenario(**changes):
     """Everything that draws or remembers at once: blurring, replacement, noise, sparsification, shuffled batches."""
     scenario = liu2020_paper(head="trainable").replace(
+        bottoms=(MLP(hidden=(), width=8, output_relu=True),) * 2,
+        head=DenseHead(hidden=(8,)),
         attacks=(
             PartyTransform(),
             PartyChain(parts=(ActivationBlurring(kind="gaussian"), GradientReplacement(amplify=10.0))),

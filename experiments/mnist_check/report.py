@@ -2,8 +2,99 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.mnist_check.study import CASES, FOLDER, Case
+from vfl_jax import plots
+from vfl_jax.report import median_with_interval, to_markdown
+from vfl_jax.results import load, write_atomically
+from vfl_jax.statistics import honest, outcomes, paired_difference, share_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- tables: written by the command above -->", "<!-- end of tables -->"
+DIMENSION = "attack.enabled+attack.amplify"
 
 
 def write_report(folder: Path) -> None:
-    pass
+    """Writes the figures into ``folder``, and the tables into README.md (or beside other results)."""
+    found = [(case, load(folder / f"{case.name}.nc")) for case in CASES if (folder / f"{case.name}.nc").is_file()]
+    if not found:
+        raise FileNotFoundError(f"{folder} has no results; run the study first.")
+    for case, dataset in found:
+        runs = {_setting(dataset, i): dataset.isel({DIMENSION: i}) for i in range(dataset.sizes[DIMENSION])}
+        figure = plots.curves(runs, title=case.title)
+        write_atomically(folder / f"{case.name}.png", functools.partial(figure.savefig, format="png"))
+    text = "\n".join(
+        [
+            "### Over seeds, last epoch\n",
+            to_markdown([row for case, dataset in found for row in _rows(case, dataset)]),
+            *(_seed_by_seed(case, dataset) for case, dataset in found),
+        ]
+    )
+    if folder == FOLDER:
+        before, _, rest = README.read_text().partition(BEGIN)
+        text = f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}"
+    path = README if folder == FOLDER else folder / "tables.md"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def _setting(dataset: xr.Dataset, place: int) -> str:
+    point = dataset.isel({DIMENSION: place})
+    return f"γ = {float(point['attack.amplify']):g}" if float(point["attack.enabled"]) else "honest"
+
+
+def _rows(case: Case, dataset: xr.Dataset) -> list[dict[str, str]]:
+    last, counted = dataset.isel(epoch=-1), outcomes(dataset).isel(epoch=-1)
+    difference = paired_difference(last, "backdoor_accuracy")
+    rows = []
+    for i in range(dataset.sizes[DIMENSION]):
+        point, seeds = last.isel({DIMENSION: i}), dataset.sizes["seed"]
+        is_honest = _setting(dataset, i) == "honest"
+        successes = int(counted.is_success.isel({DIMENSION: i}).sum())
+        low, high = share_interval(successes, seeds)
+        rows.append(
+            {
+                "case": case.title,
+                "setting": _setting(dataset, i),
+                "main accuracy": median_with_interval(point.main_task_accuracy),
+                "backdoor accuracy": median_with_interval(point.backdoor_accuracy),
+                "minus its honest run": "" if is_honest else median_with_interval(difference.isel({DIMENSION: i})),
+                "attack success rate": median_with_interval(point.attack_success_rate),
+                "clean floor of it": median_with_interval(honest(last).attack_success_rate),
+                "successes": "" if is_honest else f"{successes}/{seeds} [{low:.2f}, {high:.2f}]",
+                "collapsed": "" if is_honest else f"{int(counted.is_collapsed.isel({DIMENSION: i}).sum())}/{seeds}",
+            }
+        )
+    return rows
+
+
+def _seed_by_seed(case: Case, dataset: xr.Dataset) -> str:
+    """The strongest attack of a case, one row per seed, beside the honest run of the seed."""
+    attacked, clean = dataset.isel({DIMENSION: -1}), honest(dataset)
+    counted = outcomes(dataset).isel({DIMENSION: -1, "epoch": -1})
+    rows = []
+    for i, seed in enumerate(dataset.seed.values):
+        run, floor, outcome = attacked.isel(seed=i), clean.isel(seed=i), counted.isel(seed=i)
+        best = int(np.argmax(run.backdoor_accuracy.values))
+        rows.append(
+            {
+                "seed": str(seed),
+                "main, honest": f"{float(floor.main_task_accuracy[-1]):.4f}",
+                "main, attacked": f"{float(run.main_task_accuracy[-1]):.4f}",
+                "backdoor, honest": f"{float(floor.backdoor_accuracy[-1]):.2f}",
+                "backdoor, attacked": f"{float(run.backdoor_accuracy[-1]):.2f}",
+                "best over epochs": f"{float(run.backdoor_accuracy[best]):.2f} (epoch {best + 1})",
+                "outcome": "success" if outcome.is_success else "collapsed" if outcome.is_collapsed else "–",
+            }
+        )
+    rows_left = json.loads(dataset.attrs["rows"])["left_out_per_epoch"]
+    title = f"### {case.title}, {_setting(dataset, -1)}, seed by seed\n\n![curves](results/{case.name}.png)\n"
+    return f"{title}\nRows left out of an epoch (last partial batch): {rows_left}.\n\n{to_markdown(rows)}"

@@ -1,0 +1,135 @@
+"""What ``run`` and ``sweep`` refuse before anything is trained, and what they say."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from data_helpers import says, tiny_data, tiny_scenario
+
+from vfl_jax.attacks import GradientReplacement, LabelReplacement, PairedReplacement
+from vfl_jax.draws import Given
+from vfl_jax.models import CNN, MLP, DenseHead
+from vfl_jax.sweep import run, sweep
+from vfl_jax.transforms import ActiveChain, PartyTransform
+
+SCENARIO, DATA, KEY = tiny_scenario(), tiny_data(), jax.random.key(3)
+
+
+def changed_data(split, change):
+    data = tiny_data()
+    change(getattr(data, split))
+    return data
+
+
+def set_feature(value):
+    return lambda rows: rows.features[1].__setitem__((7, 0, 0), value)
+
+
+def set_label(value):
+    return lambda rows: rows.labels.__setitem__(5, value)
+
+
+def shorter(data):
+    features = (data.train.features[0], data.train.features[1][:20])
+    return dataclasses.replace(data, train=data.train.replace(features=features))
+
+
+BAD_DATA = {
+    "nan": (changed_data("train", set_feature(np.nan)), ("data.train.features of party 1", "row 7", "clean or drop")),
+    "inf": (changed_data("test", set_feature(np.inf)), ("data.test.features of party 1", "row 7")),
+    "label too large": (changed_data("train", set_label(3)), ("data.train.labels has 3 in row 5", "0 to 2")),
+    "label below": (changed_data("test", set_label(-1)), ("data.test.labels has -1 in row 5", "0 to 2")),
+    "lengths": (shorter(tiny_data()), ("data.train.features of party 1", "20 rows", "30")),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_are_refused(case):
+    data, message = BAD_DATA[case]
+    with pytest.raises(ValueError, match=says(*message)):
+        run(SCENARIO, data, KEY, 1)
+    with pytest.raises(ValueError, match=says(*message)):
+        sweep(SCENARIO, data, seeds=1, epochs=1, progress=False)
+
+
+def plan(**changes):
+    return SCENARIO.poison.replace(**changes)
+
+
+BAD_SCENARIOS = {
+    "bottoms": ({"bottoms": (MLP(width=3),) * 3}, ("bottoms has 3 entries", "2 parties", "it must have 2")),
+    "optimizers": ({"optimizers": ()}, ("optimizers has 0 entries", "it must have 2")),
+    "attacks": ({"attacks": (GradientReplacement(),)}, ("attacks has 1 entries", "it must have 2")),
+    "width": ({"bottoms": (MLP(width=3), MLP(width=4))}, ("bottoms.1.width is 4", "SumHead", "3", "DenseHead")),
+    "labels": (
+        {"bottoms": (MLP(width=5),) * 2, "head": DenseHead(), "attacks": (PartyTransform(), LabelReplacement())},
+        ("bottoms.1.width is 5", "LabelReplacement", "one per class, 3"),
+    ),
+    "pair": (
+        {"attacks": (PartyTransform(), PairedReplacement())},
+        ("PairedReplacement", "appended_pair", "'in_place'"),
+    ),
+    "class": ({"poison": plan(target_class=3)}, ("poison.target_class is 3", "0 to 2")),
+    "class below": ({"poison": plan(target_class=-1)}, ("poison.target_class is -1", "0 to 2")),
+    "part": (
+        {"defense": ActiveChain(parts=(GradientReplacement(),))},
+        ("parts.0", "GradientReplacement", "ActiveTransform"),
+    ),
+    "nan": (
+        {"poison": plan(trigger=SCENARIO.poison.trigger.replace(value=float("nan")))},
+        ("value", "NaN"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SCENARIOS)
+def test_scenarios_that_do_not_fit_the_data_are_refused(case):
+    changes, message = BAD_SCENARIOS[case]
+    with pytest.raises(ValueError, match=says(*message)):
+        run(SCENARIO.replace(**changes), DATA, KEY, 1)
+    with pytest.raises(ValueError, match=says(*message)):
+        sweep(SCENARIO.replace(**changes), DATA, seeds=1, epochs=1, progress=False)
+
+
+BAD_ARGUMENTS = {
+    "no epochs": ({"epochs": 0}, ("epochs is 0", "at least 1")),
+    "half an epoch": ({"epochs": 1.5}, ("epochs is 1.5", "whole number")),
+    "no seeds": ({"seeds": 0}, ("seeds is ()", "above 0")),
+    "a seed twice": ({"seeds": [1, 2, 1]}, ("seeds is (1, 2, 1)", "distinct")),
+    "a seed below 0": ({"seeds": [-1]}, ("seeds is (-1,)", "from 0")),
+    "half a seed": ({"seeds": [0.5]}, ("seeds is (0.5,)", "whole numbers")),
+    "too few given epochs": (
+        {"epochs": 3, "given": Given(batch_ids=np.zeros((2, 3, 8), int))},
+        ("2 epochs", "epochs is 3"),
+    ),
+    "a rate with given rows": (
+        {"over": {"poison.rate": [0.1, 0.2]}, "given": Given(poison_ids=[1])},
+        ("'poison.rate'", "given", "no effect"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_bad_arguments_of_a_sweep_are_refused(case):
+    arguments, message = BAD_ARGUMENTS[case]
+    with pytest.raises(ValueError, match=says(*message)):
+        sweep(SCENARIO, DATA, **({"seeds": 1, "epochs": 1, "progress": False} | arguments))
+
+
+@pytest.mark.parametrize("key", [0, jax.random.PRNGKey(0), jax.random.split(jax.random.key(0), 2)])
+def test_a_run_takes_one_typed_key(key):
+    with pytest.raises(ValueError, match=says("key is", "jax.random.key(0)")):
+        run(SCENARIO, DATA, key, 1)
+
+
+def test_given_parameters_must_fit():
+    other = ({"dense_0": {"kernel": np.zeros((8, 4), np.float32), "bias": np.zeros(3, np.float32)}},) * 2
+    with pytest.raises(ValueError, match=says("given.params", "[0]['dense_0']['kernel']", "(8, 4)", "(8, 3)")):
+        run(SCENARIO, DATA, KEY, 1, Given(params=other))
+
+
+def test_a_model_that_does_not_fit_the_features_says_so():
+    flat = tiny_data(by=[list(range(8)), list(range(8, 16))])
+    with pytest.raises(ValueError, match=says("CNN", "[B, H, W]", "(1, 8)", "MLP")):
+        run(SCENARIO.replace(bottoms=(CNN(width=3),) * 2), flat, KEY, 1)
