@@ -31,7 +31,12 @@ C = helpers.NUM_CLASSES
 IDS = np.array([5, 0, 41, 17, 30, 2, 11, 26])
 
 HEADS = [SumHead(), DenseHead(hidden=()), DenseHead(hidden=(32,)), DenseHead(hidden=(16, 16))]
-BOTTOMS = [Linear, functools.partial(MLP, hidden=(4,)), functools.partial(MLP, output_relu=True), CNN]
+BOTTOMS = [
+    Linear,
+    functools.partial(MLP, hidden=(4,)),
+    functools.partial(MLP, hidden=(4,), output_relu=True),
+    functools.partial(CNN, channels=(2,)),
+]
 LOSSES = [SoftmaxCrossEntropy(), SoftmaxCrossEntropy(probability_clip=0.25), MulticlassHinge(margin=0.5)]
 PENALTIES = [Regularizer(), Regularizer(penalty="l1", strength=0.05), Regularizer(penalty="l2", strength=0.5)]
 # Two and four parties; a label holder without features, and one at either end.

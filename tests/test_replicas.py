@@ -21,8 +21,8 @@ SEEDS = (0, 3, 11)
 
 LOSS_TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
 # One product for all grid points may sum in another order than one product alone: measured, up to 5e-7 in a loss and
-# 1e-7 in a parameter. Rarely a ReLU whose sum is within rounding of zero opens in one program and not in the other, which
-# moves a loss by a few 1e-6 and single weights by more.
+# 1e-7 in a parameter. Rarely a ReLU whose sum is within rounding of zero opens in one program and not in the other,
+# which moves a loss by a few 1e-6 and single weights by more.
 PARAMETER_TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 METRICS = ("loss", "train_accuracy", "main_task_accuracy", "backdoor_accuracy", "test_loss")
 
@@ -34,7 +34,8 @@ def quiet_sweep(*arguments, **options):
 def assert_same(found, expected):
     """All metrics of two results of equal shape; a metric of rows may differ by one row."""
     for name in METRICS:
-        tolerance = LOSS_TOLERANCE if name.endswith("loss") else {"rtol": 0, "atol": 1.5 / 19}
+        one_row = 1.5 / float(expected[f"{name}_count"].min())
+        tolerance = LOSS_TOLERANCE if name.endswith("loss") else {"rtol": 0, "atol": one_row}
         np.testing.assert_allclose(found[name], expected[name], **tolerance, err_msg=name)
     for name in ("is_finite", "poison_ids", "target_ids"):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)

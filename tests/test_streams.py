@@ -1,5 +1,7 @@
 """Draws: named streams that do not disturb each other, poison and target rows, orders of batches."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,7 +99,7 @@ def test_poison_rates_nest():
         # What the attacker is told is the same set.
         is_poison = np.asarray(state.attack_states[1][1].knowledge.is_poison)
         assert set(np.flatnonzero(is_poison)) == sets[-1]
-    assert all(smaller < larger for smaller, larger in zip(sets[:-1], sets[1:], strict=True))
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))
 
 
 def test_poison_rows_are_uniform():

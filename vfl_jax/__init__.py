@@ -1,11 +1,12 @@
 """Backdoor attacks and defenses in vertical federated learning, as a JAX functional simulator.
 
-A scenario is data (:mod:`vfl_jax.scenario`, :mod:`vfl_jax.presets`); ``sweep`` trains a grid of it with many seeds in one
-compiled program and returns labelled results.
+A scenario is data (:mod:`vfl_jax.scenario`, :mod:`vfl_jax.presets`); ``sweep`` trains a grid of it with many seeds in
+one compiled program and returns labelled results.
 """
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
 from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
+from vfl_jax.devices import use_all_cores
 from vfl_jax.draws import Given
 from vfl_jax.records import VerticalData
 from vfl_jax.registry import Record, from_json, numbers, static
@@ -45,4 +46,5 @@ __all__ = [
     "static",
     "statistics",
     "sweep",
+    "use_all_cores",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from vfl_jax.devices import use_all_cores
 from vfl_jax.presets import PRESETS, digits_demo, liu2020_code, liu2020_paper, zou2022
 from vfl_jax.scenario import Scenario
 
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
         | Annotated[List, command("list", description=List.__doc__)]
     )
     chosen: Any = tyro.cli(commands, args=arguments, prog="vfl-jax", description=__doc__)
+    use_all_cores()
     perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, List: _list}
     try:
         perform[type(chosen)](chosen)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax import simulation
+from vfl_jax.devices import replicate, seed_mesh, shard_seeds
 from vfl_jax.draws import Draws, Given, draw, steps_per_epoch
 from vfl_jax.evaluation import Metric
 from vfl_jax.grid import Grid, Over, map_over_grid, parse, state_axes
@@ -75,7 +76,8 @@ def sweep(
     """Trains every grid point with every seed in one compiled program.
 
     All grid points of a seed share initial weights, batches, poison rows and noise draws, so that they
-    are compared in pairs.
+    are compared in pairs. The seeds are laid over all devices of the machine that share them evenly (on a CPU
+    call ``use_all_cores`` first). A swept ``poison.rate`` makes the batch differ per grid point, which costs time.
 
     Args:
       over: what to sweep, e.g. ``{"attack.amplify": [1, 10], "defense.stddev": [0, 0.01]}``; a tuple of
@@ -105,7 +107,9 @@ def sweep(
     drawn = [draw(stacked, data, jax.random.key(seed), given) for seed in seeds]
     draws = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
     _check_epochs(epochs, draws)
-    numbers = jax.tree.map(jnp.asarray, stacked)
+    mesh = seed_mesh(len(seeds))
+    inputs, numbers = replicate(inputs, mesh), replicate(jax.tree.map(jnp.asarray, stacked), mesh)
+    draws = shard_seeds(draws, mesh)
     state = _init_all(shapes, grid.size, inputs, numbers, draws, given)
     loop = _Loop(
         train=lambda state, epoch: _train_all(shapes, grid.size, inputs, numbers, draws, state, epoch),

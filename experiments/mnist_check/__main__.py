@@ -11,6 +11,7 @@ import tyro
 from experiments.mnist_check.compare import compare
 from experiments.mnist_check.report import write_report
 from experiments.mnist_check.study import FOLDER, run_study
+from vfl_jax.devices import use_all_cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Arguments:
 def main(arguments: list[str] | None = None) -> None:
     """Parses and runs; ends with a message, not a traceback, on bad input."""
     given = tyro.cli(Arguments, args=arguments)
+    use_all_cores()
     try:
         if given.init is not None:
             gamma = None if given.gamma == "honest" else _gamma(given.gamma)
