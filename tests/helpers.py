@@ -140,11 +140,12 @@ def replica(scenario, data, seed=0, given=Given()):
 
 
 def scenario_of(bottoms, optimizers, attacks=None, batch_size=8, poison_ids=(), target_ids=(0,), **fields):
-    """A scenario with explicit poison and target rows; honest parties unless ``attacks`` are given.
+    """A scenario with explicit target rows, and poison rows unless None; honest parties unless ``attacks`` are given.
 
-    A fixed batch order and explicit rows keep two runs comparable that differ in one thing only.
+    Explicit rows keep two runs comparable that differ in one thing only.
     """
-    plan = {"poison_ids": tuple(poison_ids), "test_poison_ids": (), "target_ids": tuple(target_ids)}
+    explicit = None if poison_ids is None else tuple(int(row) for row in poison_ids)
+    plan = {"poison_ids": explicit, "test_poison_ids": (), "target_ids": tuple(int(row) for row in target_ids)}
     return Scenario(
         bottoms=tuple(bottoms),
         optimizers=tuple(optimizers),

@@ -189,8 +189,8 @@ class Sparsify(Defense):
             if owner in self.waiting:
                 total[row] = total[row] + self.waiting[owner]
         threshold = quantile(np.abs(total), self.drop_rate)
-        distances = np.abs(np.abs(total) - threshold) / threshold
-        self.margin = min(self.margin, distances.min())
+        if threshold > 0:  # where most entries are exact zeros, all are sent by everyone
+            self.margin = min(self.margin, (np.abs(np.abs(total) - threshold) / threshold).min())
         sent = np.zeros_like(total)
         for row, owner in enumerate(owners):
             is_sent = np.abs(total[row]) >= threshold

@@ -174,10 +174,29 @@ def test_the_share_of_sent_entries(shape, drop_rate):
     np.testing.assert_array_equal(sent[sent != 0], message[np.asarray(sent != 0)])
 
 
-def test_equal_sizes_at_the_threshold_are_all_sent():
-    message = np.array([[2.0, -2.0, 1.0], [0.5, 2.0, -1.0]], np.float32)
-    ((sent,), _) = send(Sparsification(residual="none", drop_rate=1.0), [message])
-    np.testing.assert_array_equal(sent, [[2, -2, 0], [0, 2, 0]])
+@pytest.mark.parametrize("drop_rate", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+def test_equal_sizes_at_the_threshold_are_all_sent(drop_rate):
+    """Small whole numbers: many ties, signs and zeros, as behind a ReLU."""
+    for seed in range(5):
+        message = np.random.default_rng(seed).integers(-3, 4, (7, 5)).astype(np.float32)
+        message *= np.random.default_rng(seed + 50).integers(0, 2, (7, 1)) if seed % 2 else 1
+        ((sent,), _) = send(Sparsification(residual="none", drop_rate=drop_rate), [message])
+        (expected,) = oracles.Sparsification("none", drop_rate).on_send(range(7), [ORDINARY] * 7, [message])
+        np.testing.assert_array_equal(sent, expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("drop_rate", [0.0, 0.5, 0.99])
+def test_an_entry_that_is_not_finite_is_sent_on_and_never_waits(bad, drop_rate):
+    """A replica that diverges must be seen to do so; in the residual it would poison every later step."""
+    shapes = helpers.shapes_of(num_samples=5, batch_rows=5, widths=(4,))
+    defense = Sparsification(drop_rate=drop_rate)
+    state = defense.init(jax.random.key(0), shapes, helpers.knowledge(5))
+    message = helpers.normal(5, 4)
+    message[2, 1] = bad
+    (sent,), (waiting,) = send(defense, [message], state=state)
+    np.testing.assert_array_equal(sent[2, 1], bad)
+    assert np.isfinite(waiting).all()
 
 
 def test_sample_residuals_follow_the_sample_and_position_residuals_the_place():

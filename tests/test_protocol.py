@@ -212,36 +212,41 @@ def test_gradient_replacement_moves_the_attacker_alone(two_parties):
 
 
 class Spy(PartyTransform):
-    """Test only: keeps what it is shown, and feeds its bottom other features."""
+    """Test only: keeps what it is told and shown, and feeds its bottom other features."""
 
     num_features: int = static()
 
     def init(self, key, shapes, party, knowledge):
         rows = shapes.batch_rows
         shown = jnp.zeros((rows, self.num_features)), jnp.zeros(rows, jnp.int32), jnp.int32(0)
-        return *shown, jnp.zeros((rows, shapes.widths[party]))
+        return knowledge.is_poison, *shown, jnp.zeros((rows, shapes.widths[party]))
 
     def on_features(self, key, state, view, features):
         return features + 1.0, state
 
     def on_upload(self, key, state, view, embedding):
-        return embedding, (view.features, view.sample_ids, view.step, embedding)
+        return embedding, (state[0], view.features, view.sample_ids, view.step, embedding)
 
 
-def test_a_party_sees_its_own_stamped_rows(table):
+@pytest.mark.parametrize("poison_ids", [(2, 17), None], ids=["explicit", "drawn"])
+def test_a_party_sees_its_own_stamped_rows(table, poison_ids):
     """The data is poisoned whether or not anyone attacks; what ``on_features`` returns goes into the bottom."""
-    trigger = FeatureTrigger(party=1, index=-1, value=9.0)
     attacks = (Spy(num_features=5), Spy(num_features=3))
-    replica = helpers.replica(small(table, attacks, poison_ids=(2, 17), plan={"trigger": trigger}), table)
-    state, _ = replica.step(IDS, number=6)
-    expected = [leaf.copy() for leaf in helpers.at(table.train, IDS).features]
-    expected[1][np.isin(IDS, (2, 17)), -1] = 9.0
-    for k, (features, ids, step, embedding) in enumerate(state.attack_states):
+    plan = {"trigger": FeatureTrigger(party=1, index=-1, value=9.0), "rate": 0.25}
+    replica = helpers.replica(small(table, attacks, poison_ids=poison_ids, batch_size=48, plan=plan), table)
+    ids_of_all = np.random.default_rng(0).permutation(48)
+    state, _ = replica.step(ids_of_all, number=6)
+    poisoned = np.isin(np.arange(48), replica.draws.poison_ids)
+    assert poisoned.sum() == (12 if poison_ids is None else 2)
+    expected = [leaf.copy() for leaf in helpers.at(table.train, ids_of_all).features]
+    expected[1][poisoned[ids_of_all], -1] = 9.0
+    for k, (told, features, ids, step, embedding) in enumerate(state.attack_states):
+        np.testing.assert_array_equal(told, poisoned)
         np.testing.assert_array_equal(features, expected[k])
-        np.testing.assert_array_equal(ids, IDS)
+        np.testing.assert_array_equal(ids, ids_of_all)
         assert int(step) == 6
         fed = forward(replica.state.params[k], expected[k] + 1.0)
-        np.testing.assert_allclose(embedding, fed, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(embedding, fed, rtol=1e-5, atol=1e-5)
 
 
 class LabelBlind(Loss):
@@ -255,7 +260,7 @@ GRANT = {"poison_ids": (4, 10, 11, 22, 35, 36), "target_ids": (0, 9)}
 MODES = ["in_place", "appended_pair"]
 
 
-def plan(mode):
+def plan_of(mode):
     return {"mode": mode, "trigger": FeatureTrigger(party=1, index=0)}
 
 
@@ -270,7 +275,7 @@ def everything(data, enabled, mode, loss):
         data,
         (PartyTransform(), PartyChain(parts=tuple(part.replace(enabled=enabled) for part in parts))),
         **GRANT,
-        plan=plan(mode),
+        plan=plan_of(mode),
         defense=ActiveChain(parts=tuple(defense)),
         active_attack=ActiveBackdoor(enabled=enabled),
         loss=loss,
@@ -281,7 +286,7 @@ def everything(data, enabled, mode, loss):
 def test_neutral_numbers_are_bitwise_the_honest_epoch(table, mode):
     """The whole epoch on the same stamped data, in two different programs of the same batching."""
     neutral = helpers.replica(everything(table, 0.0, mode, SoftmaxCrossEntropy()), table)
-    honest = helpers.replica(small(table, plan=plan(mode), **GRANT), table)
+    honest = helpers.replica(small(table, plan=plan_of(mode), **GRANT), table)
     (first, metrics, _), (second, honest_metrics, _) = neutral.epoch(), honest.epoch()
     helpers.assert_bitwise_equal((first.params, first.opt_states), (second.params, second.opt_states))
     helpers.assert_bitwise_equal(metrics, honest_metrics)

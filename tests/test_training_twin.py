@@ -9,7 +9,6 @@ tolerances leave a factor of ten. Mistakes made on purpose move the loss by 1e-4
 
 import dataclasses
 import functools
-import itertools
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_training as twin
 import pytest
-from training_helpers import first_rows, mnist, needs_mnist
+from training_helpers import as_params, first_rows, layers, mnist, needs_mnist, stamped
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement, PairedReplacement
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
@@ -55,18 +54,6 @@ class Pair:
     options: dict = dataclasses.field(default_factory=dict)
 
 
-def layers(rng, widths, scale):
-    """Glorot-like kernels times ``scale``, and biases that are not zero, so that a forgotten bias shows."""
-    return [
-        (rng.normal(0, scale * (2 / (i + o)) ** 0.5, (i, o)).astype(np.float32), rng.normal(0.05, 0.05, o).astype("f4"))
-        for i, o in itertools.pairwise(widths)
-    ]
-
-
-def as_params(model):
-    return {f"dense_{i}": {"kernel": kernel, "bias": bias} for i, (kernel, bias) in enumerate(model)}
-
-
 class Case:
     """The same data, models, batches and rows for both programs, of one seed."""
 
@@ -76,16 +63,21 @@ class Case:
         self.data = first_rows(mnist(num_parties, active_party), NUM_ROWS, 50)
         self.labels = self.data.train.labels
         free = rng.permutation(np.setdiff1d(np.arange(NUM_ROWS), TARGETS))
-        self.is_poison = np.isin(np.arange(NUM_ROWS), free[: NUM_ROWS // 8])
+        poison, ordinary = np.split(free, [NUM_ROWS // 8])
+        self.is_poison = np.isin(np.arange(NUM_ROWS), poison)
         self.is_target = np.isin(np.arange(NUM_ROWS), TARGETS)
+        batches = [rng.permutation(NUM_ROWS) for _ in range(EPOCHS)]
+        # Poisoned rows come before any target row, then in front of and behind the first one in its batch.
+        beginning = np.concatenate([ordinary[: BATCH - 4], poison[:5], TARGETS[:1], poison[5:7]])
+        batches[0] = np.concatenate([beginning, np.setdiff1d(batches[0], beginning)])
         sizes = [block.size for block in self.data.positions]
         self.parties = [layers(rng, (size, HIDDEN, WIDTH), scale) for size in sizes]
         self.head = [] if head is None else layers(rng, (WIDTH * num_parties, *head, NUM_CLASSES), scale)
         self.given = Given(
             params=tuple(as_params(party) for party in self.parties),
             head_params=as_params(self.head),
-            batch_ids=np.stack([rng.permutation(NUM_ROWS).reshape(-1, BATCH) for _ in range(EPOCHS)]),
-            poison_ids=np.flatnonzero(self.is_poison),
+            batch_ids=np.stack(batches).reshape(EPOCHS, -1, BATCH),
+            poison_ids=poison,
             test_poison_ids=np.arange(5),
             target_ids=np.array(TARGETS),
         )
@@ -106,17 +98,6 @@ class Case:
     def replacement(self, **options):
         return twin.Replacement(self.is_poison, self.is_target, AMPLIFY, **options)
 
-    def stamped(self):
-        """Every party's features, [N, F], with the trigger on the poison rows."""
-        features = []
-        for block, x in zip(self.data.positions, self.data.train.features, strict=True):
-            x = x.reshape(NUM_ROWS, -1).copy()
-            for row, column in MNIST_PIXELS:
-                place = np.flatnonzero(block.ravel() == 28 * row + column)
-                x[np.ix_(self.is_poison, place)] = 1.0
-            features.append(x)
-        return features
-
     def batches(self, scenario):
         """(ids, roles), int[epochs, T, B]: the given batches, with the pair that the package appends."""
         if scenario.poison.mode == "in_place":
@@ -134,7 +115,7 @@ class Case:
         return twin.train(
             self.parties,
             self.head,
-            self.stamped(),
+            stamped(self.data, MNIST_PIXELS, self.is_poison),
             self.labels,
             ids,
             roles,

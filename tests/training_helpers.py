@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import itertools
 import os
 
 import jax
+import numpy as np
 import pytest
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
@@ -56,3 +58,28 @@ def digits_scenario(**changes):
         batches=BatchPlan(size=32, order="shuffled"),
     )
     return scenario.replace(**changes)
+
+
+def layers(rng, widths, scale):
+    """Glorot-like kernels times ``scale``, and biases that are not zero, so that a forgotten bias shows."""
+    return [
+        (rng.normal(0, scale * (2 / (i + o)) ** 0.5, (i, o)).astype(np.float32), rng.normal(0.05, 0.05, o).astype("f4"))
+        for i, o in itertools.pairwise(widths)
+    ]
+
+
+def as_params(model):
+    """(kernel, bias) pairs as the package's dense layers name them."""
+    return {f"dense_{i}": {"kernel": kernel, "bias": bias} for i, (kernel, bias) in enumerate(model)}
+
+
+def stamped(data, pixels, is_poison):
+    """Every party's training features, float32[N, F], with full ink on some pixels of the poison rows."""
+    features = []
+    for block, x in zip(data.positions, data.train.features, strict=True):
+        x = x.reshape(len(x), -1).copy()
+        for row, column in pixels:
+            place = np.flatnonzero(block.ravel() == data.image_shape[1] * row + column)
+            x[np.ix_(is_poison, place)] = 1.0
+        features.append(x)
+    return features

@@ -16,12 +16,8 @@ from vfl_jax.records import TrainState
 from vfl_jax.registry import Record, cast, numbers, with_numbers
 from vfl_jax.scenario import Scenario
 
-Over = (
-    Mapping[str, Sequence[Any]]
-    | Mapping[tuple[str, ...], Sequence[Any]]
-    | Mapping[str | tuple[str, ...], Sequence[Any]]
-)
-"""What to sweep: a path to its values, or a tuple of paths to tuples of values that go together."""
+Over = Mapping[Any, Sequence[Any]]
+"""What to sweep: a path (str) to its values, or a tuple of paths to tuples of values that go together."""
 
 
 @dataclasses.dataclass(frozen=True)
