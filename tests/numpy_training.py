@@ -142,7 +142,7 @@ class PairedReplacement(Honest):
 
 
 class Defense:
-    margin = np.inf  # how near an entry came to a threshold, relative to it
+    margin = np.inf  # how near two entries came to each other between which a threshold lies, relative to it
 
 
 class Noise(Defense):
@@ -188,9 +188,9 @@ class Sparsify(Defense):
         for row, owner in enumerate(owners):
             if owner in self.waiting:
                 total[row] = total[row] + self.waiting[owner]
-        threshold = quantile(np.abs(total), self.drop_rate)
-        if threshold > 0:  # where most entries are exact zeros, all are sent by everyone
-            self.margin = min(self.margin, (np.abs(np.abs(total) - threshold) / threshold).min())
+        threshold, gap = quantile(np.abs(total), self.drop_rate)
+        if threshold > 0:  # otherwise most entries are exact zeros, and everything is sent
+            self.margin = min(self.margin, gap / threshold)
         sent = np.zeros_like(total)
         for row, owner in enumerate(owners):
             is_sent = np.abs(total[row]) >= threshold
@@ -206,12 +206,13 @@ class Sparsify(Defense):
 
 
 def quantile(values, rate):
-    """Linear interpolation between the two order statistics around place rate · (n − 1)."""
+    """Linear interpolation between the two order statistics around place rate · (n − 1): (it, their distance)."""
     ordered = np.sort(values.ravel())
     place = rate * (len(ordered) - 1)
     below = int(np.floor(place))
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    gap = ordered[above] - ordered[below]
+    return ordered[below] + (place - below) * gap, gap
 
 
 # --- the loop ----------------------------------------------------------------------------------------------------

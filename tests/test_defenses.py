@@ -176,13 +176,27 @@ def test_the_share_of_sent_entries(shape, drop_rate):
 
 @pytest.mark.parametrize("drop_rate", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
 def test_equal_sizes_at_the_threshold_are_all_sent(drop_rate):
-    """Small whole numbers: many ties, signs and zeros, as behind a ReLU."""
-    for seed in range(5):
-        message = np.random.default_rng(seed).integers(-3, 4, (7, 5)).astype(np.float32)
-        message *= np.random.default_rng(seed + 50).integers(0, 2, (7, 1)) if seed % 2 else 1
+    """Few sizes, so many ties, either sign and zeros; interpolation between equals must not miss them by a bit."""
+    for seed in range(8):
+        message = np.random.default_rng(seed).integers(-3, 4, (7, 5)).astype(np.float32) * np.float32(0.37 + seed)
+        message *= np.random.default_rng(seed + 50).integers(0, 2, (7, 1)).astype(np.float32) if seed % 2 else 1
         ((sent,), _) = send(Sparsification(residual="none", drop_rate=drop_rate), [message])
         (expected,) = oracles.Sparsification("none", drop_rate).on_send(range(7), [ORDINARY] * 7, [message])
         np.testing.assert_array_equal(sent, expected)
+
+
+def test_interpolation_between_equals_and_beside_infinity_is_exact():
+    """A message of one size is sent whole at every rate; an infinite neighbour of weight 0 does not count."""
+    rates = np.linspace(0, 1, 41, dtype=np.float32)
+    grid = cast(Sparsification(residual="none")).replace(drop_rate=rates)
+    send_all = helpers.quick_jit(jax.vmap(jit_send, in_axes=(0, None, None, None, None)))
+    for size in np.random.default_rng(0).uniform(0.1, 2, 20).astype(np.float32):
+        message = size * np.array([[1, -1, 1], [-1, -1, 1]], np.float32)
+        ((sent,), _) = send_all(grid, jax.random.key(0), (), VIEW, (message,))
+        np.testing.assert_array_equal(sent, np.broadcast_to(message, (41, 2, 3)))
+    message = np.array([*range(1, 17), np.inf], np.float32)[:, None]
+    ((sent,), _) = send(Sparsification(residual="none", drop_rate=15 / 16), [message])
+    np.testing.assert_array_equal(sent[sent != 0], [16, np.inf])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

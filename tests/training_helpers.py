@@ -13,6 +13,7 @@ from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.data import PixelTrigger, load_digits, load_mnist
 from vfl_jax.data.images import DATA_VARIABLE
 from vfl_jax.defenses import GaussianNoise, Sparsification
+from vfl_jax.draws import Given
 from vfl_jax.models import MLP, DenseHead
 from vfl_jax.presets import liu2020_paper
 from vfl_jax.scenario import BatchPlan, PoisonPlan
@@ -60,7 +61,14 @@ def digits_scenario(**changes):
     return scenario.replace(**changes)
 
 
-def layers(rng, widths, scale):
+def digits_weights():
+    """Initial weights for :func:`digits_scenario`, where a test is not about drawing them: that compiles slowly."""
+    rng = np.random.default_rng(0)
+    parties = tuple(as_params(layers(rng, (32, 8))) for _ in range(2))
+    return Given(params=parties, head_params=as_params(layers(rng, (16, 8, 10))))
+
+
+def layers(rng, widths, scale=1.0):
     """Glorot-like kernels times ``scale``, and biases that are not zero, so that a forgotten bias shows."""
     return [
         (rng.normal(0, scale * (2 / (i + o)) ** 0.5, (i, o)).astype(np.float32), rng.normal(0.05, 0.05, o).astype("f4"))

@@ -1,0 +1,105 @@
+"""The command line: what it makes of its flags, prints and writes, and how bad input ends."""
+
+import json
+
+import pytest
+from data_helpers import image_split, says
+
+import vfl_jax
+from vfl_jax import cli
+from vfl_jax.attacks import __all__ as attack_names
+from vfl_jax.data import LOADERS, partition_images
+from vfl_jax.defenses import __all__ as defense_names
+from vfl_jax.presets import PRESETS
+
+QUICK = ["--epochs", "2"]
+
+
+@pytest.fixture(autouse=True)
+def _small_digits(monkeypatch):
+    """The commands' data set, cut down to 8×8 images of noise: the commands are tested here, not learning."""
+
+    def load(**partition):
+        return partition_images(
+            "digits", image_split(96, (8, 8)), image_split(40, (8, 8), seed=1), classes="0123456789", **partition
+        )
+
+    monkeypatch.setattr("vfl_jax.data.load_digits", load)
+
+
+def test_list_names_everything(capsys):
+    cli.main(["list"])
+    shown = capsys.readouterr().out
+    for name in (*attack_names, *defense_names, *LOADERS, *PRESETS):
+        assert name in shown
+
+
+def test_run_trains_one_replica_as_the_api_does(tmp_path, capsys):
+    out = tmp_path / "one.nc"
+    cli.main(["run", "digits_demo-sum", *QUICK, "--seed", "3", "--set", "attack.amplify=20", "--out", str(out)])
+    written = vfl_jax.load(out)
+    assert written.sizes["seed"] == 1
+    assert written.seed.item() == 3
+    scenario = vfl_jax.from_json(written.attrs["scenario"])
+    assert scenario == vfl_jax.presets.digits_demo(head="sum", amplify=20)
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "main" in capsys.readouterr().out
+
+
+def test_sweep_takes_typed_flags_defenses_and_a_grid(tmp_path, capsys):
+    out = tmp_path / "grid.nc"
+    flags = ["--scenario.batches.size", "16", "--defense", "Clipping", "GaussianNoise", "--set", "defense.bound=0.5"]
+    over = ["--over", "attack.enabled=0,1", "--over", "defense.stddev=0,0.1,0.2"]
+    cli.main(["sweep", "digits_demo-trainable", *QUICK, *flags, *over, "--seeds", "2", "--out", str(out)])
+    written = vfl_jax.load(out)
+    assert dict(written.sizes) | {"attack.enabled": 2, "defense.stddev": 3, "seed": 2} == dict(written.sizes)
+    scenario = vfl_jax.from_json(written.attrs["scenario"])
+    assert scenario.batches.size == 16
+    assert [type(part).__name__ for part in scenario.defense.parts] == ["Clipping", "GaussianNoise"]
+    assert scenario.defense.parts[0].bound == 0.5
+    shown = capsys.readouterr().out
+    assert "no honest run" not in shown
+    assert "0/2" in shown  # outcomes over seeds
+
+
+def test_without_honest_runs_the_table_says_so(capsys):
+    cli.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.amplify=1,10", "--seeds", "2"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "no honest run" in shown
+
+
+def test_the_demo_writes_tables_results_and_figures(tmp_path, capsys):
+    cli.main(["demo", "--seeds", "2", "--epochs", "2", "--out", str(tmp_path / "shown")])
+    shown = capsys.readouterr().out
+    for words in ("sum head", "trainable head", "label replacement", "sparsification", "honest"):
+        assert words in shown
+    names = {path.name for path in (tmp_path / "shown").iterdir()}
+    assert {"sum_head.nc", "trainable_head.nc"} <= names
+    assert len([name for name in names if name.endswith(".png")]) == 8
+    results = vfl_jax.load(tmp_path / "shown" / "sum_head.nc")
+    assert json.loads(results.attrs["data"])["name"] == "digits"
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (["--set", "attack.amplify=strong"], ("--set", "attack.amplify=strong", "PATH=NUMBER")),
+        (["--set", "attack.amplfy=3"], ("'attack.amplfy'", "amplify")),
+        (["--over", "defense.stddev=1"], ("'defense.stddev'",)),
+        (["--over", "attack.enabled=0,1,2"], ("enabled", "2", "[0, 1]")),
+        (["--over", "attack.enabled="], ("--over", "PATH=NUMBER")),
+        (["--epochs", "0"], ("epochs is 0",)),
+        (["--seeds", "0"], ("seeds",)),
+        (["--data", "mnist", "--data-folder", "nowhere"], ("nowhere", "train-images-idx3-ubyte")),
+    ],
+)
+def test_bad_input_ends_with_one_line(flags, parts):
+    with pytest.raises(SystemExit, match=says("error: ", *parts)) as ended:
+        cli.main(["sweep", "digits_demo-sum", *flags])
+    assert "\n" not in str(ended.value)
+
+
+def test_a_misspelt_flag_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "digits_demo-sum", "--epoch", "2"])
+    assert "--epochs" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""The seed axis over several devices gives the results of one; in processes of their own, where devices are forced."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+PROGRAM = """
+import json, sys
+import jax
+from vfl_jax.devices import seed_mesh, use_all_cores
+from data_helpers import tiny_data, tiny_scenario
+from vfl_jax.defenses import GaussianNoise
+from vfl_jax.sweep import sweep
+
+count, seeds = int(sys.argv[1]), int(sys.argv[2])
+jax.config.update("jax_num_cpu_devices", count)
+scenario = tiny_scenario(defense=GaussianNoise(stddev=0.01))
+results = sweep(scenario, tiny_data(), {"attack.enabled": [0, 1]}, seeds=seeds, epochs=3, progress=False)
+use_all_cores()  # too late, and harmless
+print(json.dumps({
+    "devices": seed_mesh(seeds).size,
+    "loss": results.loss.values.tolist(),
+    "main": results.main_task_accuracy.values.tolist(),
+}))
+"""
+
+
+def results_on(num_devices, num_seeds):
+    command = [sys.executable, "-c", PROGRAM, str(num_devices), str(num_seeds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=__file__.rpartition("/")[0])
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return results_on(1, 6)
+
+
+@pytest.mark.parametrize(("num_devices", "used"), [(2, 2), (4, 3)])  # 4 devices cannot share 6 seeds evenly
+def test_results_do_not_depend_on_the_number_of_devices(alone, num_devices, used):
+    found = results_on(num_devices, 6)
+    assert (alone["devices"], found["devices"]) == (1, used)
+    np.testing.assert_allclose(found["loss"], alone["loss"], rtol=1e-5)
+    np.testing.assert_array_equal(found["main"], alone["main"])

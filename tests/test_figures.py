@@ -1,0 +1,73 @@
+"""Figures and tables: every seed is drawn, the floor stands beside the numbers, intervals are shown."""
+
+import numpy as np
+import pytest
+from data_helpers import tiny_data, tiny_scenario
+
+from vfl_jax import plots, report
+from vfl_jax.statistics import honest
+from vfl_jax.sweep import sweep
+
+SEEDS, EPOCHS = 5, 2
+
+
+@pytest.fixture(scope="module")
+def results():
+    over = {"attack.enabled": [0, 1], "attack.amplify": [1.0, 5.0, 20.0]}
+    return sweep(tiny_scenario(), tiny_data(), over, seeds=SEEDS, epochs=EPOCHS, progress=False)
+
+
+def test_curves_show_every_seed_the_median_and_its_interval(results):
+    runs = {
+        "honest": results.isel({"attack.enabled": 0, "attack.amplify": 0}),
+        "attacked": results.isel({"attack.enabled": 1, "attack.amplify": 2}),
+    }
+    figure = plots.curves(runs, ("loss", "backdoor_accuracy"))
+    for panel, name in zip(figure.axes, ("loss", "backdoor_accuracy"), strict=True):
+        assert len(panel.lines) == 2 * (SEEDS + 1)
+        assert len(panel.collections) == 2  # one band each
+        drawn = np.array([line.get_ydata() for line in panel.lines[:SEEDS]])
+        np.testing.assert_array_equal(drawn, runs["honest"][name].values)
+        np.testing.assert_allclose(panel.lines[SEEDS].get_ydata(), runs["honest"][name].median("seed"))
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["honest", "attacked"]
+
+
+def test_against_a_setting_shows_every_seed_and_the_floor(results):
+    attacked = results.isel({"attack.enabled": 1})
+    floor = honest(results).isel({"attack.amplify": 0})
+    figure = plots.against(attacked, "attack.amplify", ("main_task_accuracy",), floor=floor)
+    (panel,) = figure.axes
+    dots = panel.collections[0].get_offsets()
+    assert sorted(dots[:, 1]) == sorted(attacked.main_task_accuracy.isel(epoch=-1).values.ravel())
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["1", "5", "20"]
+    dashed = [line for line in panel.lines if line.get_linestyle() == "--"]
+    assert dashed[0].get_ydata()[0] == pytest.approx(float(floor.main_task_accuracy.isel(epoch=-1).median()))
+
+
+def test_the_overview_suits_the_grid(results):
+    assert len(plots.overview(results).axes[0].lines) == 6 * (SEEDS + 1)
+    one_axis = plots.overview(results.isel({"attack.enabled": 1}))
+    assert one_axis.axes[0].get_xlabel() == "attack.amplify"
+
+
+def test_a_table_has_one_row_per_point_with_floor_and_outcomes(results):
+    rows = report.rows(results)
+    assert [(row["attack.enabled"], row["attack.amplify"]) for row in rows] == [
+        (enabled, amplify) for enabled in "01" for amplify in ("1", "5", "20")
+    ]
+    last = results.isel(epoch=-1)
+    for row, place in zip(rows, np.ndindex(2, 3), strict=True):
+        median = float(last.main_task_accuracy.isel({"attack.enabled": place[0], "attack.amplify": place[1]}).median())
+        assert row["main accuracy"].startswith(f"{median:.3f} [")
+        floor = float(last.attack_success_rate.isel({"attack.enabled": 0, "attack.amplify": place[1]}).median())
+        assert row["clean floor"].startswith(f"{floor:.3f} [")
+        assert row["success"].endswith(f"/{SEEDS}")
+        assert row["collapsed"].endswith(f"/{SEEDS}")
+    text = report.to_markdown(rows).splitlines()
+    assert len(text) == 2 + len(rows)
+    assert len({line.count("|") for line in text}) == 1
+
+
+def test_undefined_numbers_are_a_dash():
+    assert report.median_with_interval([np.nan, np.nan]) == "–"
+    assert report.median_with_interval([0.5]) == "0.500 [0.500, 0.500]"
