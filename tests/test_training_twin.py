@@ -152,14 +152,19 @@ def _blur_draws(key, party, place_in_chain):
 
 
 def compare(build, **options):
-    """Trains with both programs what ``build(case)`` says, with the first seed that stays away from kinks."""
+    """Trains with both programs what ``build(case)`` says.
+
+    With the first seed whose run stays away from kinks, and whose weights do not blow up: that magnifies rounding.
+    """
     for seed in range(100):
         case = Case(seed, **options)
         pair = build(case)
         expected = case.twin(pair)
-        if expected.margin > MARGIN:
+        largest = max(np.abs(kernel).max() for model in (*expected.parties, expected.head) for kernel, _ in model)
+        if expected.margin > MARGIN and largest < 5:
             break
-    assert expected.margin > MARGIN
+    else:
+        pytest.fail("every seed comes near a kink or blows up")
     results, state = run(pair.scenario, case.data, case.key, EPOCHS, case.given.replace(blur=pair.blur))
     np.testing.assert_allclose(results.loss, expected.losses, rtol=0, atol=LOSS_TOLERANCE)
     np.testing.assert_allclose(results.train_accuracy, expected.train_accuracies, rtol=0, atol=1.5 / NUM_ROWS)
@@ -188,13 +193,10 @@ def test_attack_with_zero_blur(head):
     compare(attacked, head=head, rate=RATE if head else 0.004)
 
 
-def test_attack_without_blur():
-    compare(lambda case: Pair(case.with_attack(ActivationBlurring(kind="none"), REPLACE), case.replacement()))
-
-
-def test_replacement_alone():
-    state, pair = compare(lambda case: Pair(case.with_attack(REPLACE), case.replacement()), head=None, rate=0.004)
-    np.testing.assert_allclose(state.attack_states[1][0].recorded, pair.attack.recorded, rtol=1e-4, atol=1e-6)
+def test_replacement_without_blur():
+    none = ActivationBlurring(kind="none")
+    state, pair = compare(lambda case: Pair(case.with_attack(none, REPLACE), case.replacement()), head=None, rate=0.004)
+    np.testing.assert_allclose(state.attack_states[1][1].recorded, pair.attack.recorded, rtol=1e-4, atol=1e-6)
 
 
 def test_disabled_attack_is_honest():
@@ -256,7 +258,7 @@ def test_active_party_keeps_its_own_message():
     compare(build, num_parties=3, active_party=0)
 
 
-@pytest.mark.parametrize(("by", "bound"), [("value", 0.01), ("row_l2", 0.04), ("largest_row_l2", 0.05)])
+@pytest.mark.parametrize(("by", "bound"), [("row_l2", 0.02), ("largest_row_l2", 0.02)])
 def test_clipping_then_noise(by, bound):
     chain = ActiveChain(parts=(Clipping(by=by, bound=bound), GaussianNoise(stddev=0.003)))
 
@@ -274,7 +276,7 @@ def test_probability_clip():
         pair = attacked(case, loss=SoftmaxCrossEntropy(probability_clip=0.05))
         return dataclasses.replace(pair, options={"probability_clip": 0.05})
 
-    compare(build, scale=2.0)
+    compare(build, scale=2.0, rate=0.005)
 
 
 def test_linear_output_and_plain_loss():

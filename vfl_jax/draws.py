@@ -17,6 +17,7 @@ import numpy as np
 from vfl_jax.data.triggers import StampTrigger
 from vfl_jax.records import ORDINARY, POISON, TARGET, Rows, Streams, VerticalData, content_hash
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.transforms import PartyTransform
 from vfl_jax.types import Array, Key, Params
 
 ALWAYS = -1
@@ -71,6 +72,13 @@ def draw(scenario: Scenario, data: VerticalData, key: Key, given: Given = Given(
     order = _order(jax.random.fold_in(streams.poison, 0), num_train, last=targets)
     test_order = _order(jax.random.fold_in(streams.poison, 1), num_test, last=np.empty(0, np.int32))
 
+    is_natural = explicit is not None and given.poison_ids is None and plan.poison_ids is None
+    is_attacked = any(type(attack) is not PartyTransform for attack in scenario.attacks)
+    if is_natural and is_attacked and not data.train.has_trigger.any():
+        raise ValueError(
+            f"poison.trigger is {type(plan.trigger).__name__}, but no training row of data {data.name!r} carries it: "
+            "there is nothing to attack. Mark such rows (Rows.has_trigger), name them (poison_ids), or stamp a trigger."
+        )
     count = len(explicit) if explicit is not None else int(np.max(np.round(np.float32(plan.rate) * num_train)))
     poison = order[:count] if explicit is None else explicit
     if count > num_train - len(targets):

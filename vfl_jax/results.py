@@ -72,7 +72,7 @@ def to_dataset(
         if not isinstance(first, Metric):
             variables[name] = ((*replicas, "epoch"), arranged([e[name] for e in history.epochs]))
             continue
-        extra = ("class",) if np.ndim(first.sum) > len(shape and (0, 0)) else ()
+        extra = ("class",) if np.ndim(first.sum) > np.ndim(history.epochs[0]["loss"].sum) else ()
         total = arranged([e[name].sum for e in history.epochs])
         like = [np.asarray(e["loss"].sum) for e in history.epochs]
         count = arranged([_spread(e[name].count, full) for e, full in zip(history.epochs, like, strict=True)])

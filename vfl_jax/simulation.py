@@ -144,7 +144,10 @@ def train_epoch(
     epoch: Array,
     over_grid: Callable[..., Any] = identity,
 ) -> tuple[TrainState, dict[str, Metric], Array]:
-    """Trains one seed for an epoch: (state, metrics of training, is_finite bool[])."""
+    """Trains one seed for an epoch: (state, metrics of training, is_finite bool[]).
+
+    A replica is finite when every loss and message of the epoch was, and its parameters are at the end.
+    """
     streams = Streams.of(draws.key)
     ids, roles = epoch_ids(scenario, draws, epoch)
     num_steps = ids.shape[0]
@@ -171,7 +174,13 @@ def train_epoch(
         "loss": Metric(infos.loss.sum(axis=0), steps),
         "train_accuracy": Metric(infos.num_correct.sum(axis=0).astype(jnp.float32), rows),
     }
-    return state, metrics, infos.is_finite.all(axis=0)
+
+    def has_finite_params(_: Scenario, state: TrainState) -> Array:
+        leaves = jax.tree.leaves((state.params, state.head_params))
+        return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+
+    ends_finite = over_grid(has_finite_params, returns_state=False)(scenario, state)
+    return state, metrics, infos.is_finite.all(axis=0) & ends_finite
 
 
 def evaluate(

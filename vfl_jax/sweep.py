@@ -13,7 +13,7 @@ import numpy as np
 
 from vfl_jax import simulation
 from vfl_jax.devices import replicate, seed_mesh, shard_seeds
-from vfl_jax.draws import Draws, Given, draw, steps_per_epoch
+from vfl_jax.draws import Draws, Given, draw
 from vfl_jax.evaluation import Metric
 from vfl_jax.grid import Grid, Over, map_over_grid, parse, state_axes
 from vfl_jax.progress import Progress
@@ -56,11 +56,13 @@ def run(
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
     draws = jax.tree.map(jnp.asarray, draws)
     state = _init_one(shapes, inputs, numbers, draws, given)
-    loop = _Loop(
-        train=lambda state, epoch: _train_one(shapes, inputs, numbers, draws, state, epoch),
-        evaluate=lambda state, epoch: _evaluate_one(shapes, inputs, numbers, draws, state, epoch),
+    state, history = _train_epochs(
+        lambda state, epoch: _train_one(shapes, inputs, numbers, draws, state, epoch),
+        lambda state, epoch: _evaluate_one(shapes, inputs, numbers, draws, state, epoch),
+        state,
+        epochs,
+        Progress(epochs, 1, shown=progress),
     )
-    state, history = loop(state, epochs, Progress(epochs, 1, shown=progress))
     return to_dataset(history, scenario, data, Grid(()), None, draws, given), state
 
 
@@ -111,11 +113,13 @@ def sweep(
     inputs, numbers = replicate(inputs, mesh), replicate(jax.tree.map(jnp.asarray, stacked), mesh)
     draws = shard_seeds(draws, mesh)
     state = _init_all(shapes, grid.size, inputs, numbers, draws, given)
-    loop = _Loop(
-        train=lambda state, epoch: _train_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
-        evaluate=lambda state, epoch: _evaluate_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
+    _, history = _train_epochs(
+        lambda state, epoch: _train_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
+        lambda state, epoch: _evaluate_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
+        state,
+        epochs,
+        Progress(epochs, len(seeds) * grid.size, shown=progress),
     )
-    _, history = loop(state, epochs, Progress(epochs, len(seeds) * grid.size, shown=progress))
     return to_dataset(history, scenario, data, grid, seeds, draws, given)
 
 
@@ -158,24 +162,21 @@ def _evaluate_all(
     return jax.vmap(one_seed)(draws, state)
 
 
-class _Loop:
+def _train_epochs(
+    train: Callable[..., Any], evaluate: Callable[..., Any], state: TrainState, epochs: int, progress: Progress
+) -> tuple[TrainState, History]:
     """The host loop over epochs: the only place where the host waits for the device."""
-
-    def __init__(self, train: Callable[..., Any], evaluate: Callable[..., Any]) -> None:
-        self.train, self.evaluate = train, evaluate
-
-    def __call__(self, state: TrainState, epochs: int, progress: Progress) -> tuple[TrainState, History]:
-        history: list[dict[str, Any]] = []
-        finite, started = np.bool_(True), time.time()
-        with progress:
-            for number in range(epochs):
-                epoch = jnp.int32(number)
-                state, trained, is_finite = self.train(state, epoch)
-                metrics = jax.device_get(trained | self.evaluate(state, epoch))
-                finite = np.logical_and(finite, is_finite)
-                history.append(metrics | {"is_finite": finite})
-                progress.epoch_done(number, metrics)
-        return state, History(epochs=history, started=started, ended=time.time())
+    history: list[dict[str, Any]] = []
+    finite, started = np.bool_(True), time.time()
+    with progress:
+        for number in range(epochs):
+            epoch = jnp.int32(number)
+            state, trained, is_finite = train(state, epoch)
+            metrics = jax.device_get(trained | evaluate(state, epoch))
+            finite = np.logical_and(finite, is_finite)
+            history.append(metrics | {"is_finite": finite})
+            progress.epoch_done(number, metrics)
+    return state, History(epochs=history, started=started, ended=time.time())
 
 
 def _check_epochs(epochs: int, draws: Draws) -> None:
@@ -183,6 +184,3 @@ def _check_epochs(epochs: int, draws: Draws) -> None:
         raise ValueError(f"epochs is {epochs}; it must be a whole number of at least 1.")
     if draws.batch_ids is not None and draws.batch_ids.shape[-3] < epochs:
         raise ValueError(f"given.batch_ids holds {draws.batch_ids.shape[-3]} epochs; epochs is {epochs}.")
-
-
-__all__ = ["run", "steps_per_epoch", "sweep"]
