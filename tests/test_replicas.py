@@ -9,8 +9,10 @@ import pytest
 from training_helpers import digits_scenario, digits_weights, small_digits
 
 from vfl_jax import simulation
+from vfl_jax.data import load_digits
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.grid import parse, state_axes
+from vfl_jax.presets import digits_demo
 from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweep import run, sweep
 
@@ -162,3 +164,14 @@ def test_zipped_axes_equal_separate_runs():
         ).scenarios(s)
         alone, _ = run(scenario, small_digits(), jax.random.key(1), epochs, digits_weights())
         assert_same(results.isel({dimension: i}).sel(seed=1), alone)
+
+
+@pytest.mark.parametrize("head", ["sum", "trainable"])
+def test_replica_equals_the_run_alone_after_fifty_epochs(head):
+    """On all of the digits: 1,100 steps, over which rounding has time to grow."""
+    scenario, data, epochs = digits_demo(head=head), load_digits(), 50
+    swept = quiet_sweep(scenario, data, {"attack.enabled": [1, 0]}, seeds=[4, 7], epochs=epochs)
+    alone, _ = run(scenario, data, jax.random.key(7), epochs)
+    replica = swept.sel(seed=7).isel({"attack.enabled": 0})
+    np.testing.assert_allclose(replica.loss, alone.loss, rtol=0, atol=5e-4)
+    np.testing.assert_allclose(replica.main_task_accuracy, alone.main_task_accuracy, rtol=0, atol=2e-3)

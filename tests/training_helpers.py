@@ -20,7 +20,7 @@ from vfl_jax.scenario import BatchPlan, PoisonPlan
 from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
 
 needs_mnist = pytest.mark.skipif(
-    DATA_VARIABLE not in os.environ, reason=f"needs MNIST; set {DATA_VARIABLE} to the folder that has mnist/"
+    not os.environ.get(DATA_VARIABLE), reason=f"needs MNIST; set {DATA_VARIABLE} to the folder that has mnist/"
 )
 
 

@@ -97,7 +97,7 @@ def _load(
 
 def _find(name: str, i: int, folder: str | os.PathLike[str] | None) -> Path:
     folder = folder or os.environ.get(DATA_VARIABLE)
-    if folder is None:
+    if not folder:
         return _download(name, i)
     for path in (Path(folder) / name / f"{FILES[i]}.gz", Path(folder) / name / FILES[i]):
         if path.is_file():
