@@ -34,14 +34,16 @@ def test_curves_show_every_seed_the_median_and_its_interval(results):
 
 def test_against_a_setting_shows_every_seed_and_the_floor(results):
     attacked = results.isel({"attack.enabled": 1})
-    floor = honest(results).isel({"attack.amplify": 0})
+    floor = honest(results)
     figure = plots.against(attacked, "attack.amplify", ("main_task_accuracy",), floor=floor)
     (panel,) = figure.axes
     dots = panel.collections[0].get_offsets()
     assert sorted(dots[:, 1]) == sorted(attacked.main_task_accuracy.isel(epoch=-1).values.ravel())
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["1", "5", "20"]
     dashed = [line for line in panel.lines if line.get_linestyle() == "--"]
-    assert dashed[0].get_ydata()[0] == pytest.approx(float(floor.main_task_accuracy.isel(epoch=-1).median()))
+    np.testing.assert_allclose(dashed[0].get_ydata(), floor.main_task_accuracy.isel(epoch=-1).median("seed"))
+    one_level = plots.against(attacked, "attack.amplify", ("loss",), floor=floor.isel({"attack.amplify": 0}))
+    assert len(set(one_level.axes[0].lines[-1].get_ydata())) == 1
 
 
 def test_the_overview_suits_the_grid(results):

@@ -64,7 +64,8 @@ def against(
     Args:
       dataset: results whose dimensions are the setting's, ``seed`` and ``epoch``.
       setting: the swept path on the horizontal axis, at even distances.
-      floor: results of the honest runs; their median is the dashed line.
+      floor: results of the honest runs, at every value of the setting or at none in particular; their median
+        over seeds is the dashed line.
     """
     figure, panels = _panels(len(names), title)
     (dimension,) = dataset[setting].dims
@@ -77,8 +78,8 @@ def against(
         reach = np.stack([summary["median"] - summary["low"], summary["high"] - summary["median"]])
         panel.errorbar(places, summary["median"], reach, color=COLORS[0], linewidth=2, capsize=4)
         if floor is not None:
-            level = float(floor[name].isel(epoch=-1).median())
-            panel.axhline(level, color=COLORS[7], linestyle="--", linewidth=1, label="honest run, median")
+            level = np.broadcast_to(floor[name].isel(epoch=-1).median("seed"), places.shape)
+            panel.plot(places, level, color=COLORS[7], linestyle="--", linewidth=1, label="honest runs, median")
             panel.legend(frameon=False)
         panel.set_xticks(places, [f"{value:g}" for value in dataset[setting].values])
         _finish(panel, name, setting)
