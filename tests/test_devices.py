@@ -13,7 +13,7 @@ import jax
 from vfl_jax.devices import seed_mesh, use_all_cores
 from data_helpers import tiny_data, tiny_scenario
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.sweep import sweep
+from vfl_jax.sweep import _evaluate_all, _init_all, _train_all, sweep
 
 count, seeds = int(sys.argv[1]), int(sys.argv[2])
 jax.config.update("jax_num_cpu_devices", count)
@@ -22,6 +22,7 @@ results = sweep(scenario, tiny_data(), {"attack.enabled": [0, 1]}, seeds=seeds, 
 use_all_cores()  # too late, and harmless
 print(json.dumps({
     "devices": seed_mesh(seeds).size,
+    "programs": [f._cache_size() for f in (_init_all, _train_all, _evaluate_all)],
     "loss": results.loss.values.tolist(),
     "main": results.main_task_accuracy.values.tolist(),
 }))
@@ -45,3 +46,4 @@ def test_results_do_not_depend_on_the_number_of_devices(alone, num_devices, used
     assert (alone["devices"], found["devices"]) == (1, used)
     np.testing.assert_allclose(found["loss"], alone["loss"], rtol=1e-5)
     np.testing.assert_array_equal(found["main"], alone["main"])
+    assert found["programs"] == alone["programs"] == [1, 1, 1]  # one compilation serves every epoch

@@ -112,7 +112,9 @@ def sweep(
     mesh = seed_mesh(len(seeds))
     inputs, numbers = replicate(inputs, mesh), replicate(jax.tree.map(jnp.asarray, stacked), mesh)
     draws = shard_seeds(draws, mesh)
-    state = _init_all(shapes, grid.size, inputs, numbers, draws, given)
+    # Leaves that start equal for all seeds come out whole on every device; laid out as later states are, one
+    # program serves every epoch.
+    state = shard_seeds(_init_all(shapes, grid.size, inputs, numbers, draws, given), mesh)
     _, history = _train_epochs(
         lambda state, epoch: _train_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
         lambda state, epoch: _evaluate_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
