@@ -31,9 +31,14 @@ def seed_mesh(num_seeds: int) -> Mesh:
 
 def shard_seeds(tree: Any, mesh: Mesh) -> Any:
     """Lays the leading axis of every array over the mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec("seed")))
+    return _put(tree, mesh, PartitionSpec("seed"))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts a copy of every array on every device of the mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return _put(tree, mesh, PartitionSpec())
+
+
+def _put(tree: Any, mesh: Mesh, axes: PartitionSpec) -> Any:
+    # On one device a named sharding would differ from that of a program's results, and cost a second compilation.
+    return jax.device_put(tree, NamedSharding(mesh, axes) if mesh.size > 1 else mesh.devices.item())
