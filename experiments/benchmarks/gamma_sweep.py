@@ -81,9 +81,7 @@ def main(arguments: Arguments) -> None:
     print(
         f"{len(GAMMAS)} γ × {arguments.seeds} seeds, {arguments.epochs} epochs, median of {arguments.rounds} rounds, "
     )
-    print(
-        f"{os.cpu_count()} cores, jax {jax.__version__}, torch {torch.__version__}\n"
-    )
+    print(f"{os.cpu_count()} cores, jax {jax.__version__}, torch {torch.__version__}\n")
     print("| | seconds per run and epoch | µs per replica-step |")
     print("|---|---|---|")
     loops = [(f"PyTorch eager loop, {count} thread{'s'[: count - 1]}", times) for count, times in theirs.items()]
