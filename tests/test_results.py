@@ -22,6 +22,8 @@ SCENARIO, DATA, KEY = tiny_scenario(), tiny_data(), jax.random.key(3)
 OVER = {"attack.enabled": [0, 1], ("attack.amplify", "learning_rate"): [(1, 0.1), (5, 0.2), (9, 0.1)]}
 AXES = ("attack.enabled", "attack.amplify+learning_rate", "seed")
 METRICS = {
+    "backdoor_ties",
+    "attack_ties",
     "main_task_accuracy",
     "main_clean",
     "backdoor_accuracy",

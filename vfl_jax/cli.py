@@ -145,7 +145,9 @@ def _list(_: List) -> None:
     } | {"data set": dict(LOADERS), "preset": dict(PRESETS)}
     for kind, members in groups.items():
         for name, member in members.items():
-            table.add_row(kind, name, (member.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "))
+            if member not in (vfl_jax.models.Bottom, vfl_jax.models.Head):
+                first = (member.__doc__ or "").strip().split("\n\n")[0]
+                table.add_row(kind, name, " ".join(first.replace("``", "").split()))
         table.add_section()
     report.console().print(table)
 

@@ -45,11 +45,12 @@ def evaluate_chunk(
     * ``main_task_accuracy``: all rows, triggered ones included, as in the paper; ``main_clean`` leaves those out.
     * ``backdoor_accuracy``: triggered rows predicted as τ, those of true class τ included, as in the paper.
     * ``attack_success_rate``: the same without rows of true class τ.
+    * ``backdoor_ties``, ``attack_ties``: what the two would gain if an exact tie at the top logit counted for τ
+      where τ is the first of the tied classes, as a plain argmax has it.
     * ``class_score``, [C]: softmax scores of the triggered rows (Figure 3).
     * ``test_loss``: the scenario's loss, averaged over all rows.
 
-    An exact tie at the top logit does not count for τ; elsewhere the first of the tied classes is
-    the prediction.
+    Elsewhere the first of tied classes is the prediction.
     """
     rows, plan = chunk.rows, scenario.poison
     is_triggered = chunk.is_valid & (chunk.poison_rank < poison_count(plan.test_rate, num_test))
@@ -57,9 +58,11 @@ def evaluate_chunk(
     key = jax.random.fold_in(streams.inference, epoch)
     logits = predict(shapes, scenario, state, features, key)
 
-    is_correct = jnp.argmax(logits, axis=-1) == rows.labels
+    predicted = jnp.argmax(logits, axis=-1)
+    is_correct = predicted == rows.labels
     others = jnp.where(jnp.arange(shapes.num_classes) == plan.target_class, -jnp.inf, logits)
     is_target = logits[:, plan.target_class] > others.max(axis=-1)
+    is_tie = (predicted == plan.target_class) & ~is_target
     losses = scenario.loss.rows(logits, jax.nn.one_hot(rows.labels, shapes.num_classes))
     is_other_class = is_triggered & (rows.labels != plan.target_class)
     return {
@@ -67,6 +70,8 @@ def evaluate_chunk(
         "main_clean": _mean_over(chunk.is_valid & ~is_triggered, is_correct),
         "backdoor_accuracy": _mean_over(is_triggered, is_target),
         "attack_success_rate": _mean_over(is_other_class, is_target),
+        "backdoor_ties": _mean_over(is_triggered, is_tie),
+        "attack_ties": _mean_over(is_other_class, is_tie),
         "class_score": _mean_over(is_triggered, jax.nn.softmax(logits)),
         "test_loss": _mean_over(chunk.is_valid, losses),
     }

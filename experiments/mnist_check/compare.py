@@ -20,14 +20,14 @@ from vfl_jax.sweep import run
 from vfl_jax.transforms import ActiveChain, ActiveTransform
 
 CURVES = {
-    "train_loss": "loss",
-    "train_acc": "train_accuracy",
-    "test_loss": "test_loss",
-    "main_acc": "main_task_accuracy",
-    "backdoor_acc": "backdoor_accuracy",
-    "backdoor_acc_excl": "attack_success_rate",
+    "train_loss": ("loss",),
+    "train_acc": ("train_accuracy",),
+    "test_loss": ("test_loss",),
+    "main_acc": ("main_task_accuracy",),
+    "backdoor_acc": ("backdoor_accuracy", "backdoor_ties"),
+    "backdoor_acc_excl": ("attack_success_rate", "attack_ties"),
 }
-"""Curve to variable of the results."""
+"""Curve to the variables of the results whose sum it is: the authors count ties for class 0."""
 HEADS: dict[str, HeadName] = {"sum": "sum", "mlp": "trainable"}
 """Name in the weights' file to name of the preset's head."""
 
@@ -80,7 +80,8 @@ def compare(
     scenario = scenario_for(head, gamma, drop_rate, noise_stddev)
     given = given_from_file(init, head)
     dataset, _ = run(scenario, load_mnist(), jax.random.key(seed), epochs, given, progress=True)
-    curves = {curve: [round(float(v), 6) for v in dataset[name].values] for curve, name in CURVES.items()}
+    sums = {curve: np.sum([dataset[name].values for name in names], axis=0) for curve, names in CURVES.items()}
+    curves = {curve: [round(float(value), 6) for value in values] for curve, values in sums.items()}
     name = f"{head}/{'honest' if gamma is None else f'gamma{gamma:g}'}"
     text = json.dumps({name: curves}, indent=1) + "\n"
     write_atomically(out, lambda temporary: temporary.write_text(text))

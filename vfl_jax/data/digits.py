@@ -11,7 +11,7 @@ NUM_TEST = 360
 
 
 def load_digits(*, by: Partition = "rows", num_parties: int = 2, active_party: int | None = None) -> VerticalData:
-    """1,437 training and 360 test images (the last 360, of other writers), ink scaled to [0, 1]."""
+    """1,437 training and 360 test images (the last 360), ink scaled to [0, 1]."""
     from sklearn.datasets import load_digits as sklearn_digits
 
     digits = sklearn_digits()

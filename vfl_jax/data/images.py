@@ -66,7 +66,10 @@ def load_fashion_mnist(
     num_parties: int = 2,
     active_party: int | None = None,
 ) -> VerticalData:
-    """Fashion-MNIST in the same form as :func:`load_mnist`; the folder's part is ``fashion_mnist``."""
+    """60,000 training and 10,000 test images of clothes, in the same form as MNIST.
+
+    As :func:`load_mnist`, with ``fashion_mnist/`` in the data folder.
+    """
     return _load("fashion_mnist", folder, FASHION_CLASSES, by, num_parties, active_party)
 
 
