@@ -1,6 +1,7 @@
 """The command line: what it makes of its flags, prints and writes, and how bad input ends."""
 
 import json
+import typing
 
 import pytest
 from data_helpers import image_split, says
@@ -32,6 +33,11 @@ def test_list_names_everything(capsys):
     shown = capsys.readouterr().out
     for name in (*attack_names, *defense_names, *LOADERS, *PRESETS):
         assert name in shown
+
+
+def test_every_data_set_and_defense_can_be_chosen():
+    assert set(typing.get_args(cli.DataName)) == set(LOADERS)
+    assert set(typing.get_args(cli.DefenseName)) == set(defense_names)
 
 
 def test_run_trains_one_replica_as_the_api_does(tmp_path, capsys):
