@@ -1,5 +1,6 @@
 """What several test files share: tiny data, views and knowledge, one replica ready to step, comparisons."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -9,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax import protocol, simulation
+from vfl_jax.bags import BagOfIds, multi_hot
 from vfl_jax.data import partition_images, partition_table
 from vfl_jax.draws import Draws, Given, draw
 from vfl_jax.losses import MulticlassHinge
 from vfl_jax.protocol import Clock
-from vfl_jax.records import ActiveView, Batch, Knowledge, PartyView, Rows, Shapes, Streams, TrainState
+from vfl_jax.records import ActiveView, Batch, Knowledge, PartyView, Rows, Shapes, Streams, TrainState, VerticalData
 from vfl_jax.registry import cast
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.transforms import PartyTransform
@@ -44,6 +46,31 @@ def table_data(by=((0, 1, 2, 3, 4), (5, 6, 7)), active_party=None, seed=0):
     return partition_table("table", *splits, by=by, active_party=active_party)
 
 
+def bag_data(weighted=True, vocabulary=12, active_party=None, seed=0):
+    """A random table of 4 columns at party 0, bags of ids at party 1, three classes.
+
+    Rows have 0 to 4 ids; every sixth has one of them twice, and ids 0, 5 and 11 are in none.
+    """
+    rng, splits = np.random.default_rng(seed), []
+    for n in (48, 20):
+        ids = [rng.choice([1, 2, 3, 4, 6, 7, 8, 9, 10], i % 5, replace=False).tolist() for i in range(n)]
+        ids = [row + row[:1] if i % 6 == 0 else row for i, row in enumerate(ids)]
+        weights = [rng.uniform(0.5, 1.5, len(row)).tolist() for row in ids] if weighted else None
+        features = rng.normal(size=(n, 4)).astype(np.float32), BagOfIds.of(ids, vocabulary, weights)
+        splits.append(Rows(features=features, labels=np.arange(n, dtype=np.int32) % 3, has_trigger=np.zeros(n, bool)))
+    names = {"parties": ("numbers", "tags"), "classes": ("0", "1", "2")}
+    return VerticalData(name="bags", train=splits[0], test=splits[1], active_party=active_party, **names)
+
+
+def as_multi_hot(data):
+    """The same data with dense rows in place of bags."""
+
+    def dense(rows):
+        return rows.replace(features=tuple(multi_hot(x) if isinstance(x, BagOfIds) else x for x in rows.features))
+
+    return dataclasses.replace(data, train=dense(data.train), test=dense(data.test))
+
+
 def relabelled(data, labels):
     """The same data with other training labels."""
     rows = Rows(features=data.train.features, labels=np.asarray(labels, np.int32), has_trigger=data.train.has_trigger)
@@ -63,7 +90,7 @@ def knowledge(num_samples, poison=(), target=(), target_class=0, blur=None, by_r
 
 
 def shapes_of(num_samples=12, num_classes=3, batch_rows=5, row_weight=0.2, widths=(3, 3), active_party=None):
-    return Shapes(num_samples, num_classes, batch_rows, row_weight, tuple(widths), active_party)
+    return Shapes(num_samples, num_classes, batch_rows, row_weight, tuple(widths), active_party, (False,) * len(widths))
 
 
 def party_view(ids, roles=None, step=0):

@@ -13,7 +13,8 @@ import jax
 from vfl_jax.devices import seed_mesh, use_all_cores
 from data_helpers import tiny_data, tiny_scenario
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.sweep import _evaluate_all, _init_all, _train_all, sweep
+from vfl_jax.programs import evaluate_all, init_all, train_all
+from vfl_jax.sweep import sweep
 
 count, seeds = int(sys.argv[1]), int(sys.argv[2])
 jax.config.update("jax_num_cpu_devices", count)
@@ -22,7 +23,7 @@ results = sweep(scenario, tiny_data(), {"attack.enabled": [0, 1]}, seeds=seeds, 
 use_all_cores()  # too late, and harmless
 print(json.dumps({
     "devices": seed_mesh(seeds).size,
-    "programs": [f._cache_size() for f in (_init_all, _train_all, _evaluate_all)],
+    "programs": [f._cache_size() for f in (init_all, train_all, evaluate_all)],
     "loss": results.loss.values.tolist(),
     "main": results.main_task_accuracy.values.tolist(),
 }))

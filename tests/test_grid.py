@@ -156,7 +156,7 @@ def test_a_rate_without_effect_is_refused(plan, path, message):
 def test_a_bad_grid_ends_a_sweep_before_training(monkeypatch, over, message):
     # The package's own name ``sweep`` is the function, so the module comes from the import system.
     module = importlib.import_module("vfl_jax.sweep")
-    monkeypatch.setattr(module, "_init_all", lambda *_: pytest.fail("the sweep began"))
+    monkeypatch.setattr(module, "_plan", lambda *_: pytest.fail("the sweep began"))
     scenario = tiny_scenario(defense=Sparsification())
     with pytest.raises(ValueError, match=says(*message)):
         sweep(scenario, tiny_data(), over, seeds=1, epochs=1, progress=False)

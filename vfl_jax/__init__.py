@@ -5,12 +5,13 @@ one compiled program and returns labelled results.
 """
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
+from vfl_jax.bags import BagOfIds
 from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
 from vfl_jax.devices import use_all_cores
 from vfl_jax.draws import Given
+from vfl_jax.files import load, load_params, save, save_params
 from vfl_jax.records import VerticalData
 from vfl_jax.registry import Record, from_json, numbers, static
-from vfl_jax.results import load, load_params, save, save_params
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.sweep import run, sweep
 from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform
@@ -18,6 +19,7 @@ from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTr
 __all__ = [
     "ActiveChain",
     "ActiveTransform",
+    "BagOfIds",
     "BatchPlan",
     "Given",
     "PartyChain",

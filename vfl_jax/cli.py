@@ -190,7 +190,7 @@ def _data(chosen: Training) -> VerticalData:
 def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     """Prints the table, and writes results and a figure where ``--out`` says."""
     from vfl_jax import plots, report
-    from vfl_jax.results import save, write_atomically
+    from vfl_jax.files import save, write_atomically
 
     console = report.console()
     console.print(report.to_terminal(report.rows(dataset), title))

@@ -39,7 +39,7 @@ def demo(seeds: int, epochs: int, out: Path) -> None:
     """Trains honest and attacked models with and without defenses; prints tables, writes figures to ``out``."""
     from vfl_jax import plots, report
     from vfl_jax.data import load_digits
-    from vfl_jax.results import save, write_atomically
+    from vfl_jax.files import save, write_atomically
     from vfl_jax.sweep import sweep
 
     console = report.console()

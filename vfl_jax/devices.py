@@ -1,13 +1,17 @@
-"""The devices of this machine: the seed axis is laid over all of them."""
+"""The devices of a program: the seed axis is laid over all of them, of one machine or of several."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def use_all_cores() -> None:
@@ -23,10 +27,23 @@ def use_all_cores() -> None:
 
 
 def seed_mesh(num_seeds: int) -> Mesh:
-    """A mesh of as many local devices as share the seeds evenly."""
-    devices = jax.local_devices()
-    count = max(n for n in range(1, len(devices) + 1) if num_seeds % n == 0)
+    """A mesh of devices that share the seeds: no more than are needed for none to have more seeds than it must."""
+    devices = jax.devices()
+    share = -(-num_seeds // len(devices))
+    count = -(-num_seeds // share)
+    if jax.process_count() > 1:
+        count = len(devices)  # a process without a part in a program would not know of it
     return Mesh(np.asarray(devices[:count]), ("seed",))
+
+
+def pad_seeds(tree: Any, mesh: Mesh) -> Any:
+    """Repeats the last entry of every leading axis until the devices share it evenly."""
+
+    def padded(leaf: Any) -> Any:
+        missing = -len(leaf) % mesh.size
+        return jnp.concatenate([leaf, *[leaf[-1:]] * missing]) if missing else leaf
+
+    return jax.tree.map(padded, tree)
 
 
 def shard_seeds(tree: Any, mesh: Mesh) -> Any:
@@ -39,6 +56,50 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return _put(tree, mesh, PartitionSpec())
 
 
+def fetch(tree: Any) -> Any:
+    """Brings arrays to the host, in every process all of them."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def agree(number: int) -> int:
+    """What the first process says; every process must ask."""
+    return int(agree_on(np.int64(number)))
+
+
+def agree_on(tree: Any) -> Any:
+    """The arrays of the first process; every process must ask, with arrays of the same shapes."""
+    if jax.process_count() == 1:
+        return tree
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.broadcast_one_to_all(tree)
+
+
+def is_first_process() -> bool:
+    """The one that writes."""
+    return jax.process_index() == 0
+
+
+def free_memory(mesh: Mesh) -> int:
+    """Bytes that a program may still use on each device of the mesh."""
+    device = mesh.local_devices[0]
+    if device.platform == "cpu":
+        import psutil
+
+        limit = psutil.virtual_memory().available
+        if CGROUP_LIMIT.is_file() and (text := CGROUP_LIMIT.read_text().strip()).isdigit():
+            limit = min(limit, int(text) - psutil.Process().memory_info().rss)
+        return max(limit, 0) // len(mesh.local_devices)
+    stats = device.memory_stats()
+    return stats["bytes_limit"] - stats["bytes_in_use"]
+
+
 def _put(tree: Any, mesh: Mesh, axes: PartitionSpec) -> Any:
     # On one device a named sharding would differ from that of a program's results, and cost a second compilation.
-    return jax.device_put(tree, NamedSharding(mesh, axes) if mesh.size > 1 else mesh.devices.item())
+    if mesh.size == 1:
+        return jax.device_put(tree, mesh.devices.item())
+    return jax.device_put(tree, NamedSharding(mesh, axes))

@@ -72,9 +72,12 @@ class Grid:
 
     def stacked(self, scenario: Scenario) -> Scenario:
         """The scenario whose swept numbers are arrays [G]; numbers that are not swept stay scalars."""
-        points = self.points()
-        swept = points[0].keys() if self.axes else ()
-        return cast(with_numbers(scenario, {path: np.asarray([p[path] for p in points]) for path in swept}))
+        return stack(scenario, self.points())
+
+
+def stack(scenario: Scenario, points: Sequence[Mapping[str, Any]]) -> Scenario:
+    """One scenario for several points: numbers that they change are arrays [G], cast as all others."""
+    return cast(with_numbers(scenario, {path: np.asarray([p[path] for p in points]) for path in points[0]}))
 
 
 def parse(scenario: Scenario, over: Over) -> Grid:

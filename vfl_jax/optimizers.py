@@ -32,9 +32,13 @@ class Optimizer(Record):
         check_range("optimizer", 0.0, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
         check_range("optimizer", 0.0, 1.0, epoch_decay=self.epoch_decay, momentum=self.momentum)
 
+    def rate(self, epoch: Array) -> Array:
+        """The learning rate of one epoch, float32[]."""
+        return self.learning_rate * self.epoch_decay ** epoch.astype("float32")
+
     def build(self, epoch: Array) -> optax.GradientTransformation:
         """The optax transformation of one epoch (int32[]); its state has the same shape in each."""
-        rate = self.learning_rate * self.epoch_decay ** epoch.astype("float32")
+        rate = self.rate(epoch)
         update = {
             "sgd": lambda: optax.sgd(rate),
             "momentum": lambda: optax.sgd(rate, momentum=self.momentum),

@@ -1,66 +1,161 @@
-"""Progress of training: a bar with the time left on a terminal, a plain line per epoch elsewhere."""
+"""Progress of training: a bar with the time left on a terminal, a plain line per epoch elsewhere, JSON for machines."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import time
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
+SHOWN = {"loss": "loss", "main": "main_task_accuracy", "backdoor": "backdoor_accuracy"}
+"""Medians over replicas that are shown, by their label."""
+
 
 class Progress:
-    """Shows epochs done, time left and the medians over replicas; silent unless ``shown``."""
+    """Tells of a whole sweep; silent where it is neither shown nor logged.
 
-    def __init__(self, epochs: int, replicas: int, shown: bool = True) -> None:
-        self.epochs, self.replicas, self.shown = epochs, replicas, shown
+    Args:
+      epochs: of every chunk.
+      replicas: of every chunk that is to be trained.
+      shown: on the terminal (a bar), or wherever the error stream goes (one line per epoch).
+      log: a file that one JSON object per line is added to.
+    """
+
+    def __init__(
+        self, epochs: int, replicas: list[int], shown: bool = True, log: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.epochs, self.replicas = epochs, replicas
+        self.shown, self.log = shown, log
         self.started = time.monotonic()
+        self.total, self.done, self.skipped = epochs * sum(replicas), 0, 0  # in epochs of one replica
+        self._console: Any = None
+        self._bar: Any = None
+        self._file: IO[str] | None = None
 
-    def __enter__(self) -> Self:
-        if not self.shown:
-            return self
+    @contextlib.contextmanager
+    def show(self) -> Iterator[Progress]:
+        """Shows, and logs, until the block ends."""
+        with contextlib.ExitStack() as stack:
+            if self.log is not None:
+                Path(self.log).absolute().parent.mkdir(parents=True, exist_ok=True)
+                self._file = stack.enter_context(open(self.log, "a", encoding="utf-8", buffering=1))
+            if self.shown:
+                self._start_bar(stack)
+            self.event("sweep", chunks=len(self.replicas), replicas=sum(self.replicas), epochs=self.epochs)
+            yield self
+            self.event("done")
+
+    @contextlib.contextmanager
+    def chunk(self, number: int, name: str | None = None) -> Iterator[ChunkProgress]:
+        """Of one chunk, the ``number``-th of those to be trained."""
+        self.event("chunk", chunk=name, number=number + 1, chunks=len(self.replicas), replicas=self.replicas[number])
+        yield ChunkProgress(self, number, name)
+
+    def chunk_done(self, number: int, name: str | None) -> None:
+        """Of a chunk that was trained elsewhere, as a whole."""
+        self.done += self.epochs * self.replicas[number]
+        left = self.left()
+        self.event("chunk_done", chunk=name, replicas=self.replicas[number], seconds_left=round(left, 3))
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, epoch="", note=f"chunk {name}", refresh=True)
+        else:
+            self.say(f"chunk {name} of {self.replicas[number]} replicas done, {left:.0f} s left")
+
+    def say(self, line: str) -> None:
+        """A line that is not about an epoch."""
+        if self._console is not None:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Logs one JSON object; numbers that are not finite become null."""
+        if self._file is not None:
+            plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in facts.items()}
+            stamp = {"event": kind, "time": round(time.time(), 3)}
+            self._file.write(json.dumps(stamp | plain, allow_nan=False) + "\n")
+
+    def left(self) -> float:
+        """Seconds that are left, from the pace so far."""
+        seconds = time.monotonic() - self.started
+        trained = self.done - self.skipped
+        return seconds / trained * (self.total - self.done) if trained else float("nan")
+
+    def epoch_done(self, number: int, name: str | None, epoch: int, medians: dict[str, float]) -> None:
+        seconds, left = time.monotonic() - self.started, self.left()
+        self.event(
+            "epoch",
+            chunk=name,
+            epoch=epoch + 1,
+            epochs=self.epochs,
+            replicas=self.replicas[number],
+            seconds=round(seconds, 3),
+            seconds_left=round(left, 3),
+            **{SHOWN[label]: round(value, 6) for label, value in medians.items()},
+        )
+        if self._console is None:
+            return
+        note = "  ".join(f"{label} {value:.3f}" for label, value in medians.items() if np.isfinite(value))
+        which = f"chunk {number + 1}/{len(self.replicas)}  " if len(self.replicas) > 1 else ""
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                completed=self.done,
+                epoch=f"{which}epoch {epoch + 1}/{self.epochs}",
+                note=note,
+                refresh=True,
+            )
+        else:
+            self.say(f"{which}epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s, {left:.0f} s left  {note}")
+
+    def _start_bar(self, stack: contextlib.ExitStack) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        console = Console(stderr=True)
-        self.bar = None
-        if console.is_terminal:
-            self.bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=console,
-            )
-            self.bar.start()
-            self.task = self.bar.add_task(f"{self.replicas} replicas", total=self.epochs, note="compiling")
-        self.console = console
-        return self
+        self._console = Console(stderr=True)
+        if not self._console.is_terminal:
+            return
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[epoch]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+        )
+        what = f"{sum(self.replicas)} replicas"
+        self._task = self._bar.add_task(what, total=self.total, epoch=f"epoch 0/{self.epochs}", note="compiling")
+        stack.enter_context(self._bar)
+
+
+class ChunkProgress:
+    """What the training of one chunk, or of one replica, tells."""
+
+    def __init__(self, progress: Progress, number: int = 0, name: str | None = None) -> None:
+        self.progress, self.number, self.name = progress, number, name
+
+    def goes_on(self, epochs: int) -> None:
+        """So many epochs were done before, by a run that was stopped."""
+        epochs_of_replicas = epochs * self.progress.replicas[self.number]
+        self.progress.done += epochs_of_replicas
+        self.progress.skipped += epochs_of_replicas
+        self.progress.event("resumed", chunk=self.name, epochs=epochs)
+        self.progress.say(f"goes on after epoch {epochs}")
 
     def epoch_done(self, epoch: int, metrics: dict[str, Any]) -> None:
-        if not self.shown:
-            return
-        note = "  ".join(
-            f"{label} {np.nanmedian(_mean(metrics[name])):.3f}"
-            for label, name in (("loss", "loss"), ("main", "main_task_accuracy"), ("backdoor", "backdoor_accuracy"))
-            if np.isfinite(_mean(metrics[name])).any()
-        )
-        if self.bar is not None:
-            self.bar.update(self.task, completed=epoch + 1, note=note)
-            return
-        done = time.monotonic() - self.started
-        left = done / (epoch + 1) * (self.epochs - epoch - 1)
-        line = f"epoch {epoch + 1}/{self.epochs}  {done:.0f} s, {left:.0f} s left  {note}"
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.shown and self.bar is not None:
-            self.bar.stop()
+        """Metrics are leaves [S, G, ...]."""
+        self.progress.done += self.progress.replicas[self.number]
+        means = {label: _mean(metrics[name]) for label, name in SHOWN.items()}
+        medians = {
+            label: float(np.nanmedian(mean)) if np.isfinite(mean).any() else float("nan")
+            for label, mean in means.items()
+        }
+        self.progress.epoch_done(self.number, self.name, epoch, medians)
 
 
 def _mean(metric: Any) -> np.ndarray:

@@ -12,8 +12,8 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
+from vfl_jax import local
 from vfl_jax.records import (
     ActiveInferView,
     ActiveView,
@@ -75,7 +75,7 @@ def step(
         attack = scenario.attacks[k]
         key = party_key(streams.attack, clock.step, k)
         x, attack_states[k] = attack.on_features(jax.random.fold_in(key, FEATURES), attack_states[k], view, features[k])
-        embedding, pullback = jax.vjp(lambda p, x=x, k=k: scenario.bottoms[k].apply(p, x), state.params[k])
+        embedding, pullback = local.forward(scenario.bottoms[k], state.params[k], x, shapes.rowwise[k])
         chex.assert_shape(embedding, (shapes.batch_rows, shapes.widths[k]))
         message, attack_states[k] = attack.on_upload(jax.random.fold_in(key, UPLOAD), attack_states[k], view, embedding)
         views.append(view)
@@ -102,12 +102,21 @@ def step(
         key = jax.random.fold_in(party_key(streams.attack, clock.step, k), DOWNLOAD)
         used, attack_states[k] = scenario.attacks[k].on_download(key, attack_states[k], views[k], messages[k])
         chex.assert_equal_shape([used, messages[k]])
-        (gradient,) = pullbacks[k](used)
-        params[k], opt_states[k] = _update(
-            scenario, scenario.optimizers[k], clock, gradient, state.params[k], state.opt_states[k]
+        params[k], opt_states[k] = local.update(
+            scenario.optimizers[k],
+            scenario.regularizer,
+            clock.epoch,
+            pullbacks[k](used),
+            state.params[k],
+            state.opt_states[k],
         )
-    head_params, head_opt_state = _update(
-        scenario, scenario.head_optimizer, clock, head_gradient, state.head_params, state.head_opt_state
+    head_params, head_opt_state = local.update(
+        scenario.head_optimizer,
+        scenario.regularizer,
+        clock.epoch,
+        head_gradient,
+        state.head_params,
+        state.head_opt_state,
     )
 
     new_state = TrainState(
@@ -209,10 +218,3 @@ def _merge(everyone: tuple[Array, ...], crossing: tuple[Array, ...], places: tup
         chex.assert_equal_shape([message, everyone[k]])
         merged[k] = message
     return tuple(merged)
-
-
-def _update(scenario, optimizer, clock, gradient, params, opt_state):
-    """Adds the regulariser's gradient and steps one party's own optimizer."""
-    gradient = scenario.regularizer.add_gradient(params, gradient)
-    updates, opt_state = optimizer.build(clock.epoch).update(gradient, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.bags import BagOfIds
 from vfl_jax.types import Array, Features, Key, Params, State
 
 ORDINARY, POISON, TARGET = 0, 1, 2
@@ -58,8 +59,9 @@ class VerticalData:
         return len(self.classes)
 
     def fingerprint(self) -> str:
-        """SHA-256 over every array (its place, dtype, shape and content) and the partition."""
-        return content_hash((self.train, self.test), self.parties, self.classes, self.active_party)
+        """SHA-256 over every array (its place, dtype, shape and content), the partition, and how many ids bags have."""
+        vocabularies = [(k, int(x.vocabulary)) for k, x in enumerate(self.train.features) if isinstance(x, BagOfIds)]
+        return content_hash((self.train, self.test), self.parties, self.classes, self.active_party, *vocabularies)
 
 
 def content_hash(tree: Any, *notes: Any) -> str:
@@ -81,6 +83,7 @@ class Shapes(NamedTuple):
     row_weight: float  # weight of one row's loss in the batch loss: 1/B under mean, 1 under sum
     widths: tuple[int, ...]  # E of every party
     active_party: int | None
+    rowwise: tuple[bool, ...]  # whether a step changes only the rows of a party's table that its batch looks up
 
     @property
     def crossing(self) -> tuple[int, ...]:

@@ -1,93 +1,75 @@
-"""Labelled results: built from what a run recorded, written atomically, read without pickle."""
+"""Labelled results: made from what a chunk recorded, and put together to a whole grid."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
 import json
-import os
 import platform
-import tempfile
 import time
-import zipfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from vfl_jax.draws import Draws, Given, steps_per_epoch
+from vfl_jax.chunks import Chunk
+from vfl_jax.draws import Draws, steps_per_epoch
 from vfl_jax.evaluation import Metric
 from vfl_jax.grid import Grid
-from vfl_jax.records import VerticalData
 from vfl_jax.scenario import Scenario
+from vfl_jax.study import Study, versions
 
 if TYPE_CHECKING:
     import xarray as xr
 
-DIGEST = "digest"
-"""The attribute of a results file that holds the digest of its content."""
-PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
+History = list[dict[str, Any]]
+"""Per epoch, each metric's leaves: [S, G, ...], or [S] where it does not depend on the grid point; on the host."""
 
 
 @dataclasses.dataclass(frozen=True)
-class History:
-    """What a training loop recorded: per epoch, each metric's leaves [...], [S, G, ...] in a sweep."""
+class Period:
+    """When something was computed; in seconds since 1970."""
 
-    epochs: list[dict[str, Any]]
-    started: float  # seconds since 1970
+    started: float
     ended: float
 
 
 def to_dataset(
-    history: History,
-    scenario: Scenario,
-    data: VerticalData,
-    grid: Grid,
-    seeds: tuple[int, ...] | None,
-    draws: Draws,
-    given: Given,
+    history: History, study: Study, num_points: int, seeds: tuple[int, ...], draws: Draws, period: Period
 ) -> xr.Dataset:
-    """Labels a history; without ``seeds`` it is of one replica and has neither grid nor seed dimensions.
+    """Labels a history: dimensions ``point``, ``seed``, ``epoch`` and ``class``.
 
     Every metric is a mean; beside it stands ``<metric>_count``, the number of things it is a mean of.
     """
     import xarray as xr
 
-    replicas = () if seeds is None else (*(axis.dimension for axis in grid.axes), "seed")
-    shape = () if seeds is None else (*grid.shape, len(seeds))
+    replicas, shape = ("point", "seed"), (len(seeds), num_points)
 
     def arranged(per_epoch: list[Any]) -> np.ndarray:
-        """[epoch] of [S, G, ...] to [*grid, S, epoch, ...]."""
-        stacked = np.stack([np.asarray(leaf) for leaf in per_epoch])
-        if seeds is None:
-            return stacked
-        stacked = np.moveaxis(stacked, 0, 2).swapaxes(0, 1)
-        return stacked.reshape(*shape, *stacked.shape[2:])
+        """[epoch] of [S, G, ...] to [G, S, epoch, ...]."""
+        return np.moveaxis(np.stack([np.asarray(leaf) for leaf in per_epoch]), (0, 1, 2), (2, 1, 0))
+
+    def of_every_point(count: Any) -> np.ndarray:
+        count = np.asarray(count)
+        return np.broadcast_to(count.reshape(count.shape + (1,) * (2 - count.ndim)), shape)
 
     variables: dict[str, Any] = {}
-    for name, first in history.epochs[0].items():
+    for name, first in history[0].items():
         if not isinstance(first, Metric):
-            variables[name] = ((*replicas, "epoch"), arranged([e[name] for e in history.epochs]))
+            variables[name] = ((*replicas, "epoch"), arranged([e[name] for e in history]))
             continue
-        extra = ("class",) if np.ndim(first.sum) > np.ndim(history.epochs[0]["loss"].sum) else ()
-        total = arranged([e[name].sum for e in history.epochs])
-        like = [np.asarray(e["loss"].sum) for e in history.epochs]
-        count = arranged([_spread(e[name].count, full) for e, full in zip(history.epochs, like, strict=True)])
+        extra = ("class",) * (np.ndim(first.sum) - len(shape))
+        total = arranged([e[name].sum for e in history])
+        count = arranged([of_every_point(e[name].count) for e in history])
         divisor = count.reshape(count.shape + (1,) * len(extra))
         mean = np.divide(total, divisor, out=np.full_like(total, np.nan), where=divisor > 0)
         variables[name] = ((*replicas, "epoch", *extra), mean)
         variables[f"{name}_count"] = ((*replicas, "epoch"), count.astype(np.int64))
-    seed = () if seeds is None else ("seed",)
-    variables["target_ids"] = ((*seed, "target_row"), np.asarray(draws.target_ids))
-    variables["poison_ids"] = ((*seed, "poison_row"), np.asarray(draws.poison_ids))
+    variables["target_ids"] = (("seed", "target_row"), np.asarray(draws.target_ids))
+    variables["poison_ids"] = (("seed", "poison_row"), np.asarray(draws.poison_ids))
 
-    coordinates: dict[str, Any] = dict(grid.coordinates())
-    coordinates |= {"epoch": np.arange(1, len(history.epochs) + 1), "class": list(data.classes)}
-    if seeds is not None:
-        coordinates["seed"] = np.asarray(seeds)
+    data, scenario = study.data, study.scenario
+    coordinates = {"seed": np.asarray(seeds), "epoch": np.arange(1, len(history) + 1), "class": list(data.classes)}
     num_steps = steps_per_epoch(draws, scenario.batches)
     rows = {
         "train": data.train.num_samples,
@@ -97,150 +79,65 @@ def to_dataset(
     }
     attributes = {
         "scenario": scenario.to_json(),
-        "data": json.dumps({"name": data.name, "parties": data.parties, "fingerprint": data.fingerprint()}),
+        "data": json.dumps(
+            {"name": data.name, "parties": data.parties, "fingerprint": study.identity["data"]["fingerprint"]}
+        ),
         "rows": json.dumps(rows),
-        "given": given.fingerprint() or "nothing",
+        "given": study.identity["given"],
         "versions": json.dumps(versions()),
     }
     dataset = xr.Dataset(variables, coordinates, attributes)
-    dataset.encoding["run"] = _circumstances(history)
+    dataset.encoding["run"] = _circumstances(period)
     return dataset
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, and the precision of matrix products."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return found | {"matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default")}
+def assemble(
+    scenario: Scenario, grid: Grid, seeds: Sequence[int], parts: Sequence[tuple[Chunk, xr.Dataset]]
+) -> xr.Dataset:
+    """The results of a grid × seeds, one dimension per axis of the grid, from chunks that hold them, and maybe more.
 
-
-def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Writes results as NetCDF, whole or not at all; host, dates and wall time go to ``<path>.run.json``.
-
-    Equal results make equal bytes. Numbers are compressed and carry a checksum that every reader verifies;
-    a digest of everything, labels and attributes too, is verified by :func:`load`.
-    """
-    path = Path(path)
-    labelled = dataset.assign_attrs({DIGEST: _digest(dataset)})
-    encoding = {
-        name: {"zlib": True, "complevel": 4, "fletcher32": True}
-        for name, variable in dataset.variables.items()
-        if variable.ndim and variable.dtype.kind in "fiub"
-    }
-
-    def write(temporary: Path) -> None:
-        labelled.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
-
-    write_atomically(path, write)
-    if circumstances := dataset.encoding.get("run"):
-        text = json.dumps(circumstances, indent=1) + "\n"
-        write_atomically(path.with_name(path.name + ".run.json"), lambda temporary: temporary.write_text(text))
-    return path
-
-
-def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Reads what :func:`save` wrote, into memory.
-
-    Raises:
-      FileNotFoundError: when there is no such file.
-      OSError: on a file that is damaged or holds no results.
+    Where two chunks hold a replica, the first counts.
     """
     import xarray as xr
 
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is no file.")
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as opened:
-            dataset = opened.load()
-            expected = dataset.attrs.pop(DIGEST, None)
-            found = _digest(dataset)
-    except Exception as error:  # whatever the libraries make of damaged bytes
-        raise OSError(f"{path} is damaged, or holds no results ({type(error).__name__}: {error}).") from error
-    if expected not in (None, found):
-        raise OSError(f"{path} is damaged: its content has digest {found}, but it was written with {expected}.")
+    places: dict[tuple[str, int], tuple[int, int, int]] = {}  # of a replica its part, and its point and seed there
+    for number, (chunk, _) in enumerate(parts):
+        for i, replica in enumerate(chunk.replicas(scenario)):
+            places.setdefault(replica, (number, *divmod(i, len(chunk.seeds))))
+    whole = list(Chunk(tuple(grid.points()), tuple(seeds)).replicas(scenario))
+
+    def of_replicas(name: str) -> np.ndarray:
+        values = [part[name].values for _, part in parts]
+        rows = np.stack([values[number][point, seed] for number, point, seed in map(places.__getitem__, whole)])
+        return rows.reshape(*grid.shape, len(seeds), *rows.shape[1:])
+
+    def of_seeds(name: str) -> np.ndarray:
+        """Of a seed's lists the longest: the poison rows at the largest rate."""
+        found: dict[int, np.ndarray] = {}
+        for chunk, part in parts:
+            for seed, ids in zip(chunk.seeds, part[name].values, strict=True):
+                found[seed] = max(found.get(seed, ids), ids, key=len)
+        return np.stack([found[seed] for seed in seeds])
+
+    first = parts[0][1]
+    variables = {
+        str(name): ((*(axis.dimension for axis in grid.axes), *variable.dims[1:]), of_replicas(str(name)))
+        if variable.dims[0] == "point"
+        else (variable.dims, of_seeds(str(name)))
+        for name, variable in first.data_vars.items()
+    }
+    coordinates = {"seed": np.asarray(seeds), "epoch": first["epoch"].values, "class": first["class"].values}
+    dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, first.attrs)
+    if runs := [part.encoding["run"] for _, part in parts if "run" in part.encoding]:
+        dataset.encoding["run"] = runs[0] | {"wall_seconds": round(sum(run["wall_seconds"] for run in runs), 3)}
     return dataset
 
 
-def _digest(dataset: xr.Dataset) -> str:
-    """SHA-256 over every variable (name, dimensions, attributes, dtype, shape, content) and the attributes."""
-    digest = hashlib.sha256(_plain(dataset.attrs).encode())
-    for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
-        values = np.asarray(variable.values.tolist()) if variable.dtype.kind == "O" else variable.values
-        facts = str(name), variable.dims, _plain(variable.attrs), values.dtype.str, values.shape
-        digest.update(repr(facts).encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
-
-
-def _plain(attributes: dict[Any, Any]) -> str:
-    return repr(sorted((str(name), np.asarray(value).tolist()) for name, value in attributes.items() if name != DIGEST))
-
-
-def save_params(path: str | os.PathLike[str], params: Any) -> Path:
-    """Writes a pytree of parameters as npz, one array per path; whole or not at all."""
-    arrays = {jax.tree_util.keystr(p): np.asarray(leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(params)}
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-
-    return write_atomically(Path(path), write)
-
-
-def load_params(path: str | os.PathLike[str], like: Any) -> Any:
-    """Reads parameters into the structure of ``like`` (for example ``state.params``).
-
-    Raises:
-      zipfile.BadZipFile: on a file that is damaged or no npz.
-      ValueError: when the file holds other parameters than ``like`` (which, found and expected).
-    """
-    with zipfile.ZipFile(path):  # raises on a file that is none; np.load would take it for a pickle
-        pass
-    with np.load(path, allow_pickle=False) as archive:
-        found = dict(archive)
-    wanted = {jax.tree_util.keystr(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(like)}
-    for name in sorted(found.keys() | wanted.keys()):
-        shapes = [np.shape(tree[name]) if name in tree else None for tree in (found, wanted)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"{path} has shape {shapes[0]} at {name}; expected {shapes[1]}.")
-    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Lets ``write`` fill a temporary file beside ``path`` and moves it there when it is whole and on disk.
-
-    Whatever goes wrong, an earlier file stays as it was and no part of a new one is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return path
-
-
-def _spread(count: Any, full: np.ndarray) -> np.ndarray:
-    """A count per seed, or per seed and grid point, to the shape of a metric without its classes."""
-    count = np.asarray(count)
-    return np.broadcast_to(count.reshape(count.shape + (1,) * (full.ndim - count.ndim)), full.shape)
-
-
-def _circumstances(history: History) -> dict[str, Any]:
+def _circumstances(period: Period) -> dict[str, Any]:
     """What may differ between equal results."""
     return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(history.started)),
-        "wall_seconds": round(history.ended - history.started, 3),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(period.started)),
+        "wall_seconds": round(period.ended - period.started, 3),
         "devices": [str(device.device_kind) for device in jax.devices()],
         "machine": platform.machine(),
         "python": platform.python_version(),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vfl_jax.bags import BagOfIds
 from vfl_jax.checks import check_choice, check_range, check_widths
 from vfl_jax.data.triggers import NaturalTrigger, Trigger
+from vfl_jax.local import may_update_rowwise
 from vfl_jax.losses import Loss, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.optimizers import Optimizer
@@ -93,6 +95,10 @@ class Scenario(Record):
             row_weight=self.loss.row_weight(rows),
             widths=tuple(bottom.width for bottom in self.bottoms),
             active_party=data.active_party,
+            rowwise=tuple(
+                may_update_rowwise(bottom, optimizer, self.regularizer, features)
+                for bottom, optimizer, features in zip(self.bottoms, self.optimizers, data.train.features, strict=True)
+            ),
         )
 
     def check(self, data: VerticalData) -> None:
@@ -103,6 +109,12 @@ class Scenario(Record):
                 raise ValueError(
                     f"{name} has {found} entries; data {data.name!r} has {data.num_parties} parties that hold "
                     f"features ({', '.join(data.parties)}), so it must have {data.num_parties}."
+                )
+        for k, (bottom, features) in enumerate(zip(self.bottoms, data.train.features, strict=True)):
+            if isinstance(features, BagOfIds) and bottom.table is None:
+                raise ValueError(
+                    f"bottoms.{k} is {bottom!r}, which takes no bags of ids; party {k} ({data.parties[k]}) of data "
+                    f"{data.name!r} has such features. Use Linear or MLP."
                 )
         if not 0 <= self.poison.target_class < data.num_classes:
             raise ValueError(

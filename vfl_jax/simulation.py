@@ -15,12 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.bags import BagOfIds
 from vfl_jax.draws import Draws, Given, epoch_ids
 from vfl_jax.evaluation import EvalChunk, Metric, evaluate_chunk, evaluate_reports
 from vfl_jax.protocol import Clock, party_key, poison_count, step
 from vfl_jax.records import Batch, Knowledge, Rows, Shapes, Streams, TrainState, VerticalData
 from vfl_jax.scenario import Scenario
-from vfl_jax.types import Array
+from vfl_jax.types import Array, Features
 
 TEST_CHUNK = 1000
 """Test rows per evaluation step, which bounds the memory of its activations."""
@@ -69,7 +70,7 @@ def prepare(scenario: Scenario, data: VerticalData, given: Given = Given()) -> I
 
 
 def check_data(data: VerticalData) -> None:
-    """Raises ``ValueError`` on labels outside 0..C−1, NaN features, or parties of unequal length."""
+    """Raises ``ValueError`` on labels outside 0..C−1, bad features, parties of unequal length, splits that differ."""
     for split, rows in (("train", data.train), ("test", data.test)):
         labels = np.asarray(rows.labels)
         if labels.size == 0:
@@ -80,16 +81,25 @@ def check_data(data: VerticalData) -> None:
                 f"data.{split}.labels has {labels[bad]} in row {bad}; labels must lie in 0 to {data.num_classes - 1}."
             )
         for k, features in enumerate(rows.features):
+            where = f"data.{split}.features of party {k}"
+            if isinstance(features, BagOfIds):
+                features.check(where)
             for leaf in jax.tree.leaves(features):
                 if len(leaf) != len(labels):
-                    raise ValueError(
-                        f"data.{split}.features of party {k} has {len(leaf)} rows; the labels have {len(labels)}."
-                    )
+                    raise ValueError(f"{where} has {len(leaf)} rows; the labels have {len(labels)}.")
                 if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
                     row = int(np.argwhere(~np.isfinite(leaf))[0][0])
-                    raise ValueError(
-                        f"data.{split}.features of party {k} is not finite in row {row}; clean or drop such rows."
-                    )
+                    raise ValueError(f"{where} is not finite in row {row}; clean or drop such rows.")
+    for k, forms in enumerate(zip(*(map(_form, rows.features) for rows in (data.train, data.test)), strict=True)):
+        if forms[0] != forms[1]:
+            raise ValueError(f"data.test.features of party {k} are {forms[1]}; those of data.train are {forms[0]}.")
+
+
+def _form(features: Features) -> str:
+    """What the features of one sample are, in words."""
+    if isinstance(features, BagOfIds):
+        return f"bags of {features.vocabulary} ids"
+    return f"arrays of {', '.join(str(leaf.shape[1:]) for leaf in jax.tree.leaves(features))} per sample"
 
 
 def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()) -> TrainState:

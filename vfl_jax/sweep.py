@@ -1,34 +1,32 @@
-"""Training: one replica (``run``), or a grid × seeds in one compiled program (``sweep``)."""
+"""Training: one replica (``run``), or a grid × seeds in compiled programs (``sweep``)."""
 
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax import simulation
-from vfl_jax.devices import replicate, seed_mesh, shard_seeds
-from vfl_jax.draws import Draws, Given, draw
-from vfl_jax.evaluation import Metric
-from vfl_jax.grid import Grid, Over, map_over_grid, parse, state_axes
-from vfl_jax.progress import Progress
-from vfl_jax.records import Shapes, TrainState, VerticalData
-from vfl_jax.registry import cast
-from vfl_jax.results import History, to_dataset
+from vfl_jax import devices
+from vfl_jax.chunks import Chunk, cut
+from vfl_jax.draws import Given
+from vfl_jax.folder import Folder
+from vfl_jax.grid import Grid, Over, parse
+from vfl_jax.progress import ChunkProgress, Progress
+from vfl_jax.records import TrainState, VerticalData
+from vfl_jax.results import assemble
 from vfl_jax.scenario import Scenario
-from vfl_jax.types import Array, Key
+from vfl_jax.study import Study
+from vfl_jax.training import check, most_replicas, train_chunk, train_replica
+from vfl_jax.types import Key
+from vfl_jax.work import Source, load, work_here, work_through
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_init_one = jax.jit(simulation.init, static_argnames="shapes")
-_train_one = jax.jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"), donate_argnames="state")
-_evaluate_one = jax.jit(simulation.evaluate, static_argnames=("shapes", "over_grid"))
 
 
 def run(
@@ -49,140 +47,143 @@ def run(
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
         raise ValueError(f"key is {key!r}; it must be one typed key, for example jax.random.key(0).")
     scenario.to_json()  # raises where a number is none, before anything is trained
-    inputs = simulation.prepare(scenario, data, given)
-    shapes = scenario.shapes(data)
-    draws = draw(scenario, data, key, given)
-    _check_epochs(epochs, draws)
-    numbers = jax.tree.map(jnp.asarray, cast(scenario))
-    draws = jax.tree.map(jnp.asarray, draws)
-    state = _init_one(shapes, inputs, numbers, draws, given)
-    state, history = _train_epochs(
-        lambda state, epoch: _train_one(shapes, inputs, numbers, draws, state, epoch),
-        lambda state, epoch: _evaluate_one(shapes, inputs, numbers, draws, state, epoch),
-        state,
-        epochs,
-        Progress(epochs, 1, shown=progress),
-    )
-    return to_dataset(history, scenario, data, Grid(()), None, draws, given), state
+    with Progress(epochs, [1], shown=progress).show() as shown:
+        return train_replica(Study(scenario, data, epochs, given), key, ChunkProgress(shown))
 
 
 def sweep(
     scenario: Scenario,
-    data: VerticalData,
+    data: Source,
     over: Over | None = None,
     seeds: int | Sequence[int] = 20,
     epochs: int = 50,
     given: Given = Given(),
     progress: bool = True,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 5,
+    max_replicas: int | None = None,
+    executor: Executor | None = None,
+    log_json: str | os.PathLike[str] | None = None,
 ) -> xr.Dataset:
-    """Trains every grid point with every seed in one compiled program.
+    """Trains every grid point with every seed, as many at a time as fit into memory, in compiled programs.
 
     All grid points of a seed share initial weights, batches, poison rows and noise draws, so that they
-    are compared in pairs. The seeds are laid over all devices of the machine that share them evenly (on a CPU
-    call ``use_all_cores`` first). A swept ``poison.rate`` makes the batch differ per grid point, which costs time.
+    are compared in pairs. The seeds are laid over all devices (on a CPU call ``use_all_cores`` first). A swept
+    ``poison.rate`` makes the batch differ per grid point, which costs time.
+
+    With a ``folder`` the sweep can be stopped at any moment: called again with the same arguments it goes on, and its
+    results are those of a sweep that was never stopped, bit for bit on the same devices and versions. A complete one is
+    only read. More seeds or grid points reuse what is there. Several programs may work in one folder at a time.
 
     Args:
+      data: a data set, or a function that loads it, which each worker of an ``executor`` then calls.
       over: what to sweep, e.g. ``{"attack.amplify": [1, 10], "defense.stddev": [0, 0.01]}``; a tuple of
         paths with tuples of values is one zipped axis.
       seeds: how many (0, 1, …), or which.
       given: choices that are given instead of drawn, the same for every seed.
+      folder: where results and what is needed to go on are kept.
+      checkpoint_every: how many epochs lie between two checkpoints in the folder.
+      max_replicas: how many replicas are trained as one chunk at most, settled when a folder is begun; by default as
+        many as fit into the memory that is free, and with an executor all grid points of a seed for each device.
+      executor: whose workers train the chunks; they must see the folder.
+      log_json: a file that progress is added to, one JSON object per line.
 
     Returns:
       Labelled results: one dimension per swept path, ``seed``, ``epoch`` and ``class``.
 
     Raises:
-      ValueError: naming the argument, where anything does not fit; before anything is trained.
+      ValueError: naming the argument, where anything does not fit, before anything is trained; or when the folder
+        belongs to another study (what differs).
+      OSError: when the folder cannot be written; what is finished there stays whole.
+      SweepIncomplete: when chunks failed on an executor.
     """
+    loaded = load(data)
     grid = parse(scenario, over or {})
     for rate, ids in (("poison.rate", given.poison_ids), ("poison.test_rate", given.test_poison_ids)):
         if ids is not None and any(rate in paths for axis in grid.axes for paths in axis.paths):
             raise ValueError(f"over sweeps {rate!r}, but given names the rows: the rate has no effect.")
-    seeds = tuple(range(seeds)) if isinstance(seeds, int | np.integer) else tuple(seeds)
-    are_whole = all(isinstance(seed, int | np.integer) for seed in seeds)
-    if not seeds or not are_whole or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise ValueError(f"seeds is {seeds!r}; give a number above 0, or distinct whole numbers from 0.")
+    seeds = _checked_seeds(seeds)
+    for name, number in (("checkpoint_every", checkpoint_every), ("max_replicas", max_replicas)):
+        if number is not None and (not isinstance(number, int | np.integer) or number < 1):
+            raise ValueError(f"{name} is {number!r}; it must be a whole number of at least 1.")
+    if executor is not None and folder is None:
+        raise ValueError("executor is given, but no folder; its workers need one to leave their chunks in.")
     for point in grid.scenarios(scenario):
-        point.check(data)
-    stacked = grid.stacked(scenario)
-    inputs = simulation.prepare(scenario, data, given)
-    shapes = scenario.shapes(data)
-    drawn = [draw(stacked, data, jax.random.key(seed), given) for seed in seeds]
-    draws = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
-    _check_epochs(epochs, draws)
-    mesh = seed_mesh(len(seeds))
-    inputs, numbers = replicate(inputs, mesh), replicate(jax.tree.map(jnp.asarray, stacked), mesh)
-    draws = shard_seeds(draws, mesh)
-    # Leaves that start equal for all seeds come out whole on every device; laid out as later states are, one
-    # program serves every epoch.
-    state = shard_seeds(_init_all(shapes, grid.size, inputs, numbers, draws, given), mesh)
-    _, history = _train_epochs(
-        lambda state, epoch: _train_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
-        lambda state, epoch: _evaluate_all(shapes, grid.size, inputs, numbers, draws, state, epoch),
-        state,
-        epochs,
-        Progress(epochs, len(seeds) * grid.size, shown=progress),
-    )
-    return to_dataset(history, scenario, data, grid, seeds, draws, given)
+        point.check(loaded)
+    study = Study(scenario, loaded, epochs, given)
+    check(study, grid.points(), seeds[0])
+
+    store = None if folder is None else Folder(folder, study.identity)
+    chunks = _plan(study, grid, seeds, store, max_replicas, executor)
+
+    first = devices.is_first_process()
+
+    def shown(chunks: Sequence[Chunk]) -> Progress:
+        replicas = [chunk.num_replicas for chunk in chunks]
+        return Progress(epochs, replicas, progress and first, log_json if first else None)
+
+    if store is None:
+        with shown(chunks).show() as told:
+            parts = [train_chunk(study, chunk, ChunkProgress(told, i)) for i, chunk in enumerate(chunks)]
+        return assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)))
+
+    while missing := _missing(store, chunks):
+        if executor is None:
+            work_here(study, store, missing, shown(missing), checkpoint_every)
+        else:
+            work_through(executor, data, study, store, missing, shown(missing), checkpoint_every)
+    results = assemble(scenario, grid, seeds, [(chunk, store.read(chunk)) for chunk in chunks])
+    if first:
+        store.finish_all(results)
+    return results
 
 
-@functools.partial(jax.jit, static_argnames=("shapes", "size"))
-def _init_all(shapes: Shapes, size: int, inputs: Any, scenario: Scenario, draws: Draws, given: Given) -> TrainState:
-    """The states of all replicas, [S, …] with the grid axis where ``state_axes`` says."""
+def _plan(
+    study: Study,
+    grid: Grid,
+    seeds: tuple[int, ...],
+    folder: Folder | None,
+    max_replicas: int | None,
+    executor: Executor | None,
+) -> list[Chunk]:
+    """The chunks that hold the grid × seeds: those of the folder, and new ones for what they lack.
 
-    def one_seed(draws: Draws) -> TrainState:
-        def at_point(point: list[Any]) -> TrainState:
-            return simulation.init(shapes, inputs, jax.tree.unflatten(structure, point), draws, given)
+    How large a chunk may be is settled at the first start; later ones never cut anew. Of several processes the first
+    decides, but all must compile.
+    """
 
-        alone = [leaf[0] if np.ndim(leaf) else leaf for leaf in leaves]
-        axes = state_axes(jax.eval_shape(at_point, alone), with_grid=False)
-        return jax.vmap(at_point, (in_axes,), axes, axis_size=size)(leaves)
+    def further(done: list[Chunk], most: int) -> list[Chunk]:
+        return cut(study.scenario, grid, seeds, done, most, len(jax.devices()))
 
-    leaves, structure = jax.tree.flatten(scenario)
-    in_axes = [0 if np.ndim(leaf) else None for leaf in leaves]
-    return jax.vmap(one_seed)(draws)
-
-
-@functools.partial(jax.jit, static_argnames=("shapes", "size"), donate_argnames="state")
-def _train_all(
-    shapes: Shapes, size: int, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
-) -> Any:
-    def one_seed(draws: Draws, state: TrainState) -> Any:
-        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), size)
-        return simulation.train_epoch(shapes, inputs, scenario, draws, state, epoch, over_grid)
-
-    return jax.vmap(one_seed)(draws, state)
-
-
-@functools.partial(jax.jit, static_argnames=("shapes", "size"))
-def _evaluate_all(
-    shapes: Shapes, size: int, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
-) -> dict[str, Metric]:
-    def one_seed(draws: Draws, state: TrainState) -> dict[str, Metric]:
-        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), size)
-        return simulation.evaluate(shapes, inputs, scenario, draws, state, epoch, over_grid)
-
-    return jax.vmap(one_seed)(draws, state)
+    first = devices.is_first_process()
+    planned, most = folder.planned() if folder is not None and first else ([], None)
+    if devices.agree(first and most is None):
+        if max_replicas is not None:
+            most = max_replicas
+        elif executor is not None:
+            most = grid.size * len(jax.devices())
+        else:
+            most = most_replicas(study, Chunk(tuple(grid.points()), seeds))
+    most = devices.agree(most or 0)
+    if folder is None:
+        return further([], most)
+    if first and further(planned, most):
+        folder.plan(further, most)
+    devices.agree(0)  # the others read what the first has written
+    wanted = set(Chunk(tuple(grid.points()), seeds).replicas(study.scenario))
+    return [chunk for chunk in folder.planned()[0] if not wanted.isdisjoint(chunk.replicas(study.scenario))]
 
 
-def _train_epochs(
-    train: Callable[..., Any], evaluate: Callable[..., Any], state: TrainState, epochs: int, progress: Progress
-) -> tuple[TrainState, History]:
-    """The host loop over epochs: the only place where the host waits for the device."""
-    history: list[dict[str, Any]] = []
-    finite, started = np.bool_(True), time.time()
-    with progress:
-        for number in range(epochs):
-            epoch = jnp.int32(number)
-            state, trained, is_finite = train(state, epoch)
-            metrics = jax.device_get(trained | evaluate(state, epoch))
-            finite = np.logical_and(finite, is_finite)
-            history.append(metrics | {"is_finite": finite})
-            progress.epoch_done(number, metrics)
-    return state, History(epochs=history, started=started, ended=time.time())
+def _missing(folder: Folder, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Chunks whose results are not there, or damaged."""
+    is_there = [devices.is_first_process() and folder.check(chunk) for chunk in chunks]
+    return [chunk for chunk, there in zip(chunks, devices.agree_on(np.asarray(is_there)), strict=True) if not there]
 
 
-def _check_epochs(epochs: int, draws: Draws) -> None:
-    if not isinstance(epochs, int | np.integer) or epochs < 1:
-        raise ValueError(f"epochs is {epochs}; it must be a whole number of at least 1.")
-    if draws.batch_ids is not None and draws.batch_ids.shape[-3] < epochs:
-        raise ValueError(f"given.batch_ids holds {draws.batch_ids.shape[-3]} epochs; epochs is {epochs}.")
+def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    checked = tuple(range(seeds)) if isinstance(seeds, int | np.integer) else tuple(seeds)
+    are_whole = all(isinstance(seed, int | np.integer) for seed in checked)
+    if not checked or not are_whole or len(set(checked)) != len(checked) or min(checked) < 0:
+        raise ValueError(f"seeds is {checked!r}; give a number above 0, or distinct whole numbers from 0.")
+    return tuple(int(seed) for seed in checked)

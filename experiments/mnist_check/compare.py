@@ -11,10 +11,10 @@ import numpy as np
 from vfl_jax.data import load_mnist
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.draws import Given
+from vfl_jax.files import write_atomically
 from vfl_jax.grid import resolve
 from vfl_jax.presets import HeadName, liu2020_code
 from vfl_jax.registry import with_numbers
-from vfl_jax.results import write_atomically
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweep import run
 from vfl_jax.transforms import ActiveChain, ActiveTransform

@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from vfl_jax.data import load_mnist
+from vfl_jax.files import save
 from vfl_jax.grid import Over
 from vfl_jax.presets import HeadName, liu2020_code, zou2022
-from vfl_jax.results import save
 from vfl_jax.scenario import Drawn, Scenario
 from vfl_jax.sweep import sweep
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.bags import BagOfIds
 from vfl_jax.records import VerticalData
 from vfl_jax.registry import Record, static
 from vfl_jax.types import Array, Features
@@ -76,14 +77,15 @@ class PixelTrigger(StampTrigger):
 
 
 class FeatureTrigger(StampTrigger):
-    """Sets one feature of one party; ``index`` counts that party's features, flattened."""
+    """Sets one feature of one party; ``index`` counts that party's features, flattened, or is an id of its bags."""
 
     party: int = static()
     index: int = static()
 
     def masks(self, data):
         _check_party(self.party, data)
-        shape = np.shape(data.train.features[self.party])[1:]
+        features = data.train.features[self.party]
+        shape = (features.vocabulary,) if isinstance(features, BagOfIds) else np.shape(features)[1:]
         size = int(np.prod(shape))
         if not -size <= self.index < size:
             raise ValueError(
@@ -93,6 +95,11 @@ class FeatureTrigger(StampTrigger):
         mask = np.zeros(size, bool)
         mask[self.index] = True
         return tuple(mask.reshape(shape) if k == self.party else None for k in range(data.num_parties))
+
+    def stamp(self, mask, features, is_poisoned):
+        if mask is None or not isinstance(features, BagOfIds):
+            return super().stamp(mask, features, is_poisoned)
+        return features.with_id(self.index % features.vocabulary, self.value, is_poisoned)
 
 
 def _check_party(party: int | None, data: VerticalData) -> None:

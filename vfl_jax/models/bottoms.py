@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vfl_jax.bags import BagOfIds, Tapped
 from vfl_jax.checks import check_widths
 from vfl_jax.registry import Record, static
 from vfl_jax.types import Array, Features, Key, Params
 
 
+@jax.custom_vjp
+def matmul(x: Array, kernel: Array) -> Array:
+    """The product of [..., F] and [F, E].
+
+    Its way back is written out because of the order of operands: mapped over grid points that share x, the kernel's
+    gradient then comes out as [F, G, E], as kernels lie in the state, where JAX's own rule transposes it in every step.
+    """
+    return x @ kernel
+
+
+def _matmul_forward(x, kernel):
+    return x @ kernel, (x, kernel)
+
+
+def _matmul_backward(kept, gradient):
+    x, kernel = kept
+    return gradient @ kernel.T, x.reshape(-1, x.shape[-1]).T @ gradient.reshape(-1, gradient.shape[-1])
+
+
+matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+class Dense(nn.Module):
+    """A dense layer on arrays, [..., F], or on bags of ids: Glorot-uniform kernel, zero bias."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: Array | BagOfIds | Tapped) -> Array:
+        is_bag = isinstance(x, BagOfIds | Tapped)
+        num_features = x.vocabulary if is_bag else x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), (num_features, self.width))
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        product = x.matmul(kernel) if is_bag else matmul(x.astype(kernel.dtype), kernel)
+        return product + bias.reshape((1,) * (product.ndim - 1) + bias.shape)
+
+
 class DenseStack(nn.Module):
-    """Dense layers with ReLU between them: Glorot-uniform kernels, zero biases."""
+    """Dense layers with ReLU between them."""
 
     widths: tuple[int, ...]
     output_relu: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array | BagOfIds | Tapped) -> Array:
         for i, width in enumerate(self.widths):
-            x = nn.Dense(width, kernel_init=nn.initializers.glorot_uniform(), name=f"dense_{i}")(x)
+            x = Dense(width, name=f"dense_{i}")(x)
             if self.output_relu or i + 1 < len(self.widths):
                 x = nn.relu(x)
         return x
 
 
-def flatten(features: Array) -> Array:
-    """[B, ...] to [B, F]."""
+def flatten(features: Features) -> Any:
+    """[B, ...] to [B, F]; bags of ids stay what they are."""
+    if isinstance(features, BagOfIds | Tapped):
+        return features
     return features.reshape(features.shape[0], -1)
 
 
@@ -35,6 +77,8 @@ class Bottom(Record):
     """Base of the bottom models: features, leaves [B, ...], to an embedding, float32[B, E]."""
 
     width: int = static(default=32)
+    table: ClassVar[tuple[str, ...] | None] = None
+    """The path of the parameter, [F, E], that bags of ids are looked up in, where the model takes them."""
 
     def __post_init__(self) -> None:
         check_widths("bottom", width=(self.width,))
@@ -57,6 +101,8 @@ class Bottom(Record):
 class Linear(Bottom):
     """One dense layer: logistic regression or a linear SVM, by the loss it is trained with."""
 
+    table = ("dense_0", "kernel")
+
     def module(self):
         return DenseStack((self.width,))
 
@@ -64,6 +110,7 @@ class Linear(Bottom):
 class MLP(Bottom):
     """Dense layers of any widths with ReLU between them, and after the last if ``output_relu``."""
 
+    table = ("dense_0", "kernel")
     hidden: tuple[int, ...] = static(default=(32,))
     output_relu: bool = static(default=False)
 
@@ -83,7 +130,7 @@ class _ConvStack(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         for i, channels in enumerate(self.channels):
-            x = nn.Dense(channels, kernel_init=nn.initializers.glorot_uniform(), name=f"conv_{i}")(patches(x, 3))
+            x = Dense(channels, name=f"conv_{i}")(patches(x, 3))
             x = pool(nn.relu(x))
         return DenseStack((self.width,), self.output_relu, name="out")(flatten(x))
 
