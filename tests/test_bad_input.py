@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import helpers
 import jax
 import numpy as np
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 
 from vfl_jax.attacks import GradientReplacement, LabelReplacement, PairedReplacement
+from vfl_jax.data import FeatureTrigger
 from vfl_jax.draws import Given
 from vfl_jax.models import CNN, MLP, DenseHead
 from vfl_jax.sweep import run, sweep
@@ -51,6 +53,89 @@ def test_bad_data_are_refused(case):
         run(SCENARIO, data, KEY, 1)
     with pytest.raises(ValueError, match=says(*message)):
         sweep(SCENARIO, data, seeds=1, epochs=1, progress=False)
+
+
+def bags(split, **changes):
+    """Bags at party 1, changed in one split."""
+    data = helpers.bag_data()
+    rows = getattr(data, split)
+    changed = rows.features[1].replace(**changes)
+    return dataclasses.replace(data, **{split: rows.replace(features=(rows.features[0], changed))})
+
+
+def one_entry(name, value, split="train"):
+    """The bags' ids or weights with another entry in row 9."""
+    array = getattr(getattr(helpers.bag_data(), split).features[1], name).copy()
+    array[9, 1] = value
+    return {name: array}
+
+
+def other_form(data, split):
+    """Dense rows in place of bags, in one split."""
+    return dataclasses.replace(data, **{split: getattr(helpers.as_multi_hot(data), split)})
+
+
+BAGS = helpers.bag_data().train.features[1]
+BAD_BAGS = {
+    "id too large": (
+        bags("train", **one_entry("ids", 12)),
+        ("data.train.features of party 1", "id 12 in row 9", "0 to 11", "-1"),
+    ),
+    "id below": (
+        bags("test", **one_entry("ids", -2, "test")),
+        ("data.test.features of party 1", "id -2 in row 9", "0 to 11"),
+    ),
+    "ids not whole": (
+        bags("train", ids=BAGS.ids.astype(np.float32)),
+        ("data.train.features of party 1", "float32", "whole numbers"),
+    ),
+    "ids flat": (bags("train", ids=BAGS.ids[:, 0]), ("data.train.features of party 1", "(48,)", "[N, L]")),
+    "lengths": (
+        bags("train", ids=BAGS.ids[:40], weights=BAGS.weights[:40]),
+        ("data.train.features of party 1", "40 rows", "48"),
+    ),
+    "weights of another shape": (
+        bags("train", weights=BAGS.weights[:, :2]),
+        ("data.train.features of party 1", "(48, 2)", "(48, 5)"),
+    ),
+    "whole weights": (bags("train", weights=BAGS.ids), ("data.train.features of party 1", "int32", "floating")),
+    "nan weight": (
+        bags("train", **one_entry("weights", np.nan)),
+        ("data.train.features of party 1", "not finite in row 9"),
+    ),
+    "inf weight": (
+        bags("test", **one_entry("weights", np.inf, "test")),
+        ("data.test.features of party 1", "not finite in row 9"),
+    ),
+    "no vocabulary": (bags("train", vocabulary=0), ("data.train.features of party 1", "vocabulary of 0")),
+    "another vocabulary": (
+        bags("test", vocabulary=13),
+        ("data.test.features of party 1", "bags of 13 ids", "data.train", "bags of 12 ids"),
+    ),
+    "another kind": (
+        other_form(helpers.bag_data(), "train"),
+        ("data.test.features of party 1", "bags of 12 ids", "data.train", "arrays of (12,)"),
+    ),
+    "another shape": (
+        dataclasses.replace(tiny_data(), test=tiny_data(by="columns").test),
+        ("data.test.features of party 0", "arrays of (4, 2)", "data.train", "arrays of (2, 4)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BAGS)
+def test_bad_bags_are_refused(case):
+    data, message = BAD_BAGS[case]
+    with pytest.raises(ValueError, match=says(*message)):
+        run(SCENARIO, data, KEY, 1)
+
+
+def test_only_some_models_take_bags():
+    plan = {"trigger": FeatureTrigger(party=1, index=5)}
+    scenario = tiny_scenario(plan=plan, bottoms=(MLP(width=3), CNN(width=3)))
+    with pytest.raises(ValueError, match=says("bottoms.1 is CNN", "no bags of ids", "party 1", "'bags'", "MLP")):
+        run(scenario, helpers.bag_data(), KEY, 1)
+    scenario.replace(bottoms=(MLP(width=3), MLP(width=3))).check(helpers.bag_data())
 
 
 def plan(**changes):

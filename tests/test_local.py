@@ -25,9 +25,9 @@ OVER_THE_WHOLE_TABLE = Regularizer(penalty="l2", strength=0.0)
 METRICS = ("loss", "train_accuracy", "main_task_accuracy", "test_loss")
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["weighted", "plain"])
-def data(request):
-    return helpers.bag_data(weighted=request.param)
+@pytest.fixture(scope="module")
+def data():
+    return helpers.bag_data()
 
 
 def scenario_of(bottom=MLP(width=3, hidden=(5,)), optimizer=Optimizer(learning_rate=0.5), attack=None, **fields):
@@ -59,9 +59,11 @@ def assert_equal_steps(scenario, data):
 
 
 @pytest.mark.parametrize(
-    "bottom", [Linear(width=3), MLP(width=3, hidden=(5,)), MLP(width=3, hidden=(), output_relu=True)]
+    ("bottom", "weighted"),
+    [(Linear(width=3), True), (MLP(width=3, hidden=(5,)), False), (MLP(width=3, hidden=(), output_relu=True), True)],
 )
-def test_a_rowwise_step_is_the_dense_step(data, bottom):
+def test_a_rowwise_step_is_the_dense_step(bottom, weighted):
+    data = helpers.bag_data(weighted)
     scenario = scenario_of(bottom, Optimizer(learning_rate=0.5, epoch_decay=0.5))
     assert scenario.shapes(data).rowwise == (False, True)
     assert scenario.shapes(helpers.as_multi_hot(data)).rowwise == (False, False)
@@ -131,8 +133,8 @@ OVER = {
 
 
 @pytest.mark.parametrize("case", OVER)
-def test_a_sweep_of_bags_is_the_sweep_of_dense_rows(case):
-    scenario, data, over = drawn_scenario(), helpers.bag_data(), OVER[case]
+def test_a_sweep_of_bags_is_the_sweep_of_dense_rows(data, case):
+    scenario, over = drawn_scenario(), OVER[case]
     assert parse(scenario, over).stacked(scenario).shapes(data).rowwise == (False, True)
     results = swept(scenario, data, over)
     closely(results, swept(scenario, helpers.as_multi_hot(data), over))
@@ -140,9 +142,9 @@ def test_a_sweep_of_bags_is_the_sweep_of_dense_rows(case):
         assert (np.abs(results.loss.diff(name).isel(epoch=-1)) > 1e-4).all(), name
 
 
-def test_a_swept_weight_decay_is_never_rowwise():
+def test_a_swept_weight_decay_is_never_rowwise(data):
     """Though the scenario itself has none, and one of the grid points."""
-    scenario, data = drawn_scenario(), helpers.bag_data()
+    scenario = drawn_scenario()
     over = {"optimizers.1.weight_decay": [0.0, 0.5]}
     assert scenario.shapes(data).rowwise == (False, True)
     assert parse(scenario, over).stacked(scenario).shapes(data).rowwise == (False, False)
@@ -153,9 +155,8 @@ def test_a_swept_weight_decay_is_never_rowwise():
     assert none.shapes(data).rowwise == (False, True)
 
 
-def test_epochs_end_with_the_parameters_of_the_dense_epochs():
+def test_epochs_end_with_the_parameters_of_the_dense_epochs(data):
     """Three of them, in shuffled batches; ids 0 and 11, which no row has, keep what they were."""
-    data = helpers.bag_data()
     ends = []
     for rows in (data, helpers.as_multi_hot(data)):
         first = replica = helpers.replica(drawn_scenario(), rows)

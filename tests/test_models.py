@@ -1,5 +1,6 @@
 """Bottom models and heads against plain NumPy and a real convolution."""
 
+import functools
 import math
 
 import chex
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from vfl_jax.models import CNN, MLP, Bottom, DenseHead, Head, Linear, SumHead
-from vfl_jax.models.bottoms import patches, pool
+from vfl_jax.models.bottoms import matmul, patches, pool
 from vfl_jax.registry import from_json, kinds
 
 
@@ -67,6 +68,49 @@ def test_dense_bottoms_match_numpy(bottom, num_layers):
     # A ReLU at the end changes these rows, so that it matters whether it is there.
     assert (dense_in_numpy(params, features.reshape(20, 6), False) < 0).any()
     np.testing.assert_allclose(helpers.quick_jit(bottom.apply)(params, features), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (2, 3, 2, 4), (4,)])
+def test_the_product_and_its_gradients_are_those_of_the_operator(shape):
+    """Alone, and mapped over kernels [F, G, E] that share x or do not; the cotangent is another number everywhere."""
+    kernels, out = helpers.normal(4, 6, 3, seed=1), (*shape[:-1], 3)
+
+    def all_three(product, x, kernel, slope):
+        value, pullback = jax.vjp(product, x, kernel)
+        return value, *pullback(slope)
+
+    for of_x, of_kernel, of_slope in [(None, None, None), (None, 1, 0), (0, 1, 0), (0, None, 0), (None, None, 0)]:
+        x, slope = helpers.normal(*shape, seed=2), helpers.normal(*out, seed=3)
+        if (of_x, of_kernel, of_slope) == (None, None, None):
+            arguments, wrap = (x, kernels[:, 0], slope), helpers.quick_jit
+        else:
+            arguments = (
+                x if of_x is None else helpers.normal(6, *shape, seed=2),
+                kernels[:, 0] if of_kernel is None else kernels,
+                helpers.normal(6, *out, seed=3),
+            )
+
+            def wrap(f, axes=(of_x, of_kernel, of_slope)):
+                return helpers.quick_jit(jax.vmap(f, axes, (0, 0, 1)))
+
+        found, expected = (
+            wrap(functools.partial(all_three, product))(*map(jnp.asarray, arguments))
+            for product in (matmul, lambda x, kernel: x @ kernel)
+        )
+        chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, bool])
+def test_whole_numbers_are_taken_as_floats(kind):
+    """Counts and flags, also where promotion is strict; so are their parameters' gradients."""
+    bottom, features = Linear(width=3), np.random.default_rng(0).integers(0, 2, (5, 4)).astype(kind)
+    params = shifted(bottom.init(jax.random.key(0), features))
+
+    def squares(params, features):
+        return jnp.square(bottom.apply(params, features)).sum()
+
+    found, expected = (jax.value_and_grad(squares)(params, jnp.asarray(x)) for x in (features, features.astype("f4")))
+    chex.assert_trees_all_close(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "output_relu"), [((7, 5), False), ((3, 1), False), ((14, 28), True)])

@@ -32,7 +32,7 @@ def test_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(vfl_jax, "load_mnist", vfl_jax.load_digits)
     text = (NOTEBOOKS[0].parents[1] / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict = {}
     for block in blocks:
         small = block.replace("seeds=20", "seeds=2").replace("epochs=50", "epochs=1")
@@ -40,4 +40,5 @@ def test_the_readme_runs(tmp_path, monkeypatch):
         small = small.replace('presets.liu2020_code(head="sum")', 'presets.digits_demo(head="sum")')
         exec(compile(small, "README.md", "exec"), names)
     assert (tmp_path / "noise.nc").is_file()
+    assert (tmp_path / "runs" / "plain" / "results.nc").is_file()
     assert names["SignFlip"]().enabled == 1.0

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import helpers
 import numpy as np
 import pytest
 from data_helpers import image_split, numbered_images, properties, says, tiny_data
@@ -111,6 +112,17 @@ def test_the_fingerprint_tells_data_and_partitions_apart():
         dataclasses.replace(data, classes=("a", "b", "c")),
     ]
     assert len({other.fingerprint() for other in [data, *others]}) == len(others) + 1
+
+
+def test_results_that_exist_hold_the_fingerprint_of_today():
+    assert tiny_data().fingerprint() == "47a3e28d4666455ce19ff6f53dc09ae4c624f1555ed3254df4a0247592ab91c2"
+
+
+def test_the_fingerprint_tells_vocabularies_and_bags_apart():
+    others = [helpers.bag_data(vocabulary=13), helpers.bag_data(weighted=False), helpers.bag_data(seed=1)]
+    prints = [data.fingerprint() for data in (helpers.bag_data(), *others, helpers.as_multi_hot(helpers.bag_data()))]
+    assert len(set(prints)) == len(prints)
+    assert helpers.bag_data().fingerprint() == prints[0]
 
 
 BAD_PARTITIONS = {

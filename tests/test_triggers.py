@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import helpers
 import jax
 import numpy as np
 import pytest
@@ -85,7 +86,14 @@ def test_a_feature_is_counted_flattened(index, cell):
     assert masks[1].shape == (2, 4)
 
 
-IMAGE, TABLE = tiny_data(), table()
+@pytest.mark.parametrize("index", [0, 11, -12])
+def test_a_feature_of_bags_is_an_id(index):
+    masks = FeatureTrigger(party=1, index=index).masks(helpers.bag_data())
+    assert cells(masks) == {1: [(index % 12,)]}
+    assert masks[1].shape == (12,)
+
+
+IMAGE, TABLE, BAGS = tiny_data(), table(), helpers.bag_data()
 BAD_TRIGGERS = {
     "outside the party's block": (
         IMAGE,
@@ -108,6 +116,8 @@ BAD_TRIGGERS = {
     "party outside": (IMAGE, PixelTrigger(pixels=((0, 0),), party=2), ("trigger.party is 2", "0 to 1")),
     "feature's party outside": (TABLE, FeatureTrigger(party=-1, index=0), ("trigger.party is -1", "0 to 1")),
     "index outside": (TABLE, FeatureTrigger(party=1, index=2), ("trigger.index is 2", "2 features", "0 to 1")),
+    "id outside": (BAGS, FeatureTrigger(party=1, index=12), ("trigger.index is 12", "12 features", "0 to 11")),
+    "pixels of bags": (BAGS, PixelTrigger(pixels=((0, 0),)), ("PixelTrigger", "'bags' has no image", "FeatureTrigger")),
     "index below": (TABLE, FeatureTrigger(party=1, index=-3), ("trigger.index is -3", "2 features", "0 to 1")),
 }
 

@@ -6,6 +6,7 @@ one compiled program and returns labelled results.
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
 from vfl_jax.bags import BagOfIds
+from vfl_jax.cases import sweep_cases
 from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
 from vfl_jax.devices import use_all_cores
 from vfl_jax.draws import Given
@@ -48,5 +49,6 @@ __all__ = [
     "static",
     "statistics",
     "sweep",
+    "sweep_cases",
     "use_all_cores",
 ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from vfl_jax.devices import use_all_cores
+from vfl_jax.devices import is_first_process, use_all_cores
 from vfl_jax.presets import PRESETS, digits_demo, liu2020_code, liu2020_paper, zou2022
 from vfl_jax.scenario import Scenario
+from vfl_jax.work import SweepIncomplete
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,6 +58,18 @@ class Sweep(Training):
     over: Repeated = ()
     """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. May be repeated: the grid is the product."""
     seeds: int = 20
+    folder: Path | None = None
+    """Keeps results and checkpoints; the same command again goes on from there, more seeds or values reuse it."""
+    checkpoint_every: int = 5
+    """Epochs between two checkpoints in the folder."""
+    max_replicas: int | None = None
+    """Trained as one chunk at most. Default: as many as fit into memory."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786, whose workers train the chunks and see the folder."""
+    distributed: bool = False
+    """Started on several hosts, all as one program: jax.distributed finds the others by Slurm, on a TPU pod, …"""
+    log_json: Path | None = None
+    """File that progress is added to, one JSON object per line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,11 +111,16 @@ def main(arguments: list[str] | None = None) -> None:
         | Annotated[List, command("list", description=List.__doc__)]
     )
     chosen: Any = tyro.cli(commands, args=arguments, prog="vfl-jax", description=__doc__)
-    use_all_cores()
+    if getattr(chosen, "distributed", False):
+        import jax
+
+        jax.distributed.initialize()
+    else:
+        use_all_cores()
     perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, List: _list}
     try:
         perform[type(chosen)](chosen)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, SweepIncomplete) as error:
         raise SystemExit(f"error: {error}") from error
 
 
@@ -113,7 +135,7 @@ def _run(chosen: Run) -> None:
 
     from vfl_jax.sweep import run
 
-    dataset, _ = run(_scenario(chosen), _data(chosen), jax.random.key(chosen.seed), chosen.epochs, progress=True)
+    dataset, _ = run(_scenario(chosen), _source(chosen)(), jax.random.key(chosen.seed), chosen.epochs, progress=True)
     dataset = dataset.expand_dims(seed=[chosen.seed])
     _show(dataset, chosen.out, "one seed")
 
@@ -125,8 +147,29 @@ def _sweep(chosen: Sweep) -> None:
     for entry in chosen.over:
         path, _, values = entry.partition("=")
         over[path] = [_number("over", entry, value) for value in values.split(",")]
-    dataset = sweep(_scenario(chosen), _data(chosen), over, chosen.seeds, chosen.epochs)
-    _show(dataset, chosen.out, f"{chosen.seeds} seeds")
+    with contextlib.ExitStack() as stack:
+        dataset = sweep(
+            _scenario(chosen),
+            _source(chosen),
+            over,
+            chosen.seeds,
+            chosen.epochs,
+            folder=chosen.folder,
+            checkpoint_every=chosen.checkpoint_every,
+            max_replicas=chosen.max_replicas,
+            executor=None if chosen.scheduler is None else _dask(chosen.scheduler, stack),
+            log_json=chosen.log_json,
+        )
+    if is_first_process():
+        _show(dataset, chosen.out, f"{chosen.seeds} seeds")
+
+
+def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError("--scheduler needs Dask; install vfl_jax[cluster].") from error
+    return stack.enter_context(Client(address)).get_executor()
 
 
 def _list(_: List) -> None:
@@ -177,14 +220,18 @@ def _number(flag: str, entry: str, text: str) -> float:
         raise ValueError(f"--{flag} has {entry!r}; it must be PATH=NUMBER, e.g. attack.amplify=10.") from None
 
 
-def _data(chosen: Training) -> VerticalData:
+def _source(chosen: Training) -> Callable[[], VerticalData]:
+    """What loads the data, here or at a worker."""
+    return functools.partial(_data, chosen.data, chosen.data_folder, len(chosen.scenario.bottoms))
+
+
+def _data(name: DataName, folder: Path | None, num_parties: int) -> VerticalData:
     from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
 
-    parties = len(chosen.scenario.bottoms)
-    if chosen.data == "digits":
-        return load_digits(num_parties=parties)
-    load = load_mnist if chosen.data == "mnist" else load_fashion_mnist
-    return load(chosen.data_folder, num_parties=parties)
+    if name == "digits":
+        return load_digits(num_parties=num_parties)
+    load = load_mnist if name == "mnist" else load_fashion_mnist
+    return load(folder, num_parties=num_parties)
 
 
 def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:

@@ -71,12 +71,16 @@ def agree(number: int) -> int:
 
 
 def agree_on(tree: Any) -> Any:
-    """The arrays of the first process; every process must ask, with arrays of the same shapes."""
+    """The arrays of the first process, bit for bit; every process must ask, with arrays of the same shapes."""
     if jax.process_count() == 1:
         return tree
     from jax.experimental import multihost_utils
 
-    return multihost_utils.broadcast_one_to_all(tree)
+    # As bytes: they are sent as a sum, which would make 0 of −0 and cut 64 bits to 32.
+    told = multihost_utils.broadcast_one_to_all(
+        jax.tree.map(lambda leaf: np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), tree)
+    )
+    return jax.tree.map(lambda leaf, said: said.view(leaf.dtype).reshape(leaf.shape), tree, told)
 
 
 def is_first_process() -> bool:
@@ -102,4 +106,13 @@ def _put(tree: Any, mesh: Mesh, axes: PartitionSpec) -> Any:
     # On one device a named sharding would differ from that of a program's results, and cost a second compilation.
     if mesh.size == 1:
         return jax.device_put(tree, mesh.devices.item())
-    return jax.device_put(tree, NamedSharding(mesh, axes))
+    sharding = NamedSharding(mesh, axes)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def put(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:  # laid over all processes already
+            return jax.device_put(leaf, sharding)
+        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])  # of the whole, its part
+
+    return jax.tree.map(put, tree)

@@ -4,7 +4,7 @@ manifest.json         what the folder is for, and how the work was cut
 chunks/<name>.nc      finished chunks; a name is the hash of all that determines the numbers
 checkpoints/<name>/   of chunks that are not finished
 locks/<name>.lock     held while a process is at work on a chunk
-attempts/<name>/      one file per process that began a chunk and has not ended it
+attempts/<run>/       while an executor works: one file per process that began a chunk and has not ended it
 damaged/              what could not be read, set aside
 results.nc            the whole, labelled
 """
@@ -36,8 +36,10 @@ logger = logging.getLogger("vfl_jax")
 FORMAT = 1
 SHOWN = 8
 """How many differences a refusal lists."""
+PARTS = {"chunks", "checkpoints", "locks", "attempts", "damaged", "results.nc", "results.nc.run.json"}
+"""What a folder without manifest.json may hold, where that is begun or was removed."""
 MOST_DEATHS = 3
-"""A chunk that has brought down so many workers is not tried again."""
+"""A chunk that has brought down so many workers at the same place is not tried again."""
 
 
 class ChunkRefused(RuntimeError):
@@ -69,6 +71,7 @@ class Folder:
         with self._explained(), self._lock("manifest"):
             chunks, first_most = self.planned()  # another program may have planned meanwhile
             most = first_most or most
+            _remove_begun(self.path / "manifest.json")
             self._write_manifest(most, [*chunks, *further(chunks, most)])
 
     def read(self, chunk: Chunk) -> xr.Dataset:
@@ -84,6 +87,7 @@ class Folder:
         path = self._chunk_path(chunk)
         try:
             self.read(chunk)
+            self._remove_traces(chunk)  # of a process that was killed between the file and them
             return True
         except FileNotFoundError:
             return False
@@ -106,40 +110,50 @@ class Folder:
 
         Args:
           wait: until another process lets it go; otherwise yields False where one has it.
-          run: names the run that asks. Processes that die at work on a chunk are counted per run.
+          run: the run on an executor that asks; processes that die at work on a chunk are counted.
 
         Raises:
-          ChunkRefused: when ``MOST_DEATHS`` processes of this run have died at work on the chunk.
-          OSError: when the folder cannot be written.
+          ChunkRefused: when ``MOST_DEATHS`` processes of this run have died at work on the chunk, and none got further.
+          OSError: when the folder cannot be written, or is not the one of the program that began the run.
         """
         import filelock
 
-        with self._explained(), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(self._lock(self.name(chunk), timeout=-1 if wait else 0))
+                with self._explained():
+                    if run is not None and not self._attempts(run).is_dir():
+                        raise OSError(
+                            f"The folder {self.path} is not the sweep's as seen from here, or the run is over."
+                        )
+                    stack.enter_context(self._lock(self.name(chunk), timeout=-1 if wait else 0))
+                    if run is not None:
+                        stack.callback(self._begin(chunk, run).unlink, missing_ok=True)
+                    _remove_begun(self._chunk_path(chunk))
             except filelock.Timeout:
                 yield False
                 return
-            attempt = self._attempts(chunk) / f"{run}-{uuid.uuid4().hex[:8]}"
-            if run is not None:
-                attempt.parent.mkdir(parents=True, exist_ok=True)
-                if self.deaths(chunk, run) >= MOST_DEATHS:
-                    raise ChunkRefused(f"chunk {self.name(chunk)} has brought down {MOST_DEATHS} workers")
-                attempt.touch()
-            try:
-                yield True
-            finally:
-                attempt.unlink(missing_ok=True)
+            yield True
 
-    def deaths(self, chunk: Chunk, run: str) -> int:
-        """How many processes of a run began the chunk and never ended it; call with no process at work on it."""
-        return len(list(self._attempts(chunk).glob(f"{run}-*")))
+    @contextlib.contextmanager
+    def run(self) -> Iterator[str]:
+        """Names a run on an executor. When it ends, what was counted is forgotten and its tasks are refused."""
+        run = uuid.uuid4().hex[:8]
+        with self._explained():
+            self._attempts(run).mkdir(parents=True)
+        try:
+            yield run
+        finally:
+            shutil.rmtree(self._attempts(run), ignore_errors=True)
+
+    def begun(self, run: str) -> int:
+        """How many times a process began a chunk and has not ended it, because it is at work or dead."""
+        return sum(1 for _ in self._attempts(run).iterdir())
 
     def finish(self, chunk: Chunk, found: xr.Dataset) -> None:
         """Writes what a chunk found, then removes its checkpoints."""
-        save(found, self._chunk_path(chunk))
-        self.checkpoints(chunk).clear()
-        shutil.rmtree(self._attempts(chunk), ignore_errors=True)
+        with self._explained():
+            save(found, self._chunk_path(chunk))
+            self._remove_traces(chunk)
 
     def checkpoints(self, chunk: Chunk) -> Checkpoints:
         return Checkpoints(self.path / "checkpoints" / self.name(chunk))
@@ -151,7 +165,9 @@ class Folder:
             with contextlib.suppress(OSError):
                 if load(path).identical(results):
                     return path
-            return save(results, path)
+            with self._lock("results"):
+                _remove_begun(path)
+                return save(results, path)
 
     def name(self, chunk: Chunk) -> str:
         return chunk.name(self.identity)
@@ -159,8 +175,26 @@ class Folder:
     def _chunk_path(self, chunk: Chunk) -> Path:
         return self.path / "chunks" / f"{self.name(chunk)}.nc"
 
-    def _attempts(self, chunk: Chunk) -> Path:
-        return self.path / "attempts" / self.name(chunk)
+    def _attempts(self, run: str) -> Path:
+        return self.path / "attempts" / run
+
+    def _begin(self, chunk: Chunk, run: str) -> Path:
+        """The file that is there until the chunk is ended. With its lock held, all others of it are those of the dead.
+
+        Files of another epoch do not count: a worker that is taken away when its time is up does no harm, as long as
+        the chunk gets further every time.
+        """
+        epoch = max((path.name.partition("-")[0] for path in self.checkpoints(chunk).path.glob("[0-9]*-*")), default="")
+        stem = f"{self.name(chunk)}-{epoch}-"
+        if len(list(self._attempts(run).glob(f"{stem}*"))) >= MOST_DEATHS:
+            raise ChunkRefused(f"it brought down {MOST_DEATHS} workers, and none got further; their logs say why")
+        path = self._attempts(run) / f"{stem}{uuid.uuid4().hex[:8]}"
+        path.touch()
+        return path
+
+    def _remove_traces(self, chunk: Chunk) -> None:
+        """Of the work on a chunk that is finished."""
+        shutil.rmtree(self.checkpoints(chunk).path, ignore_errors=True)
 
     def _lock(self, name: str, timeout: float = -1) -> filelock.BaseFileLock:
         import filelock
@@ -172,7 +206,9 @@ class Folder:
     def _read_manifest(self) -> dict[str, Any]:
         path = self.path / "manifest.json"
         if not path.is_file():
-            if self.path.is_dir() and (foreign := sorted(p.name for p in self.path.iterdir() if p.name != "locks")):
+            there = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
+            own = PARTS if "chunks" in there else {"locks"}
+            if foreign := sorted(name for name in there - own if not name.startswith(".manifest.json.")):
                 raise ValueError(
                     f"{self.path} has no manifest.json, but holds {', '.join(foreign[:4])}; give an empty folder, or "
                     "that of a sweep."
@@ -182,7 +218,7 @@ class Folder:
             manifest = json.loads(path.read_text())
             if manifest.pop("digest") != _digest(manifest):
                 raise ValueError("its content is not as it was written")
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OSError(
                 f"{path} is damaged ({error}). Remove it to have the work cut anew: finished chunks are used again "
                 "where the cut is the same."
@@ -217,6 +253,12 @@ class Folder:
                 f"The folder {self.path} cannot be written ({error.strerror}). Whatever is finished there is whole; "
                 "once this is mended, the same command goes on from it."
             ) from error
+
+
+def _remove_begun(path: Path) -> None:
+    """Removes what killed processes had written of a file; call where no other process may write it."""
+    for begun in path.parent.glob(f".{path.name}.*"):
+        begun.unlink(missing_ok=True)
 
 
 def _digest(manifest: dict[str, Any]) -> str:

@@ -43,20 +43,21 @@ def forward(
     bottom: Bottom, params: Params, features: Features, rowwise: bool
 ) -> tuple[Array, Callable[[Array], Params | RowwiseGradient]]:
     """The embedding, float32[B, E], and the way from its gradient to that of the parameters."""
-    if not rowwise:
+    path = bottom.table
+    if path is None or not rowwise:
         embedding, pullback = jax.vjp(lambda p: bottom.apply(p, features), params)
         return embedding, lambda gradient: pullback(gradient)[0]
-    rest, table = _without(bottom.table, params)
+    rest, table = _without(path, params)
 
     def apply(rest: Params, tap: Array) -> Array:
-        return bottom.apply(traverse.unflatten_dict({**rest, bottom.table: table}), Tapped(features, tap))
+        return bottom.apply(traverse.unflatten_dict({**rest, path: table}), Tapped(features, tap))
 
     tap = jnp.zeros((features.ids.shape[0], table.shape[1]), table.dtype)
     embedding, pullback = jax.vjp(apply, rest, tap)
 
     def to_gradient(gradient: Array) -> RowwiseGradient:
         rest, change = pullback(gradient)
-        return RowwiseGradient(bottom.table, rest, features, change)
+        return RowwiseGradient(path, rest, features, change)
 
     return embedding, to_gradient
 

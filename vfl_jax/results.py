@@ -92,11 +92,18 @@ def to_dataset(
 
 
 def assemble(
-    scenario: Scenario, grid: Grid, seeds: Sequence[int], parts: Sequence[tuple[Chunk, xr.Dataset]]
+    scenario: Scenario,
+    grid: Grid,
+    seeds: Sequence[int],
+    parts: Sequence[tuple[Chunk, xr.Dataset]],
+    num_poison: int,
 ) -> xr.Dataset:
     """The results of a grid × seeds, one dimension per axis of the grid, from chunks that hold them, and maybe more.
 
     Where two chunks hold a replica, the first counts.
+
+    Args:
+      num_poison: how many rows the grid poisons at its largest rate.
     """
     import xarray as xr
 
@@ -112,12 +119,12 @@ def assemble(
         return rows.reshape(*grid.shape, len(seeds), *rows.shape[1:])
 
     def of_seeds(name: str) -> np.ndarray:
-        """Of a seed's lists the longest: the poison rows at the largest rate."""
+        """Of a seed's lists the longest: the poison rows at the largest rate, and those of smaller ones come first."""
         found: dict[int, np.ndarray] = {}
         for chunk, part in parts:
             for seed, ids in zip(chunk.seeds, part[name].values, strict=True):
                 found[seed] = max(found.get(seed, ids), ids, key=len)
-        return np.stack([found[seed] for seed in seeds])
+        return np.stack([found[seed][: num_poison if name == "poison_ids" else None] for seed in seeds])
 
     first = parts[0][1]
     variables = {

@@ -12,10 +12,13 @@ import jax
 
 from vfl_jax import simulation
 from vfl_jax.draws import Given
-from vfl_jax.records import VerticalData
+from vfl_jax.records import VerticalData, content_hash
 from vfl_jax.scenario import Scenario
 
 PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
+
+RANDOM_NUMBERS = ("jax_default_prng_impl", "jax_threefry_partitionable")
+"""Settings of JAX that decide which numbers a seed stands for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +35,15 @@ class Study:
         """What two sweeps must have in common to share results, as JSON has it."""
         return {
             "scenario": json.loads(self.scenario.to_json()),
-            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint()},
+            "data": {
+                "name": self.data.name,
+                "fingerprint": self.data.fingerprint(),
+                "positions": content_hash(self.data.positions, self.data.image_shape),  # where triggers lie
+            },
             "epochs": self.epochs,
             "given": self.given.fingerprint() or "nothing",
             "versions": versions(),
+            "random_numbers": {name: jax.config.values[name] for name in RANDOM_NUMBERS},
         }
 
     @functools.cached_property

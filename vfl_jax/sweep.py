@@ -112,7 +112,7 @@ def sweep(
     for point in grid.scenarios(scenario):
         point.check(loaded)
     study = Study(scenario, loaded, epochs, given)
-    check(study, grid.points(), seeds[0])
+    num_poison = check(study, grid.points(), seeds[0])
 
     store = None if folder is None else Folder(folder, study.identity)
     chunks = _plan(study, grid, seeds, store, max_replicas, executor)
@@ -126,14 +126,14 @@ def sweep(
     if store is None:
         with shown(chunks).show() as told:
             parts = [train_chunk(study, chunk, ChunkProgress(told, i)) for i, chunk in enumerate(chunks)]
-        return assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)))
+        return assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), num_poison)
 
     while missing := _missing(store, chunks):
         if executor is None:
             work_here(study, store, missing, shown(missing), checkpoint_every)
         else:
             work_through(executor, data, study, store, missing, shown(missing), checkpoint_every)
-    results = assemble(scenario, grid, seeds, [(chunk, store.read(chunk)) for chunk in chunks])
+    results = assemble(scenario, grid, seeds, [(chunk, store.read(chunk)) for chunk in chunks], num_poison)
     if first:
         store.finish_all(results)
     return results
@@ -157,7 +157,7 @@ def _plan(
         return cut(study.scenario, grid, seeds, done, most, len(jax.devices()))
 
     first = devices.is_first_process()
-    planned, most = folder.planned() if folder is not None and first else ([], None)
+    planned, most = folder.planned() if folder is not None else ([], None)
     if devices.agree(first and most is None):
         if max_replicas is not None:
             most = max_replicas

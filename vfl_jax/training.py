@@ -53,7 +53,7 @@ def train_replica(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.D
     return found.isel(point=0, seed=0).drop_vars("seed"), state
 
 
-class _Prepared(NamedTuple):
+class Prepared(NamedTuple):
     """A chunk on its devices, ready to be trained; the seeds are padded to what the devices share evenly."""
 
     mesh: Any
@@ -78,8 +78,8 @@ def train_chunk(
     Args:
       checkpoint_every: how many epochs lie between two checkpoints.
     """
-    started, drawn = time.time(), _draw_all(study, chunk)
-    ready = _prepare(study, chunk, drawn)
+    started, drawn = time.time(), draw_all(study, chunk)
+    ready = prepare(study, chunk, drawn)
     num_seeds = len(chunk.seeds)
     arguments = ready.shapes, ready.layout, ready.inputs, ready.numbers, ready.draws
 
@@ -98,7 +98,7 @@ def train_chunk(
                 checkpoints.save(len(history), {"state": whole, "history": jax.tree.map(_stack, *history)})
 
     history: History = []
-    state, restored = _initial_state(ready, study), None
+    state, restored = initial_state(ready, study), None
     if checkpoints is not None:
         restored = _restore(checkpoints, jax.eval_shape(one_epoch, state, jnp.int32(0)), num_seeds)
     if restored is not None:
@@ -115,7 +115,15 @@ def most_replicas(study: Study, chunk: Chunk) -> int:
 
     Where all fit, as they mostly do, the compiled programs are those that the chunk is then trained with.
     """
-    ready = _prepare(study, chunk, _draw_all(study, chunk))
+    mesh = devices.seed_mesh(len(chunk.seeds))
+    fixed, each = memory_needed(study, chunk)
+    fitting = int((MEMORY_SHARE * devices.free_memory(mesh) - fixed) / each) * mesh.size
+    return max(1, min(chunk.num_replicas, fitting))
+
+
+def memory_needed(study: Study, chunk: Chunk) -> tuple[float, float]:
+    """Bytes that a chunk takes on each device: whatever the number of its replicas, and for each that is there."""
+    ready = prepare(study, chunk, draw_all(study, chunk))
     arguments = ready.shapes, ready.layout, ready.inputs, ready.numbers, ready.draws
     state = jax.eval_shape(lambda *a: programs.init_all(*arguments[:2], *a, study.given), *arguments[2:])
     sharding = jax.tree.leaves(ready.draws)[0].sharding
@@ -126,23 +134,26 @@ def most_replicas(study: Study, chunk: Chunk) -> int:
         for p in (programs.train_all, programs.evaluate_all)
     ]
     working = max((use.temp_size_in_bytes for use in used if use is not None), default=0)
-    replicas_here = len(jax.tree.leaves(state)[0]) // ready.mesh.size * len(chunk.points)
+    seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.size
     # Twice: while a state is read back, or a new one takes an old one's place.
-    each = 2 * _bytes(state) / (ready.mesh.size * replicas_here)
-    fixed = _bytes(ready.inputs)
-    if ready.layout.at_once * ready.mesh.size < len(jax.tree.leaves(state)[0]):
+    fixed, all_here = _bytes(ready.inputs), 2 * _bytes((state, ready.draws)) / ready.mesh.size
+    if ready.layout.at_once < seeds_here:
         fixed += working  # of one block of seeds, whatever their number
     else:
-        each += working / replicas_here
-    free = MEMORY_SHARE * devices.free_memory(ready.mesh)
-    return max(1, min(chunk.num_replicas, int((free - fixed) / each) * ready.mesh.size))
+        all_here += working
+    return fixed, all_here / (seeds_here * len(chunk.points))
 
 
-def check(study: Study, points: Sequence[Mapping[str, Any]], seed: int) -> None:
-    """Raises ``ValueError`` where the data is bad, or one seed's rows cannot be drawn from it."""
+def check(study: Study, points: Sequence[Mapping[str, Any]], seed: int) -> int:
+    """How many rows are poisoned at the largest rate.
+
+    Raises:
+      ValueError: where the data is bad, or one seed's rows cannot be drawn from it.
+    """
     simulation.check_data(study.data)
-    stacked = stack(study.scenario, points)
-    _check_epochs(study.epochs, draw(stacked, study.data, jax.random.key(seed), study.given))
+    drawn = draw(stack(study.scenario, points), study.data, jax.random.key(seed), study.given)
+    _check_epochs(study.epochs, drawn)
+    return len(drawn.poison_ids)
 
 
 def _check_epochs(epochs: int, draws: Draws) -> None:
@@ -174,18 +185,19 @@ def _train_epochs(
     return state, history
 
 
-def _draw_all(study: Study, chunk: Chunk) -> Draws:
+def draw_all(study: Study, chunk: Chunk) -> Draws:
     """The draws of every seed, [S, ...]."""
     stacked = stack(study.scenario, chunk.points)
     drawn = [draw(stacked, study.data, jax.random.key(seed), study.given) for seed in chunk.seeds]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
 
 
-def _prepare(study: Study, chunk: Chunk, drawn: Draws) -> _Prepared:
+def prepare(study: Study, chunk: Chunk, drawn: Draws) -> Prepared:
+    """Brings a chunk to its devices; ``drawn`` is what its seeds drew, [S, ...]."""
     stacked = stack(study.scenario, chunk.points)
     mesh = devices.seed_mesh(len(chunk.seeds))
     draws = devices.shard_seeds(devices.pad_seeds(drawn, mesh), mesh)
-    return _Prepared(
+    return Prepared(
         mesh=mesh,
         layout=programs.layout(mesh, len(draws.poison_rank), len(chunk.points)),
         shapes=stacked.shapes(study.data),
@@ -195,7 +207,8 @@ def _prepare(study: Study, chunk: Chunk, drawn: Draws) -> _Prepared:
     )
 
 
-def _initial_state(ready: _Prepared, study: Study) -> TrainState:
+def initial_state(ready: Prepared, study: Study) -> TrainState:
+    """The states of a chunk's replicas before their first step, laid out as those of later epochs are."""
     state = programs.init_all(
         ready.shapes, ready.layout, ready.inputs, ready.numbers, ready.draws, devices.replicate(study.given, ready.mesh)
     )

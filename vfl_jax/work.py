@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
+import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from os import PathLike
+from queue import SimpleQueue
+
+import jax
 
 from vfl_jax import devices
 from vfl_jax.chunks import Chunk
@@ -13,6 +17,7 @@ from vfl_jax.draws import Given
 from vfl_jax.folder import MOST_DEATHS, ChunkRefused, Folder
 from vfl_jax.progress import Progress
 from vfl_jax.records import VerticalData
+from vfl_jax.registry import numbers
 from vfl_jax.scenario import Scenario
 from vfl_jax.study import Study, differences
 from vfl_jax.training import train_chunk
@@ -55,6 +60,8 @@ def _work_on(
         return decision != BUSY
     with folder.work_on(chunk, wait) as is_held:
         decision = devices.agree(BUSY if not is_held else DONE if folder.is_finished(chunk) else TRAIN)
+        if decision == DONE:
+            progress.chunk_done(number, folder.name(chunk))
         if decision == TRAIN:
             with progress.chunk(number, folder.name(chunk)) as shown:
                 folder.finish(chunk, train_chunk(study, chunk, shown, folder.checkpoints(chunk), every))
@@ -73,42 +80,71 @@ def work_through(
     """Trains chunks as tasks of an executor whose workers see the same folder.
 
     A task may be run again, by another worker, when its worker dies: it goes on from the chunk's checkpoints. A
-    chunk that brings down ``MOST_DEATHS`` workers is refused; all others are still done.
+    chunk that keeps bringing down workers is refused; all others are still done, whomever they shared a worker with.
 
     Raises:
       SweepIncomplete: naming the chunks that failed, and why.
     """
-    run = uuid.uuid4().hex[:8]
+    attempts = itertools.count()
+    results: SimpleQueue[Future[None]] = SimpleQueue()
+    waiting: dict[Future[None], int] = {}
+    failed: dict[int, BaseException] = {}
+    left = set(range(len(chunks)))
 
-    def submit(number: int, attempt: int) -> Future[None]:
-        return executor.submit(
-            work_on_one,
-            folder.path,
-            folder.identity,
-            study.scenario,
-            source,
-            study.epochs,
-            study.given,
-            chunks[number],
-            checkpoint_every,
-            run,
-            attempt,  # an executor that knows the results of equal calls must not give the last one's
-        )
+    with folder.run() as run, progress.show():
 
-    with progress.show():
-        waiting = {submit(number, 1): (number, 1) for number in range(len(chunks))}
-        failed: dict[int, BaseException] = {}
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                number, attempt = waiting.pop(future)
-                error = future.exception()
+        def news() -> tuple[int, int]:
+            """Something else whenever a chunk has ended, or a process has died at work on one."""
+            return len(left), folder.begun(run)
+
+        def submit(number: int) -> None:
+            try:
+                future = executor.submit(
+                    work_on_one,
+                    folder.path,
+                    folder.identity,
+                    study.scenario,
+                    source,
+                    study.epochs,
+                    study.given,
+                    chunks[number],
+                    checkpoint_every,
+                    run,
+                    next(attempts),  # an executor that knows the results of equal calls must not give the last one's
+                )
+            except BrokenExecutor as error:
+                future = Future()
+                future.set_exception(error)
+            waiting[future] = number
+            future.add_done_callback(results.put)
+
+        known, losses = news(), Counter[int]()
+        try:
+            for number in sorted(left):
+                submit(number)
+            while left:
+                future = results.get()
+                number = waiting.pop(future)
+                error = _error(future)
+                if error is not None and _is_lost(error):
+                    # By its own fault or another's: the folder knows whose, and refuses a chunk in time. But without
+                    # news workers die of something else, and would do so for ever.
+                    if (now := news()) != known:
+                        known = now
+                        losses.clear()
+                    losses[number] += 1
+                    if losses[number] <= MOST_DEATHS:
+                        submit(number)
+                        continue
+                left.remove(number)
                 if error is None:
                     progress.chunk_done(number, folder.name(chunks[number]))
-                elif _is_lost(error) and attempt < MOST_DEATHS > folder.deaths(chunks[number], run):
-                    waiting[submit(number, attempt + 1)] = (number, attempt + 1)
                 else:
                     failed[number] = error
-                    progress.event("failed", chunk=folder.name(chunks[number]), why=str(error))
+                    progress.event("failed", chunk=folder.name(chunks[number]), why=_reason(error))
+        finally:
+            for future in waiting:  # stopped: tasks that have not begun need not
+                future.cancel()
     if failed:
         raise SweepIncomplete(
             f"{len(failed)} of {len(chunks)} chunks failed; all others are finished in {folder.path}, and the same "
@@ -133,17 +169,32 @@ def work_on_one(
 
     Raises:
       ValueError: where this process has other data or versions than the one that sent the task.
+      OSError: where it sees another folder.
       ChunkRefused: where the chunk has brought down too many workers.
     """
-    study = Study(scenario, load(source), epochs, given)
-    if differing := differences(identity, study.identity):
-        raise ValueError("This worker would not compute the same numbers:" + "".join(f"\n  {d}" for d in differing))
-    folder = Folder(path, study.identity)
+    if len(jax.tree.leaves(scenario)) != len(numbers(scenario)):
+        raise ValueError(
+            "A record lost its numbers on the way to this worker; define its kind in a module, not in a script."
+        )
+    folder = Folder(path, identity)
     with folder.work_on(chunk, run=run):
-        if not folder.is_finished(chunk):
-            progress = Progress(epochs, [chunk.num_replicas], shown=False)
-            with progress.chunk(0) as shown:
-                folder.finish(chunk, train_chunk(study, chunk, shown, folder.checkpoints(chunk), checkpoint_every))
+        if folder.is_finished(chunk):
+            return
+        study = Study(scenario, load(source), epochs, given)
+        if differing := differences(identity, study.identity):
+            raise ValueError(
+                "This worker would not compute the same numbers:" + "".join(f"\n    {d}" for d in differing)
+            )
+        progress = Progress(epochs, [chunk.num_replicas], shown=False)
+        with progress.chunk(0) as shown:
+            folder.finish(chunk, train_chunk(study, chunk, shown, folder.checkpoints(chunk), checkpoint_every))
+
+
+def _error(future: Future[None]) -> BaseException | None:
+    try:
+        return future.exception()
+    except CancelledError as error:
+        return error
 
 
 def _is_lost(error: BaseException) -> bool:
@@ -156,4 +207,8 @@ def _reason(error: BaseException) -> str:
         return str(error)
     if isinstance(error, BrokenExecutor):
         return "the executor broke, because a worker died; give a new one"
+    if isinstance(error, CancelledError):
+        return "the executor cancelled it, as it does when it is closed or loses its workers' scheduler"
+    if _is_lost(error):
+        return f"its workers died, and not at work on a chunk; their logs say why ({error})"
     return f"{type(error).__name__}: {error}"

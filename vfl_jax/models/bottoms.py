@@ -37,12 +37,12 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 class Dense(nn.Module):
-    """A dense layer on arrays, [..., F], or on bags of ids: Glorot-uniform kernel, zero bias."""
+    """A dense layer on arrays, [..., F], or on bags of ids, tapped or not: Glorot-uniform kernel, zero bias."""
 
     width: int
 
     @nn.compact
-    def __call__(self, x: Array | BagOfIds | Tapped) -> Array:
+    def __call__(self, x: Any) -> Array:
         is_bag = isinstance(x, BagOfIds | Tapped)
         num_features = x.vocabulary if is_bag else x.shape[-1]
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), (num_features, self.width))
@@ -58,7 +58,7 @@ class DenseStack(nn.Module):
     output_relu: bool = False
 
     @nn.compact
-    def __call__(self, x: Array | BagOfIds | Tapped) -> Array:
+    def __call__(self, x: Any) -> Array:
         for i, width in enumerate(self.widths):
             x = Dense(width, name=f"dense_{i}")(x)
             if self.output_relu or i + 1 < len(self.widths):

@@ -1,0 +1,101 @@
+"""What the tests of chunks, folders and going on share: one small sweep, here and in processes of their own."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from data_helpers import tiny_data, tiny_scenario
+
+from vfl_jax.defenses import GaussianNoise, Sparsification
+from vfl_jax.grid import parse
+from vfl_jax.optimizers import Optimizer
+from vfl_jax.results import assemble  # noqa: F401  (imported here so that a mistake there stops every test)
+from vfl_jax.sweep import sweep
+from vfl_jax.transforms import ActiveChain
+
+# All that a state may hold: moments, residuals of a defense; and noise.
+SCENARIO = tiny_scenario(
+    optimizers=(Optimizer(kind="momentum", learning_rate=0.1), Optimizer(kind="adam", learning_rate=0.02)),
+    defense=ActiveChain(parts=(Sparsification(drop_rate=0.3), GaussianNoise(stddev=0.01))),
+)
+DATA = tiny_data()
+OVER = {"poison.rate": [0.1, 0.2, 0.3]}  # poison_ids differ in length
+EPOCHS = 3
+
+
+def swept(folder=None, over=OVER, seeds=3, **options):
+    fields = {"scenario": SCENARIO, "data": DATA, "epochs": EPOCHS, "progress": False} | options
+    return sweep(over=over, seeds=seeds, folder=folder, **fields)
+
+
+def grid_of(over):
+    return parse(SCENARIO, over)
+
+
+def assert_close(found, expected):
+    """Equal but for the order of sums, which may differ from program to program."""
+    assert found.sizes == expected.sizes
+    assert set(found.variables) == set(expected.variables)
+    assert found.attrs == expected.attrs
+    for name, variable in expected.variables.items():
+        assert found[name].dims == variable.dims
+        if variable.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], variable, rtol=2e-5, atol=2e-6, err_msg=str(name))
+        else:
+            np.testing.assert_array_equal(found[name], variable, err_msg=str(name))
+
+
+def record_training(monkeypatch):
+    """The chunks that are trained from now on, in a list that grows."""
+    trained = []
+    for module in map(importlib.import_module, ("vfl_jax.sweep", "vfl_jax.work")):
+
+        def recording(study, chunk, *arguments, train=module.train_chunk):
+            trained.append(chunk)
+            return train(study, chunk, *arguments)
+
+        monkeypatch.setattr(module, "train_chunk", recording)
+    return trained
+
+
+def content(folder, *patterns):
+    """Name to bytes of the files in a folder that count: finished chunks and the whole."""
+    paths = [path for pattern in patterns or ("results.nc", "chunks/*.nc") for path in Path(folder).glob(pattern)]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def logged(path, kind=None):
+    lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return [line for line in lines if kind in (None, line["event"])]
+
+
+def start(programs, **asked):
+    """Starts ``sweep_process.py``; ``programs`` is a folder where such processes keep what they compile."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    environment |= {"JAX_COMPILATION_CACHE_DIR": str(programs), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    return subprocess.Popen(
+        [sys.executable, "sweep_process.py", json.dumps(asked, default=str)],
+        cwd=Path(__file__).parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def told(process, timeout=120):
+    """What it prints at the end, once it has ended well."""
+    try:
+        out, errors = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    return json.loads(out.splitlines()[-1])
+
+
+def sweep_in_process(programs, **asked):
+    return told(start(programs, **asked))

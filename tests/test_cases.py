@@ -1,0 +1,71 @@
+"""Cases: scenarios of different structure, side by side."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from data_helpers import says, tiny_data, tiny_scenario
+
+from vfl_jax.attacks import LabelReplacement
+from vfl_jax.cases import sweep_cases
+from vfl_jax.defenses import GaussianNoise
+from vfl_jax.files import load, save
+from vfl_jax.registry import from_json
+from vfl_jax.sweep import sweep
+from vfl_jax.transforms import PartyTransform
+
+DATA = tiny_data()
+CASES = {
+    "plain": tiny_scenario(),
+    "noise": tiny_scenario(defense=GaussianNoise(stddev=0.1), plan={"rate": 0.1, "num_targets": 2}),
+    "inference": tiny_scenario(attacks=(PartyTransform(), LabelReplacement())),
+}
+OPTIONS = {"over": {"attack.enabled": [0, 1]}, "seeds": 2, "epochs": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def joined():
+    return sweep_cases(CASES, DATA, **OPTIONS)
+
+
+def test_every_case_is_the_sweep_of_its_scenario(joined):
+    assert joined.loss.dims == ("case", "attack.enabled", "seed", "epoch")
+    for name, scenario in CASES.items():
+        alone, case = sweep(scenario, DATA, **OPTIONS), joined.sel(case=name)
+        for metric, variable in alone.data_vars.items():
+            if not metric.endswith("_ids"):
+                np.testing.assert_array_equal(case[metric], variable, err_msg=metric)
+        for ids in ("poison_ids", "target_ids"):
+            length = alone[ids].shape[1]
+            np.testing.assert_array_equal(case[ids][:, :length], alone[ids])
+            assert (case[ids][:, length:] == -1).all()
+    assert joined.sizes["poison_row"] == 6
+    assert joined.sizes["target_row"] == 2
+
+
+def test_a_metric_that_a_case_does_not_have_is_nan(joined):
+    guessed = joined["label_inference_accuracy"]
+    assert np.isnan(guessed.sel(case=["plain", "noise"])).all()
+    assert (joined["label_inference_accuracy_count"].sel(case=["plain", "noise"]) == 0).all()
+    assert joined["label_inference_accuracy_count"].dtype == np.int64
+
+
+def test_the_scenarios_are_in_the_attributes(joined, tmp_path):
+    read = load(save(joined, tmp_path / "cases.nc"))
+    assert read.identical(joined)
+    scenarios = {name: from_json(json.dumps(plain)) for name, plain in json.loads(read.attrs["scenario"]).items()}
+    assert scenarios == CASES
+
+
+def test_cases_have_folders_of_their_own(joined, tmp_path):
+    again = sweep_cases(CASES, DATA, folder=tmp_path, **OPTIONS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(CASES)
+    xr.testing.assert_identical(again, joined)
+    assert load(tmp_path / "noise" / "results.nc").identical(sweep(CASES["noise"], DATA, **OPTIONS))
+
+
+@pytest.mark.parametrize(("cases", "message"), [({}, "empty"), ({"a/b": CASES["plain"]}, "'a/b'")])
+def test_bad_cases_are_refused(cases, message):
+    with pytest.raises(ValueError, match=says(message)):
+        sweep_cases(cases, DATA, **OPTIONS)

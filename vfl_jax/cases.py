@@ -1,0 +1,65 @@
+"""Cases: scenarios of different structure, each swept by programs of its own, their results side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfl_jax.scenario import Scenario
+from vfl_jax.sweep import sweep
+from vfl_jax.work import Source
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ABSENT = -1
+"""Fills up lists of row ids that are shorter in one case than in another."""
+
+
+def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any) -> xr.Dataset:
+    """Sweeps every scenario over the same grid and seeds, and joins the results on a dimension ``case``.
+
+    Args:
+      scenarios: by the name of the case.
+      options: those of :func:`vfl_jax.sweep.sweep`; in a ``folder`` every case has one of its own, by its name.
+
+    Returns:
+      Results as of ``sweep``. A metric that a case does not have is NaN there, its count 0. The attribute ``scenario``
+      is a JSON object of all scenarios.
+
+    Raises:
+      ValueError: where there is no case, or the name of one cannot be a folder's; and as ``sweep`` does.
+    """
+    import xarray as xr
+
+    folder = options.pop("folder", None)
+    if not scenarios:
+        raise ValueError("scenarios is empty; give at least one case.")
+    for name in scenarios:
+        if not name or Path(name).name != name or name.startswith("."):
+            raise ValueError(f"scenarios has a case called {name!r}; its name must be one that a folder can have.")
+    found = {
+        name: sweep(scenario, data, folder=None if folder is None else Path(folder) / name, **options)
+        for name, scenario in scenarios.items()
+    }
+    most = {dim: max(dataset.sizes[dim] for dataset in found.values()) for dim in ("poison_row", "target_row")}
+    joined = xr.concat(
+        [_padded(dataset, most) for dataset in found.values()],
+        xr.Variable("case", list(found)),
+        data_vars="all",
+        fill_value={str(name): 0 for d in found.values() for name in d.data_vars if str(name).endswith("_count")},
+        combine_attrs="drop_conflicts",
+        join="exact",
+        coords="minimal",
+        compat="equals",
+    )
+    scenario = {name: json.loads(dataset.attrs["scenario"]) for name, dataset in found.items()}
+    return joined.assign_attrs(scenario=json.dumps(scenario, sort_keys=True))
+
+
+def _padded(dataset: xr.Dataset, most: dict[str, int]) -> xr.Dataset:
+    """With lists of row ids of equal lengths."""
+    missing = {dim: (0, size - dataset.sizes[dim]) for dim, size in most.items()}
+    return dataset.pad(missing, constant_values=ABSENT)
