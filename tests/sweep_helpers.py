@@ -1,10 +1,12 @@
 """What the tests of chunks, folders and going on share: one small sweep, here and in processes of their own."""
 
+import atexit
 import importlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +15,19 @@ from data_helpers import tiny_data, tiny_scenario
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.grid import parse
 from vfl_jax.optimizers import Optimizer
-from vfl_jax.results import assemble  # noqa: F401  (imported here so that a mistake there stops every test)
 from vfl_jax.sweep import sweep
 from vfl_jax.transforms import ActiveChain
 
 # All that a state may hold: moments, residuals of a defense; and noise.
 SCENARIO = tiny_scenario(
-    optimizers=(Optimizer(kind="momentum", learning_rate=0.1), Optimizer(kind="adam", learning_rate=0.02)),
+    optimizers=(Optimizer(kind="momentum", learning_rate=0.1), Optimizer(learning_rate=0.2)),
     defense=ActiveChain(parts=(Sparsification(drop_rate=0.3), GaussianNoise(stddev=0.01))),
 )
 DATA = tiny_data()
 OVER = {"poison.rate": [0.1, 0.2, 0.3]}  # poison_ids differ in length
 EPOCHS = 3
+PROGRAMS = tempfile.TemporaryDirectory(prefix="programs")
+atexit.register(PROGRAMS.cleanup)
 
 
 def swept(folder=None, over=OVER, seeds=3, **options):
@@ -73,10 +76,10 @@ def logged(path, kind=None):
     return [line for line in lines if kind in (None, line["event"])]
 
 
-def start(programs, **asked):
-    """Starts ``sweep_process.py``; ``programs`` is a folder where such processes keep what they compile."""
+def start(**asked):
+    """Starts ``sweep_process.py``; what such processes compile, they keep for each other."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
-    environment |= {"JAX_COMPILATION_CACHE_DIR": str(programs), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment |= {"JAX_COMPILATION_CACHE_DIR": PROGRAMS.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     return subprocess.Popen(
         [sys.executable, "sweep_process.py", json.dumps(asked, default=str)],
         cwd=Path(__file__).parent,
@@ -87,15 +90,15 @@ def start(programs, **asked):
     )
 
 
-def told(process, timeout=120):
-    """What it prints at the end, once it has ended well."""
+def told(process):
+    """What it prints at the end, once it has ended well: an answer per step."""
     try:
-        out, errors = process.communicate(timeout=timeout)
+        out, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 0, errors
     return json.loads(out.splitlines()[-1])
 
 
-def sweep_in_process(programs, **asked):
-    return told(start(programs, **asked))
+def sweep_in_process(**asked):
+    return told(start(**asked))

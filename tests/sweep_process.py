@@ -1,6 +1,10 @@
-"""A sweep in a process of its own, which may be killed, given little room, or be one of several; see sweep_helpers."""
+"""Sweeps in a process of its own, which may be killed, given little room, or be one of several; see sweep_helpers.
+
+Prints a list with one answer per step.
+"""
 
 import contextlib
+import importlib
 import itertools
 import json
 import os
@@ -15,36 +19,37 @@ from sweep_helpers import swept
 
 
 def main(asked):
-    jax.config.update("jax_num_cpu_devices", asked.pop("devices", 1))
-    statuses = [die_in_child(moment, asked) for moment in asked.pop("kills", [])]
-    if process := asked.pop("process", None):
+    devices, kills, process = asked.pop("devices", 1), asked.pop("kills", []), asked.pop("process", None)
+    user, steps = asked.pop("user", None), asked.pop("steps", [{}])
+    if kills:
+        for name in ("dask.array", "h5netcdf", "orbax.checkpoint", "xarray"):  # or every child would
+            importlib.import_module(name)
+    statuses = [die_in_child(*(moment if isinstance(moment, list) else (moment, devices)), asked) for moment in kills]
+    jax.config.update("jax_num_cpu_devices", devices)
+    if process:
         number, port = process
         jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=number)
-    in_memory = swept(**asked | {"folder": None}) if asked.pop("in_memory_too", False) else None
-    if limit := asked.pop("file_limit", None):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    if (user := asked.pop("user", None)) is not None:
+    if user is not None:
         with tempfile.TemporaryDirectory() as folder:
             swept(**asked | {"folder": folder})  # imports all that the user might not be allowed to read
         os.setuid(user)
-    if moment := asked.pop("kill", None):
-        kill_after(moment, asked["folder"])
-    answer = {"statuses": statuses}
+    print(json.dumps([answer(**asked | step) | {"statuses": statuses} for step in steps]), flush=True)
+
+
+def answer(file_limit=resource.RLIM_INFINITY, **options):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, resource.RLIM_INFINITY))
     try:
-        found = swept(**asked)
-        answer |= {"loss": found.loss.values.tolist(), "sizes": dict(found.sizes)}
+        return {"loss": swept(**options).loss.values.tolist()}
     except OSError as error:
-        answer["error"] = str(error)
-    if in_memory is not None:
-        answer["in_memory"] = in_memory.loss.values.tolist()
-    print(json.dumps(answer), flush=True)
+        return {"error": str(error)}
 
 
-def die_in_child(moment, asked):
+def die_in_child(moment, devices, asked):
     """Sweeps in a child, which imports nothing anew and is killed; what became of it."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    jax.config.update("jax_num_cpu_devices", devices)
     with contextlib.redirect_stdout(None):
         kill_after(moment, asked["folder"])
         swept(**asked)

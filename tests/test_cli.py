@@ -1,6 +1,8 @@
 """The command line: what it makes of its flags, prints and writes, and how bad input ends."""
 
 import json
+import subprocess
+import sys
 import typing
 
 import pytest
@@ -66,6 +68,45 @@ def test_sweep_takes_typed_flags_defenses_and_a_grid(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "no honest run" not in shown
     assert "0/2" in shown  # outcomes over seeds
+
+
+def test_a_sweep_in_a_folder_goes_on_where_it_was(tmp_path, capsys):
+    log = tmp_path / "log.jsonl"
+    folder = ["--folder", str(tmp_path / "sweep"), "--log-json", str(log), "--checkpoint-every", "1"]
+    flags = ["sweep", "digits_demo-sum", *QUICK, *folder, "--max-replicas", "2", "--over", "attack.enabled=0,1"]
+    cli.main([*flags, "--seeds", "1"])
+    first = vfl_jax.load(tmp_path / "sweep" / "results.nc")
+    before = len(log.read_text().splitlines())
+    cli.main([*flags, "--seeds", "1"])
+    assert len(log.read_text().splitlines()) == before  # nothing was trained
+    cli.main([*flags, "--seeds", "3"])
+    grown = vfl_jax.load(tmp_path / "sweep" / "results.nc")
+    assert grown.sel(seed=[0]).loss.identical(first.loss)
+    chunks = [event for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "chunk"]
+    assert [chunk["replicas"] for chunk in chunks] == [2, 2, 2]
+    capsys.readouterr()
+
+
+def test_a_folder_of_another_study_is_refused(tmp_path):
+    flags = ["sweep", "digits_demo-sum", "--seeds", "1", "--folder", str(tmp_path)]
+    cli.main([*flags, *QUICK])
+    with pytest.raises(SystemExit, match=says("error: ", "another study", "epochs", "2", "3")):
+        cli.main([*flags, "--epochs", "3"])
+
+
+def test_a_program_over_several_hosts_must_find_the_others():
+    command = [
+        sys.executable,
+        "-c",
+        "from vfl_jax.cli import main; main()",
+        "sweep",
+        "digits_demo-sum",
+        "--distributed",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "error: --distributed found no other processes" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_honest_runs_the_table_says_so(capsys):

@@ -128,13 +128,16 @@ def test_a_task_that_fails_is_named_and_all_others_are_finished(expected, client
     assert swept(tmp_path / "sweep", client.get_executor()) == expected
 
 
-def test_a_record_that_no_worker_can_import_is_refused(client, tmp_path):
+def test_a_record_of_a_script_travels_with_its_numbers(client, tmp_path):
     class OfAScript(PartyTransform):
         amplify: float = 1.0
 
-    scenario = tiny_scenario(attacks=(PartyTransform(), OfAScript()))
-    with pytest.raises(SweepIncomplete, match=says("4 of 4", "lost its numbers", "in a module")):
-        swept(tmp_path / "sweep", client.get_executor(), scenario=scenario)
+        def on_download(self, key, state, view, gradient):
+            return self.amplify * gradient, state
+
+    scenario = tiny_scenario(attacks=(PartyTransform(), OfAScript(amplify=2.0)))
+    found = swept(tmp_path / "sweep", client.get_executor(), scenario=scenario)
+    assert found == swept(tmp_path / "here", scenario=scenario)
 
 
 def test_a_chunk_that_kills_its_workers_is_refused_and_no_other(cluster, client, trouble, tmp_path):

@@ -111,17 +111,24 @@ def main(arguments: list[str] | None = None) -> None:
         | Annotated[List, command("list", description=List.__doc__)]
     )
     chosen: Any = tyro.cli(commands, args=arguments, prog="vfl-jax", description=__doc__)
-    if getattr(chosen, "distributed", False):
-        import jax
-
-        jax.distributed.initialize()
-    else:
-        use_all_cores()
     perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, List: _list}
     try:
+        _start_devices(getattr(chosen, "distributed", False))
         perform[type(chosen)](chosen)
     except (ValueError, OSError, SweepIncomplete) as error:
         raise SystemExit(f"error: {error}") from error
+
+
+def _start_devices(distributed: bool) -> None:
+    if not distributed:
+        use_all_cores()
+        return
+    import jax
+
+    try:
+        jax.distributed.initialize()
+    except Exception as error:  # of several kinds, by the way in which the others are looked for
+        raise ValueError(f"--distributed found no other processes ({error}).") from error
 
 
 def _demo(chosen: Demo) -> None:

@@ -15,13 +15,14 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def use_all_cores() -> None:
-    """Makes every CPU core a device of its own, which trains seeds faster than one device with many threads.
+    """Makes every CPU core that this process may use a device of its own: faster than one device with many threads.
 
     Must be called before JAX has made its first array; later it has no effect. On machines with an accelerator
     it changes nothing that a sweep uses.
     """
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     try:
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+        jax.config.update("jax_num_cpu_devices", len(affinity(0)) if affinity else os.cpu_count() or 1)
     except RuntimeError:  # JAX has its devices already
         return
 

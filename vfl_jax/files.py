@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -27,6 +28,9 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     Equal results make equal bytes. Numbers are compressed and carry a checksum that every reader verifies;
     a digest of everything, labels and attributes too, is verified by :func:`load`.
     """
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
     path = Path(path)
     labelled = dataset.assign_attrs({DIGEST: _digest(dataset)})
     encoding = {
@@ -35,10 +39,11 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         if variable.ndim and variable.dtype.kind in "fiub"
     }
 
-    def write(temporary: Path) -> None:
-        labelled.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
-
-    write_atomically(path, write)
+    # By way of memory: where a disk is full, HDF5 itself would bring the process down, not raise.
+    content = io.BytesIO()
+    with h5netcdf.File(content, "w") as file:
+        labelled.dump_to_store(H5NetCDFStore(file), encoding=encoding)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
     if circumstances := dataset.encoding.get("run"):
         text = json.dumps(circumstances, indent=1) + "\n"
         write_atomically(path.with_name(path.name + ".run.json"), lambda temporary: temporary.write_text(text))

@@ -100,17 +100,23 @@ def _register(cls: type[Record]) -> None:
     Not by ``jax.tree_util.register_dataclass`` (nor ``flax.struct``, which calls it): in jax 0.10 the structures of two
     such classes with as many fields compare equal, so that ``jit`` may run the program of one kind for another.
     """
-    is_leaf = {f.name: f.metadata.get("pytree_node", True) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    leaves, structure = ([name for name in is_leaf if is_leaf[name] == wanted] for wanted in (True, False))
+
+    @functools.cache
+    def names() -> tuple[list[str], list[str]]:
+        """Leaves and structure; looked up late, because a kind that comes by pickle gets its fields after its name."""
+        is_leaf = {f.name: f.metadata.get("pytree_node", True) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return [name for name in is_leaf if is_leaf[name]], [name for name in is_leaf if not is_leaf[name]]
 
     def flatten(record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        leaves, structure = names()
         return tuple(getattr(record, n) for n in leaves), tuple(getattr(record, n) for n in structure)
 
     def flatten_with_keys(record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         children, values = flatten(record)
-        return tuple(zip(map(jax.tree_util.GetAttrKey, leaves), children, strict=True)), values
+        return tuple(zip(map(jax.tree_util.GetAttrKey, names()[0]), children, strict=True)), values
 
     def unflatten(values: tuple[Any, ...], children: Any) -> Record:
+        leaves, structure = names()
         return cls(**dict(zip(structure, values, strict=True)), **dict(zip(leaves, children, strict=True)))
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)

@@ -196,6 +196,9 @@ def prepare(study: Study, chunk: Chunk, drawn: Draws) -> Prepared:
     """Brings a chunk to its devices; ``drawn`` is what its seeds drew, [S, ...]."""
     stacked = stack(study.scenario, chunk.points)
     mesh = devices.seed_mesh(len(chunk.seeds))
+    if study.scenario.poison.mode != "appended_pair":
+        # Only the pair is drawn from them; as many as the rate says, they would make every rate a program of its own.
+        drawn = drawn.replace(poison_ids=drawn.poison_ids[:, :0])
     draws = devices.shard_seeds(devices.pad_seeds(drawn, mesh), mesh)
     return Prepared(
         mesh=mesh,

@@ -9,15 +9,12 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from os import PathLike
 from queue import SimpleQueue
 
-import jax
-
 from vfl_jax import devices
 from vfl_jax.chunks import Chunk
 from vfl_jax.draws import Given
 from vfl_jax.folder import MOST_DEATHS, ChunkRefused, Folder
 from vfl_jax.progress import Progress
 from vfl_jax.records import VerticalData
-from vfl_jax.registry import numbers
 from vfl_jax.scenario import Scenario
 from vfl_jax.study import Study, differences
 from vfl_jax.training import train_chunk
@@ -172,10 +169,6 @@ def work_on_one(
       OSError: where it sees another folder.
       ChunkRefused: where the chunk has brought down too many workers.
     """
-    if len(jax.tree.leaves(scenario)) != len(numbers(scenario)):
-        raise ValueError(
-            "A record lost its numbers on the way to this worker; define its kind in a module, not in a script."
-        )
     folder = Folder(path, identity)
     with folder.work_on(chunk, run=run):
         if folder.is_finished(chunk):
