@@ -1,6 +1,7 @@
 """What the tests of chunks, folders and going on share: one small sweep, here and in processes of their own."""
 
 import atexit
+import functools
 import importlib
 import json
 import os
@@ -24,10 +25,8 @@ SCENARIO = tiny_scenario(
     defense=ActiveChain(parts=(Sparsification(drop_rate=0.3), GaussianNoise(stddev=0.01))),
 )
 DATA = tiny_data()
-OVER = {"poison.rate": [0.1, 0.2, 0.3]}  # poison_ids differ in length
+OVER = {"poison.rate": [0.2, 0.3, 0.1]}  # poison_ids differ in length, and the last are not the most
 EPOCHS = 3
-PROGRAMS = tempfile.TemporaryDirectory(prefix="programs")
-atexit.register(PROGRAMS.cleanup)
 
 
 def swept(folder=None, over=OVER, seeds=3, **options):
@@ -76,10 +75,18 @@ def logged(path, kind=None):
     return [line for line in lines if kind in (None, line["event"])]
 
 
+@functools.cache
+def programs():
+    """A folder for what the processes compile, until this one ends."""
+    folder = tempfile.TemporaryDirectory(prefix="programs")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
 def start(**asked):
     """Starts ``sweep_process.py``; what such processes compile, they keep for each other."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
-    environment |= {"JAX_COMPILATION_CACHE_DIR": PROGRAMS.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment |= {"JAX_COMPILATION_CACHE_DIR": programs(), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     return subprocess.Popen(
         [sys.executable, "sweep_process.py", json.dumps(asked, default=str)],
         cwd=Path(__file__).parent,

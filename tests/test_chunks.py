@@ -19,9 +19,11 @@ from sweep_helpers import DATA, EPOCHS, OVER, SCENARIO, assert_close, grid_of, r
 from vfl_jax import devices, programs
 from vfl_jax.chunks import Chunk, cut
 from vfl_jax.draws import Given
+from vfl_jax.evaluation import Metric
+from vfl_jax.progress import ChunkProgress, Progress
 from vfl_jax.registry import with_numbers
 from vfl_jax.study import Study
-from vfl_jax.training import memory_needed, most_replicas
+from vfl_jax.training import _train_epochs, memory_needed, most_replicas
 
 AXES = {"attack.amplify": [1.0, 2, 5.5, 9], "defense.stddev": [0.0, 0.01, 0.1], ("learning_rate",): [(0.1,), (0.2,)]}
 
@@ -123,6 +125,23 @@ def test_results_do_not_depend_on_the_cut(at_once, tmp_path, monkeypatch, most, 
     assert swept(tmp_path, max_replicas=most).identical(found)  # bit for bit
     assert programs.train_all._cache_size() - before <= len(shapes)
     assert sum(chunk.num_replicas for chunk in trained) == 2 * 9
+
+
+def test_what_was_not_finite_once_never_is_again():
+    """Also where a sweep goes on after it."""
+    finite = np.array([True, False, True, False])
+
+    def one_epoch(state, epoch):
+        metrics = dict.fromkeys(("loss", "main_task_accuracy", "backdoor_accuracy"), Metric(np.ones(1), np.ones(1)))
+        return state, metrics | {"is_finite": finite[[epoch]]}
+
+    def train(history, epochs):
+        progress = ChunkProgress(Progress(epochs, [1], shown=False))
+        return _train_epochs(one_epoch, None, history, epochs, lambda *_: None, progress)[1]
+
+    for stopped in range(4):
+        found = train(train([], stopped), 4)
+        assert [bool(epoch["is_finite"][0]) for epoch in found] == [True, False, False, False]
 
 
 def test_memory_decides_how_many(at_once, monkeypatch):

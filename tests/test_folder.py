@@ -12,12 +12,12 @@ import pytest
 from data_helpers import says
 from sweep_helpers import DATA, EPOCHS, OVER, SCENARIO, assert_close, content, grid_of, logged, record_training, swept
 
-from vfl_jax import devices, folder, programs, registry, study
+from vfl_jax import devices, files, manifest, programs, registry, study
 from vfl_jax.checkpoints import Checkpoints
 from vfl_jax.chunks import Chunk
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.draws import Given
-from vfl_jax.folder import FORMAT, Folder
+from vfl_jax.folder import Folder
 from vfl_jax.registry import with_numbers
 from vfl_jax.study import Study
 
@@ -71,7 +71,7 @@ def test_the_cut_is_settled_at_the_first_start(at_once, tmp_path, monkeypatch, t
     planned = (tmp_path / "manifest.json").read_bytes()
     trained.clear()
     monkeypatch.setattr(devices, "free_memory", lambda mesh: pytest.fail("asked again"))
-    assert_close(swept(tmp_path, max_replicas=9), at_once)
+    assert_close(swept(tmp_path), at_once)
     assert shapes(trained) == [(3, 1)] * 3
     assert (tmp_path / "manifest.json").read_bytes() == planned
 
@@ -79,20 +79,23 @@ def test_the_cut_is_settled_at_the_first_start(at_once, tmp_path, monkeypatch, t
 def test_growth_and_shrinking_reuse(at_once, tmp_path, trained):
     def grown(over=OVER, **options):
         trained.clear()
-        return swept(tmp_path, over=over, max_replicas=3, **options)
+        settled = (tmp_path / manifest.NAME).exists()
+        found = swept(tmp_path, over=over, max_replicas=9 if settled else 3, **options)
+        assert files.load(tmp_path / "results.nc").identical(found)
+        return found
 
     smaller = {"poison.rate": [0.2, 0.1]}  # the most poison rows first; the scenario's own rate is among them
     grown(smaller, seeds=[2])
-    grown(smaller, seeds=[2, 0])
+    grown(smaller, seeds=[0])  # as many as before
     assert [chunk.seeds for chunk in trained] == [(0,)]
     grown(seeds=[2])
     assert shapes(trained) == [(1, 1)]
     assert trained[0].points == ({"poison.rate": 0.3},)
     found = grown()
-    assert shapes(trained) == [(3, 1), (1, 1)]
+    assert shapes(trained) == [(1, 1), (3, 1)]
     assert_close(found, at_once)
     # A new axis, in which the old points are one value; the same number written otherwise.
-    further = {"attack.amplify": [10, np.float32(10.0)], "poison.rate": [np.float32(0.1), 0.2, 0.3]}
+    further = {"attack.amplify": [10, np.float32(10.0)], "poison.rate": [0.2, 0.3, np.float32(0.1)]}
     assert SCENARIO.attacks[1].amplify == 10.0
     found = grown(further)
     assert not trained
@@ -195,7 +198,7 @@ def test_few_of_many_differences_are_shown(planned):
     )
     with pytest.raises(ValueError, match=r"(?s)another study.*\n  and \d+ more$") as caught:
         swept(planned, scenario=with_numbers(SCENARIO, numbers))
-    assert str(caught.value).count("there, is") == folder.SHOWN
+    assert str(caught.value).count("there, is") == manifest.SHOWN
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "results.nc", "checkpoints"])
@@ -217,29 +220,29 @@ def test_what_a_killed_first_start_leaves_is_no_foreign_thing(tmp_path, trained)
 
 def test_a_damaged_manifest_says_what_to_do(tmp_path, trained):
     swept(tmp_path, seeds=1, max_replicas=3)
-    manifest, before = tmp_path / "manifest.json", content(tmp_path)
-    whole = manifest.read_bytes()
+    path, before = tmp_path / manifest.NAME, content(tmp_path)
+    whole = path.read_bytes()
     flipped = whole.replace(b'"most_replicas": 3', b'"most_replicas": 7')
     assert flipped != whole
     for damaged in (flipped, whole[:500], b"", b"null", b"[]", b"{}", bytes([0xFF]) + whole):
-        manifest.write_bytes(damaged)
-        with pytest.raises(OSError, match=says(str(manifest), "is damaged", "Remove it")):
+        path.write_bytes(damaged)
+        with pytest.raises(OSError, match=says(str(path), "is damaged", "Remove it")):
             swept(tmp_path, seeds=1, max_replicas=3)
-        assert manifest.read_bytes() == damaged
+        assert path.read_bytes() == damaged
     trained.clear()
-    manifest.unlink()
+    path.unlink()
     swept(tmp_path, seeds=1, max_replicas=3)
     assert not trained
     assert content(tmp_path) == before
-    assert manifest.read_bytes() == whole
+    assert path.read_bytes() == whole
 
 
 def test_a_folder_of_an_unknown_format_is_refused(planned, tmp_path):
     shutil.copytree(planned, tmp_path, dirs_exist_ok=True)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    del manifest["digest"]
-    manifest["format"] = FORMAT + 1
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"digest": folder._digest(manifest)}))
+    path = tmp_path / manifest.NAME
+    found = json.loads(path.read_text()) | {"format": manifest.FORMAT + 1}
+    del found["digest"]
+    path.write_text(json.dumps(found | {"digest": manifest.digest(found)}))
     with pytest.raises(ValueError, match=says("manifest.json has format 2; this version reads 1")):
         swept(tmp_path)
 
@@ -334,6 +337,7 @@ def test_traces_of_a_process_that_was_killed_at_the_very_end_are_removed(tmp_pat
     swept(tmp_path, seeds=1, epochs=5, max_replicas=3)
     assert content(tmp_path) == never_stopped
     assert not left.exists()
+    assert not list((tmp_path / "chunks").glob(".*"))
     assert not (tmp_path / ".results.nc.begun").exists()
 
 

@@ -136,7 +136,7 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch):
         assert f"chunk {number + 1}/2  epoch {epoch + 1}/2" in text
     assert "loss 1.500  main 0.500" in text
     assert "backdoor" not in text
-    assert "100%" in text or "0:00:00 chunk 2/2" in text or "0:00:00" in text.splitlines()[-1]
+    assert "━" * 40 + " chunk 2/2  epoch 2/2" in text  # full at the end
 
 
 def test_a_sweep_logs_what_it_does_and_adds_to_the_log(tmp_path):

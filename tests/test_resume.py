@@ -15,7 +15,7 @@ from sweep_helpers import content, logged, start, sweep_in_process, told
 SWEEP = {"epochs": 6, "seeds": 2, "max_replicas": 3, "checkpoint_every": 1}  # two chunks of three replicas
 # A whole sweep touches files some 760 times. A number below is how often it has when it is killed, a fraction how
 # many seconds after the first time: between two touches, within a write of a library.
-KILLS = [3, 100, 0.7, 161, 83, 0.9, 253]
+KILLS = [3, 100, 161, 83, 253, 0.3, 0.6]
 
 
 @pytest.fixture(scope="module")
@@ -27,22 +27,23 @@ def whole(tmp_path_factory):
 
 
 def everything(folder):
-    """What is in a folder, but for dates, and folders that are empty."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and "locks" not in p.parts)
+    """What is in a folder, but for locks, dates, and folders that are empty."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in names if not name.startswith("locks/") and not name.endswith(".run.json")}
 
 
 def test_killed_again_and_again_it_ends_the_same(whole, tmp_path):
     folder, log = tmp_path / "folder", tmp_path / "log.jsonl"
     (found,) = sweep_in_process(folder=folder, log_json=log, kills=KILLS, **SWEEP)
-    assert found["statuses"].count(-9) >= 5
+    assert found["statuses"][:5] == [-9] * 5
     assert content(folder) == content(whole)
     assert everything(folder) == everything(whole)  # nothing half written is left, nor what it needed to go on
     resumed = logged(log, "resumed")
-    assert len({(line["chunk"], line["epochs"]) for line in resumed}) >= 3
+    assert len({(line["chunk"], line["epochs"]) for line in resumed}) >= 2
     # An epoch is trained again only where a kill came before its checkpoint was whole.
     trained = Counter((line["chunk"], line["epoch"]) for line in logged(log, "epoch"))
     assert set(trained) == {(chunk, epoch) for chunk, _ in trained for epoch in range(1, 7)}
-    assert sum(trained.values()) < 1.5 * len(trained)
+    assert sum(trained.values()) < 2 * len(trained)
 
 
 # One chunk, whose seeds two devices fill up.

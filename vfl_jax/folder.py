@@ -12,7 +12,6 @@ results.nc            the whole, labelled
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -21,11 +20,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax import manifest
 from vfl_jax.checkpoints import Checkpoints
 from vfl_jax.chunks import Chunk
-from vfl_jax.files import load, save, write_atomically
-from vfl_jax.records import content_hash
-from vfl_jax.study import differences
+from vfl_jax.files import load, save
 
 if TYPE_CHECKING:
     import filelock
@@ -33,11 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("vfl_jax")
 
-FORMAT = 1
-SHOWN = 8
-"""How many differences a refusal lists."""
-PARTS = {"chunks", "checkpoints", "locks", "attempts", "damaged", "results.nc", "results.nc.run.json"}
-"""What a folder without manifest.json may hold, where that is begun or was removed."""
 MOST_DEATHS = 3
 """A chunk that has brought down so many workers at the same place is not tried again."""
 
@@ -59,8 +52,7 @@ class Folder:
           ValueError: when the folder belongs to another study (what differs), or is no sweep's.
           OSError: when the manifest is damaged.
         """
-        manifest = self._read_manifest()
-        return [Chunk.from_plain(*plain) for plain in manifest["chunks"]], manifest["most_replicas"]
+        return manifest.read(self.path, self.identity)
 
     def plan(self, further: Callable[[list[Chunk], int], list[Chunk]], most: int) -> None:
         """Adds to the chunks those that ``further`` makes of them and of the largest number of replicas.
@@ -71,8 +63,8 @@ class Folder:
         with self._explained(), self._lock("manifest"):
             chunks, first_most = self.planned()  # another program may have planned meanwhile
             most = first_most or most
-            _remove_begun(self.path / "manifest.json")
-            self._write_manifest(most, [*chunks, *further(chunks, most)])
+            _remove_begun(self.path / manifest.NAME)
+            manifest.write(self.path, self.identity, [*chunks, *further(chunks, most)], most)
 
     def read(self, chunk: Chunk) -> xr.Dataset:
         """What a finished chunk found.
@@ -87,7 +79,10 @@ class Folder:
         path = self._chunk_path(chunk)
         try:
             self.read(chunk)
-            self._remove_traces(chunk)  # of a process that was killed between the file and them
+            if self.checkpoints(chunk).path.exists() or _begun(path):  # a process was killed right after it
+                with contextlib.suppress(OSError), self.work_on(chunk, wait=False) as is_held:
+                    if is_held:
+                        self._remove_checkpoints(chunk)
             return True
         except FileNotFoundError:
             return False
@@ -153,7 +148,7 @@ class Folder:
         """Writes what a chunk found, then removes its checkpoints."""
         with self._explained():
             save(found, self._chunk_path(chunk))
-            self._remove_traces(chunk)
+            self._remove_checkpoints(chunk)
 
     def checkpoints(self, chunk: Chunk) -> Checkpoints:
         return Checkpoints(self.path / "checkpoints" / self.name(chunk))
@@ -192,8 +187,7 @@ class Folder:
         path.touch()
         return path
 
-    def _remove_traces(self, chunk: Chunk) -> None:
-        """Of the work on a chunk that is finished."""
+    def _remove_checkpoints(self, chunk: Chunk) -> None:
         shutil.rmtree(self.checkpoints(chunk).path, ignore_errors=True)
 
     def _lock(self, name: str, timeout: float = -1) -> filelock.BaseFileLock:
@@ -202,44 +196,6 @@ class Folder:
         path = self.path / "locks" / f"{name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         return filelock.FileLock(path, timeout=timeout)
-
-    def _read_manifest(self) -> dict[str, Any]:
-        path = self.path / "manifest.json"
-        if not path.is_file():
-            there = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
-            own = PARTS if "chunks" in there else {"locks"}
-            if foreign := sorted(name for name in there - own if not name.startswith(".manifest.json.")):
-                raise ValueError(
-                    f"{self.path} has no manifest.json, but holds {', '.join(foreign[:4])}; give an empty folder, or "
-                    "that of a sweep."
-                )
-            return {"format": FORMAT, "identity": self.identity, "most_replicas": None, "chunks": []}
-        try:
-            manifest = json.loads(path.read_text())
-            if manifest.pop("digest") != _digest(manifest):
-                raise ValueError("its content is not as it was written")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OSError(
-                f"{path} is damaged ({error}). Remove it to have the work cut anew: finished chunks are used again "
-                "where the cut is the same."
-            ) from error
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"{path} has format {manifest['format']}; this version reads {FORMAT}.")
-        if differing := differences(manifest["identity"], self.identity):
-            more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
-            raise ValueError(
-                f"{self.path} belongs to another study; choose another folder, or undo what differs:"
-                + "".join(f"\n  {line}" for line in differing[:SHOWN])
-                + more
-            )
-        return manifest
-
-    def _write_manifest(self, most: int, chunks: list[Chunk]) -> None:
-        plain = [chunk.plain() for chunk in chunks]
-        manifest = {"format": FORMAT, "identity": self.identity, "most_replicas": most, "chunks": plain}
-        manifest = json.loads(json.dumps(manifest))  # as it is read
-        text = json.dumps(manifest | {"digest": _digest(manifest)}, sort_keys=True, allow_nan=False, indent=1)
-        write_atomically(self.path / "manifest.json", lambda temporary: temporary.write_text(text + "\n"))
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -255,11 +211,11 @@ class Folder:
             ) from error
 
 
+def _begun(path: Path) -> list[Path]:
+    """Files that are to become ``path``, or what is beside it; of killed processes, where no other may write it."""
+    return list(path.parent.glob(f".{path.name}.*"))
+
+
 def _remove_begun(path: Path) -> None:
-    """Removes what killed processes had written of a file; call where no other process may write it."""
-    for begun in path.parent.glob(f".{path.name}.*"):
+    for begun in _begun(path):
         begun.unlink(missing_ok=True)
-
-
-def _digest(manifest: dict[str, Any]) -> str:
-    return content_hash((), json.dumps(manifest, sort_keys=True))

@@ -45,7 +45,7 @@ class Arguments:
     rounds: int = 5
     rows: int = 19_200
     """Training rows: 300 steps an epoch. They take 49 MB in case "nus", more than a processor's caches."""
-    steps: int = 100
+    steps: int = 50
     """Of PyTorch per turn."""
     cases: tuple[Case, ...] = get_args(Case)
     defenses: tuple[setup.Defense, ...] = setup.DEFENSES
@@ -101,10 +101,12 @@ def _times(arguments: Arguments, case: Case, defense: setup.Defense) -> dict[str
     if case == "nus":
         measures["roof"] = ours.roof
         measures["dense party"] = ours.DenseParty(study, 0, SHAPES[MAIN][1]).rate
-    peers: list[Peer] = ["eager", "vmap", *(["vmap, compiled"] if arguments.compiled else [])]  # type: ignore[list-item]
-    for peer in peers:
-        for replicas in [1] if peer == "eager" else [r for r in arguments.replicas if r > 1]:
-            measures |= _peer(arguments, study, case, defense, peer, replicas)
+    measures["eager"] = _peer(arguments, study, case, defense, "eager", 1)
+    for replicas in arguments.replicas:
+        if replicas > 1:
+            measures[f"vmap, {replicas}"] = _peer(arguments, study, case, defense, "vmap", replicas)
+    if arguments.compiled:
+        measures[f"vmap, compiled, {MAIN}"] = _peer(arguments, study, case, defense, "vmap, compiled", MAIN)
     times: dict[str, list[float]] = {name: [] for name in measures}
     for turn in range(arguments.rounds):
         for name, measure in measures.items():
@@ -115,10 +117,9 @@ def _times(arguments: Arguments, case: Case, defense: setup.Defense) -> dict[str
 
 def _peer(
     arguments: Arguments, study: Any, case: Case, defense: setup.Defense, peer: Peer, replicas: int
-) -> dict[str, Callable[[], float]]:
-    """A PyTorch implementation, with each number of threads."""
+) -> Callable[[], float]:
+    """A PyTorch implementation, with as many threads as make it fastest."""
     torch, built = _torch(), _built(study, case, defense, peer, replicas)
-    torch.set_num_threads(os.cpu_count() or 1)
     built.run(WARM_UP)
 
     def measure(threads: int) -> float:
@@ -128,7 +129,9 @@ def _peer(
         return (time.perf_counter() - started) / arguments.steps / replicas * 1e6
 
     counts = sorted({1, os.cpu_count() or 1})
-    return {f"{peer}, {replicas}, threads {count}": functools.partial(measure, count) for count in counts}
+    trials = {threads: min(measure(threads) for _ in range(2)) for threads in counts}
+    _say(f"{peer}, {replicas} replicas: " + ", ".join(f"{t:.0f} µs with threads {n}" for n, t in trials.items()))
+    return functools.partial(measure, min(counts, key=trials.__getitem__))
 
 
 def _built(study: Any, case: Case, defense: setup.Defense, peer: Peer, replicas: int) -> Any:
@@ -190,7 +193,7 @@ def _in_a_process(arguments: Arguments, implementation: str, case: Case, replica
 
 
 def _alone(arguments: Arguments, implementation: str, case: Case, replicas: int) -> dict[str, float]:
-    """Peak memory, in MiB, with noise on; of vfl_jax also the seconds from nothing to compiled programs."""
+    """Peak memory, in MiB, with noise on; of vfl_jax also the seconds to compile."""
     from experiments.benchmarks import ours
 
     study = setup.study(case, "noise", arguments.rows, 1000)
@@ -199,9 +202,9 @@ def _alone(arguments: Arguments, implementation: str, case: Case, replicas: int)
         facts = {}
     else:
         mapped = ours.Mapped(study, setup.chunk("noise", *SHAPES[replicas]))
+        facts = {"compile_seconds": mapped.compile()}
         mapped.train()
         mapped.evaluate()
-        facts = {"compile_seconds": mapped.seconds_to_compile}
     return facts | {"peak_mib": _peak_mib()}
 
 

@@ -26,16 +26,16 @@ class Mapped:
         self.ready = prepare(study, chunk, draw_all(study, chunk))
         self.replicas, self.epoch = chunk.num_replicas, 0
         self.arguments = self.ready.shapes, self.ready.layout, self.ready.inputs, self.ready.numbers, self.ready.draws
-        started = time.perf_counter()
         self.state = jax.block_until_ready(initial_state(self.ready, study))
         self.initial = jax.device_get(self.state)
-        like = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), self.state
-        )
-        for program in (programs.train_all, programs.evaluate_all):
-            program.lower(*self.arguments, like, jnp.int32(0)).compile()
-        self.seconds_to_compile = time.perf_counter() - started
         self.num_steps = study.data.train.num_samples // study.scenario.batches.size
+
+    def compile(self) -> float:
+        """Seconds to compile an epoch and an evaluation, which later calls then find compiled."""
+        started = time.perf_counter()
+        for program in (programs.train_all, programs.evaluate_all):
+            program.lower(*self.arguments, self.state, jnp.int32(0)).compile()
+        return time.perf_counter() - started
 
     def train(self) -> tuple[float, np.ndarray]:
         """One epoch: µs per replica and step, and the epoch's losses, [S, G]."""

@@ -25,9 +25,10 @@ def _case(times: dict[str, list[float]]) -> list[str]:
     rows = {"vfl_jax": {size: medians[f"vfl_jax, {size}"] for size in sizes}}
     rows["vfl_jax, not mapped"] = {1: medians["vfl_jax, unmapped"]}
     for peer, name in PEERS.items():
-        fastest = {size: min(threads) for size in sizes if (threads := _of_threads(medians, peer, size))}
-        if fastest:
-            rows[name] = fastest
+        if peer == "eager":
+            rows[name] = {1: medians[peer]}
+        elif found := {size: medians[f"{peer}, {size}"] for size in sizes if f"{peer}, {size}" in medians}:
+            rows[name] = found
     lines = [
         "| µs per replica and step | " + " | ".join(f"{size}" for size in sizes) + " |",
         "|---" * (len(sizes) + 1) + "|",
@@ -39,10 +40,9 @@ def _case(times: dict[str, list[float]]) -> list[str]:
     ours = times[f"vfl_jax, {main}"]
     lines += ["", f"With {main} replicas vfl_jax is faster, in the same turn, than"]
     for peer, name in PEERS.items():
-        size = 1 if peer == "eager" else main
-        runs = [turns for label, turns in times.items() if label.startswith(f"{peer}, {size}, threads")]
-        if runs:
-            ratios = [min(turn) / own for own, turn in zip(ours, zip(*runs, strict=True), strict=True)]
+        label = peer if peer == "eager" else f"{peer}, {main}"
+        if label in times:
+            ratios = [other / own for own, other in zip(ours, times[label], strict=True)]
             lines.append(f"- {name}: {statistics.median(ratios):.1f} times ({min(ratios):.1f} to {max(ratios):.1f})")
     ratios = [other / own for own, other in zip(ours, times["vfl_jax, unmapped"], strict=True)]
     lines.append(
@@ -61,10 +61,6 @@ def _case(times: dict[str, list[float]]) -> list[str]:
             f"{statistics.median(shares):.0%} of the {medians['roof']:.0f} of a product of 4096 × 4096 matrices."
         )
     return lines
-
-
-def _of_threads(medians: dict[str, float], peer: str, size: int) -> list[float]:
-    return [value for name, value in medians.items() if name.startswith(f"{peer}, {size}, threads")]
 
 
 def _alone(alone: dict[str, dict[str, float]]) -> list[str]:
