@@ -127,6 +127,12 @@ def test_same_losses_as_the_package(case, drop_rates):
         np.testing.assert_allclose(alone.reshape(EPOCHS, -1).mean(1), results.loss.values, rtol=0, atol=1e-5)
 
 
+def test_a_whole_table_is_updated_as_its_rows_are():
+    problem = replicas_of("nus")[-1]
+    by_row = batched.Batched(problem, GAMMAS).run(STEPS)
+    np.testing.assert_allclose(batched.Batched(problem, GAMMAS, whole_table=True).run(STEPS), by_row, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("case", ["mnist", "nus"])
 def test_noise_differs_by_replica_and_seed(case):
     problem = replicas_of(case)[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -46,12 +47,12 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
     if circumstances := dataset.encoding.get("run"):
         text = json.dumps(circumstances, indent=1) + "\n"
-        write_atomically(path.with_name(path.name + ".run.json"), lambda temporary: temporary.write_text(text))
+        write_atomically(_beside(path), lambda temporary: temporary.write_text(text))
     return path
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Reads what :func:`save` wrote, into memory.
+    """Reads what :func:`save` wrote, into memory; ``encoding["run"]`` has what is beside it, where that can be read.
 
     Raises:
       FileNotFoundError: when there is no such file.
@@ -70,7 +71,14 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
         raise OSError(f"{path} is damaged, or holds no results ({type(error).__name__}: {error}).") from error
     if expected not in (None, found):
         raise OSError(f"{path} is damaged: its content has digest {found}, but it was written with {expected}.")
+    with contextlib.suppress(OSError, ValueError):
+        dataset.encoding["run"] = json.loads(_beside(Path(path)).read_text())
     return dataset
+
+
+def _beside(path: Path) -> Path:
+    """Where host, dates and wall time of a file go."""
+    return path.with_name(path.name + ".run.json")
 
 
 def _digest(dataset: xr.Dataset) -> str:

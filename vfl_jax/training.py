@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -198,7 +199,7 @@ def prepare(study: Study, chunk: Chunk, drawn: Draws) -> Prepared:
     mesh = devices.seed_mesh(len(chunk.seeds))
     if study.scenario.poison.mode != "appended_pair":
         # Only the pair is drawn from them; as many as the rate says, they would make every rate a program of its own.
-        drawn = drawn.replace(poison_ids=drawn.poison_ids[:, :0])
+        drawn = dataclasses.replace(drawn, poison_ids=drawn.poison_ids[:, :0])
     draws = devices.shard_seeds(devices.pad_seeds(drawn, mesh), mesh)
     return Prepared(
         mesh=mesh,

@@ -35,7 +35,7 @@ SHAPES = {1: (1, 1), 8: (2, 4), 40: (10, 4), 160: (20, 8), 320: (40, 8)}
 MAIN = 160
 WARM_UP = 30
 """Steps of PyTorch before times are taken, the target row's among them."""
-Peer = Literal["eager", "vmap", "vmap, compiled"]
+Peer = Literal["eager", "vmap", "vmap, whole table", "vmap, compiled"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,9 @@ def _times(arguments: Arguments, case: Case, defense: setup.Defense) -> dict[str
     for replicas in arguments.replicas:
         if replicas > 1:
             measures[f"vmap, {replicas}"] = _peer(arguments, study, case, defense, "vmap", replicas)
-    if arguments.compiled:
+    if case == "nus":
+        measures[f"vmap, whole table, {MAIN}"] = _peer(arguments, study, case, defense, "vmap, whole table", MAIN)
+    if arguments.compiled and defense == "noise":  # it takes minutes
         measures[f"vmap, compiled, {MAIN}"] = _peer(arguments, study, case, defense, "vmap, compiled", MAIN)
     times: dict[str, list[float]] = {name: [] for name in measures}
     for turn in range(arguments.rounds):
@@ -145,11 +147,12 @@ def _built(study: Any, case: Case, defense: setup.Defense, peer: Peer, replicas:
     settings = [_settings(defense, point) for _ in range(seeds) for point in chunk.points]
     if peer == "eager":
         return Eager(each[0], **settings[0])
-    columns = {f"{name}s": [s[name] for s in settings] for name in settings[0]}
-    return Batched(setup.stacked(each, count), **columns, compiled=peer == "vmap, compiled")
+    columns: dict[str, Any] = {f"{name}s": [s[name] for s in settings] for name in settings[0]}
+    options: dict[str, Any] = {"compiled": peer == "vmap, compiled", "whole_table": peer == "vmap, whole table"}
+    return Batched(setup.stacked(each, count), **columns, **options)
 
 
-def _settings(defense: setup.Defense, point: dict[str, float]) -> dict[str, float]:
+def _settings(defense: setup.Defense, point: dict[str, float]) -> dict[str, Any]:
     (value,) = point.values()
     return {"none": {"gamma": value}, "noise": {"gamma": 10.0, "stddev": value}}.get(
         defense, {"gamma": 10.0, "drop_rate": value}

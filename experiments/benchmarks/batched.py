@@ -32,6 +32,7 @@ class Batched:
     a table [tags, R, E], the update scattered by ``index_add_``, 37; of a table [R, tags, E] 73; differentiated to the
     whole table by ``embedding`` 100, by indexing 160; a dense layer on multi-hot rows 128 to 166; ``embedding_bag``,
     which vmap runs as a loop, 85. Two thirds of a step are matrix products, whichever way a layer is written.
+    ``whole_table`` differentiates to the whole table by ``embedding`` and updates all of it, as is commonly written.
     ``compiled`` (needs a C++ compiler) takes a step from 151 to 106 in "mnist" and from 171 to 126 in "nus", after
     some seconds in the first steps up to those after the target row; plain autograd through vmapped forward passes
     149 and 157.
@@ -45,13 +46,18 @@ class Batched:
         drop_rates: Sequence[float] | None = None,
         seed: int = 0,
         compiled: bool = False,
+        whole_table: bool = False,
     ) -> None:
         first, second, head = ([torch.tensor(leaf) for leaf in layers] for layers in (*problem.bottoms, problem.head))
         self.shape = (len(gammas), problem.batch_size, second[-1].shape[-1])
         self.table: Tensor | None = None
         if problem.case == "nus":
-            table = second.pop(0).transpose(0, 1)
-            self.table = torch.cat([table, torch.zeros_like(table[:1])])  # the last row is that of no tag
+            table = torch.cat([second[0], torch.zeros_like(second[0][:, :1])], dim=1)  # the last row is that of no tag
+            if whole_table:
+                second[0] = table
+            else:
+                del second[0]
+                self.table = table.transpose(0, 1).contiguous()
         self.params: Params = first, second, head
         self.case, self.blur_stddev = problem.case, problem.blur_stddev
         self.batches = batches_of(problem, flat_tags=False)
@@ -156,9 +162,13 @@ def replica_step(
 
 
 def _bags(layers: list[Tensor], batch: Batch) -> Tensor:
-    """The first layer on tags: the sum of each row's tags, gathered as [B · tags, E]."""
+    """The first layer on tags: the sum of each row's tags, gathered as [B · tags, E], or from the whole table."""
     rows, bias = layers
-    return torch.relu(rows.view(*batch.xs[1].shape, -1).sum(1) + bias)
+    if len(rows) == batch.xs[1].numel():
+        rows = rows.view(*batch.xs[1].shape, -1)
+    else:
+        rows = torch.nn.functional.embedding(batch.xs[1], rows, padding_idx=len(rows) - 1)
+    return torch.relu(rows.sum(1) + bias)
 
 
 def _apart(batch: Batch) -> Batch:
