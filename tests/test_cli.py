@@ -76,6 +76,7 @@ def test_a_sweep_in_a_folder_goes_on_where_it_was(tmp_path, capsys):
     flags = ["sweep", "digits_demo-sum", *QUICK, *folder, "--max-replicas", "2", "--over", "attack.enabled=0,1"]
     cli.main([*flags, "--seeds", "1"])
     first = vfl_jax.load(tmp_path / "sweep" / "results.nc")
+    assert json.loads((tmp_path / "sweep" / "results.nc.run.json").read_text())["wall_seconds"] > 0
     before = len(log.read_text().splitlines())
     cli.main([*flags, "--seeds", "1"])
     assert len(log.read_text().splitlines()) == before  # nothing was trained

@@ -63,6 +63,13 @@ def test_circumstances_are_beside_the_results_only(saved):
     assert sorted(path.name for path in saved.parent.iterdir()) == ["results.nc", "results.nc.run.json"]
 
 
+def test_circumstances_are_read_where_they_can_be(saved):
+    beside = saved.with_name("results.nc.run.json")
+    assert files.load(saved).encoding["run"] == json.loads(beside.read_text())
+    beside.write_text("{")
+    assert "run" not in files.load(saved).encoding
+
+
 def half_then(action):
     def write(path):
         path.write_bytes(b"half of")

@@ -215,7 +215,8 @@ def test_what_a_killed_first_start_leaves_is_no_foreign_thing(tmp_path, trained)
     (tmp_path / ".manifest.json.abc123").write_text("half of a pl")
     swept(tmp_path, seeds=1, max_replicas=3)
     assert shapes(trained) == [(3, 1)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["chunks", "locks", "manifest.json", "results.nc"]
+    names = ["chunks", "locks", "manifest.json", "results.nc", "results.nc.run.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def test_a_damaged_manifest_says_what_to_do(tmp_path, trained):
