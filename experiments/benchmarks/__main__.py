@@ -101,7 +101,9 @@ def _times(arguments: Arguments, case: Case, defense: setup.Defense) -> dict[str
     if case == "nus":
         measures["roof"] = ours.roof
         measures["dense party"] = ours.DenseParty(study, 0, SHAPES[MAIN][1]).rate
+    # One run's time wavers with several threads, so that no trial can choose: one thread takes turns with many.
     measures["eager"] = _peer(arguments, study, case, defense, "eager", 1)
+    measures["eager, one thread"] = _peer(arguments, study, case, defense, "eager", 1, most_threads=1)
     for replicas in arguments.replicas:
         if replicas > 1:
             measures[f"vmap, {replicas}"] = _peer(arguments, study, case, defense, "vmap", replicas)
@@ -118,7 +120,13 @@ def _times(arguments: Arguments, case: Case, defense: setup.Defense) -> dict[str
 
 
 def _peer(
-    arguments: Arguments, study: Any, case: Case, defense: setup.Defense, peer: Peer, replicas: int
+    arguments: Arguments,
+    study: Any,
+    case: Case,
+    defense: setup.Defense,
+    peer: Peer,
+    replicas: int,
+    most_threads: int | None = None,
 ) -> Callable[[], float]:
     """A PyTorch implementation, with as many threads as make it fastest."""
     torch, built = _torch(), _built(study, case, defense, peer, replicas)
@@ -130,7 +138,7 @@ def _peer(
         built.run(arguments.steps)
         return (time.perf_counter() - started) / arguments.steps / replicas * 1e6
 
-    counts = sorted({1, os.cpu_count() or 1})
+    counts = sorted({1, most_threads or os.cpu_count() or 1})
     trials = {threads: min(measure(threads) for _ in range(2)) for threads in counts}
     _say(f"{peer}, {replicas} replicas: " + ", ".join(f"{t:.0f} µs with threads {n}" for n, t in trials.items()))
     return functools.partial(measure, min(counts, key=trials.__getitem__))

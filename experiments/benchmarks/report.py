@@ -8,6 +8,7 @@ from typing import Any
 
 PEERS = {
     "eager": "PyTorch eager loop",
+    "eager, one thread": "PyTorch eager loop, one thread",
     "vmap, whole table": "PyTorch, torch.func.vmap, the whole table updated",
     "vmap": "PyTorch, torch.func.vmap, tuned",
     "vmap, compiled": "the same, torch.compile",
@@ -30,7 +31,7 @@ def _case(times: dict[str, list[float]]) -> list[str]:
     rows = {"vfl_jax": {size: medians[f"vfl_jax, {size}"] for size in sizes}}
     rows["vfl_jax, not mapped"] = {1: medians["vfl_jax, unmapped"]}
     for peer, name in PEERS.items():
-        if peer == "eager":
+        if peer.startswith("eager"):
             rows[name] = {1: medians[peer]}
         elif found := {size: medians[f"{peer}, {size}"] for size in sizes if f"{peer}, {size}" in medians}:
             rows[name] = found
@@ -45,7 +46,7 @@ def _case(times: dict[str, list[float]]) -> list[str]:
     ours = times[f"vfl_jax, {main}"]
     lines += ["", f"With {main} replicas vfl_jax is faster, in the same turn, than"]
     for peer, name in PEERS.items():
-        label = peer if peer == "eager" else f"{peer}, {main}"
+        label = peer if peer.startswith("eager") else f"{peer}, {main}"
         if label in times:
             ratios = [other / own for own, other in zip(ours, times[label], strict=True)]
             lines.append(f"- {name}: {statistics.median(ratios):.1f} times ({min(ratios):.1f} to {max(ratios):.1f})")
