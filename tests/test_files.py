@@ -14,6 +14,7 @@ import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 
 from vfl_jax import files
+from vfl_jax.atomic import write_atomically
 from vfl_jax.draws import Given
 from vfl_jax.sweep import run, sweep
 
@@ -91,7 +92,7 @@ def test_an_interrupted_write_changes_nothing(tmp_path, monkeypatch, exists, at)
     if at == "replacing":
         monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(RuntimeError, match="stopped"):
-        files.write_atomically(path, half_then(fail if at == "writing" else lambda: None))
+        write_atomically(path, half_then(fail if at == "writing" else lambda: None))
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == ([("file", b"old")] if exists else [])
 
 
@@ -116,7 +117,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     program = """if True:
         import os, signal, sys
         from pathlib import Path
-        from vfl_jax.files import write_atomically
+        from vfl_jax.atomic import write_atomically
 
         def write(path):
             path.write_bytes(b"half of")

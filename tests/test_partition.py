@@ -9,7 +9,8 @@ from data_helpers import image_split, numbered_images, properties, says, tiny_da
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vfl_jax.data import partition_images, partition_table
+from vfl_jax.data import PixelTrigger, partition_images, partition_table
+from vfl_jax.presets import MNIST_PIXELS
 
 sides = st.integers(2, 9)
 
@@ -70,7 +71,9 @@ def test_lists_of_pixels(order, num_parties, used):
 
 def test_sixteen_parties_of_mnist_size():
     data = numbered((28, 28), by="rows", num_parties=16)
-    assert [block.shape for block in data.positions] == [(2, 28)] * 12 + [(1, 28)] * 4
+    assert [len(block) for block in data.positions] == [1, 2, 2, 2] * 4
+    with_trigger = [k for k, mask in enumerate(PixelTrigger(pixels=MNIST_PIXELS).masks(data)) if mask is not None]
+    assert with_trigger == [14, 15]
 
 
 def test_columns_of_a_table():

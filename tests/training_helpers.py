@@ -11,7 +11,7 @@ import pytest
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.data import PixelTrigger, load_digits, load_mnist
-from vfl_jax.data.images import DATA_VARIABLE
+from vfl_jax.data.folder import DATA_VARIABLE
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.draws import Given
 from vfl_jax.models import MLP, DenseHead

@@ -50,6 +50,29 @@ class BagOfIds:
         cls(ids, of_ids, vocabulary=vocabulary).check("the bag")
         return cls(ids.astype(np.int32), of_ids, vocabulary=vocabulary)
 
+    @classmethod
+    def of_sparse(cls, matrix: Any) -> BagOfIds:
+        """Bags from a SciPy sparse matrix or array, [N, F]; without weights where all that it stores are ones.
+
+        Raises:
+          ValueError: on what :meth:`check` refuses.
+        """
+        matrix = matrix.tocsr().copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        lengths = np.diff(matrix.indptr)
+        slot = np.arange(len(matrix.indices)) - np.repeat(matrix.indptr[:-1], lengths)
+        place = np.repeat(np.arange(len(lengths)), lengths), slot
+        ids = np.full((len(lengths), int(lengths.max(initial=0))), ABSENT, np.int32)
+        ids[place] = matrix.indices
+        weights = None
+        if (matrix.data != 1).any():
+            weights = np.zeros(ids.shape, np.float32)
+            weights[place] = matrix.data
+        bag = cls(ids, weights, vocabulary=int(matrix.shape[1]))
+        bag.check("the bag")
+        return bag
+
     def check(self, where: str) -> None:
         """Raises ``ValueError``, naming the row, unless ids and weights are what they must be; in NumPy.
 

@@ -244,7 +244,8 @@ def _data(name: DataName, folder: Path | None, num_parties: int) -> VerticalData
 def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     """Prints the table, and writes results and a figure where ``--out`` says."""
     from vfl_jax import plots, report
-    from vfl_jax.files import save, write_atomically
+    from vfl_jax.atomic import write_atomically
+    from vfl_jax.files import save
 
     console = report.console()
     console.print(report.to_terminal(report.rows(dataset), title))

@@ -38,8 +38,9 @@ def demo_scenario(head: HeadName) -> Scenario:
 def demo(seeds: int, epochs: int, out: Path) -> None:
     """Trains honest and attacked models with and without defenses; prints tables, writes figures to ``out``."""
     from vfl_jax import plots, report
+    from vfl_jax.atomic import write_atomically
     from vfl_jax.data import load_digits
-    from vfl_jax.files import save, write_atomically
+    from vfl_jax.files import save
     from vfl_jax.sweep import sweep
 
     console = report.console()

@@ -7,14 +7,14 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+
+from vfl_jax.atomic import write_atomically
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -124,28 +124,3 @@ def load_params(path: str | os.PathLike[str], like: Any) -> Any:
         if shapes[0] != shapes[1]:
             raise ValueError(f"{path} has shape {shapes[0]} at {name}; expected {shapes[1]}.")
     return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Lets ``write`` fill a temporary file beside ``path`` and moves it there when it is whole and on disk.
-
-    Whatever goes wrong, an earlier file stays as it was and no part of a new one is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return path

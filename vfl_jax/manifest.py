@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vfl_jax.atomic import write_atomically
 from vfl_jax.chunks import Chunk
-from vfl_jax.files import write_atomically
 from vfl_jax.records import content_hash
 from vfl_jax.study import differences
 

@@ -38,7 +38,8 @@ class VerticalData:
     ``parties`` names the feature holders only. ``active_party`` is the index of the one that also
     holds the labels, or None when the label holder has no features. ``positions[k]`` has the
     shape of one sample of party k and says which global feature each entry is (for an image
-    flattened row by row, the pixel), so that a trigger can be laid over all parties.
+    flattened row by row, the pixel), so that a trigger can be laid over all parties. ``feature_names[k]`` names the
+    features of party k, flattened, or the ids of its bags, where names are known.
     """
 
     name: str
@@ -49,6 +50,7 @@ class VerticalData:
     active_party: int | None = None
     positions: tuple[np.ndarray, ...] | None = None
     image_shape: tuple[int, int] | None = None
+    feature_names: tuple[tuple[str, ...], ...] | None = None
 
     @property
     def num_parties(self) -> int:

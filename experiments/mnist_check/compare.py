@@ -8,10 +8,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from vfl_jax.atomic import write_atomically
 from vfl_jax.data import load_mnist
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.draws import Given
-from vfl_jax.files import write_atomically
 from vfl_jax.grid import resolve
 from vfl_jax.presets import HeadName, liu2020_code
 from vfl_jax.registry import with_numbers

@@ -11,7 +11,8 @@ import numpy as np
 
 from experiments.mnist_check.study import CASES, FOLDER, Case
 from vfl_jax import plots
-from vfl_jax.files import load, write_atomically
+from vfl_jax.atomic import write_atomically
+from vfl_jax.files import load
 from vfl_jax.report import median_with_interval, to_markdown
 from vfl_jax.statistics import honest, outcomes, paired_difference, share_interval
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vfl_jax.data.folder import DATA_VARIABLE, data_folder
 from vfl_jax.data.idx import read_idx
 from vfl_jax.data.partition import Partition, partition_images
 from vfl_jax.records import VerticalData
-
-DATA_VARIABLE = "VFL_JAX_DATA"
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 HASHES = {
@@ -99,14 +98,14 @@ def _load(
 
 
 def _find(name: str, i: int, folder: str | os.PathLike[str] | None) -> Path:
-    folder = folder or os.environ.get(DATA_VARIABLE)
-    if not folder:
+    root = data_folder(folder)
+    if root is None:
         return _download(name, i)
-    for path in (Path(folder) / name / f"{FILES[i]}.gz", Path(folder) / name / FILES[i]):
+    for path in (root / name / f"{FILES[i]}.gz", root / name / FILES[i]):
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"{Path(folder) / name} has neither {FILES[i]} nor {FILES[i]}.gz. Put the file there, or leave out the folder "
+        f"{root / name} has neither {FILES[i]} nor {FILES[i]}.gz. Put the file there, or leave out the folder "
         f"(argument or {DATA_VARIABLE}) to have it downloaded."
     )
 

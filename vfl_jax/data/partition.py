@@ -34,8 +34,13 @@ def blocks_of_image(shape: tuple[int, int], by: Partition, num_parties: int) -> 
         axis = 0 if by == "rows" else 1
         if not 2 <= num_parties <= shape[axis]:
             raise ValueError(f"num_parties is {num_parties}; an image of {shape[axis]} {by} takes 2 to {shape[axis]}.")
-        return tuple(np.array_split(pixels, num_parties, axis=axis))
+        return tuple(np.split(pixels, even_cuts(shape[axis], num_parties), axis=axis))
     return blocks_of_indices(height * width, by)
+
+
+def even_cuts(count: int, num_parts: int) -> list[int]:
+    """Where ``count`` things are cut into parts as even as can be; the last is never smaller than another."""
+    return [i * count // num_parts for i in range(1, num_parts)]
 
 
 def blocks_of_indices(num_features: int, by: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:

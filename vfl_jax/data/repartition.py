@@ -1,0 +1,125 @@
+"""Other numbers of parties: those of a data set are cut up, or neighbours are joined."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+
+import numpy as np
+
+from vfl_jax.bags import ABSENT, BagOfIds
+from vfl_jax.data.partition import even_cuts
+from vfl_jax.records import Rows, VerticalData
+from vfl_jax.types import Features
+
+
+def repartition(data: VerticalData, num_parties: int) -> VerticalData:
+    """The same rows over another number of parties, each with a block of consecutive features.
+
+    More parties than before: each is cut into blocks as even as can be, the wider into more of them. Fewer: consecutive
+    parties are joined. Features are flattened; images are better loaded with the ``num_parties`` that is wanted,
+    which keeps them in rows and columns.
+
+    Raises:
+      ValueError: where a party would have no feature; where bags of ids would be joined with dense features; where the
+        active party holds features, since which of the new parties it is cannot be told.
+    """
+    if data.active_party is not None:
+        raise ValueError(
+            f"data {data.name!r} has active_party {data.active_party}; change the number of parties without one, then "
+            "say which of them holds the labels: dataclasses.replace(data, active_party=...)."
+        )
+    widths = [_width(features) for features in data.train.features]
+    if not 2 <= num_parties <= sum(widths):
+        raise ValueError(f"num_parties is {num_parties}; {sum(widths)} features take 2 to {sum(widths)}.")
+    if num_parties == data.num_parties:
+        return data
+    if num_parties < data.num_parties:
+        groups = [list(range(*ends)) for ends in _ends(data.num_parties, num_parties)]
+        return dataclasses.replace(
+            data,
+            parties=tuple(" + ".join(data.parties[k] for k in group) for group in groups),
+            train=_join_rows(data, data.train, groups),
+            test=_join_rows(data, data.test, groups),
+            positions=None,
+            image_shape=None,
+            feature_names=data.feature_names
+            and tuple(tuple(name for k in group for name in data.feature_names[k]) for group in groups),
+        )
+    counts = _counts(widths, num_parties)
+    pieces = [(k, *ends) for k, count in enumerate(counts) for ends in _ends(widths[k], count)]
+    numbers = [i for count in counts for i in range(count)]
+    return dataclasses.replace(
+        data,
+        parties=tuple(
+            data.parties[k] if counts[k] == 1 else f"{data.parties[k]}, block {i}"
+            for (k, _, _), i in zip(pieces, numbers, strict=True)
+        ),
+        train=_cut_rows(data.train, pieces),
+        test=_cut_rows(data.test, pieces),
+        positions=None,
+        image_shape=None,
+        feature_names=data.feature_names and tuple(data.feature_names[k][start:end] for k, start, end in pieces),
+    )
+
+
+def _ends(count: int, num_parts: int) -> list[tuple[int, int]]:
+    return list(pairwise([0, *even_cuts(count, num_parts), count]))
+
+
+def _counts(widths: list[int], num_parties: int) -> list[int]:
+    """Into how many blocks each party is cut: again and again the one whose blocks are the widest."""
+    counts = [1] * len(widths)
+    for _ in range(num_parties - len(widths)):
+        counts[int(np.argmax(np.divide(widths, counts)))] += 1
+    return counts
+
+
+def _width(features: Features) -> int:
+    """F, of dense features or bags."""
+    return features.vocabulary if isinstance(features, BagOfIds) else int(np.prod(np.shape(features)[1:]))
+
+
+def _cut_rows(rows: Rows, pieces: list[tuple[int, int, int]]) -> Rows:
+    return dataclasses.replace(rows, features=tuple(_cut(rows.features[k], start, end) for k, start, end in pieces))
+
+
+def _cut(features: Features, start: int, end: int) -> Features:
+    """The features from ``start`` to before ``end``."""
+    if not isinstance(features, BagOfIds):
+        return np.ascontiguousarray(features.reshape(len(features), -1)[:, start:end])
+    ids = np.asarray(features.ids)
+    is_inside = (ids >= start) & (ids < end)
+    length = int(is_inside.sum(axis=1).max(initial=0))
+    slots = np.argsort(~is_inside, axis=1, kind="stable")[:, :length]
+    inside = np.take_along_axis(is_inside, slots, axis=1)
+    cut = np.where(inside, np.take_along_axis(ids, slots, axis=1) - start, ABSENT).astype(ids.dtype)
+    weights = features.weights
+    if weights is not None:
+        weights = np.where(inside, np.take_along_axis(np.asarray(weights), slots, axis=1), 0).astype(np.float32)
+    return BagOfIds(cut, weights, vocabulary=end - start)
+
+
+def _join_rows(data: VerticalData, rows: Rows, groups: list[list[int]]) -> Rows:
+    return dataclasses.replace(
+        rows, features=tuple(_join(data, [(k, rows.features[k]) for k in group]) for group in groups)
+    )
+
+
+def _join(data: VerticalData, members: list[tuple[int, Features]]) -> Features:
+    """Features side by side."""
+    if len(members) == 1:
+        return members[0][1]
+    bags = [features for _, features in members if isinstance(features, BagOfIds)]
+    if not bags:
+        return np.concatenate([features.reshape(len(features), -1) for _, features in members], axis=1)
+    if len(bags) < len(members):
+        names = ", ".join(data.parties[k] for k, _ in members)
+        raise ValueError(f"{names} of data {data.name!r} cannot be joined: some hold bags of ids, some dense features.")
+    firsts = np.cumsum([0, *(bag.vocabulary for bag in bags)])
+    ids = [np.where(bag.ids == ABSENT, ABSENT, bag.ids + first) for bag, first in zip(bags, firsts[:-1], strict=True)]
+    weights = None
+    if any(bag.weights is not None for bag in bags):
+        ones = (np.ones(np.shape(bag.ids), np.float32) if bag.weights is None else bag.weights for bag in bags)
+        weights = np.concatenate(list(ones), axis=1)
+    return BagOfIds(np.concatenate(ids, axis=1).astype(np.int32), weights, vocabulary=int(firsts[-1]))
