@@ -7,7 +7,20 @@ one compiled program and returns labelled results.
 from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
 from vfl_jax.bags import BagOfIds
 from vfl_jax.cases import sweep_cases
-from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
+from vfl_jax.data import (
+    from_arrays,
+    load_breast_cancer,
+    load_citeseer,
+    load_default_credit,
+    load_digits,
+    load_fashion_mnist,
+    load_handwritten,
+    load_mnist,
+    load_nus_wide,
+    load_nus_wide_twin,
+    load_tables,
+    repartition,
+)
 from vfl_jax.devices import use_all_cores
 from vfl_jax.draws import Given
 from vfl_jax.files import load, load_params, save, save_params
@@ -32,16 +45,25 @@ __all__ = [
     "attacks",
     "data",
     "defenses",
+    "from_arrays",
     "from_json",
     "load",
+    "load_breast_cancer",
+    "load_citeseer",
+    "load_default_credit",
     "load_digits",
     "load_fashion_mnist",
+    "load_handwritten",
     "load_mnist",
+    "load_nus_wide",
+    "load_nus_wide_twin",
     "load_params",
+    "load_tables",
     "models",
     "numbers",
     "plots",
     "presets",
+    "repartition",
     "report",
     "run",
     "save",

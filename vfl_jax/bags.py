@@ -51,8 +51,11 @@ class BagOfIds:
         return cls(ids.astype(np.int32), of_ids, vocabulary=vocabulary)
 
     @classmethod
-    def of_sparse(cls, matrix: Any) -> BagOfIds:
+    def of_sparse(cls, matrix: Any, where: str = "the bag") -> BagOfIds:
         """Bags from a SciPy sparse matrix or array, [N, F]; without weights where all that it stores are ones.
+
+        Args:
+          where: what the bag is called in messages.
 
         Raises:
           ValueError: on what :meth:`check` refuses.
@@ -70,8 +73,17 @@ class BagOfIds:
             weights = np.zeros(ids.shape, np.float32)
             weights[place] = matrix.data
         bag = cls(ids, weights, vocabulary=int(matrix.shape[1]))
-        bag.check("the bag")
+        bag.check(where)
         return bag
+
+    def to_sparse(self) -> Any:
+        """The multi-hot rows as a SciPy CSR array, float32[N, F]."""
+        from scipy.sparse import csr_array
+
+        ids = np.asarray(self.ids)
+        rows, slots = np.nonzero(ids != ABSENT)
+        weights = np.ones(ids.shape, np.float32) if self.weights is None else np.asarray(self.weights)
+        return csr_array((weights[rows, slots], (rows, ids[rows, slots])), shape=(len(ids), self.vocabulary))
 
     def check(self, where: str) -> None:
         """Raises ``ValueError``, naming the row, unless ids and weights are what they must be; in NumPy.
@@ -151,11 +163,7 @@ class Tapped(NamedTuple):
 
 def multi_hot(bag: BagOfIds) -> np.ndarray:
     """The dense rows, float32[N, F], in NumPy."""
-    ids = np.asarray(bag.ids)
-    weights = np.ones(ids.shape, np.float32) if bag.weights is None else np.asarray(bag.weights)
-    dense = np.zeros((len(ids), bag.vocabulary), np.float32)
-    rows, slots = np.nonzero(ids != ABSENT)
-    np.add.at(dense, (rows, ids[rows, slots]), weights[rows, slots])
+    dense: np.ndarray = bag.to_sparse().toarray()
     return dense
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import inspect
+import typing
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from vfl_jax.devices import is_first_process, use_all_cores
-from vfl_jax.presets import PRESETS, digits_demo, liu2020_code, liu2020_paper, zou2022
+from vfl_jax.presets import PRESETS, HeadName, Task, digits_demo, liu2020_code, liu2020_paper, zou2022
 from vfl_jax.scenario import Scenario
 from vfl_jax.work import SweepIncomplete
 
@@ -22,7 +24,17 @@ if TYPE_CHECKING:
 
     from vfl_jax.records import VerticalData
 
-DataName = Literal["digits", "mnist", "fashion_mnist"]
+DataName = Literal[
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "nus_wide",
+    "nus_wide_twin",
+    "handwritten",
+    "citeseer",
+    "default_credit",
+    "breast_cancer",
+]
 DefenseName = Literal["Clipping", "GaussianNoise", "LaplaceNoise", "Sparsification"]
 Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -34,7 +46,7 @@ class Training:
     scenario: Scenario
     data: DataName = "mnist"
     data_folder: Path | None = None
-    """Default: the environment variable VFL_JAX_DATA; without it files are downloaded and checked."""
+    """Default: the environment variable VFL_JAX_DATA; without it MNIST and Fashion-MNIST are downloaded and checked."""
     epochs: int = 50
     defense: tuple[DefenseName, ...] = ()
     """Defenses to chain, in this order, at settings that change nothing; give their numbers with --set or --over."""
@@ -83,21 +95,32 @@ class Demo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Data:
+    """Says what of the data sets is in a folder, what is missing and where to get it; prints Table 1 of NUS-WIDE."""
+
+    action: tyro.conf.Positional[Literal["check"]]
+    folder: tyro.conf.Positional[Path]
+
+
+@dataclasses.dataclass(frozen=True)
 class List:
     """Lists attacks, defenses, models, data sets and presets."""
 
 
 def _preset_commands(kind: Any) -> Any:
-    """One subcommand per preset and head; its defaults are the preset's."""
+    """One subcommand per preset, task and head; its defaults are the preset's."""
     defaults = {
         "digits_demo-sum": kind(scenario=digits_demo(head="sum"), data="digits", epochs=60),
         "digits_demo-trainable": kind(scenario=digits_demo(head="trainable"), data="digits", epochs=60),
-        "liu2020_paper-sum": kind(scenario=liu2020_paper(head="sum")),
-        "liu2020_paper-trainable": kind(scenario=liu2020_paper(head="trainable")),
-        "liu2020_code-sum": kind(scenario=liu2020_code(head="sum")),
-        "liu2020_code-trainable": kind(scenario=liu2020_code(head="trainable")),
-        "zou2022": kind(scenario=zou2022(), epochs=100),
     }
+    data: dict[Task, DataName] = {"mnist": "mnist", "nus_wide": "nus_wide_twin"}
+    for task, name in data.items():
+        of_task = "" if task == "mnist" else f"{task}-"
+        for preset in (liu2020_paper, liu2020_code):
+            for head in typing.get_args(HeadName):
+                scenario = preset(head=head, task=task)
+                defaults[f"{preset.__name__}-{of_task}{head}"] = kind(scenario=scenario, data=name)
+        defaults[f"zou2022{of_task and '-nus_wide'}"] = kind(scenario=zou2022(task=task), data=name, epochs=100)
     return tyro.extras.subcommand_type_from_defaults(defaults, prefix_names=False)
 
 
@@ -108,10 +131,11 @@ def main(arguments: list[str] | None = None) -> None:
         Annotated[Demo, command("demo", description=Demo.__doc__)]
         | Annotated[_preset_commands(Run), command("run", description=Run.__doc__)]
         | Annotated[_preset_commands(Sweep), command("sweep", description=Sweep.__doc__)]
+        | Annotated[Data, command("data", description=Data.__doc__)]
         | Annotated[List, command("list", description=List.__doc__)]
     )
     chosen: Any = tyro.cli(commands, args=arguments, prog="vfl-jax", description=__doc__)
-    perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, List: _list}
+    perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, Data: _check_data, List: _list}
     try:
         _start_devices(getattr(chosen, "distributed", False))
         perform[type(chosen)](chosen)
@@ -179,6 +203,14 @@ def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
     return stack.enter_context(Client(address)).get_executor()
 
 
+def _check_data(chosen: Data) -> None:
+    from vfl_jax import report
+    from vfl_jax.data_check import data_check
+
+    if not data_check(chosen.folder, report.console()):
+        raise SystemExit(1)
+
+
 def _list(_: List) -> None:
     from rich.table import Table
 
@@ -233,12 +265,11 @@ def _source(chosen: Training) -> Callable[[], VerticalData]:
 
 
 def _data(name: DataName, folder: Path | None, num_parties: int) -> VerticalData:
-    from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
+    from vfl_jax.data import LOADERS
 
-    if name == "digits":
-        return load_digits(num_parties=num_parties)
-    load = load_mnist if name == "mnist" else load_fashion_mnist
-    return load(folder, num_parties=num_parties)
+    load = LOADERS[name]
+    from_files = {"folder": folder} if "folder" in inspect.signature(load).parameters else {}
+    return load(num_parties=num_parties, **from_files)
 
 
 def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:

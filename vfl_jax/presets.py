@@ -6,7 +6,8 @@ from typing import Literal
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement, PairedReplacement
 from vfl_jax.checks import check_choice
-from vfl_jax.data.triggers import PixelTrigger
+from vfl_jax.data.nus_wide import TARGET_ROW
+from vfl_jax.data.triggers import NaturalTrigger, PixelTrigger, Trigger
 from vfl_jax.losses import SoftmaxCrossEntropy
 from vfl_jax.models import MLP, Bottom, DenseHead, Head, SumHead
 from vfl_jax.optimizers import Optimizer
@@ -14,25 +15,34 @@ from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.transforms import PartyChain, PartyTransform
 
 HeadName = Literal["sum", "trainable"]
+Task = Literal["mnist", "nus_wide"]
+"""The two experiments of the paper; "nus_wide" is for its twin too."""
 MNIST_PIXELS = ((25, 27), (27, 25), (26, 26), (27, 27))
 """The trigger of section 7.1, after Gu et al. 2017."""
 DIGITS_PIXELS = ((5, 7), (7, 5), (6, 6), (7, 7))
 
 
 def liu2020_paper(
-    *, head: HeadName = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10
+    *,
+    head: HeadName = "sum",
+    amplify: float = 10.0,
+    task: Task = "mnist",
+    num_parties: int = 2,
+    num_classes: int | None = None,
 ) -> Scenario:
-    """Liu, Yi, Chen 2020 on MNIST, its text read literally.
+    """Liu, Yi, Chen 2020, its text read literally.
 
     ReLU on all nodes but the output layer; a fresh random batch in every step (Algorithm 1); poison and target
-    rows drawn per seed; Gaussian blurring of variance 1e-6, with the trainable head only. The last party is
-    the attacker. ``head`` is "sum" or "trainable". ``attack.enabled`` 0 is the honest run.
+    rows drawn per seed (on NUS-WIDE poison rows are those whose last tag is set); Gaussian blurring of variance 1e-6,
+    with the trainable head only. The last party is the attacker. ``head`` is "sum" or "trainable".
+    ``attack.enabled`` 0 is the honest run. ``num_classes`` is the task's, 10 or 5, unless given.
 
     What the text leaves open and is chosen here: mean loss on logits, 50 epochs, target class 0. The text's
     output width 32 is impossible with the sum head, whose bottoms need one output per class.
     """
-    _check_head(head)
-    bottom = MLP(hidden=(32,), width=num_classes) if head == "sum" else MLP(hidden=(), width=32, output_relu=True)
+    _check_names(head, task)
+    width = num_classes or _NUM_CLASSES[task]
+    bottom = MLP(hidden=(32,), width=width) if head == "sum" else MLP(hidden=(), width=32, output_relu=True)
     attack: PartyTransform = GradientReplacement(amplify=amplify)
     if head == "trainable":
         blurring = ActivationBlurring(kind="gaussian", stddev=1e-3, wait_for_target=False)
@@ -42,49 +52,70 @@ def liu2020_paper(
         SumHead() if head == "sum" else DenseHead(),
         attack,
         num_parties,
-        poison=PoisonPlan(trigger=PixelTrigger(pixels=MNIST_PIXELS)),
+        poison=PoisonPlan(trigger=_TRIGGERS[task]),
         batches=BatchPlan(order="sampled"),
     )
 
 
 def liu2020_code(
-    *, head: HeadName = "sum", amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10
+    *,
+    head: HeadName = "sum",
+    amplify: float = 10.0,
+    task: Task = "mnist",
+    num_parties: int = 2,
+    num_classes: int | None = None,
 ) -> Scenario:
-    """Liu, Yi, Chen 2020 on MNIST, as its authors ran it.
+    """Liu, Yi, Chen 2020, as its authors ran it.
 
-    ReLU on the bottoms' outputs too; both heads on embeddings of width C; probabilities clipped at 1e-7;
-    batches in file order; one fixed list of poison rows for all seeds; training row 1 is the only target row;
-    zero vectors blur poisoned rows once a gradient is recorded, under both heads. The last party is the attacker.
-    ``head`` is "sum" or "trainable". ``attack.enabled`` 0 is the honest run.
+    ReLU on the bottoms' outputs too; probabilities clipped at 1e-7; one known training row of the target class; zero
+    vectors blur poisoned rows once a gradient is recorded, under both heads. The last party is the attacker. ``head``
+    is "sum" or "trainable". ``attack.enabled`` 0 is the honest run. ``num_classes`` is the task's, 10 or 5, unless
+    given.
 
-    Their list of poison rows is not public; ``draw="fixed"`` draws one. Redraw it per seed with
+    MNIST: both heads on embeddings of width C; batches in file order; target row 1; one fixed list of poison rows for
+    all seeds. Theirs is not public; ``draw="fixed"`` draws one. Redraw it per seed with
     ``scenario.replace(poison=scenario.poison.replace(draw="per_seed"))``.
+
+    NUS-WIDE: the trainable head on one layer of width 32; batches shuffled in every epoch; target row 369; poison rows
+    are those whose last tag is set.
     """
-    _check_head(head)
+    _check_names(head, task)
+    width = num_classes or _NUM_CLASSES[task]
+    bottom = MLP(hidden=(32,), width=width, output_relu=True)
+    if head == "trainable" and task == "nus_wide":
+        bottom = MLP(hidden=(), width=32, output_relu=True)
+    is_mnist = task == "mnist"
     return _last_party_attacks(
-        MLP(hidden=(32,), width=num_classes, output_relu=True),
+        bottom,
         SumHead() if head == "sum" else DenseHead(),
         PartyChain(parts=(ActivationBlurring(kind="zero"), GradientReplacement(amplify=amplify))),
         num_parties,
         loss=SoftmaxCrossEntropy(probability_clip=1e-7),
-        poison=PoisonPlan(trigger=PixelTrigger(pixels=MNIST_PIXELS), draw="fixed", target_ids=(1,)),
-        batches=BatchPlan(order="file"),
+        poison=PoisonPlan(
+            trigger=_TRIGGERS[task],
+            draw="fixed" if is_mnist else "per_seed",
+            target_ids=(1 if is_mnist else TARGET_ROW,),
+        ),
+        batches=BatchPlan(order="file" if is_mnist else "shuffled"),
     )
 
 
-def zou2022(*, amplify: float = 10.0, num_parties: int = 2, num_classes: int = 10) -> Scenario:
-    """Zou et al. 2022, the follow-up: a stronger attack on an appended (poison, target) pair, on MNIST.
+def zou2022(
+    *, amplify: float = 10.0, task: Task = "mnist", num_parties: int = 2, num_classes: int | None = None
+) -> Scenario:
+    """Zou et al. 2022, the follow-up: a stronger attack on an appended (poison, target) pair.
 
     100 epochs in the original; weight decay 3e-5, the learning rate falls by 3 % every epoch; ten target rows; a
     trainable head of one dense layer. The last party is the attacker.
     """
+    _check_names("trainable", task)
     return _last_party_attacks(
-        MLP(hidden=(32,), width=num_classes, output_relu=True),
+        MLP(hidden=(32,), width=num_classes or _NUM_CLASSES[task], output_relu=True),
         DenseHead(hidden=()),
         PairedReplacement(amplify=amplify),
         num_parties,
         optimizer=Optimizer(weight_decay=3e-5, epoch_decay=0.97),
-        poison=PoisonPlan(trigger=PixelTrigger(pixels=MNIST_PIXELS), mode="appended_pair", num_targets=10),
+        poison=PoisonPlan(trigger=_TRIGGERS[task], mode="appended_pair", num_targets=10),
     )
 
 
@@ -124,8 +155,13 @@ def _last_party_attacks(
     )
 
 
-def _check_head(head: HeadName) -> None:
+def _check_names(head: HeadName, task: Task) -> None:
     check_choice("preset", HeadName, head=head)
+    check_choice("preset", Task, task=task)
+
+
+_NUM_CLASSES: dict[Task, int] = {"mnist": 10, "nus_wide": 5}
+_TRIGGERS: dict[Task, Trigger] = {"mnist": PixelTrigger(pixels=MNIST_PIXELS), "nus_wide": NaturalTrigger()}
 
 
 PRESETS = {

@@ -52,6 +52,12 @@ class VerticalData:
     image_shape: tuple[int, int] | None = None
     feature_names: tuple[tuple[str, ...], ...] | None = None
 
+    def __post_init__(self) -> None:
+        if self.active_party is not None and not 0 <= self.active_party < self.num_parties:
+            raise ValueError(
+                f"active_party is {self.active_party}; the parties are 0 to {self.num_parties - 1}, or None."
+            )
+
     @property
     def num_parties(self) -> int:
         return len(self.parties)

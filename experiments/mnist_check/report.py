@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.mnist_check.study import CASES, FOLDER, Case
+from experiments.mnist_check.study import CASES, Case
+from experiments.readme import write_tables
 from vfl_jax import plots
 from vfl_jax.atomic import write_atomically
 from vfl_jax.files import load
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- tables: written by the command above -->", "<!-- end of tables -->"
 DIMENSION = "attack.enabled+attack.amplify"
 
 
@@ -40,11 +40,7 @@ def write_report(folder: Path) -> None:
             *(_seed_by_seed(case, dataset) for case, dataset in found),
         ]
     )
-    if folder == FOLDER:
-        before, _, rest = README.read_text().partition(BEGIN)
-        text = f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}"
-    path = README if folder == FOLDER else folder / "tables.md"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_tables(README, folder, text)
 
 
 def _setting(dataset: xr.Dataset, place: int) -> str:

@@ -1,23 +1,60 @@
 """Data sets, partitions and triggers; NumPy on the host."""
 
-from vfl_jax.data.digits import load_digits
-from vfl_jax.data.images import load_fashion_mnist, load_mnist
-from vfl_jax.data.partition import Partition, partition_images, partition_table
-from vfl_jax.data.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
+from collections.abc import Callable
 
-LOADERS = {"digits": load_digits, "mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
-"""Every data set that can be loaded by its name."""
+from vfl_jax.data.arrays import from_arrays
+from vfl_jax.data.breast_cancer import load_breast_cancer
+from vfl_jax.data.citeseer import load_citeseer
+from vfl_jax.data.default_credit import load_default_credit
+from vfl_jax.data.digits import load_digits
+from vfl_jax.data.handwritten import load_handwritten
+from vfl_jax.data.images import load_fashion_mnist, load_mnist
+from vfl_jax.data.nus_wide import load_nus_wide, table_1
+from vfl_jax.data.nus_wide_twin import load_nus_wide_twin
+from vfl_jax.data.partition import Partition, partition_images, partition_table
+from vfl_jax.data.repartition import repartition
+from vfl_jax.data.table_columns import Categorical, Numeric, Tags
+from vfl_jax.data.tables import Where, load_tables
+from vfl_jax.data.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
+from vfl_jax.records import VerticalData
+
+LOADERS: dict[str, Callable[..., VerticalData]] = {
+    "digits": load_digits,
+    "mnist": load_mnist,
+    "fashion_mnist": load_fashion_mnist,
+    "nus_wide": load_nus_wide,
+    "nus_wide_twin": load_nus_wide_twin,
+    "handwritten": load_handwritten,
+    "citeseer": load_citeseer,
+    "default_credit": load_default_credit,
+    "breast_cancer": load_breast_cancer,
+}
+"""Every data set that can be loaded by its name; all take ``num_parties`` and ``active_party``."""
 
 __all__ = [
     "LOADERS",
+    "Categorical",
     "FeatureTrigger",
     "NaturalTrigger",
+    "Numeric",
     "Partition",
     "PixelTrigger",
+    "Tags",
     "Trigger",
+    "Where",
+    "from_arrays",
+    "load_breast_cancer",
+    "load_citeseer",
+    "load_default_credit",
     "load_digits",
     "load_fashion_mnist",
+    "load_handwritten",
     "load_mnist",
+    "load_nus_wide",
+    "load_nus_wide_twin",
+    "load_tables",
     "partition_images",
     "partition_table",
+    "repartition",
+    "table_1",
 ]

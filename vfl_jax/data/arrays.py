@@ -52,7 +52,9 @@ def from_arrays(
         raise ValueError("by splits one array; features that are given by party are split already. Leave it out.")
     if len(parties) < 2:
         raise ValueError(f"parties are {list(parties)}; there must be at least 2.")
-    whole = {party: _features(party, values) for party, values in parties.items()}
+    whole = {str(party): _features(str(party), values) for party, values in parties.items()}
+    if feature_names is not None:
+        _check_names(feature_names, whole)
     codes, classes = encode_labels(labels, classes)
     for party, features in whole.items():
         if (rows := _num_rows(features)) != len(codes):
@@ -71,7 +73,7 @@ def from_arrays(
     )
     return VerticalData(
         name=name,
-        parties=tuple(map(str, whole)),
+        parties=tuple(whole),
         train=train,
         test=tested,
         classes=tuple(map(str, classes)),
@@ -151,7 +153,7 @@ def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarra
     codes = np.array([numbers.get(value, -1) for value in values.tolist()], np.int32)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
-        raise ValueError(f"labels has {values[row]!r} in row {row}; the classes are {known}.")
+        raise ValueError(f"labels has {values.tolist()[row]!r} in row {row}; the classes are {known}.")
     return codes, known
 
 
@@ -170,7 +172,7 @@ def _blocks(values: Any, by: int | Sequence[Sequence[int]] | None) -> dict[str, 
     width = array.shape[1]
     if by is None:
         raise ValueError("parties is one array; say with by how many parties, or which columns each of them, holds.")
-    if isinstance(by, int):
+    if isinstance(by, int | np.integer):
         if not 2 <= by <= width:
             raise ValueError(f"by is {by}; {width} columns take 2 to {width} parties.")
         blocks = np.split(np.arange(width), even_cuts(width, by))
@@ -188,9 +190,10 @@ def _features(party: str, values: Any) -> Features:
         values.check(where)
         return values
     if hasattr(values, "tocsr"):
-        return BagOfIds.of_sparse(values)
+        return BagOfIds.of_sparse(values, where)
     try:
-        array = np.asarray(values, np.float32)
+        with np.errstate(over="ignore"):  # what is beyond float32 is found below, as infinite
+            array = np.asarray(values, np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where} has values that are no numbers ({error}).") from error
     if array.ndim < 2 or not array[:1].size:
@@ -201,13 +204,25 @@ def _features(party: str, values: Any) -> Features:
     return array
 
 
+def _check_names(feature_names: Sequence[Sequence[str]], whole: Mapping[str, Features]) -> None:
+    found = [len(names) for names in feature_names]
+    if found != (expected := [num_features(features) for features in whole.values()]):
+        raise ValueError(f"feature_names names {found} features of the parties; they have {expected}.")
+
+
+def num_features(features: Features) -> int:
+    """F, of dense features, flattened, or bags."""
+    return features.vocabulary if isinstance(features, BagOfIds) else int(np.prod(np.shape(features)[1:]))
+
+
 def _num_rows(features: Features) -> int:
     return len(jax.tree.leaves(features)[0])
 
 
 def _party_number(active_party: str | int | None, parties: list[str]) -> int | None:
-    if active_party is None or (isinstance(active_party, int) and 0 <= active_party < len(parties)):
-        return active_party
+    is_number = isinstance(active_party, int | np.integer) and not isinstance(active_party, bool)
+    if active_party is None or (is_number and 0 <= int(active_party) < len(parties)):
+        return None if active_party is None else int(active_party)
     if active_party not in parties:
         raise ValueError(f"active_party is {active_party!r}; the parties are {parties}, or None.")
     return parties.index(active_party)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -68,8 +69,11 @@ def load_fashion_mnist(
     """60,000 training and 10,000 test images of clothes, in the same form as MNIST.
 
     As :func:`load_mnist`, with ``fashion_mnist/`` in the data folder.
+
+    Natural trigger: any ink in the last pixel, (27, 27), which the last party holds however the image is split evenly.
+    226 training rows and 40 test rows carry it.
     """
-    return _load("fashion_mnist", folder, FASHION_CLASSES, by, num_parties, active_party)
+    return _load("fashion_mnist", folder, FASHION_CLASSES, by, num_parties, active_party, trigger_at=(-1, -1))
 
 
 def _load(
@@ -79,6 +83,7 @@ def _load(
     by: Partition,
     num_parties: int,
     active_party: int | None,
+    trigger_at: tuple[int, int] | None = None,
 ) -> VerticalData:
     paths = [_find(name, i, folder) for i in range(len(FILES))]
     splits = []
@@ -92,9 +97,16 @@ def _load(
             row = int(np.argmax(labels >= len(classes)))
             raise ValueError(f"{labels_path} has label {labels[row]} in row {row}; labels are 0 to {len(classes) - 1}.")
         splits.append((images.astype(np.float32) / np.float32(255), labels))
-    return partition_images(
+    data = partition_images(
         name, splits[0], splits[1], by=by, num_parties=num_parties, active_party=active_party, classes=classes
     )
+    if trigger_at is None:
+        return data
+    train, test = (
+        rows.replace(has_trigger=images[:, *trigger_at] > 0)  # type: ignore[attr-defined]  # flax adds replace
+        for rows, (images, _) in zip((data.train, data.test), splits, strict=True)
+    )
+    return dataclasses.replace(data, train=train, test=test)
 
 
 def _find(name: str, i: int, folder: str | os.PathLike[str] | None) -> Path:

@@ -138,8 +138,6 @@ def _build(
     classes: Sequence[str] | None,
     image_shape: tuple[int, int] | None,
 ) -> VerticalData:
-    if active_party is not None and not 0 <= active_party < len(blocks):
-        raise ValueError(f"active_party is {active_party}; the parties are 0 to {len(blocks) - 1}, or None.")
     if classes is None:
         classes = tuple(str(c) for c in range(int(max(train[1].max(), test[1].max())) + 1))
     return VerticalData(

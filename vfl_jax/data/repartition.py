@@ -4,63 +4,71 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from vfl_jax.bags import ABSENT, BagOfIds
+from vfl_jax.data.arrays import num_features
 from vfl_jax.data.partition import even_cuts
 from vfl_jax.records import Rows, VerticalData
 from vfl_jax.types import Features
 
 
-def repartition(data: VerticalData, num_parties: int) -> VerticalData:
+def repartition(data: VerticalData, num_parties: int, *, active_party: int | None = None) -> VerticalData:
     """The same rows over another number of parties, each with a block of consecutive features.
 
     More parties than before: each is cut into blocks as even as can be, the wider into more of them. Fewer: consecutive
     parties are joined. Features are flattened; images are better loaded with the ``num_parties`` that is wanted,
     which keeps them in rows and columns.
 
+    Args:
+      active_party: which of the new parties also holds the labels; None when the label holder has no features.
+
     Raises:
-      ValueError: where a party would have no feature; where bags of ids would be joined with dense features; where the
-        active party holds features, since which of the new parties it is cannot be told.
+      ValueError: where a party would have no feature; where bags of ids would be joined with dense features; where
+        there is no such active party.
     """
-    if data.active_party is not None:
-        raise ValueError(
-            f"data {data.name!r} has active_party {data.active_party}; change the number of parties without one, then "
-            "say which of them holds the labels: dataclasses.replace(data, active_party=...)."
-        )
-    widths = [_width(features) for features in data.train.features]
+    widths = [num_features(features) for features in data.train.features]
     if not 2 <= num_parties <= sum(widths):
         raise ValueError(f"num_parties is {num_parties}; {sum(widths)} features take 2 to {sum(widths)}.")
-    if num_parties == data.num_parties:
-        return data
+    changes: dict[str, Any] = {}
     if num_parties < data.num_parties:
-        groups = [list(range(*ends)) for ends in _ends(data.num_parties, num_parties)]
-        return dataclasses.replace(
-            data,
-            parties=tuple(" + ".join(data.parties[k] for k in group) for group in groups),
-            train=_join_rows(data, data.train, groups),
-            test=_join_rows(data, data.test, groups),
-            positions=None,
-            image_shape=None,
-            feature_names=data.feature_names
-            and tuple(tuple(name for k in group for name in data.feature_names[k]) for group in groups),
-        )
+        changes = _joined(data, num_parties)
+    elif num_parties > data.num_parties:
+        changes = _cut_up(data, widths, num_parties)
+    if changes:
+        changes |= {"positions": None, "image_shape": None}
+    return dataclasses.replace(data, active_party=active_party, **changes)
+
+
+def _joined(data: VerticalData, num_parties: int) -> dict[str, Any]:
+    """The fields of the data with neighbours joined."""
+    groups = [list(range(*ends)) for ends in _ends(data.num_parties, num_parties)]
+    return {
+        "parties": tuple(" + ".join(data.parties[k] for k in group) for group in groups),
+        "train": _join_rows(data, data.train, groups),
+        "test": _join_rows(data, data.test, groups),
+        "feature_names": data.feature_names
+        and tuple(tuple(name for k in group for name in data.feature_names[k]) for group in groups),
+    }
+
+
+def _cut_up(data: VerticalData, widths: list[int], num_parties: int) -> dict[str, Any]:
+    """The fields of the data with parties cut into blocks."""
     counts = _counts(widths, num_parties)
     pieces = [(k, *ends) for k, count in enumerate(counts) for ends in _ends(widths[k], count)]
-    numbers = [i for count in counts for i in range(count)]
-    return dataclasses.replace(
-        data,
-        parties=tuple(
-            data.parties[k] if counts[k] == 1 else f"{data.parties[k]}, block {i}"
-            for (k, _, _), i in zip(pieces, numbers, strict=True)
-        ),
-        train=_cut_rows(data.train, pieces),
-        test=_cut_rows(data.test, pieces),
-        positions=None,
-        image_shape=None,
-        feature_names=data.feature_names and tuple(data.feature_names[k][start:end] for k, start, end in pieces),
-    )
+    names = [
+        party if count == 1 else f"{party}, block {i}"
+        for party, count in zip(data.parties, counts, strict=True)
+        for i in range(count)
+    ]
+    return {
+        "parties": tuple(names),
+        "train": _cut_rows(data.train, pieces),
+        "test": _cut_rows(data.test, pieces),
+        "feature_names": data.feature_names and tuple(data.feature_names[k][start:end] for k, start, end in pieces),
+    }
 
 
 def _ends(count: int, num_parts: int) -> list[tuple[int, int]]:
@@ -73,11 +81,6 @@ def _counts(widths: list[int], num_parties: int) -> list[int]:
     for _ in range(num_parties - len(widths)):
         counts[int(np.argmax(np.divide(widths, counts)))] += 1
     return counts
-
-
-def _width(features: Features) -> int:
-    """F, of dense features or bags."""
-    return features.vocabulary if isinstance(features, BagOfIds) else int(np.prod(np.shape(features)[1:]))
 
 
 def _cut_rows(rows: Rows, pieces: list[tuple[int, int, int]]) -> Rows:
