@@ -1,5 +1,6 @@
 """The command line: what it makes of its flags, prints and writes, and how bad input ends."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from data_helpers import image_split, says
 import vfl_jax
 from vfl_jax import cli
 from vfl_jax.attacks import __all__ as attack_names
-from vfl_jax.data import LOADERS, partition_images
+from vfl_jax.data import LOADERS, load_nus_wide_twin, partition_images
 from vfl_jax.defenses import __all__ as defense_names
 from vfl_jax.presets import PRESETS
 
@@ -28,6 +29,7 @@ def _small_digits(monkeypatch):
         )
 
     monkeypatch.setattr("vfl_jax.data.load_digits", load)
+    monkeypatch.setitem(LOADERS, "digits", load)
 
 
 def test_list_names_everything(capsys):
@@ -40,6 +42,33 @@ def test_list_names_everything(capsys):
 def test_every_data_set_and_defense_can_be_chosen():
     assert set(typing.get_args(cli.DataName)) == set(LOADERS)
     assert set(typing.get_args(cli.DefenseName)) == set(defense_names)
+
+
+@pytest.mark.parametrize(
+    "preset", ["liu2020_paper-nus_wide-trainable", "liu2020_code-nus_wide-sum", "zou2022-nus_wide"]
+)
+def test_the_other_experiment_of_the_paper(monkeypatch, capsys, preset):
+    small = functools.partial(load_nus_wide_twin, num_train=600, num_test=200)
+    monkeypatch.setitem(LOADERS, "nus_wide_twin", small)
+    cli.main(["run", preset, "--epochs", "1"])
+    assert "main" in capsys.readouterr().out
+
+
+def test_other_data_sets_lie_over_as_many_parties_as_the_preset_has(capsys):
+    cli.main(["run", "liu2020_paper-nus_wide-trainable", *QUICK, "--data", "breast_cancer"])
+    assert "main" in capsys.readouterr().out
+
+
+def test_a_data_folder_is_checked(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["data", "check", str(tmp_path)])
+    assert ended.value.code == 1
+    shown = capsys.readouterr().out
+    assert "missing" in shown
+    assert "train-images-idx3-ubyte" in shown
+    assert "NUS-WIDE" in shown
+    with pytest.raises(SystemExit, match=says("error: ", "nowhere")):
+        cli.main(["data", "check", str(tmp_path / "nowhere")])
 
 
 def test_run_trains_one_replica_as_the_api_does(tmp_path, capsys):

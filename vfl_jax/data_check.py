@@ -80,17 +80,18 @@ def _print_table_1(tree: Path, console: Console) -> None:
         try:
             labels = nus_wide.Labels.read(tree, nus_wide.CONCEPTS, split)
         except (OSError, ValueError):
-            console.print(f"  Table 1 needs the labels of its five classes ({split.lower()}).", highlight=False)
+            _add_rows(table, split.lower(), None, paper.rows, "no labels")
+            _add_rows(table, f"{split.lower()} with trigger", None, paper.triggers, "no labels")
             continue
         rows, y = nus_wide.select(labels.values, limit)
         triggers = _triggers(tree, split, len(labels.values))
         counts = nus_wide.count(
             y, np.zeros(len(y), bool) if triggers is None else triggers[rows], len(nus_wide.CONCEPTS)
         )
-        _add_rows(table, split.lower(), counts.rows, paper.rows)
-        _add_rows(table, f"{split.lower()} with trigger", None if triggers is None else counts.triggers, paper.triggers)
-    if table.row_count:
-        console.print(table)
+        _add_rows(table, split.lower(), counts.rows, paper.rows, "no labels")
+        found = None if triggers is None else counts.triggers
+        _add_rows(table, f"{split.lower()} with trigger", found, paper.triggers, "no tags")
+    console.print(table)
 
 
 def _triggers(tree: Path, split: str, num_rows: int) -> np.ndarray | None:
@@ -102,9 +103,9 @@ def _triggers(tree: Path, split: str, num_rows: int) -> np.ndarray | None:
     return tags[:, [nus_wide.TRIGGER_TAG]].toarray().ravel() > 0 if tags.shape[0] == num_rows else None
 
 
-def _add_rows(table: Table, name: str, found: np.ndarray | None, paper: np.ndarray) -> None:
+def _add_rows(table: Table, name: str, found: np.ndarray | None, paper: np.ndarray, lacking: str) -> None:
     if found is None:
-        table.add_row(name, "no tags", *["–"] * len(paper))
+        table.add_row(name, lacking, *["–"] * len(paper))
     else:
         table.add_row(name, "here, as the paper" if (found == paper).all() else "here", *map(str, found))
     table.add_row("", "paper", *map(str, paper), end_section=True)

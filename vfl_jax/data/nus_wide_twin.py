@@ -41,7 +41,7 @@ def load_nus_wide_twin(
     num_parties: int = 2,
     active_party: int | None = None,
 ) -> VerticalData:
-    """Draws the twin: party "image" with float32[N, 634], party "tags" with bags of 1,000 tags.
+    """Synthetic rows with the statistics of NUS-WIDE: party "image", float32[N, 634], and party "tags", of 1,000 tags.
 
     At full size classes and triggers have the counts of Table 1; at others they are proportional. The natural trigger
     is the last tag. Training row 369 is of class buildings and without the trigger, as in the real set. With more

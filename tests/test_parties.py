@@ -1,0 +1,96 @@
+"""Two to sixteen parties: who holds the trigger, that training runs, and the study of the number of parties."""
+
+import functools
+
+import numpy as np
+import pytest
+from data_helpers import image_split, numbered_images, says
+
+from experiments import readme
+from experiments.parties import report, study
+from experiments.parties.__main__ import main
+from vfl_jax.data import PixelTrigger, load_breast_cancer, load_nus_wide_twin, partition_images
+from vfl_jax.files import load
+from vfl_jax.presets import MNIST_PIXELS, liu2020_code, liu2020_paper
+from vfl_jax.sweep import sweep
+
+
+def large_images(num_train=192, num_test=40, **partition):
+    """Noise of MNIST's size; row 1 is of class 0, as the preset has it."""
+    splits = ((image_split(size, (28, 28), seed=size)[0], np.arange(1, size + 1) % 2) for size in (num_train, num_test))
+    return partition_images("noise", *splits, classes="0123456789", **partition)
+
+
+@pytest.mark.parametrize(("num_parties", "holders"), [(2, [1]), (4, [3]), (8, [7]), (16, [14, 15])])
+def test_the_trigger_is_stamped_at_all_parties_that_hold_it(num_parties, holders):
+    data = partition_images(
+        "numbered", numbered_images(5, (28, 28)), numbered_images(3, (28, 28)), num_parties=num_parties
+    )
+    trigger = PixelTrigger(pixels=MNIST_PIXELS, value=-1.0)
+    masks = trigger.masks(data)
+    assert [k for k, mask in enumerate(masks) if mask is not None] == holders
+    is_poisoned = np.array([True, False, True, False, True])
+    stamped = [
+        trigger.stamp(mask, features, is_poisoned) for mask, features in zip(masks, data.train.features, strict=True)
+    ]
+    image = np.concatenate(stamped, axis=1)
+    expected = numbered_images(5, (28, 28))[0].copy()
+    for row, column in MNIST_PIXELS:
+        expected[is_poisoned, row, column] = -1
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_a_trigger_without_a_pixel_of_the_attacker_is_refused():
+    data, scenario = large_images(num_parties=16), liu2020_code(num_parties=16)
+    scenario.check(data)
+    above = scenario.replace(poison=scenario.poison.replace(trigger=PixelTrigger(pixels=((25, 27), (0, 0)))))
+    with pytest.raises(ValueError, match=says("poison.trigger touches only parties [0, 14]", "attackers are [15]")):
+        above.check(data)
+
+
+@pytest.mark.parametrize("head", ["sum", "trainable"])
+@pytest.mark.parametrize("num_parties", [2, 3, 16])
+def test_images_over_many_parties_are_trained(head, num_parties):
+    scenario = liu2020_paper(head=head, num_parties=num_parties)
+    data = large_images(num_parties=num_parties)
+    results = sweep(scenario, data, {"attack.enabled": [0, 1]}, seeds=2, epochs=1, progress=False)
+    assert results.is_finite.all()
+    # The same rows are poisoned, so what differs is what the attacker does with them.
+    assert (results.loss.sel({"attack.enabled": 0}) != results.loss.sel({"attack.enabled": 1})).any()
+
+
+@pytest.mark.parametrize(
+    "load_data", [load_breast_cancer, functools.partial(load_nus_wide_twin, num_train=640, num_test=200)]
+)
+def test_tables_and_bags_over_sixteen_parties_are_trained(load_data):
+    data = load_data(num_parties=16)
+    scenario = liu2020_paper(head="trainable", task="nus_wide", num_parties=16, num_classes=data.num_classes)
+    results = sweep(scenario, data, {"attack.enabled": [0, 1]}, seeds=1, epochs=1, progress=False)
+    assert results.is_finite.all()
+    assert np.isfinite(results.backdoor_accuracy).all()
+
+
+def test_the_study_runs_and_writes_its_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "load_mnist", large_images)
+    monkeypatch.setattr(study, "NUMBERS", (2, 16))
+    monkeypatch.setattr(report, "NUMBERS", (2, 16))
+    main(["--quick", "--out", str(tmp_path)])
+    written = (tmp_path / "tables.md").read_text()
+    assert written == report.table(tmp_path)
+    assert written.count("\n") == 2 + 4
+    assert (tmp_path / "parties.png").read_bytes().startswith(b"\x89PNG")
+    assert load(tmp_path / "sum_16.nc").sizes["seed"] == 2
+
+
+def test_missing_results_end_with_one_line(tmp_path):
+    with pytest.raises(SystemExit, match=says("error: ", "sum_2.nc")):
+        main(["--report-only", "--out", str(tmp_path)])
+
+
+def test_the_page_shows_the_saved_results():
+    text = report.README.read_text()
+    assert f"{readme.BEGIN}\n\n{report.table(study.FOLDER)}\n{readme.END}" in text
+    for head in study.HEADS:
+        for number in study.NUMBERS:
+            results = load(study.FOLDER / f"{head}_{number}.nc")
+            assert (results.sizes["seed"], results.sizes["epoch"]) == (20, 50)

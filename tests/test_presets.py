@@ -1,0 +1,52 @@
+"""The presets of both experiments: what the paper and its authors' code say of NUS-WIDE."""
+
+import pytest
+from data_helpers import says
+
+from vfl_jax.attacks import ActivationBlurring, GradientReplacement
+from vfl_jax.data import NaturalTrigger, PixelTrigger, load_nus_wide_twin
+from vfl_jax.models import MLP, DenseHead, SumHead
+from vfl_jax.presets import liu2020_code, liu2020_paper, zou2022
+from vfl_jax.sweep import sweep
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return load_nus_wide_twin(num_train=640, num_test=200)
+
+
+def test_what_the_authors_ran_on_nus_wide():
+    scenario = liu2020_code(head="trainable", task="nus_wide")
+    assert scenario.bottoms == (MLP(hidden=(), width=32, output_relu=True),) * 2
+    assert scenario.head == DenseHead(hidden=(32,))
+    assert isinstance(scenario.poison.trigger, NaturalTrigger)
+    assert (scenario.poison.target_ids, scenario.poison.target_class) == ((369,), 0)
+    assert (scenario.batches.order, scenario.batches.size) == ("shuffled", 64)
+    assert [type(part) for part in scenario.attacks[1].parts] == [ActivationBlurring, GradientReplacement]
+    sums = liu2020_code(head="sum", task="nus_wide")
+    assert (sums.head, sums.bottoms[0]) == (SumHead(), MLP(hidden=(32,), width=5, output_relu=True))
+
+
+def test_what_the_text_says_of_nus_wide():
+    scenario = liu2020_paper(head="sum", task="nus_wide")
+    assert scenario.bottoms == (MLP(hidden=(32,), width=5),) * 2
+    assert isinstance(scenario.poison.trigger, NaturalTrigger)
+    assert (scenario.batches.order, scenario.poison.target_ids) == ("sampled", None)
+
+
+def test_the_task_is_mnist_unless_it_is_said():
+    for preset in (liu2020_code, liu2020_paper, zou2022):
+        assert isinstance(preset().poison.trigger, PixelTrigger)
+        assert preset(num_classes=7, num_parties=3).bottoms == (preset(num_classes=7).bottoms[0],) * 3
+    assert liu2020_code().poison.target_ids == (1,)
+    assert liu2020_code().batches.order == "file"
+    with pytest.raises(ValueError, match=says("preset.task is 'cifar'", "'mnist', 'nus_wide'")):
+        zou2022(task="cifar")
+
+
+@pytest.mark.parametrize("preset", [liu2020_code, liu2020_paper, zou2022])
+def test_every_preset_trains_on_the_twin(twin, preset):
+    results = sweep(preset(task="nus_wide"), twin, {"attack.enabled": [0, 1]}, seeds=1, epochs=1, progress=False)
+    assert results.is_finite.all()
+    assert (results.backdoor_accuracy_count == twin.test.has_trigger.sum()).all()
+    assert (results.main_task_accuracy_count == 200).all()
