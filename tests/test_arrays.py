@@ -228,9 +228,29 @@ BAD = {
     "a whole number": ({"test": 4}, ("int64[]", "a share", "row numbers")),
     "triggers of another length": ({"has_trigger": np.ones(3, bool)}, ("has_trigger", "bool[3]", "bool[20]")),
     "triggers by number": ({"has_trigger": LABELS}, ("has_trigger", "int64[20]", "bool[20]")),
+    "dates": (
+        {"parties": PARTIES | {"shop": np.full((NUM_ROWS, 2), "2020-01-01", "datetime64[D]")}},
+        ("'shop'", "no numbers", "dates"),
+    ),
+    "beyond float32": (
+        {"parties": PARTIES | {"shop": table(2).astype(float) * 1e39}},
+        ("'shop'", "not finite", "row 0"),
+    ),
+    "equal names": ({"parties": {1: table(), "1": table(), 2: table()}}, ("[1, '1', 2]", "same name")),
+    "names of other features": ({"feature_names": [["a"], ["b", "c"]]}, ("[1, 2]", "[3, 2]")),
+    "weights that are not finite": (
+        {"parties": PARTIES | {"shop": csr_array(np.diag(np.full(NUM_ROWS, np.nan)))}},
+        ("'shop'", "not finite", "row 0"),
+    ),
+    "a truth value for a party": ({"active_party": True}, ("active_party is True",)),
     "an unknown party": ({"active_party": "firm"}, ("'firm'", "['bank', 'shop']", "None")),
     "a party outside": ({"active_party": 2}, ("active_party is 2", "['bank', 'shop']")),
 }
+
+
+def test_numbers_of_numpy_are_numbers():
+    data = from_arrays(table(4), LABELS, by=np.int64(2), test=TEST_ROWS, active_party=np.int64(1))
+    assert (data.num_parties, data.active_party) == (2, 1)
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -44,13 +44,10 @@ def test_every_data_set_and_defense_can_be_chosen():
     assert set(typing.get_args(cli.DefenseName)) == set(defense_names)
 
 
-@pytest.mark.parametrize(
-    "preset", ["liu2020_paper-nus_wide-trainable", "liu2020_code-nus_wide-sum", "zou2022-nus_wide"]
-)
-def test_the_other_experiment_of_the_paper(monkeypatch, capsys, preset):
+def test_the_other_experiment_of_the_paper(monkeypatch, capsys):
     small = functools.partial(load_nus_wide_twin, num_train=600, num_test=200)
     monkeypatch.setitem(LOADERS, "nus_wide_twin", small)
-    cli.main(["run", preset, "--epochs", "1"])
+    cli.main(["run", "liu2020_code-nus_wide-sum", "--epochs", "1"])
     assert "main" in capsys.readouterr().out
 
 

@@ -159,7 +159,8 @@ def test_the_model_in_the_package_is_the_one_that_is_fitted():
     np.testing.assert_allclose(model["trigger_weights"], tags[:, -1], atol=1e-6)
 
 
-def test_the_page_shows_the_saved_results():
+def test_the_page_shows_the_saved_results(whole, monkeypatch):
+    monkeypatch.setattr(report, "load_nus_wide_twin", lambda: whole)
     assert f"{readme.BEGIN}\n\n{report.tables(FOLDER)}\n{readme.END}" in report.README.read_text()
 
 

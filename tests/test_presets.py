@@ -8,6 +8,7 @@ from vfl_jax.data import NaturalTrigger, PixelTrigger, load_nus_wide_twin
 from vfl_jax.models import MLP, DenseHead, SumHead
 from vfl_jax.presets import liu2020_code, liu2020_paper, zou2022
 from vfl_jax.sweep import sweep
+from vfl_jax.transforms import PartyTransform
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,18 @@ def test_the_task_is_mnist_unless_it_is_said():
     assert liu2020_code().batches.order == "file"
     with pytest.raises(ValueError, match=says("preset.task is 'cifar'", "'mnist', 'nus_wide'")):
         zou2022(task="cifar")
+
+
+@pytest.mark.parametrize("preset", [liu2020_code, liu2020_paper, zou2022])
+def test_any_parties_attack(preset):
+    honest = preset().attacks[0]
+    assert honest == PartyTransform()
+    attack = preset().attacks[1]
+    assert preset(num_parties=4).attacks == (honest, honest, honest, attack)
+    assert preset(num_parties=4, attackers=(0, -2)).attacks == (attack, honest, attack, honest)
+    for attackers in ((), (4,), (-5,)):
+        with pytest.raises(ValueError, match=says("preset.attackers", "0 to 3")):
+            preset(num_parties=4, attackers=attackers)
 
 
 @pytest.mark.parametrize("preset", [liu2020_code, liu2020_paper, zou2022])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vfl_jax.bags import BagOfIds, multi_hot
 from vfl_jax.data.arrays import from_arrays
 from vfl_jax.data.repartition import repartition
+from vfl_jax.data.triggers import PixelTrigger
 
 NUM_ROWS = 12
 LABELS = np.arange(NUM_ROWS) % 2
@@ -116,8 +117,24 @@ def test_images_are_flattened():
     data = tiny_data()
     new = repartition(data, 3)
     check_all_but_the_partition(new, data)
-    assert (new.positions, new.image_shape) == (None, None)
     assert block_widths(new) == [4, 4, 8]
+
+
+@pytest.mark.parametrize("num_parties", [2, 3, 5, 16])
+def test_pixels_keep_their_positions(num_parties):
+    """Cut up or joined, the trigger is stamped where it was."""
+    data, trigger = tiny_data(by="quadrants", num_parties=4), PixelTrigger(pixels=((0, 1), (3, 3)))
+    new = repartition(data, num_parties)
+    is_poisoned = np.ones(data.train.num_samples, bool)
+    images = []
+    for some in (data, new):
+        whole = np.full((some.train.num_samples, 16), np.nan, np.float32)
+        for k, mask in enumerate(trigger.masks(some)):
+            stamped = trigger.stamp(mask, some.train.features[k], is_poisoned)
+            whole[:, some.positions[k].ravel()] = np.reshape(stamped, (len(whole), -1))
+        images.append(whole)
+    assert (images[0][:, [1, 15]] == 1).all()
+    np.testing.assert_array_equal(*images)
 
 
 def test_dense_and_bags_are_cut_but_never_joined():

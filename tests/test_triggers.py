@@ -37,8 +37,8 @@ MNIST_CELLS = [
     ({"num_parties": 2, "by": "columns"}, {1: [(25, 13), (26, 12), (27, 11), (27, 13)]}),
     ({"num_parties": 4}, {3: [(4, 27), (5, 26), (6, 25), (6, 27)]}),
     ({"num_parties": 4, "by": "quadrants"}, {3: [(11, 13), (12, 12), (13, 11), (13, 13)]}),
-    # 28 rows over 16 parties: twelve parties of two rows, then four of one; rows 25 to 27 are the last three.
-    ({"num_parties": 16}, {13: [(0, 27)], 14: [(0, 26)], 15: [(0, 25), (0, 27)]}),
+    # 28 rows over 16 parties: the last two have two rows each, 24 and 25, 26 and 27.
+    ({"num_parties": 16}, {14: [(1, 27)], 15: [(0, 26), (1, 25), (1, 27)]}),
 ]
 
 

@@ -28,14 +28,16 @@ def liu2020_paper(
     amplify: float = 10.0,
     task: Task = "mnist",
     num_parties: int = 2,
+    attackers: tuple[int, ...] = (-1,),
     num_classes: int | None = None,
 ) -> Scenario:
     """Liu, Yi, Chen 2020, its text read literally.
 
     ReLU on all nodes but the output layer; a fresh random batch in every step (Algorithm 1); poison and target
     rows drawn per seed (on NUS-WIDE poison rows are those whose last tag is set); Gaussian blurring of variance 1e-6,
-    with the trainable head only. The last party is the attacker. ``head`` is "sum" or "trainable".
-    ``attack.enabled`` 0 is the honest run. ``num_classes`` is the task's, 10 or 5, unless given.
+    with the trainable head only. ``head`` is "sum" or "trainable". ``attackers`` collude; the last party is the
+    attacker unless they are given. ``attack.enabled`` 0 is the honest run. ``num_classes`` is the task's, 10 or 5,
+    unless given.
 
     What the text leaves open and is chosen here: mean loss on logits, 50 epochs, target class 0. The text's
     output width 32 is impossible with the sum head, whose bottoms need one output per class.
@@ -47,11 +49,12 @@ def liu2020_paper(
     if head == "trainable":
         blurring = ActivationBlurring(kind="gaussian", stddev=1e-3, wait_for_target=False)
         attack = PartyChain(parts=(blurring, attack))
-    return _last_party_attacks(
+    return _over_parties(
         bottom,
         SumHead() if head == "sum" else DenseHead(),
         attack,
         num_parties,
+        attackers,
         poison=PoisonPlan(trigger=_TRIGGERS[task]),
         batches=BatchPlan(order="sampled"),
     )
@@ -63,14 +66,14 @@ def liu2020_code(
     amplify: float = 10.0,
     task: Task = "mnist",
     num_parties: int = 2,
+    attackers: tuple[int, ...] = (-1,),
     num_classes: int | None = None,
 ) -> Scenario:
     """Liu, Yi, Chen 2020, as its authors ran it.
 
     ReLU on the bottoms' outputs too; probabilities clipped at 1e-7; one known training row of the target class; zero
-    vectors blur poisoned rows once a gradient is recorded, under both heads. The last party is the attacker. ``head``
-    is "sum" or "trainable". ``attack.enabled`` 0 is the honest run. ``num_classes`` is the task's, 10 or 5, unless
-    given.
+    vectors blur poisoned rows once a gradient is recorded, under both heads. ``head`` is "sum" or "trainable";
+    ``attackers`` and the rest are as in :func:`liu2020_paper`.
 
     MNIST: both heads on embeddings of width C; batches in file order; target row 1; one fixed list of poison rows for
     all seeds. Theirs is not public; ``draw="fixed"`` draws one. Redraw it per seed with
@@ -85,11 +88,12 @@ def liu2020_code(
     if head == "trainable" and task == "nus_wide":
         bottom = MLP(hidden=(), width=32, output_relu=True)
     is_mnist = task == "mnist"
-    return _last_party_attacks(
+    return _over_parties(
         bottom,
         SumHead() if head == "sum" else DenseHead(),
         PartyChain(parts=(ActivationBlurring(kind="zero"), GradientReplacement(amplify=amplify))),
         num_parties,
+        attackers,
         loss=SoftmaxCrossEntropy(probability_clip=1e-7),
         poison=PoisonPlan(
             trigger=_TRIGGERS[task],
@@ -101,19 +105,25 @@ def liu2020_code(
 
 
 def zou2022(
-    *, amplify: float = 10.0, task: Task = "mnist", num_parties: int = 2, num_classes: int | None = None
+    *,
+    amplify: float = 10.0,
+    task: Task = "mnist",
+    num_parties: int = 2,
+    attackers: tuple[int, ...] = (-1,),
+    num_classes: int | None = None,
 ) -> Scenario:
     """Zou et al. 2022, the follow-up: a stronger attack on an appended (poison, target) pair.
 
     100 epochs in the original; weight decay 3e-5, the learning rate falls by 3 % every epoch; ten target rows; a
-    trainable head of one dense layer. The last party is the attacker.
+    trainable head of one dense layer. ``attackers`` and the rest are as in :func:`liu2020_paper`.
     """
     _check_names("trainable", task)
-    return _last_party_attacks(
+    return _over_parties(
         MLP(hidden=(32,), width=num_classes or _NUM_CLASSES[task], output_relu=True),
         DenseHead(hidden=()),
         PairedReplacement(amplify=amplify),
         num_parties,
+        attackers,
         optimizer=Optimizer(weight_decay=3e-5, epoch_decay=0.97),
         poison=PoisonPlan(trigger=_TRIGGERS[task], mode="appended_pair", num_targets=10),
     )
@@ -137,20 +147,28 @@ def digits_demo(*, head: HeadName = "sum", amplify: float = 10.0) -> Scenario:
     )
 
 
-def _last_party_attacks(
+def _over_parties(
     bottom: Bottom,
     head: Head,
     attack: PartyTransform,
     num_parties: int,
+    attackers: tuple[int, ...],
     optimizer: Optimizer = Optimizer(),
     **fields: object,
 ) -> Scenario:
+    """The same model at every party, and the same attack at every attacker."""
+    if not attackers or not all(-num_parties <= k < num_parties for k in attackers):
+        raise ValueError(
+            f"preset.attackers is {attackers}; it must name at least one of the parties 0 to {num_parties - 1} (or "
+            f"-{num_parties} to -1, from the end)."
+        )
+    attacking = {k % num_parties for k in attackers}
     return Scenario(
         bottoms=(bottom,) * num_parties,
         head=head,
         optimizers=(optimizer,) * num_parties,
         head_optimizer=optimizer,
-        attacks=(PartyTransform(),) * (num_parties - 1) + (attack,),
+        attacks=tuple(attack if k in attacking else PartyTransform() for k in range(num_parties)),
         **fields,  # type: ignore[arg-type]
     )
 

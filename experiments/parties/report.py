@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 README = Path(__file__).with_name("README.md")
-NUM_PIXELS = 4
 
 
 def write_report(folder: Path) -> None:
@@ -68,20 +67,20 @@ def figure(folder: Path) -> Figure:
 
     picture = Figure(figsize=(9, 4), layout="constrained")
     panels = picture.subplots(1, 2)
-    for (head, shift), panel_name in itertools.product(zip(HEADS, (-0.08, 0.08), strict=True), (0, 1)):
-        variable = ("main_task_accuracy", "attack_success_rate")[panel_name]
-        panel, colour = panels[panel_name], f"C{HEADS.index(head)}"
-        for place, number in enumerate(NUMBERS):
-            attacked = _last(folder, head, number).sel({"attack.enabled": 1})[variable]
-            spread = np.linspace(-0.05, 0.05, attacked.size)
-            panel.plot(place + shift + spread, attacked, "o", color=colour, alpha=0.5, markersize=4)
-        medians = [
-            float(_last(folder, head, number).sel({"attack.enabled": 1})[variable].median()) for number in NUMBERS
-        ]
-        floors = [float(honest(_last(folder, head, number))[variable].median()) for number in NUMBERS]
-        panel.plot(np.arange(len(NUMBERS)) + shift, medians, "-", color=colour, label=f"{head} head, attacked (median)")
-        panel.plot(np.arange(len(NUMBERS)) + shift, floors, "--", color=colour, label=f"{head} head, honest (median)")
-        panel.set(xticks=range(len(NUMBERS)), xticklabels=NUMBERS, xlabel="parties", ylabel=variable.replace("_", " "))
-    panels[1].set_ylim(-0.02, 1.02)
+    places, variables = np.arange(len(NUMBERS)), ("main_task_accuracy", "attack_success_rate")
+    for (i, head), (panel, variable) in itertools.product(enumerate(HEADS), zip(panels, variables, strict=True)):
+        shift, colour = 0.16 * i - 0.08, f"C{i}"
+        found = [_last(folder, head, number) for number in NUMBERS]
+        attacked = [last.sel({"attack.enabled": 1})[variable].values for last in found]
+        for place, seeds in zip(places, attacked, strict=True):
+            spread = np.linspace(-0.05, 0.05, len(seeds))
+            panel.plot(place + shift + spread, seeds, "o", color=colour, alpha=0.5, markersize=4)
+        floors = [honest(last)[variable].values for last in found]
+        for lines, style, name in ((attacked, "-", "attacked"), (floors, "--", "honest")):
+            panel.plot(
+                places + shift, np.median(lines, axis=1), style, color=colour, label=f"{head} head, {name} (median)"
+            )
+        panel.set(xticks=places, xticklabels=NUMBERS, xlabel="parties", ylabel=variable.replace("_", " "))
     panels[0].legend(fontsize="small")
+    panels[1].set_ylim(-0.02, 1.02)
     return picture

@@ -53,6 +53,8 @@ def from_arrays(
     if len(parties) < 2:
         raise ValueError(f"parties are {list(parties)}; there must be at least 2.")
     whole = {str(party): _features(str(party), values) for party, values in parties.items()}
+    if len(whole) < len(parties):
+        raise ValueError(f"parties are {list(parties)}; two of them have the same name when written.")
     if feature_names is not None:
         _check_names(feature_names, whole)
     codes, classes = encode_labels(labels, classes)
@@ -192,6 +194,8 @@ def _features(party: str, values: Any) -> Features:
     if hasattr(values, "tocsr"):
         return BagOfIds.of_sparse(values, where)
     try:
+        if np.asarray(values).dtype.kind in "mM":  # NumPy would count them in some unit
+            raise TypeError("dates or durations")
         with np.errstate(over="ignore"):  # what is beyond float32 is found below, as infinite
             array = np.asarray(values, np.float32)
     except (TypeError, ValueError) as error:

@@ -19,8 +19,8 @@ def repartition(data: VerticalData, num_parties: int, *, active_party: int | Non
     """The same rows over another number of parties, each with a block of consecutive features.
 
     More parties than before: each is cut into blocks as even as can be, the wider into more of them. Fewer: consecutive
-    parties are joined. Features are flattened; images are better loaded with the ``num_parties`` that is wanted,
-    which keeps them in rows and columns.
+    parties are joined. Features are flattened. Pixels keep their positions, so that a ``PixelTrigger`` still finds
+    them; images that are loaded with the ``num_parties`` that is wanted keep their rows and columns too.
 
     Args:
       active_party: which of the new parties also holds the labels; None when the label holder has no features.
@@ -37,8 +37,6 @@ def repartition(data: VerticalData, num_parties: int, *, active_party: int | Non
         changes = _joined(data, num_parties)
     elif num_parties > data.num_parties:
         changes = _cut_up(data, widths, num_parties)
-    if changes:
-        changes |= {"positions": None, "image_shape": None}
     return dataclasses.replace(data, active_party=active_party, **changes)
 
 
@@ -49,6 +47,8 @@ def _joined(data: VerticalData, num_parties: int) -> dict[str, Any]:
         "parties": tuple(" + ".join(data.parties[k] for k in group) for group in groups),
         "train": _join_rows(data, data.train, groups),
         "test": _join_rows(data, data.test, groups),
+        "positions": data.positions
+        and tuple(np.concatenate([data.positions[k].ravel() for k in group]) for group in groups),
         "feature_names": data.feature_names
         and tuple(tuple(name for k in group for name in data.feature_names[k]) for group in groups),
     }
@@ -67,6 +67,7 @@ def _cut_up(data: VerticalData, widths: list[int], num_parties: int) -> dict[str
         "parties": tuple(names),
         "train": _cut_rows(data.train, pieces),
         "test": _cut_rows(data.test, pieces),
+        "positions": data.positions and tuple(data.positions[k].ravel()[start:end] for k, start, end in pieces),
         "feature_names": data.feature_names and tuple(data.feature_names[k][start:end] for k, start, end in pieces),
     }
 
@@ -111,8 +112,6 @@ def _join_rows(data: VerticalData, rows: Rows, groups: list[list[int]]) -> Rows:
 
 def _join(data: VerticalData, members: list[tuple[int, Features]]) -> Features:
     """Features side by side."""
-    if len(members) == 1:
-        return members[0][1]
     bags = [features for _, features in members if isinstance(features, BagOfIds)]
     if not bags:
         return np.concatenate([features.reshape(len(features), -1) for _, features in members], axis=1)
