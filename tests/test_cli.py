@@ -51,9 +51,11 @@ def test_the_other_experiment_of_the_paper(monkeypatch, capsys):
     assert "main" in capsys.readouterr().out
 
 
-def test_other_data_sets_lie_over_as_many_parties_as_the_preset_has(capsys):
-    cli.main(["run", "liu2020_paper-nus_wide-trainable", *QUICK, "--data", "breast_cancer"])
-    assert "main" in capsys.readouterr().out
+def test_data_lie_over_as_many_parties_as_the_scenario_has(tmp_path):
+    scenario = vfl_jax.presets.liu2020_paper(head="trainable", num_parties=5)
+    assert cli._source(cli.Run(scenario, "breast_cancer"))().num_parties == 5
+    with pytest.raises(FileNotFoundError, match=says(str(tmp_path), "handwritten.npz")):
+        cli._source(cli.Run(scenario, "handwritten", tmp_path))()
 
 
 def test_a_data_folder_is_checked(tmp_path, capsys):

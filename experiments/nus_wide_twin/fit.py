@@ -42,17 +42,15 @@ PRIOR = PAPER["train"].rows / PAPER["train"].rows.sum()
 TRIGGER = -1
 
 
-def fit(
-    real: Real, path: Path = MODEL, class_smoothing: float = CLASS_SMOOTHING, strength: float = IMAGE_STRENGTH
-) -> Path:
+def fit(real: Real, path: Path = MODEL) -> Path:
     """Fits all of it and writes one small npz.
 
     Drawing without replacement makes frequent tags rarer, and quantiles bend correlations. So rows are drawn from the
     model, and what differs is corrected, a few times.
     """
     weights, tags, _ = fit_themes(real)
-    class_tags = fit_class_tags(real, weights, tags, class_smoothing)
-    class_means, tag_means, places, correlation = fit_images(real, weights, tags, class_tags, strength)
+    class_tags = fit_class_tags(real, weights, tags)
+    class_means, tag_means, places, correlation = fit_images(real, weights, tags, class_tags)
     wanted = np.stack([_shares(real.labelled_tags[real.labels == c]) for c in range(len(CONCEPTS))])
     wanted_correlation = np.corrcoef(real.images.T)
     labels = np.repeat(np.arange(len(CONCEPTS)), PAPER["train"].rows // 2)
@@ -134,12 +132,12 @@ def _posterior(scores: np.ndarray) -> tuple[np.ndarray, float]:
     return shares / total, float((largest + np.log(total)).sum())
 
 
-def fit_class_tags(real: Real, weights: np.ndarray, tags: np.ndarray, smoothing: float) -> np.ndarray:
+def fit_class_tags(real: Real, weights: np.ndarray, tags: np.ndarray) -> np.ndarray:
     """Factors on the tags of each class, [C, 1000], with which its tags are as frequent as in the smoothed sample."""
     found = np.stack(
         [np.asarray(real.labelled_tags[real.labels == c].sum(axis=0)).ravel() for c in range(len(CONCEPTS))]
     )
-    wanted = (found + smoothing * weights @ tags) / (found.sum(axis=1, keepdims=True) + smoothing)
+    wanted = (found + CLASS_SMOOTHING * weights @ tags) / (found.sum(axis=1, keepdims=True) + CLASS_SMOOTHING)
     factors = np.ones_like(wanted)
     for _ in range(8):
         of_class = tags[None] * factors[:, None]
@@ -161,7 +159,7 @@ def tag_count_shares(real: Real) -> np.ndarray:
 
 
 def fit_images(
-    real: Real, weights: np.ndarray, tags: np.ndarray, class_tags: np.ndarray, strength: float
+    real: Real, weights: np.ndarray, tags: np.ndarray, class_tags: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Standardised images: means by class, [C, 634], and by tag, [tags, 634], with the tags' places; and correlations.
 
@@ -177,7 +175,7 @@ def fit_images(
     _, components = np.linalg.eigh(np.corrcoef(images.T))
     means = means @ components[:, -NUM_COMMON:] @ components[:, -NUM_COMMON:].T
     residual = images - design @ means
-    means[: len(CONCEPTS)] *= strength
+    means[: len(CONCEPTS)] *= IMAGE_STRENGTH
     return means[: len(CONCEPTS)], means[len(CONCEPTS) :], places, np.corrcoef(residual.T)
 
 
