@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from data_helpers import says
 
 from vfl_jax.data import cache
 from vfl_jax.data.cache import cached
@@ -242,3 +243,9 @@ def test_a_second_process_waits_for_the_first(tmp_path, source):
     assert first.wait() == 0
     assert build.times == 0
     assert (tmp_path / "built").read_text() == "x"
+
+
+def test_a_place_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match=says(str(tmp_path / "file"), "cannot be made", "argument cache")):
+        cached(tmp_path / "file" / "below", [], 1, dict)

@@ -30,7 +30,7 @@ def cached(
       version: of what ``build`` does.
 
     Raises:
-      OSError: where the folder cannot be written.
+      OSError: where the folder cannot be made.
     """
     stats = [(path.name, path.stat()) for path in sources]  # before they are read: a later change is then noticed
     identity = {
@@ -38,7 +38,10 @@ def cached(
         "version": version,
         "sources": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{folder} cannot be made ({error}); name another place by the argument cache.") from error
     with FileLock(folder / "lock"):
         names = _whole(folder, identity)
         if names is None:

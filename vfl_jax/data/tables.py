@@ -58,6 +58,7 @@ class TablesReport:
     parties: dict[str, PartyReport]
     train_rows: int
     test_rows: int
+    test_ids_lost: int  # ids that were given to test on, and not joined
     train_triggered: int
     test_triggered: int
     classes: dict[str, int]  # rows of each
@@ -68,6 +69,8 @@ class TablesReport:
             f"test on; {self.train_triggered:,} and {self.test_triggered:,} of them carry the trigger",
             "classes: " + ", ".join(f"{name} ({count:,} rows)" for name, count in self.classes.items()),
         ]
+        if self.test_ids_lost:
+            lines.append(f"{self.test_ids_lost:,} of the ids to test on were not joined")
         for name, party in self.parties.items():
             lines.append(
                 f"{name}: {party.rows_read:,} rows read, {party.rows_lost:,} lost, {party.num_features} features"
@@ -160,10 +163,12 @@ def load_tables(
     }
     labels = _labels(joined[label_party, label_column], ids, classes)
     codes, known = encode_labels(labels, classes)
+    test_ids_lost = 0
     if isinstance(test, Where):
         test = _fulfil(test, "test", joined, kinds)
     elif not isinstance(test, float):
-        test = _listed_rows(test, ids)
+        wanted, test = test, _listed_rows(test, ids)
+        test_ids_lost = len(set(wanted)) - int(test.sum())
     is_test = split_rows(test, codes, seed)
     has_trigger = None if trigger is None else _fulfil(trigger, "trigger", joined, kinds)
 
@@ -198,6 +203,7 @@ def load_tables(
         parties=reports,
         train_rows=data.train.num_samples,
         test_rows=data.test.num_samples,
+        test_ids_lost=test_ids_lost,
         train_triggered=int(data.train.has_trigger.sum()),
         test_triggered=int(data.test.has_trigger.sum()),
         classes=dict(zip(data.classes, np.bincount(codes, minlength=data.num_classes).tolist(), strict=True)),
