@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from data_helpers import needs_data, real_data_folder, says
+from data_helpers import needs_data, says
 
 from experiments import readme
 from experiments.nus_wide_twin import report
+from experiments.nus_wide_twin.__main__ import main
 from experiments.nus_wide_twin.compare import Line, accuracy_of_tags, binary_accuracy
 from experiments.nus_wide_twin.fit import fit_themes
 from experiments.nus_wide_twin.real import read_real
@@ -91,9 +92,9 @@ def test_equal_seeds_make_equal_rows_and_splits_do_not_depend_on_each_other(smal
     assert load_nus_wide_twin(num_train=600, num_test=400, seed=1).fingerprint() != small.fingerprint()
 
 
-def test_images_do_not_depend_on_the_order_of_sums(small, monkeypatch):
+def test_images_do_not_depend_on_the_order_of_sums():
     """Whatever multiplies the matrices may add in any order: all terms are whole numbers."""
-    model = dict(nus_wide_twin._model())
+    model = nus_wide_twin._model()
     generator = np.random.default_rng(3)
     factors = np.rint(nus_wide_twin.STEP * generator.standard_normal((50, len(model["loadings"]))))
     order = generator.permutation(len(model["loadings"]))
@@ -128,7 +129,7 @@ def test_the_twin_over_sixteen_parties(small):
 @needs_data
 def test_tags_tell_the_class_as_well_as_real_ones_do(whole):
     """A logistic regression on 1,000 rows: both kinds of rows through the same code."""
-    real = read_real(real_data_folder())
+    real = read_real()
     generator = np.random.default_rng(0)
     rows = np.concatenate(
         [
@@ -143,7 +144,7 @@ def test_tags_tell_the_class_as_well_as_real_ones_do(whole):
 
 @needs_data
 def test_the_real_parts_are_read_as_their_calibration_says():
-    real = read_real(real_data_folder())
+    real = read_real()
     assert real.images.shape == (612, 634)
     assert np.bincount(real.labels).tolist() == [841, 673, 574, 1292, 739]
     assert binary_accuracy(real.images, real.image_tags, real.image_labels, "both") == pytest.approx(0.899, abs=0.01)
@@ -153,7 +154,7 @@ def test_the_real_parts_are_read_as_their_calibration_says():
 
 @needs_data
 def test_the_model_in_the_package_is_the_one_that_is_fitted():
-    weights, tags, _ = fit_themes(read_real(real_data_folder()))
+    weights, tags, _ = fit_themes(read_real())
     model = nus_wide_twin._model()
     np.testing.assert_allclose(model["theme_weights"], weights, atol=1e-4)
     np.testing.assert_allclose(model["trigger_weights"], tags[:, -1], atol=1e-6)
@@ -176,3 +177,11 @@ def test_saved_results_are_near_the_paper_and_the_real_statistics():
             assert line.twin[0] == pytest.approx(line.calibrated[0], abs=0.03)
         if group.startswith("variance in"):
             assert line.twin[0] == pytest.approx(line.calibrated[0], abs=0.03)
+
+
+def test_without_the_real_parts_the_study_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("VFL_JAX_DATA", str(tmp_path))
+    for flags in ([], ["--fit"]):
+        with pytest.raises(SystemExit, match=says("error: ", "nus_wide/calibration.json", "real parts of NUS-WIDE")):
+            main([*flags, "--quick", "--out", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []

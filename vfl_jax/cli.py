@@ -6,11 +6,10 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-import typing
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -117,7 +116,7 @@ def _preset_commands(kind: Any) -> Any:
     for task, name in data.items():
         of_task = "" if task == "mnist" else f"{task}-"
         for preset in (liu2020_paper, liu2020_code):
-            for head in typing.get_args(HeadName):
+            for head in get_args(HeadName):
                 scenario = preset(head=head, task=task)
                 defaults[f"{preset.__name__}-{of_task}{head}"] = kind(scenario=scenario, data=name)
         defaults[f"zou2022{of_task and '-nus_wide'}"] = kind(scenario=zou2022(task=task), data=name, epochs=100)

@@ -11,7 +11,6 @@ from experiments.nus_wide_twin.fit import fit
 from experiments.nus_wide_twin.real import read_real
 from experiments.nus_wide_twin.report import write_report
 from experiments.nus_wide_twin.study import FOLDER, run_comparison, run_training
-from vfl_jax.data.folder import data_folder
 from vfl_jax.devices import use_all_cores
 
 
@@ -37,8 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
     use_all_cores()
     folder = given.out or (FOLDER.with_name("quick") if given.quick else FOLDER)
     try:
-        if given.fit and (root := data_folder(None)) is not None:
-            print(f"wrote {fit(read_real(root))}")
+        if given.fit:
+            print(f"wrote {fit(read_real())}")
         if not given.report_only:
             run_comparison(folder)
             run_training(2 if given.quick else given.seeds, 2 if given.quick else given.epochs, folder)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse
+
+from vfl_jax.data.folder import find_file
 
 NUM_TAGS = 1000
 
@@ -29,13 +30,14 @@ class Real:
     calibration: dict[str, Any]
 
 
-def read_real(folder: Path) -> Real:
-    """Reads them; no pickle.
+def read_real() -> Real:
+    """Reads them from the data folder (VFL_JAX_DATA); no pickle.
 
     Raises:
-      FileNotFoundError: naming the file that is not there.
+      FileNotFoundError: when no data folder is known; naming the file that it lacks.
     """
-    folder = folder / "nus_wide"
+    where_from = "The twin is fitted to, and compared with, the real parts of NUS-WIDE."
+    folder = find_file(None, "nus_wide/calibration.json", where_from=where_from).parent
     sample, joint = (np.load(folder / name, allow_pickle=False) for name in ("tags_sample.npz", "joint_sample.npz"))
     tags = _sparse(sample["indices"], sample["indptr"])
     joint_tags = _sparse(joint["tags_indices"], joint["tags_indptr"])

@@ -10,7 +10,6 @@ from experiments.nus_wide_twin.compare import compare
 from experiments.nus_wide_twin.real import read_real
 from vfl_jax.atomic import write_atomically
 from vfl_jax.data import load_nus_wide_twin
-from vfl_jax.data.folder import data_folder
 from vfl_jax.files import save
 from vfl_jax.presets import liu2020_code, liu2020_paper
 from vfl_jax.sweep import sweep
@@ -28,10 +27,7 @@ def run_comparison(folder: Path) -> None:
     Raises:
       FileNotFoundError: when no data folder is known, or it lacks a part of NUS-WIDE.
     """
-    root = data_folder(None)
-    if root is None:
-        raise FileNotFoundError("The real parts of NUS-WIDE are needed: set VFL_JAX_DATA to the folder of nus_wide/.")
-    lines = [dataclasses.asdict(line) for line in compare(read_real(root), load_nus_wide_twin().train)]
+    lines = [dataclasses.asdict(line) for line in compare(read_real(), load_nus_wide_twin().train)]
     text = json.dumps(lines, indent=1, allow_nan=False, default=float) + "\n"
     write_atomically(folder / COMPARISON, lambda temporary: temporary.write_text(text))
 
