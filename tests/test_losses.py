@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy, SquaredError
 from vfl_jax.registry import kinds
 
 CLIP = 1e-7
@@ -34,12 +34,19 @@ def hinge(logits, targets, margin=1.0):
     return np.array(losses)
 
 
+def squared(logits, targets):
+    return np.array(
+        [sum((s - t) ** 2 for s, t in zip(*row, strict=True)) / 2 for row in np.stack([logits, targets], 1)]
+    )
+
+
 LOSSES = {
     "cross-entropy": (SoftmaxCrossEntropy, {}, cross_entropy),
     "clipped": (SoftmaxCrossEntropy, {"probability_clip": 0.1}, lambda s, t: cross_entropy(s, t, 0.1)),
     "clipped slightly": (SoftmaxCrossEntropy, {"probability_clip": CLIP}, lambda s, t: cross_entropy(s, t, CLIP)),
     "clipped at 0": (SoftmaxCrossEntropy, {"probability_clip": 0.0}, cross_entropy),
     "hinge": (MulticlassHinge, {"margin": 0.7}, lambda s, t: hinge(s, t, 0.7)),
+    "squared": (SquaredError, {}, squared),
 }
 
 

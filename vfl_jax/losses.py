@@ -81,6 +81,13 @@ class MulticlassHinge(Loss):
         return jnp.maximum(0.0, self.margin + best_other - true)
 
 
+class SquaredError(Loss):
+    """½ Σ_j (s_j − t_j)² on class distributions; with linear bottoms and a sum head, linear regression."""
+
+    def rows(self, logits, targets):
+        return 0.5 * jnp.sum(jnp.square(logits - targets), axis=-1)
+
+
 class Regularizer(Record):
     """λ Σ_k γ(θ_k) of equation 2, computed by every party on its own parameters (the head included).
 

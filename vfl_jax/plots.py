@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,23 +31,15 @@ def curves(
     names: tuple[str, ...] = ("main_task_accuracy", "backdoor_accuracy"),
     title: str | None = None,
 ) -> Figure:
-    """Curves over epochs, one panel per variable: thin lines are seeds, the thick line their median,
-    the band its 95 % interval.
+    """Curves over epochs, one panel per variable; see :func:`draw_curves`.
 
     Args:
       runs: label to results with the dimensions ``seed`` and ``epoch`` only.
     """
-    figure, panels = _panels(len(names), title)
-    for panel, name in zip(panels, names, strict=True):
-        for color, (label, dataset) in zip(_colors(runs), runs.items(), strict=True):
-            values = dataset[name].transpose("seed", "epoch")
-            epochs = values["epoch"].values
-            panel.plot(epochs, values.values.T, color=color, linewidth=0.5, alpha=0.35)
-            summary = summarize(values)
-            panel.plot(epochs, summary["median"], color=color, linewidth=2.2, label=label)
-            panel.fill_between(epochs, summary["low"], summary["high"], color=color, alpha=0.2, linewidth=0)
-        _finish(panel, name, "epoch")
-    panels[0].legend(frameon=False)
+    figure, panels = grid_of_panels(1, len(names), title)
+    for panel, name in zip(panels[0], names, strict=True):
+        draw_curves(panel, {label: dataset[name] for label, dataset in runs.items()}, name)
+    panels[0, 0].legend(frameon=False)
     return figure
 
 
@@ -58,8 +50,7 @@ def against(
     floor: xr.Dataset | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Final-epoch values against a swept setting, one panel per variable: dots are seeds, the line their
-    median, the bar its 95 % interval.
+    """Final-epoch values against a swept setting, one panel per variable; see :func:`draw_against`.
 
     Args:
       dataset: results whose dimensions are the setting's, ``seed`` and ``epoch``.
@@ -67,23 +58,76 @@ def against(
       floor: results of the honest runs, at every value of the setting or at none in particular; their median
         over seeds is the dashed line.
     """
-    figure, panels = _panels(len(names), title)
+    figure, panels = grid_of_panels(1, len(names), title)
     (dimension,) = dataset[setting].dims
-    places = np.arange(dataset.sizes[dimension])
-    for panel, name in zip(panels, names, strict=True):
+    for panel, name in zip(panels[0], names, strict=True):
         values = dataset[name].isel(epoch=-1).transpose(dimension, "seed")
-        spread = np.linspace(-0.12, 0.12, values.sizes["seed"])
-        panel.scatter(places[:, None] + spread[None], values, s=9, color=COLORS[0], alpha=0.45, linewidths=0)
-        summary = summarize(values)
-        reach = np.stack([summary["median"] - summary["low"], summary["high"] - summary["median"]])
-        panel.errorbar(places, summary["median"], reach, color=COLORS[0], linewidth=2, capsize=4)
+        below = None if floor is None else floor[name].isel(epoch=-1)
+        draw_against(panel, values, [f"{value:g}" for value in dataset[setting].values], name, floor=below)
+        panel.set_xlabel(setting)
         if floor is not None:
-            level = np.broadcast_to(floor[name].isel(epoch=-1).median("seed"), places.shape)
-            panel.plot(places, level, color=COLORS[7], linestyle="--", linewidth=1, label="honest runs, median")
             panel.legend(frameon=False)
-        panel.set_xticks(places, [f"{value:g}" for value in dataset[setting].values])
-        _finish(panel, name, setting)
     return figure
+
+
+def grid_of_panels(rows: int, columns: int, title: str | None = None) -> tuple[Figure, np.ndarray]:
+    """An empty figure and its panels, [rows, columns]; made without pyplot: no global state, no display needed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout="constrained", dpi=150 if rows == 1 else 110)
+    if title:
+        figure.suptitle(title)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def draw_curves(panel: Axes, runs: Mapping[str, xr.DataArray], name: str) -> None:
+    """Curves over epochs: thin lines are seeds, the thick line their median, the band its 95 % interval.
+
+    Args:
+      runs: label to values with the dimensions ``seed`` and ``epoch``.
+    """
+    for i, (label, array) in enumerate(runs.items()):
+        color, values = COLORS[i % len(COLORS)], array.transpose("seed", "epoch")
+        epochs = values["epoch"].values
+        panel.plot(epochs, values.values.T, color=color, linewidth=0.5, alpha=0.35)
+        summary = summarize(values)
+        panel.plot(epochs, summary["median"], color=color, linewidth=2.2, label=label)
+        panel.fill_between(epochs, summary["low"], summary["high"], color=color, alpha=0.2, linewidth=0)
+    panel.set_xlabel("epoch")
+    _finish(panel, name)
+
+
+def draw_against(
+    panel: Axes,
+    values: xr.DataArray,
+    settings: Sequence[str],
+    name: str,
+    floor: xr.DataArray | None = None,
+    label: str | None = None,
+    color: str = COLORS[0],
+    shift: float = 0.0,
+) -> None:
+    """Values against settings at even distances: dots are seeds, the line their median, the bar its 95 % interval.
+
+    Args:
+      values: one row per setting and one column per ``seed``.
+      floor: the honest runs, with a row per setting or none; their median over seeds is the dashed line.
+      label: of the line, where one panel has several.
+      shift: to the right, so that lines of one panel do not hide each other.
+    """
+    places = np.arange(len(settings)) + shift
+    spread = np.linspace(-0.12, 0.12, values.sizes["seed"]) * (1 if label is None else 0.6)
+    panel.scatter(places[:, None] + spread[None], values, s=9, color=color, alpha=0.45, linewidths=0)
+    summary = summarize(values)
+    reach = np.stack([summary["median"] - summary["low"], summary["high"] - summary["median"]])
+    panel.errorbar(places, summary["median"], reach, color=color, linewidth=2, capsize=4, label=label)
+    if floor is not None:
+        level = np.broadcast_to(floor.median("seed"), places.shape)
+        dashed = COLORS[7] if label is None else color
+        honest = "honest runs, median" if label is None else f"{label}, honest"
+        panel.plot(places, level, color=dashed, linestyle="--", linewidth=1, label=honest)
+    panel.set_xticks(np.arange(len(settings)), list(settings))
+    _finish(panel, name)
 
 
 def overview(dataset: xr.Dataset) -> Figure:
@@ -105,24 +149,9 @@ def overview(dataset: xr.Dataset) -> Figure:
     return curves(runs)
 
 
-def _panels(count: int, title: str | None) -> tuple[Figure, list[Axes]]:
-    # Figures are made without pyplot: no global state, no display needed.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2 * count, 3.8), layout="constrained", dpi=150)
-    if title:
-        figure.suptitle(title)
-    return figure, list(np.atleast_1d(figure.subplots(1, count)))
-
-
-def _finish(panel: Axes, name: str, horizontal: str) -> None:
-    panel.set_xlabel(horizontal)
+def _finish(panel: Axes, name: str) -> None:
     panel.set_ylabel(LABELS.get(name, name))
     if name not in ("loss", "test_loss"):
         panel.set_ylim(-0.02, 1.02)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
-
-
-def _colors(runs: Mapping[str, Any]) -> list[str]:
-    return [COLORS[i % len(COLORS)] for i in range(len(runs))]

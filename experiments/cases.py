@@ -1,0 +1,106 @@
+"""What the studies share: a case is one sweep, a study is a tuple of cases, each kept as one small file."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vfl_jax.data import load_mnist, load_nus_wide, load_nus_wide_twin
+from vfl_jax.files import load, save
+from vfl_jax.grid import Over, parse
+from vfl_jax.presets import Task
+from vfl_jax.records import VerticalData
+from vfl_jax.scenario import Scenario
+from vfl_jax.sweep import sweep
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+EPOCHS, SEEDS = 50, 20
+"""Of every study of the paper, unless a case says otherwise."""
+HONEST_AND_ATTACKED: Over = {"attack.enabled": [0, 1]}
+KEPT = (
+    *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate", "label_inference_accuracy"),
+    *("loss", "is_finite"),
+)
+"""The metrics that are kept at every epoch; of the class scores, the last epoch is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One sweep of a study, saved as ``<name>.nc``.
+
+    ``honest_of`` names the case whose honest runs belong to this one too, where both differ in nothing that an honest
+    run depends on; its own grid then has no honest point.
+    """
+
+    name: str
+    title: str
+    task: Task
+    scenario: Scenario
+    over: Over = dataclasses.field(default_factory=lambda: HONEST_AND_ATTACKED)
+    seeds: int = SEEDS
+    honest_of: str | None = None
+
+
+@functools.cache
+def load_task(task: Task) -> VerticalData:
+    """The data of one of the paper's two experiments, at full size.
+
+    NUS-WIDE is read from its original files where the data folder (``VFL_JAX_DATA``) has them, and is its synthetic
+    twin elsewhere; results say which in their attribute ``data``.
+    """
+    if task == "mnist":
+        return load_mnist()
+    files = Path(os.environ.get("VFL_JAX_DATA") or ".", "nus_wide", "Low_Level_Features")
+    return load_nus_wide() if files.is_dir() else load_nus_wide_twin()
+
+
+def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epochs: int = EPOCHS) -> None:
+    """Trains every case of which ``folder`` has no such results yet, and saves what is kept of it.
+
+    A case that is stopped half-way goes on from ``<folder>/../runs/<case>``.
+
+    Args:
+      seeds: how many seeds every case has at most; by default as many as it says.
+    """
+    for case in cases:
+        path, data = folder / f"{case.name}.nc", load_task(case.task)
+        count = min(case.seeds, seeds or case.seeds)
+        if _is_done(path, case, data, count, epochs):
+            print(f"{path} is there; remove it to train again.", flush=True)
+            continue
+        print(f"{case.title}: {count} seeds, {parse(case.scenario, case.over).size} grid points", flush=True)
+        dataset = sweep(case.scenario, data, case.over, count, epochs, folder=folder.with_name("runs") / case.name)
+        save(kept(dataset), path)
+
+
+def kept(dataset: xr.Dataset) -> xr.Dataset:
+    """What is committed of a case's results."""
+    names = [name for name in KEPT if name in dataset]
+    counts = [f"{name}_count" for name in names if f"{name}_count" in dataset]
+    small = dataset[names + counts].assign(class_score=dataset["class_score"].isel(epoch=-1, drop=True))
+    small.encoding["run"] = dataset.encoding.get("run")
+    return small
+
+
+def _is_done(path: Path, case: Case, data: VerticalData, seeds: int, epochs: int) -> bool:
+    """Whether a file holds the results of just this sweep."""
+    if not path.is_file():
+        return False
+    found = load(path)
+    wanted = {name: values for name, (_, values) in parse(case.scenario, case.over).coordinates().items()}
+    return (
+        found.attrs["scenario"] == case.scenario.to_json()
+        and json.loads(found.attrs["data"])["fingerprint"] == data.fingerprint()
+        and np.array_equal(found["seed"], np.arange(seeds))
+        and found.sizes["epoch"] == epochs
+        and all(name in found.coords and np.array_equal(found[name], values) for name, values in wanted.items())
+    )

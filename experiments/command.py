@@ -1,0 +1,59 @@
+"""The command line that the studies share: ``python -m experiments.<study>``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.cases import EPOCHS, Case, run_cases
+from vfl_jax.devices import use_all_cores
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Trains the cases of a study that have no results yet, then writes its tables and figures."""
+
+    seeds: int | None = None
+    """At most so many of each case; by default as many as the case says, which is mostly 20."""
+    epochs: int = EPOCHS
+    quick: bool = False
+    """Two seeds and two epochs, into a folder of its own."""
+    only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Train this case only (may be repeated)."""
+    list: bool = False
+    """Print the names of the cases; do nothing else."""
+    report_only: bool = False
+    """Write tables and figures from saved results; train nothing."""
+    out: Path | None = None
+    """The folder of results."""
+
+
+def command(
+    cases: Sequence[Case], write_report: Callable[[Path], None], home: Path, arguments: Sequence[str] | None = None
+) -> None:
+    """Parses and runs; ends with a message, not a traceback, on bad input.
+
+    Args:
+      home: the folder of the study; its committed results are in ``results``.
+    """
+    given = tyro.cli(Arguments, args=arguments)
+    if given.list:
+        print("\n".join(case.name for case in cases))
+        return
+    use_all_cores()
+    folder = given.out or home / ("quick" if given.quick else "results")
+    try:
+        if not given.report_only:
+            chosen = [case for case in cases if not given.only or case.name in given.only]
+            if unknown := set(given.only) - {case.name for case in chosen}:
+                raise ValueError(
+                    f"only names {sorted(unknown)}; the cases are {', '.join(case.name for case in cases)}."
+                )
+            run_cases(chosen, folder, 2 if given.quick else given.seeds, 2 if given.quick else given.epochs)
+        write_report(folder)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error

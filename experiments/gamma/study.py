@@ -1,0 +1,22 @@
+"""The amplify ratio γ under the sum head, which nothing defends: Figures 3 and 4."""
+
+from __future__ import annotations
+
+from experiments.cases import Case
+from vfl_jax.grid import Over
+from vfl_jax.presets import PRESETS
+
+AMPLIFY = (1, 2, 5, 7, 10, 15, 20)
+OVER: Over = {("attack.enabled", "attack.amplify"): [(0, 10), *((1, gamma) for gamma in AMPLIFY)]}
+
+CASES = tuple(
+    Case(
+        name=f"{preset}_{task}",
+        title=f"{preset}, {task}, sum head",
+        task=task,
+        scenario=PRESETS[preset](head="sum", task=task),
+        over=OVER,
+    )
+    for task in ("mnist", "nus_wide")
+    for preset in ("liu2020_code", "liu2020_paper")
+)

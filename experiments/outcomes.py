@@ -1,0 +1,131 @@
+"""Results of cases as rows of tables: our number with its interval over seeds, beside the honest runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from experiments.cases import Case
+from vfl_jax.files import load
+from vfl_jax.report import Row, median_with_interval, to_markdown
+from vfl_jax.statistics import honest, outcomes, share_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SWITCH = "attack.enabled"
+DATA = {"mnist": "MNIST", "nus_wide": "NUS-WIDE", "nus_wide_twin": "NUS-WIDE twin"}
+
+
+class Point(NamedTuple):
+    """One attacked grid point; everything has the dimensions ``seed`` and ``epoch``."""
+
+    attacked: xr.Dataset
+    honest: xr.Dataset  # the runs of the same seeds and settings without an attack
+    counted: xr.Dataset  # is_success, is_collapsed
+
+    def number(self, name: str) -> float:
+        """The value of a swept setting."""
+        return float(self.attacked[name])
+
+
+def read(folder: Path, cases: Sequence[Case]) -> dict[str, xr.Dataset]:
+    """The results of every case that has been trained, by its name, with the honest runs that belong to it.
+
+    Raises:
+      FileNotFoundError: when there are none.
+    """
+    found = {case.name: load(folder / f"{case.name}.nc") for case in cases if (folder / f"{case.name}.nc").is_file()}
+    if not found:
+        raise FileNotFoundError(f"{folder} has no results; run the study first.")
+    lenders = {case.name: case.honest_of for case in cases if case.honest_of in found}
+    return {
+        name: _with_honest(dataset, found[lenders[name]]) if name in lenders else dataset
+        for name, dataset in found.items()
+        if name in lenders or all(case.honest_of is None for case in cases if case.name == name)
+    }
+
+
+def _with_honest(dataset: xr.Dataset, lender: xr.Dataset) -> xr.Dataset:
+    import xarray as xr
+
+    clean = lender.sel({SWITCH: [0], "seed": dataset["seed"]})
+    joined = xr.concat([clean, dataset], SWITCH, combine_attrs="override", join="exact")
+    joined.encoding["run"] = dataset.encoding.get("run")
+    return joined.assign_attrs(dataset.attrs)
+
+
+def points(dataset: xr.Dataset) -> Iterator[Point]:
+    """Every attacked grid point of a sweep that has honest runs."""
+    clean, counted = honest(dataset), outcomes(dataset)
+    dims = [d for d in dataset["main_task_accuracy"].dims if d not in ("seed", "epoch")]
+    for place in np.ndindex(*(dataset.sizes[d] for d in dims)):
+        at = dict(zip(dims, place, strict=True))
+        if all(float(dataset.isel(at)[name]) for name in dataset.coords if str(name).endswith("enabled")):
+            yield Point(
+                dataset.isel(at), clean.isel({d: i for d, i in at.items() if d in clean.dims}), counted.isel(at)
+            )
+
+
+def row(point: Point, settings: Mapping[str, str] = {}) -> Row:
+    """What a study says of one attacked point, at the last epoch: medians over seeds with 95 % intervals."""
+    attacked, clean, counted = (part.isel(epoch=-1) for part in point)
+    main = "main_task_accuracy"
+    return dict(settings) | {
+        "main, honest": median_with_interval(clean[main]),
+        "main, attacked": median_with_interval(attacked[main]),
+        "difference": median_with_interval(attacked[main] - clean[main]),
+        "backdoor": median_with_interval(attacked.backdoor_accuracy),
+        "clean floor": median_with_interval(clean.backdoor_accuracy),
+        "attack success": median_with_interval(attacked.attack_success_rate),
+        "its floor": median_with_interval(clean.attack_success_rate),
+        "successes": share(counted.is_success),
+        "collapsed": f"{int(counted.is_collapsed.sum())}/{counted.sizes['seed']}",
+    }
+
+
+COLUMNS = """\
+Columns, at the last epoch: medians over seeds, in brackets their 95 % bootstrap intervals. *main*: accuracy on all test
+rows, honest and attacked, and the *difference* of both, paired by seed. *backdoor*: triggered test rows predicted as τ,
+as the paper counts, beside the honest runs' (*clean floor*). *attack success*: the same without rows that are of
+class τ, and its floor. *successes*: seeds with a backdoor above 0.5 and a main accuracy no more than 0.02 below their
+honest run, with a Wilson interval; *collapsed*: seeds that lost more main accuracy than that.
+"""
+
+
+def share(flags: xr.DataArray) -> str:
+    """``14/20 [0.48, 0.85]``."""
+    low, high = share_interval(int(flags.sum()), flags.size)
+    return f"{int(flags.sum())}/{flags.size} [{low:.2f}, {high:.2f}]"
+
+
+def data_name(dataset: xr.Dataset) -> str:
+    """What the results were made on."""
+    name = json.loads(dataset.attrs["data"])["name"]
+    return DATA.get(name, name)
+
+
+def runtimes(cases: Sequence[Case], found: Mapping[str, xr.Dataset]) -> str:
+    """How long every case took, on what; and which have no results yet."""
+    rows = []
+    for case in cases:
+        run = found[case.name].encoding.get("run") if case.name in found else None
+        if run:
+            minutes, devices = run["wall_seconds"] / 60, run["devices"]
+            replicas = int(np.prod([n for d, n in found[case.name].is_finite.sizes.items() if d != "epoch"]))
+            rows.append(
+                {
+                    "case": case.title,
+                    "data": data_name(found[case.name]),
+                    "replicas": str(replicas),
+                    "minutes": f"{minutes:.1f}",
+                    "devices": f"{len(devices)} × {devices[0]}",
+                }
+            )
+    missing = [case.title for case in cases if case.name not in found]
+    text = to_markdown(rows) if rows else ""
+    return text + (f"\n**Not trained yet**: {'; '.join(missing)}.\n" if missing else "")
