@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def load_task(task: Task) -> VerticalData:
 def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epochs: int = EPOCHS) -> None:
     """Trains every case of which ``folder`` has no such results yet, and saves what is kept of it.
 
-    A case that is stopped half-way goes on from ``<folder>/../runs/<case>``.
+    A case that was stopped half-way goes on from ``<folder>/runs/<case>``.
 
     Args:
       seeds: how many seeds every case has at most; by default as many as it says.
@@ -78,8 +79,9 @@ def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epo
             print(f"{path} is there; remove it to train again.", flush=True)
             continue
         print(f"{case.title}: {count} seeds, {parse(case.scenario, case.over).size} grid points", flush=True)
-        dataset = sweep(case.scenario, data, case.over, count, epochs, folder=folder.with_name("runs") / case.name)
-        save(kept(dataset), path)
+        unfinished = folder / "runs" / case.name
+        save(kept(sweep(case.scenario, data, case.over, count, epochs, folder=unfinished)), path)
+        shutil.rmtree(unfinished)
 
 
 def kept(dataset: xr.Dataset) -> xr.Dataset:
