@@ -16,7 +16,7 @@ import numpy as np
 from vfl_jax.data import load_mnist, load_nus_wide, load_nus_wide_twin
 from vfl_jax.files import load, save
 from vfl_jax.grid import Over, parse
-from vfl_jax.presets import Task
+from vfl_jax.presets import Task, liu2020_code, liu2020_paper
 from vfl_jax.records import VerticalData
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweep import sweep
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EPOCHS, SEEDS = 50, 20
 """Of every study of the paper, unless a case says otherwise."""
+PRESETS = {"liu2020_code": liu2020_code, "liu2020_paper": liu2020_paper}
+"""Side by side wherever they differ."""
 HONEST_AND_ATTACKED: Over = {"attack.enabled": [0, 1]}
 KEPT = (
     *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate", "label_inference_accuracy"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.cases import Case
+from experiments.cases import PRESETS, Case
 from vfl_jax.grid import Over
-from vfl_jax.presets import PRESETS
 
 AMPLIFY = (1, 2, 5, 7, 10, 15, 20)
 OVER: Over = {("attack.enabled", "attack.amplify"): [(0, 10), *((1, gamma) for gamma in AMPLIFY)]}

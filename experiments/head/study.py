@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.cases import HONEST_AND_ATTACKED, Case
+from experiments.cases import HONEST_AND_ATTACKED, PRESETS, Case
 from vfl_jax.models import DenseHead
-from vfl_jax.presets import PRESETS, Task
+from vfl_jax.presets import Task
 
 TASKS: tuple[Task, ...] = ("mnist", "nus_wide")
 DEPTHS = (2, 3, 4)

@@ -6,9 +6,8 @@ the same numbers variances. Each preset has its own meaning.
 
 from __future__ import annotations
 
-from experiments.cases import Case
+from experiments.cases import PRESETS, Case
 from vfl_jax.defenses import GaussianNoise, LaplaceNoise
-from vfl_jax.presets import PRESETS
 
 LEVELS = (0, 1e-4, 1e-3, 5e-3, 0.01, 0.025, 0.05, 0.075, 0.1)
 MEANING = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from experiments.cases import Case
+from experiments.cases import PRESETS, Case
 from vfl_jax.defenses import Sparsification
 from vfl_jax.defenses.sparsification import Residual
-from vfl_jax.presets import PRESETS, HeadName, Task
+from vfl_jax.presets import HeadName, Task
 
 DROP_RATES = (0, 0.5, 0.9, 0.95, 0.99, 0.995, 0.999)
 PUBLISHED: Residual = "position"

@@ -1,0 +1,125 @@
+"""How a claim is judged: by stated thresholds, from saved results, group by group, with the evidence beside."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from experiments.outcomes import Point, points, read, share
+from vfl_jax.report import Row, median_with_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MOST, FEW = 0.9, 0.1
+"""A claim holds in a group where it holds for so large a share of seeds, and does not where it does for so few."""
+
+
+class Finding(NamedTuple):
+    """What was seen of a claim in one group of runs."""
+
+    held: float  # for which share of seeds it holds; 1 or 0 where it is not about single seeds
+    evidence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One claim of the paper, what was run, and what judges it.
+
+    ``groups`` names, by a label, the results that are looked at together, each as ``<study>/<case>``;
+    ``look`` gets their data sets.
+    """
+
+    where: str
+    text: str
+    ran: str
+    groups: Mapping[str, tuple[str, ...]]
+    look: Callable[..., Finding]
+
+
+class Results:
+    """Saved results of all studies, each read when it is first asked for."""
+
+    def __init__(self, home: Path, folder: str = "results") -> None:
+        self._home, self._folder = home, folder
+        self._studies: dict[str, dict[str, xr.Dataset]] = {}
+
+    def find(self, place: str) -> xr.Dataset | None:
+        """The results at ``<study>/<case>``, or None where there are none yet.
+
+        Raises:
+          KeyError: when the study has no such case.
+        """
+        study, case = place.split("/")
+        cases = importlib.import_module(f"experiments.{study}.study").CASES
+        if case not in {known.name for known in cases}:
+            raise KeyError(f"study {study!r} has no case {case!r}.")
+        if study not in self._studies:
+            try:
+                self._studies[study] = read(self._home / study / self._folder, cases)
+            except FileNotFoundError:
+                self._studies[study] = {}
+        return self._studies[study].get(case)
+
+
+def judge(claim: Claim, results: Results) -> Row:
+    """The row of a claim: what it says, what was run, the verdict, the evidence."""
+    findings: dict[str, Finding] = {}
+    for label, places in claim.groups.items():
+        found = [results.find(place) for place in places]
+        if all(dataset is not None for dataset in found):
+            findings[label] = claim.look(*found)
+    missing = [label for label in claim.groups if label not in findings]
+    lines = [f"{label}: {finding.evidence}" for label, finding in findings.items()]
+    lines += [f"not run yet: {'; '.join(missing)}"] if missing else []
+    return {
+        "claim": f"{claim.text} ({claim.where})",
+        "what was run": claim.ran,
+        "verdict": f"**{_verdict(findings)}**" + (" (so far)" if findings and missing else ""),
+        "evidence": "<br>".join(lines),
+    }
+
+
+def _verdict(findings: Mapping[str, Finding]) -> str:
+    if not findings:
+        return "not run yet"
+    good = [label for label, finding in findings.items() if finding.held >= MOST]
+    bad = [label for label, finding in findings.items() if finding.held <= FEW]
+    partly = [label for label in findings if label not in good + bad]
+    if len(good) == len(findings):
+        return "holds"
+    if len(bad) == len(findings):
+        return "does not hold"
+    where = [*good, *(f"{label} (some seeds)" for label in partly)]
+    return f"holds only: {', '.join(where)}" + (f"; not: {', '.join(bad)}" if bad else "")
+
+
+def at(dataset: xr.Dataset, **settings: float) -> Point:
+    """The attacked point with these settings; ``amplify=10`` is that of the swept path that ends so.
+
+    Raises:
+      KeyError: when there is none.
+    """
+    for point in points(dataset):
+        paths = {str(name).rpartition(".")[2]: str(name) for name in point.attacked.coords}
+        if all(abs(point.number(paths[name]) - value) < 1e-9 for name, value in settings.items()):
+            return point
+    raise KeyError(f"no attacked point has {settings}.")
+
+
+def success_share(point: Point) -> float:
+    """Which share of seeds succeeds at the last epoch."""
+    return float(point.counted.is_success.isel(epoch=-1).mean())
+
+
+def outcome(point: Point) -> str:
+    """Successes, collapsed seeds and the backdoor beside its floor, at the last epoch."""
+    attacked, clean, counted = (part.isel(epoch=-1) for part in point)
+    collapsed = int(counted.is_collapsed.sum())
+    return (
+        f"{share(counted.is_success)} seeds succeed{f', {collapsed} collapse' if collapsed else ''}; backdoor "
+        f"{median_with_interval(attacked.backdoor_accuracy)}, floor {median_with_interval(clean.backdoor_accuracy)}"
+    )
