@@ -63,7 +63,7 @@ def test_the_study_runs_and_writes_its_table(tmp_path, monkeypatch):
     main(["--quick", "--out", str(tmp_path)])
     written = (tmp_path / "tables.md").read_text()
     assert written == report.table(tmp_path)
-    assert written.count("\n") == 2 + 1
+    assert written.count("\n| ") == 2 + 1
     assert (tmp_path / "parties.png").read_bytes().startswith(b"\x89PNG")
     results = load(tmp_path / "sum_16.nc")
     assert results.sizes["seed"] == 2

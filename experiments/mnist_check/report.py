@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.figures import save_figure
 from experiments.mnist_check.study import CASES, Case
+from experiments.outcomes import COLUMNS, points, row
 from experiments.readme import write_tables
 from vfl_jax import plots
-from vfl_jax.atomic import write_atomically
 from vfl_jax.files import load
-from vfl_jax.report import median_with_interval, to_markdown
-from vfl_jax.statistics import honest, outcomes, paired_difference, share_interval
+from vfl_jax.report import to_markdown
+from vfl_jax.statistics import honest, outcomes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,11 +32,18 @@ def write_report(folder: Path) -> None:
     for case, dataset in found:
         runs = {_setting(dataset, i): dataset.isel({DIMENSION: i}) for i in range(dataset.sizes[DIMENSION])}
         figure = plots.curves(runs, title=case.title)
-        write_atomically(folder / f"{case.name}.png", functools.partial(figure.savefig, format="png"))
+        save_figure(figure, folder / f"{case.name}.png")
     text = "\n".join(
         [
             "### Over seeds, last epoch\n",
-            to_markdown([row for case, dataset in found for row in _rows(case, dataset)]),
+            COLUMNS,
+            to_markdown(
+                [
+                    row(point, {"case": case.title, "γ": f"{point.number('attack.amplify'):g}"})
+                    for case, dataset in found
+                    for point in points(dataset)
+                ]
+            ),
             *(_seed_by_seed(case, dataset) for case, dataset in found),
         ]
     )
@@ -46,31 +53,6 @@ def write_report(folder: Path) -> None:
 def _setting(dataset: xr.Dataset, place: int) -> str:
     point = dataset.isel({DIMENSION: place})
     return f"γ = {float(point['attack.amplify']):g}" if float(point["attack.enabled"]) else "honest"
-
-
-def _rows(case: Case, dataset: xr.Dataset) -> list[dict[str, str]]:
-    last, counted = dataset.isel(epoch=-1), outcomes(dataset).isel(epoch=-1)
-    difference = paired_difference(last, "backdoor_accuracy")
-    rows = []
-    for i in range(dataset.sizes[DIMENSION]):
-        point, seeds = last.isel({DIMENSION: i}), dataset.sizes["seed"]
-        is_honest = _setting(dataset, i) == "honest"
-        successes = int(counted.is_success.isel({DIMENSION: i}).sum())
-        low, high = share_interval(successes, seeds)
-        rows.append(
-            {
-                "case": case.title,
-                "setting": _setting(dataset, i),
-                "main accuracy": median_with_interval(point.main_task_accuracy),
-                "backdoor accuracy": median_with_interval(point.backdoor_accuracy),
-                "minus its honest run": "" if is_honest else median_with_interval(difference.isel({DIMENSION: i})),
-                "attack success rate": median_with_interval(point.attack_success_rate),
-                "clean floor of it": median_with_interval(honest(last).attack_success_rate),
-                "successes": "" if is_honest else f"{successes}/{seeds} [{low:.2f}, {high:.2f}]",
-                "collapsed": "" if is_honest else f"{int(counted.is_collapsed.isel({DIMENSION: i}).sum())}/{seeds}",
-            }
-        )
-    return rows
 
 
 def _seed_by_seed(case: Case, dataset: xr.Dataset) -> str:
