@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -33,20 +34,25 @@ class Arguments:
 
 
 def command(
-    cases: Sequence[Case], write_report: Callable[[Path], None], home: Path, arguments: Sequence[str] | None = None
+    cases: Sequence[Case],
+    write_report: Callable[[Path], None],
+    home: Path,
+    arguments: Sequence[str] | None = None,
+    measure: Callable[[Path], None] | None = None,
 ) -> None:
     """Parses and runs; ends with a message, not a traceback, on bad input.
 
     Args:
       home: the folder of the study; its committed results are in ``results``.
+      measure: writes what a study finds without training, into the folder of results; not where cases are picked.
     """
     given = tyro.cli(Arguments, args=arguments)
     if given.list:
         print("\n".join(case.name for case in cases))
         return
     use_all_cores()
-    folder = given.out or home / ("quick" if given.quick else "results")
-    try:
+    folder = results_folder(home, given.out, given.quick)
+    with ending_in_one_line():
         if not given.report_only:
             chosen = [case for case in cases if not given.only or case.name in given.only]
             if unknown := set(given.only) - {case.name for case in chosen}:
@@ -54,6 +60,20 @@ def command(
                     f"only names {sorted(unknown)}; the cases are {', '.join(case.name for case in cases)}."
                 )
             run_cases(chosen, folder, 2 if given.quick else given.seeds, 2 if given.quick else given.epochs)
+            if measure is not None and not given.only:
+                measure(folder)
         write_report(folder)
+
+
+def results_folder(home: Path, out: Path | None, quick: bool) -> Path:
+    """Where a command writes."""
+    return out or home / ("quick" if quick else "results")
+
+
+@contextlib.contextmanager
+def ending_in_one_line() -> Iterator[None]:
+    """Bad input ends a command with a message, not a traceback."""
+    try:
+        yield
     except (ValueError, OSError) as error:
         raise SystemExit(f"error: {error}") from error

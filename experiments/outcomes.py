@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SWITCH = "attack.enabled"
+TABLE_2 = {"mnist": {"sum": 0.957, "trainable": 0.971}, "nus_wide": {"sum": 0.885, "trainable": 0.887}}
+"""The paper's accuracy without attack, by task and head."""
 DATA = {"mnist": "MNIST", "nus_wide": "NUS-WIDE", "nus_wide_twin": "NUS-WIDE twin"}
 
 
@@ -31,6 +34,12 @@ class Point(NamedTuple):
     def number(self, name: str) -> float:
         """The value of a swept setting."""
         return float(self.attacked[name])
+
+
+def results_of(study: str) -> Path:
+    """Where a study's results lie: those that are committed, or in the folder that ``VFL_JAX_RESULTS`` names."""
+    folder = os.environ.get("VFL_JAX_RESULTS")
+    return Path(folder, study) if folder else Path(__file__).parent / study / "results"
 
 
 def read(folder: Path, cases: Sequence[Case]) -> dict[str, xr.Dataset]:
@@ -71,6 +80,11 @@ def points(dataset: xr.Dataset) -> Iterator[Point]:
             )
 
 
+def line(dataset: xr.Dataset, setting: str) -> dict[float, Point]:
+    """The attacked points of a sweep over one setting, by its value."""
+    return {point.number(setting): point for point in points(dataset)}
+
+
 def row(point: Point, settings: Mapping[str, str] = {}) -> Row:
     """What a study says of one attacked point, at the last epoch: medians over seeds with 95 % intervals."""
     attacked, clean, counted = (part.isel(epoch=-1) for part in point)
@@ -101,6 +115,11 @@ def share(flags: xr.DataArray) -> str:
     """``14/20 [0.48, 0.85]``."""
     low, high = share_interval(int(flags.sum()), flags.size)
     return f"{int(flags.sum())}/{flags.size} [{low:.2f}, {high:.2f}]"
+
+
+def are_alike(one: xr.Dataset, other: xr.Dataset) -> bool:
+    """Whether two cases may be compared seed by seed: on the same data, trained for as long."""
+    return one.sizes["epoch"] == other.sizes["epoch"] and one.attrs["data"] == other.attrs["data"]
 
 
 def data_name(dataset: xr.Dataset) -> str:

@@ -11,10 +11,15 @@ DEPTHS = (2, 3, 4)
 """Hidden layers of the head beyond the paper's one."""
 
 
+def case_name(preset: str, task: Task, depth: int = 1) -> str:
+    """Of the case with so many hidden layers in the head."""
+    return f"{preset}_{task}" if depth == 1 else f"{preset}_{task}_depth_{depth}"
+
+
 def _case(preset: str, task: Task, depth: int) -> Case:
     scenario = PRESETS[preset](head="trainable", task=task)
     return Case(
-        name=f"{preset}_{task}" if depth == 1 else f"{preset}_{task}_depth_{depth}",
+        name=case_name(preset, task, depth),
         title=f"{preset}, {task}, trainable head of {depth} hidden layer{'s' if depth > 1 else ''}",
         task=task,
         scenario=scenario.replace(head=DenseHead(hidden=(32,) * depth)),

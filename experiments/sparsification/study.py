@@ -20,11 +20,16 @@ SWEPT: tuple[tuple[str, Task, HeadName, Residual], ...] = (
 """Where there is a backdoor to block: not on MNIST under the trainable head."""
 
 
+def case_name(preset: str, task: str, head: str, residual: str) -> str:
+    """Of a case of this study."""
+    return f"{preset}_{task}_{head}_{residual}"
+
+
 def _case(preset: str, task: Task, head: HeadName, residual: Residual) -> Case:
     # What is dropped at rate 0 is nothing, whatever becomes of it: one case has that rate for all.
     rates = DROP_RATES if preset == "liu2020_paper" or residual == PUBLISHED else DROP_RATES[1:]
     return Case(
-        name=f"{preset}_{task}_{head}_{residual}",
+        name=case_name(preset, task, head, residual),
         title=f"{preset}, {task}, {head} head, residual by {residual}",
         task=task,
         scenario=PRESETS[preset](head=head, task=task).replace(defense=Sparsification(residual=residual)),

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from experiments.cases import PRESETS
+from experiments.defended import FEW, SPARED, blocks, change_of_main, spares
 from experiments.noise.study import MEANING
-from experiments.outcomes import Point, points, share
-from experiments.sparsification.study import CASES as SPARSIFIED
-from experiments.verdict.judge import FEW, Claim, Finding, at, outcome, success_share
+from experiments.outcomes import Point, line, points
+from experiments.sparsification.study import PUBLISHED, SWEPT, case_name
+from experiments.verdict.judge import Claim, Finding, at, outcome, success_share
 from vfl_jax.report import median_with_interval
 from vfl_jax.statistics import interval
 
 if TYPE_CHECKING:
     import xarray as xr
 
-SPARED = 0.01
-"""A defense does not hurt where it costs the honest run no more main accuracy than this, in the median."""
+NEUTRAL = {"drop_rate": 0, "stddev": 0}
+"""The numbers that leave the messages alone."""
 LOUD = 0.05
 """The noise level that the paper names."""
-
-
-def _main(part: xr.Dataset) -> xr.DataArray:
-    return part["main_task_accuracy"].isel(epoch=-1)
 
 
 def _fails(dataset: xr.Dataset) -> Finding:
@@ -35,27 +33,22 @@ def _succeeds(dataset: xr.Dataset) -> Finding:
     return Finding(success_share(point), outcome(point))
 
 
-def _cost(point: Point, undefended: Point) -> xr.DataArray:
-    """What a defense costs the honest run, paired by seed."""
-    return _main(undefended.honest) - _main(point.honest)
-
-
 def _noise_blocks(dataset: xr.Dataset) -> Finding:
-    """Above the paper's level seeds that succeed without noise no longer do."""
+    """Above the paper's level the backdoor is blocked, which it is not without noise."""
     (setting,) = _settings(dataset)
-    found = list(points(dataset))
-    without = next(point for point in found if point.number(setting) == 0)
-    loud = [point for point in found if point.number(setting) > LOUD]
-    blocked = success_share(without) > FEW and all(success_share(point) <= FEW for point in loud)
-    lines = [f"{point.number(setting):g}: {outcome(point)}" for point in (without, *loud)]
-    return Finding(float(blocked), "; at ".join(lines))
+    found = line(dataset, setting)
+    loud = [level for level in found if level > LOUD]
+    held = not blocks(found[0]) and all(blocks(found[level]) for level in loud)
+    return Finding(float(held), "; at ".join(f"{level:g}: {outcome(found[level])}" for level in (0, *loud)))
 
 
 def _noise_hurts(dataset: xr.Dataset) -> Finding:
     (setting,) = _settings(dataset)
-    without, loud = (next(p for p in points(dataset) if p.number(setting) == level) for level in (0, LOUD))
-    cost = _cost(loud, without)
-    return Finding(float(interval(cost)[0] > SPARED), f"it costs the honest run {median_with_interval(cost)}")
+    found = line(dataset, setting)
+    change = change_of_main(found[LOUD], found[0])
+    return Finding(
+        float(interval(change)[1] < -SPARED), f"the honest run's accuracy changes by {median_with_interval(change)}"
+    )
 
 
 def _settings(dataset: xr.Dataset) -> list[str]:
@@ -63,46 +56,45 @@ def _settings(dataset: xr.Dataset) -> list[str]:
     return [str(name) for name in dataset.coords if str(name).startswith("defense.")]
 
 
-def _sparing(dataset: xr.Dataset) -> Finding:
+def _blocks_sparing(swept: xr.Dataset, with_undefended: xr.Dataset | None = None) -> Finding:
     """Some setting of a sweep blocks the backdoor and spares the main task."""
-    found = list(points(dataset))
-    settings = _settings(dataset)
-    neutral = min(found, key=lambda point: tuple(abs(point.number(name)) for name in settings))
-    if success_share(neutral) <= FEW:
-        return Finding(0.0, f"there is nothing to block: {outcome(neutral)}")
+    found, settings = list(points(swept)), _settings(swept)
+    undefended = next(
+        point
+        for point in points(swept if with_undefended is None else with_undefended)
+        if all(point.number(name) == NEUTRAL[_last(name)] for name in settings)
+    )
+    if blocks(undefended):
+        return Finding(0.0, f"there is nothing to block: {outcome(undefended)}")
 
-    def describe(point: Point) -> str:
-        setting = ", ".join(f"{name.rpartition('.')[2]} {point.number(name):g}" for name in settings)
-        return (
-            f"{setting}: {share(point.counted.is_success.isel(epoch=-1))} succeed, the honest run loses "
-            f"{median_with_interval(_cost(point, neutral))}"
-        )
+    def said(point: Point) -> str:
+        numbers = ", ".join(f"{_last(name)} {point.number(name):g}" for name in settings)
+        change = median_with_interval(change_of_main(point, undefended))
+        return f"{numbers}: {outcome(point)}; the honest run's accuracy changes by {change}"
 
-    sparing = [p for p in found if float(_cost(p, neutral).median()) <= SPARED]
-    best = min(sparing, key=success_share)
-    is_blocked = success_share(best) <= FEW
-    others = [p for p in found if success_share(p) <= FEW]
-    cheapest = min(others, key=lambda point: float(_cost(point, neutral).median())) if others else None
-    lines = [
-        f"undefended {share(neutral.counted.is_success.isel(epoch=-1))} succeed",
-        f"best that spares: {describe(best)}",
-    ]
-    if not is_blocked:
-        lines.append(f"cheapest that blocks: {describe(cheapest)}" if cheapest is not None else "none blocks")
-    return Finding(float(is_blocked), "; ".join(lines))
+    blocking = [point for point in found if blocks(point)]
+    both = [point for point in blocking if spares(point, undefended)]
+    if not blocking:
+        return Finding(0.0, f"no setting blocks; undefended: {outcome(undefended)}")
+    best = max(both or blocking, key=lambda point: float(change_of_main(point, undefended).median()))
+    title = "blocks and spares" if both else "the cheapest that blocks"
+    return Finding(float(bool(both)), f"{title}: {said(best)}; undefended: {outcome(undefended)}")
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _clipping_weaker(clipped: xr.Dataset, noisy: xr.Dataset) -> Finding:
-    """The smallest share of successes that each reaches while it spares the main task."""
+    """Of what spares the main task, the bound leaves more seeds successful than noise does."""
 
-    def least(dataset: xr.Dataset, neutral: Point) -> float:
-        return min(success_share(p) for p in points(dataset) if float(_cost(p, neutral).median()) <= SPARED)
+    def least(found: dict[float, Point], neutral: float) -> float:
+        return min(success_share(point) for point in found.values() if spares(point, found[neutral]))
 
-    by_clipping = least(clipped, next(p for p in points(clipped) if p.number("defense.bound") == float("inf")))
-    by_noise = least(noisy, at(noisy, stddev=0))
+    clipping, noise = least(line(clipped, "defense.bound"), math.inf), least(line(noisy, "defense.stddev"), 0)
     return Finding(
-        float(by_noise < by_clipping),
-        f"of what costs at most {SPARED}, clipping leaves {by_clipping:.0%} of seeds successful, noise {by_noise:.0%}",
+        float(noise < clipping),
+        f"of what spares the main task, clipping leaves {clipping:.0%} of seeds successful, noise {noise:.0%}",
     )
 
 
@@ -114,6 +106,12 @@ def _leaks_fewer(trainable: xr.Dataset, fixed: xr.Dataset) -> Finding:
         float(interval(fewer)[0] > 0),
         f"labels read {median_with_interval(inferred[0])}, under the sum head {median_with_interval(inferred[1])}",
     )
+
+
+def _sparsified(preset: str, task: str, head: str, residual: str) -> tuple[str, ...]:
+    """A case, and the one that has drop rate 0 for it where it is another."""
+    kinds = (residual,) if preset == "liu2020_paper" else dict.fromkeys((residual, PUBLISHED))
+    return tuple(f"sparsification/{case_name(preset, task, head, kind)}" for kind in kinds)
 
 
 CLAIMS = (
@@ -161,16 +159,16 @@ CLAIMS = (
     Claim(
         "Figure 7",
         "Gradient sparsification mitigates the backdoor without hurting the main task",
-        f"drop rates up to 0.999, γ = 10; mitigated: at most {FEW:.0%} of seeds succeed; not hurt: the honest run "
-        f"loses at most {SPARED} in the median",
-        {case.title: (f"sparsification/{case.name}",) for case in SPARSIFIED},
-        _sparing,
+        f"drop rates up to 0.999, γ = 10; mitigated: at most {FEW:.0%} of seeds succeed, attack success is near its "
+        f"floor; not hurt: the honest run loses at most {SPARED}",
+        {", ".join(swept): _sparsified(*swept) for swept in SWEPT},
+        _blocks_sparing,
     ),
     Claim(
         "abstract, section 2",
         "A combination of these defenses blocks the backdoor without hurting the main task",
         "NUS-WIDE, head × sparsification × Gaussian noise, γ = 10, judged as sparsification is",
         {f"{head} head": (f"combination/{head}",) for head in ("trainable", "sum")},
-        _sparing,
+        _blocks_sparing,
     ),
 )

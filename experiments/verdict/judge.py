@@ -14,8 +14,8 @@ from vfl_jax.report import Row, median_with_interval
 if TYPE_CHECKING:
     import xarray as xr
 
-MOST, FEW = 0.9, 0.1
-"""A claim holds in a group where it holds for so large a share of seeds, and does not where it does for so few."""
+MOST = 0.9
+"""A claim holds in a group where it holds for so large a share of seeds, and does not where it fails for as many."""
 
 
 class Finding(NamedTuple):
@@ -87,7 +87,7 @@ def _verdict(findings: Mapping[str, Finding]) -> str:
     if not findings:
         return "not run yet"
     good = [label for label, finding in findings.items() if finding.held >= MOST]
-    bad = [label for label, finding in findings.items() if finding.held <= FEW]
+    bad = [label for label, finding in findings.items() if finding.held <= 1 - MOST + 1e-9]
     partly = [label for label in findings if label not in good + bad]
     if len(good) == len(findings):
         return "holds"

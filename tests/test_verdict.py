@@ -1,0 +1,160 @@
+"""The verdicts on the paper's claims follow from the saved results by the stated thresholds."""
+
+import re
+
+import pytest
+from result_helpers import COLLAPSED, FAILURE, SUCCESS, attacked, results_of, save_results
+
+from experiments.combination.study import CASES as COMBINED
+from experiments.gamma.study import CASES as AMPLIFIED
+from experiments.head.study import CASES as HEADS
+from experiments.noise.study import CASES as NOISY
+from experiments.verdict import attacks, defenses
+from experiments.verdict.__main__ import README, SECTIONS, page
+from experiments.verdict.judge import Claim, Finding, Results, at, judge, outcome
+
+SEEDS = 20
+EVERY_CLAIM = [claim for claims in SECTIONS.values() for claim in claims]
+
+
+def claim_that(text, claims=(*attacks.CLAIMS, *defenses.CLAIMS)):
+    (claim,) = [claim for claim in claims if text in claim.text]
+    return claim
+
+
+def verdict(text, folder):
+    return judge(claim_that(text), Results(folder))["verdict"]
+
+
+def test_every_group_of_every_claim_names_cases_that_exist(tmp_path):
+    for claim in EVERY_CLAIM:
+        assert judge(claim, Results(tmp_path))["verdict"] == "**not run yet**"
+    with pytest.raises(KeyError, match="has no case 'none'"):
+        judge(Claim("", "", "", {"a": ("gamma/none",)}, lambda _: Finding(1.0, "")), Results(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ((1.0, 0.9), "**holds**"),
+        ((0.1, 0.0), "**does not hold**"),
+        ((0.95, 0.05), "**holds only: a; not: b**"),
+        ((0.95, 0.5), "**holds only: a, b (some seeds)**"),
+        ((0.5, 0.05), "**holds only: a (some seeds); not: b**"),
+        ((0.95,), "**holds** (so far)"),
+    ],
+)
+def test_the_verdict_is_graded_by_groups(tmp_path, held, expected):
+    cases = ("liu2020_code_mnist", "liu2020_paper_mnist")[: len(held)]
+    for name in cases:
+        save_results(tmp_path / "gamma" / "results", AMPLIFIED, name, lambda settings: {})
+    shares = iter(held)
+    claim = Claim(
+        "Figure 4",
+        "it works",
+        "runs",
+        {"a": ("gamma/liu2020_code_mnist",), "b": ("gamma/liu2020_paper_mnist",)},
+        lambda dataset: Finding(next(shares), "seen"),
+    )
+    row = judge(claim, Results(tmp_path))
+    assert row["verdict"] == expected
+    assert row["claim"] == "it works (Figure 4)"
+    assert row["evidence"].count("seen") == len(held)
+    assert ("not run yet: b" in row["evidence"]) == (len(held) == 1)
+
+
+def test_a_point_is_found_by_its_settings_and_told_with_its_floor():
+    case = AMPLIFIED[0]
+    values = lambda s: (SUCCESS if s["attack.amplify"] == 20 else FAILURE) if s["attack.enabled"] else {}  # noqa: E731
+    dataset = results_of(case, values, seeds=SEEDS)
+    assert outcome(at(dataset, amplify=20)).startswith(
+        "20/20 [0.84, 1.00] seeds succeed; backdoor 0.900 [0.900, 0.900]"
+    )
+    assert outcome(at(dataset, amplify=1)).startswith("0/20 [0.00, 0.16] seeds succeed; backdoor 0.100")
+    assert outcome(at(dataset, amplify=1)).endswith("floor 0.100 [0.100, 0.100]")
+    collapsed = results_of(case, attacked(**COLLAPSED), seeds=SEEDS)
+    assert "0/20 [0.00, 0.16] seeds succeed, 20 collapse" in outcome(at(collapsed, amplify=20))
+    with pytest.raises(KeyError, match="amplify"):
+        at(dataset, amplify=3)
+
+
+def save_all(folder, study, cases, values):
+    for case in cases:
+        save_results(folder / study / "results", cases, case.name, values(case), seeds=SEEDS)
+
+
+def by_task(mnist, nus_wide):
+    return lambda case: attacked(**(mnist if case.task == "mnist" else nus_wide))
+
+
+def test_attacks_and_heads(tmp_path):
+    """The paper's own picture, and its opposite."""
+    save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, COLLAPSED))
+    save_all(tmp_path, "head", HEADS, by_task(FAILURE, SUCCESS))
+    nus = "nus_wide, liu2020_code, nus_wide, liu2020_paper"
+    assert verdict("without labels injects", tmp_path) == (
+        f"**holds only: mnist, liu2020_code, mnist, liu2020_paper; not: {nus}**"
+    )
+    assert verdict("On MNIST the backdoor fails", tmp_path) == "**holds**"
+    assert verdict("On NUS-WIDE it succeeds", tmp_path) == "**holds**"
+    hidden = verdict("clean validation set", tmp_path)
+    assert "not: nus_wide, liu2020_code, sum head, nus_wide, liu2020_paper, sum head" in hidden  # they lose 0.45
+    assert "mnist, liu2020_code, trainable head" in hidden.partition("not:")[0]
+    # All honest runs reach 0.95: within 0.01 of MNIST's 0.957, far from 0.971 and from NUS-WIDE's.
+    assert verdict("mnist, sum head: 95.7%", tmp_path) == "**holds**"
+    assert verdict("mnist, trainable head: 97.1%", tmp_path) == "**does not hold**"
+    assert verdict("nus_wide, sum head: 88.5%", tmp_path) == "**does not hold**"
+    assert verdict("improves the accuracy", tmp_path) == "**does not hold**"  # they are equal
+
+
+def by_level(blocked_above, hurt_above):
+    """Values of a defense's sweep: attacked seeds succeed up to one level, honest runs lose 0.1 above another."""
+
+    def values(case):
+        def of(settings):
+            level = next(value for name, value in settings.items() if name.startswith("defense."))
+            accuracy = {"main_task_accuracy": 0.85} if level > hurt_above else {}
+            succeeds = settings["attack.enabled"] and level <= blocked_above
+            return accuracy | (SUCCESS if succeeds else {"attack_success_rate": 0.0})
+
+        return of
+
+    return values
+
+
+@pytest.mark.parametrize(
+    ("blocked_above", "hurt_above", "alleviates", "hurts"),
+    [(0.05, 0.025, "holds", "holds"), (0.075, 0.05, "does not hold", "does not hold"), (-1, 1, "does not hold", None)],
+)
+def test_noise(tmp_path, blocked_above, hurt_above, alleviates, hurts):
+    save_all(tmp_path, "noise", NOISY, by_level(blocked_above, hurt_above))
+    assert verdict("Noise above 0.05", tmp_path) == f"**{alleviates}**"
+    if hurts:
+        assert verdict("Noise of 0.05 hurts", tmp_path) == f"**{hurts}**"
+
+
+def test_a_combination_must_block_and_spare(tmp_path):
+    def values(case):
+        def of(settings):
+            rate, stddev = settings["defense.drop_rate"], settings["defense.stddev"]
+            is_blocked = rate >= 0.9 and stddev >= 0.01
+            hurts = stddev >= 0.05 or case.name == "sum"
+            accuracy = {"main_task_accuracy": 0.9} if is_blocked and hurts else {}
+            return accuracy | (SUCCESS if settings["attack.enabled"] and not is_blocked else {})
+
+        return of
+
+    save_all(tmp_path, "combination", COMBINED, values)
+    row = judge(claim_that("A combination"), Results(tmp_path))
+    assert row["verdict"] == "**holds only: trainable head; not: sum head**"
+    trainable, fixed = row["evidence"].split("<br>")
+    assert re.search(r"blocks and spares: drop_rate 0\.9+, stddev 0\.01: 0/20", trainable)
+    assert "the cheapest that blocks" in fixed
+    assert "-0.050 [-0.050, -0.050]" in fixed
+
+
+def test_the_page_shows_the_saved_results():
+    text = README.read_text()
+    found = page(Results(README.parent))
+    assert found in text
+    assert len(EVERY_CLAIM) == found.count("\n| ") - 2 * len(SECTIONS)
