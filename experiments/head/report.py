@@ -30,6 +30,7 @@ from vfl_jax.statistics import honest
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
     Found = Mapping[str, xr.Dataset]
 

@@ -1,0 +1,152 @@
+"""Tables and figures of combined defenses, from saved results; nothing is trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.combination.study import CASES
+from experiments.defended import CHANGE, NEAR_FLOOR, SPARED, blocks, change_of_main, defended_row, spares
+from experiments.outcomes import COLUMNS, Point, data_name, points, read, runtimes
+from experiments.panels import figure_against
+from experiments.readme import add_picture, section, write_tables
+from vfl_jax import plots
+from vfl_jax.report import Row, to_markdown
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+README = Path(__file__).with_name("README.md")
+Combinations = Mapping[tuple[float, float], Point]
+"""Attacked points under one head by drop rate and standard deviation of the noise."""
+UNDEFENDED = (0.0, 0.0)
+FEW = 0.0
+"""A combination blocks the backdoor where no seed succeeds."""
+CRITERION = f"""\
+A combination *blocks* the backdoor where no seed succeeds and the median attack success is no more than {NEAR_FLOOR}
+above its floor. It *spares* the main task where the honest runs lose no more than {SPARED} of their main accuracy:
+*{CHANGE}* is against the undefended honest runs of the same head, paired by seed, and its median counts.
+"""
+
+
+def write_report(folder: Path) -> None:
+    """Writes the figures into ``folder``, and the tables into README.md (or beside other results)."""
+    found = read(folder, CASES)
+    heads = {f"{head} head ({data_name(dataset)})": combinations(dataset) for head, dataset in found.items()}
+    pictures = (
+        add_picture(folder, "combination", figure_combination(heads), "successes and main accuracy, every combination"),
+        add_picture(folder, "seeds", figure_seeds(heads), "main and backdoor accuracy, every combination and seed"),
+    )
+    table = [row for head, combined in heads.items() for row in _rows(head, combined)]
+    sections = (
+        section(
+            "Which combinations block the backdoor and spare the main task",
+            CRITERION,
+            "\n".join(_found(head, combined) for head, combined in heads.items()),
+        ),
+        section("Every combination", *pictures, COLUMNS, to_markdown(table)),
+        section("Runtime", runtimes(CASES, found)),
+    )
+    write_tables(README, folder, "\n".join(sections))
+
+
+def combinations(dataset: xr.Dataset) -> Combinations:
+    """The attacked points of the results under one head."""
+    return {(point.number("defense.drop_rate"), point.number("defense.stddev")): point for point in points(dataset)}
+
+
+def blocking(combined: Combinations) -> dict[tuple[float, float], Point]:
+    """Those that block the backdoor, the cheapest for the main task first; none where there is nothing to block."""
+    undefended = combined[UNDEFENDED]
+    if blocks(undefended, FEW):
+        return {}
+    found = {settings: point for settings, point in combined.items() if blocks(point, FEW)}
+    return dict(sorted(found.items(), key=lambda item: -float(change_of_main(item[1], undefended).median())))
+
+
+def _rows(head: str, combined: Combinations) -> list[Row]:
+    undefended = combined[UNDEFENDED]
+    return [
+        defended_row(point, undefended, {"head": head, "drop rate": f"{rate:g}", "noise": f"{noise:g}"})
+        | {"blocks": _word(blocks(point, FEW)), "spares": _word(spares(point, undefended))}
+        for (rate, noise), point in combined.items()
+    ]
+
+
+def _found(head: str, combined: Combinations) -> str:
+    """What holds under one head: a sentence, and a table of the combinations that block the backdoor."""
+    found = blocking(combined)
+    sparing = [point for point in found.values() if spares(point, combined[UNDEFENDED])]
+    if blocks(combined[UNDEFENDED], FEW):
+        return f"**{head}**: there is nothing to block.\n"
+    said = f"**{head}**: of {len(combined) - 1} combinations, {len(found)} block, {len(sparing)} of them spare.\n"
+    if not found:
+        return said
+    shown = ("drop rate", "noise", "successes", "attack success", "its floor", "main, honest", CHANGE, "spares")
+    rows = _rows(head, {UNDEFENDED: combined[UNDEFENDED]} | found)[1:]
+    return f"{said}\n{to_markdown([{name: row[name] for name in shown} for row in rows])}"
+
+
+def _word(flag: bool) -> str:
+    return "yes" if flag else "no"
+
+
+def figure_seeds(heads: Mapping[str, Combinations]) -> Figure:
+    """Main and backdoor accuracy at the last epoch against the noise, a line per drop rate."""
+    rows = {
+        head: {
+            f"drop rate {rate:g}": {noise: point for (other, noise), point in combined.items() if other == rate}
+            for rate in sorted({rate for rate, _ in combined})
+        }
+        for head, combined in heads.items()
+    }
+    return figure_against(rows, "standard deviation of the noise")
+
+
+def figure_combination(heads: Mapping[str, Combinations]) -> Figure:
+    """Heat maps of every combination: the share of successes, and the honest main accuracy, one head per row."""
+    figure, panels = plots.grid_of_panels(len(heads), 2)
+    accuracies = [_main(point) for combined in heads.values() for point in combined.values()]
+    for (left, right), (head, combined) in zip(panels, heads.items(), strict=True):
+        shares, attacks = {}, {}
+        for settings, (attacked, _, counted) in combined.items():
+            successes = counted.is_success.isel(epoch=-1)
+            shares[settings] = float(successes.mean())
+            rate = float(attacked.attack_success_rate.isel(epoch=-1).median())
+            attacks[settings] = f"{int(successes.sum())}/{successes.size}\nattack success {rate:.2f}"
+        _draw_map(left, shares, attacks, (0.0, 1.0), "Reds")
+        left.set_title(f"{head}\nseeds that succeed, median attack success")
+        accuracy = {settings: _main(point) for settings, point in combined.items()}
+        written = {settings: f"{value:.3f}" for settings, value in accuracy.items()}
+        _draw_map(right, accuracy, written, (min(accuracies), max(accuracies)), "Blues")
+        right.set_title(f"{head}\nmedian main accuracy of honest runs")
+    return figure
+
+
+def _main(point: Point) -> float:
+    return float(point.honest.main_task_accuracy.isel(epoch=-1).median())
+
+
+def _draw_map(
+    panel: Axes,
+    values: Mapping[tuple[float, float], float],
+    written: Mapping[tuple[float, float], str],
+    limits: tuple[float, float],
+    colors: str,
+) -> None:
+    """Coloured cells with numbers, drop rates downwards and noise to the right."""
+    rates, noises = (sorted(set(numbers)) for numbers in zip(*values, strict=True))
+    cells = np.array([[values[rate, noise] for noise in noises] for rate in rates])
+    panel.imshow(cells, cmap=colors, vmin=limits[0], vmax=limits[1], aspect="auto")
+    for (rate, noise), text in written.items():
+        is_dark = values[rate, noise] - limits[0] > 0.5 * (limits[1] - limits[0])
+        place = noises.index(noise), rates.index(rate)
+        panel.text(*place, text, ha="center", va="center", color="white" if is_dark else "black")
+    panel.set_xticks(range(len(noises)), [f"{noise:g}" for noise in noises])
+    panel.set_yticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+    panel.set(xlabel="standard deviation of the noise", ylabel="drop rate")
