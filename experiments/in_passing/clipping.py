@@ -1,0 +1,110 @@
+"""Section 6.3: clipping is not as effective as noise. The bound alone, beside noise where that was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from experiments.defended import CHANGE, change_of_main, defended_row
+from experiments.figures import draw_outcomes
+from experiments.in_passing.results import Found
+from experiments.in_passing.study import WHERE_IT_WORKS
+from experiments.noise.study import MEANING
+from experiments.outcomes import Point, data_name, line
+from experiments.panels import add_legend
+from experiments.readme import add_picture, section
+from vfl_jax import plots
+from vfl_jax.presets import HeadName, Task
+from vfl_jax.report import to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEXT = f"""\
+The paper (6.3): "we found that clipping is not as effective as adding noise"; it gives no numbers. Here the row of a
+sample in a message is scaled down to a norm of at most the bound; ∞ is no defense. Beside it noise alone, as the
+published run has it, from the study noise. *{CHANGE}*: what a setting changes of the honest
+runs' main accuracy, paired by seed. Successes and collapsed seeds are counted against the honest runs of the same
+setting.
+"""
+
+
+class Line(NamedTuple):
+    """A defense at several levels; the first is none."""
+
+    task: Task
+    head: HeadName
+    defense: str
+    levels: dict[float, Point]
+
+    @property
+    def title(self) -> str:
+        return f"{self.task}, {self.head} head: {self.defense}"
+
+    @property
+    def undefended(self) -> Point:
+        return next(iter(self.levels.values()))
+
+
+def clipping(folder: Path, found: Found) -> str | None:
+    """The section, or None where nothing was trained."""
+    lines = clipped(found)
+    if not lines:
+        return None
+    lines += [noise for noise in noised(found) if noise.task in {of.task for of in lines}]
+    rows = [
+        defended_row(
+            point, of.undefended, {"runs": of.title, "data": data_name(point.attacked), "level": _level(level)}
+        )
+        for of in lines
+        for level, point in of.levels.items()
+    ]
+    caption = "what a defense changes of the honest runs, and the backdoor accuracy, every seed a point"
+    picture = add_picture(folder, "clipping", figure(lines), caption)
+    return section("Clipping and noise (section 6.3)", TEXT, picture, to_markdown(rows))
+
+
+def clipped(found: Found) -> list[Line]:
+    """Bounds, from none to the smallest."""
+    return [
+        Line(task, head, "clipping", line(dataset, "defense.bound"))
+        for task, head in WHERE_IT_WORKS
+        if (dataset := found.own.get(f"clipping_{task}_{head}")) is not None
+    ]
+
+
+def noised(found: Found) -> list[Line]:
+    """Noise levels, from none to the largest, of the published run on NUS-WIDE."""
+    names = {"gaussian": "Gaussian noise", "laplace": "Laplacian noise"}
+    return [
+        Line("nus_wide", "trainable", f"{names[kind]}, {meaning}", line(dataset, f"defense.{meaning}"))
+        for (preset, kind), meaning in MEANING.items()
+        if preset == "liu2020_code" and (dataset := found.other(f"noise/{preset}_{kind}")) is not None
+    ]
+
+
+def _level(level: float) -> str:
+    return "∞" if np.isinf(level) else f"{level:g}"
+
+
+def figure(lines: list[Line]) -> Figure:
+    """A row of panels per defense: what it costs the honest runs, and the backdoor of the attacked ones."""
+    picture, panels = plots.grid_of_panels(len(lines), 2)
+    changes = [
+        xr.concat([change_of_main(point, of.undefended) for point in of.levels.values()], "level", coords="minimal")
+        for of in lines
+    ]
+    lowest = min(float(change.min()) for change in changes)
+    for (left, right), of, change in zip(panels, lines, changes, strict=True):
+        settings = [_level(level) for level in of.levels]
+        plots.draw_against(left, change.transpose("level", "seed"), settings, CHANGE)
+        left.set_ylim(1.1 * lowest - 0.02, 0.05)
+        draw_outcomes(right, list(of.levels.values()), settings)
+        for panel in (left, right):
+            panel.set_title(of.title)
+            panel.tick_params(axis="x", labelsize=8)
+    add_legend(picture, columns=5)
+    return picture

@@ -1,0 +1,42 @@
+"""The results that the sections look at: of this study, and of those that have the published attack and noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.in_passing.study import CASES
+from experiments.outcomes import Point, read
+from experiments.verdict.judge import Results, at
+from vfl_jax.presets import HeadName, Task
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+HOME = Path(__file__).parents[1]
+GAMMA = 10
+"""The γ that the paper settles on."""
+STUDY_OF_HEAD: dict[HeadName, str] = {"sum": "gamma", "trainable": "head"}
+
+
+class Found:
+    """What was trained so far; None stands where nothing was."""
+
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
+        self.own = read(folder, CASES)
+        self._others = Results(home or HOME, "quick" if folder.name == "quick" else "results")
+
+    def other(self, place: str) -> xr.Dataset | None:
+        """The results at ``<study>/<case>``."""
+        return self._others.find(place)
+
+    def attacked(self, name: str, **settings: float) -> Point | None:
+        """A point of a case of this study."""
+        return at(self.own[name], **settings) if name in self.own else None
+
+    def published(self, task: Task, head: HeadName, preset: str = "liu2020_code") -> Point | None:
+        """Gradient replacement at the paper's γ."""
+        dataset = self.other(f"{STUDY_OF_HEAD[head]}/{preset}_{task}")
+        if dataset is None:
+            return None
+        return at(dataset, amplify=GAMMA) if head == "sum" else at(dataset)
