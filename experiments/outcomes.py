@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +60,31 @@ def read(folder: Path, cases: Sequence[Case]) -> dict[str, xr.Dataset]:
     }
 
 
+class Results:
+    """Saved results of all studies, each read when it is first asked for."""
+
+    def __init__(self, home: Path, folder: str = "results") -> None:
+        self._home, self._folder = home, folder
+        self._studies: dict[str, dict[str, xr.Dataset]] = {}
+
+    def find(self, place: str) -> xr.Dataset | None:
+        """The results at ``<study>/<case>``, or None where there are none yet.
+
+        Raises:
+          KeyError: when the study has no such case.
+        """
+        study, case = place.split("/")
+        cases = importlib.import_module(f"experiments.{study}.study").CASES
+        if case not in {known.name for known in cases}:
+            raise KeyError(f"study {study!r} has no case {case!r}.")
+        if study not in self._studies:
+            try:
+                self._studies[study] = read(self._home / study / self._folder, cases)
+            except FileNotFoundError:
+                self._studies[study] = {}
+        return self._studies[study].get(case)
+
+
 def _with_honest(dataset: xr.Dataset, lender: xr.Dataset) -> xr.Dataset:
     import xarray as xr
 
@@ -73,11 +99,24 @@ def points(dataset: xr.Dataset) -> Iterator[Point]:
     clean, counted = honest(dataset), outcomes(dataset)
     dims = [d for d in dataset["main_task_accuracy"].dims if d not in ("seed", "epoch")]
     for place in np.ndindex(*(dataset.sizes[d] for d in dims)):
-        at = dict(zip(dims, place, strict=True))
-        if all(float(dataset.isel(at)[name]) for name in dataset.coords if str(name).endswith("enabled")):
-            yield Point(
-                dataset.isel(at), clean.isel({d: i for d, i in at.items() if d in clean.dims}), counted.isel(at)
-            )
+        here = dict(zip(dims, place, strict=True))
+        attacked = dataset.isel(here)
+        if all(float(attacked[name]) for name in dataset.coords if str(name).endswith("enabled")):
+            left = {d: i for d, i in here.items() if d in clean.dims}
+            yield Point(attacked, clean.isel(left), counted.isel(here))
+
+
+def at(dataset: xr.Dataset, **settings: float) -> Point:
+    """The attacked point with these settings; ``amplify=10`` is that of the swept path that ends so.
+
+    Raises:
+      KeyError: when there is none.
+    """
+    for point in points(dataset):
+        paths = {str(name).rpartition(".")[2]: str(name) for name in point.attacked.coords}
+        if all(abs(point.number(paths[name]) - value) < 1e-9 for name, value in settings.items()):
+            return point
+    raise KeyError(f"no attacked point has {settings}.")
 
 
 def line(dataset: xr.Dataset, setting: str) -> dict[float, Point]:

@@ -9,9 +9,10 @@ from experiments.combination.study import CASES as COMBINED
 from experiments.gamma.study import CASES as AMPLIFIED
 from experiments.head.study import CASES as HEADS
 from experiments.noise.study import CASES as NOISY
+from experiments.outcomes import Results, at
 from experiments.verdict import attacks, defenses
 from experiments.verdict.__main__ import README, SECTIONS, page
-from experiments.verdict.judge import Claim, Finding, Results, at, judge, outcome
+from experiments.verdict.judge import Claim, Finding, judge, outcome
 
 SEEDS = 20
 EVERY_CLAIM = [claim for claims in SECTIONS.values() for claim in claims]

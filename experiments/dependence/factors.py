@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.dependence.study import BASE, LEARNING_RATES, POISON_RATES, TARGET_ROWS, WILD
-from experiments.outcomes import Point
-from experiments.verdict.judge import at
+from experiments.outcomes import Point, at
 from vfl_jax.presets import Task
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ import numpy as np
 from experiments.dependence.units import PREDICTORS, Units
 from experiments.figures import OUTCOMES, outcome_colors
 from experiments.mnist_check.study import FOLDER as CHECKED
-from experiments.outcomes import share
+from experiments.outcomes import at, share
 from experiments.readme import add_picture, section
 from experiments.separation import UNDEFINED, area_with_interval
-from experiments.verdict.judge import at
 from vfl_jax import plots
 from vfl_jax.files import load
 from vfl_jax.report import Row, median_with_interval, to_markdown

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.in_passing.study import CASES
-from experiments.outcomes import Point, read
-from experiments.verdict.judge import Results, at
+from experiments.outcomes import Point, Results, at, read
 from vfl_jax.presets import HeadName, Task
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from experiments.outcomes import Results
 from experiments.readme import write_tables
 from experiments.verdict import attacks, defenses
-from experiments.verdict.judge import Results, judge
+from experiments.verdict.judge import judge
 from vfl_jax.report import to_markdown
 
 HOME = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ from scipy.stats import sem
 from experiments.cases import PRESETS
 from experiments.gamma.study import AMPLIFY
 from experiments.head.study import TASKS
-from experiments.outcomes import TABLE_2
-from experiments.verdict.judge import Claim, Finding, at, outcome, success_share
+from experiments.outcomes import TABLE_2, at
+from experiments.verdict.judge import Claim, Finding, outcome, success_share
 from vfl_jax.report import median_with_interval
 from vfl_jax.statistics import honest, interval
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from experiments.cases import PRESETS
 from experiments.defended import FEW, SPARED, blocks, change_of_main, spares
 from experiments.noise.study import MEANING
-from experiments.outcomes import Point, line, points
+from experiments.outcomes import Point, at, line, points
 from experiments.sparsification.study import PUBLISHED, SWEPT, case_name
-from experiments.verdict.judge import Claim, Finding, at, outcome, success_share
+from experiments.verdict.judge import Claim, Finding, outcome, success_share
 from vfl_jax.report import median_with_interval
 from vfl_jax.statistics import interval
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from experiments.outcomes import Point, points, read, share
+from experiments.outcomes import Point, Results, share
 from vfl_jax.report import Row, median_with_interval
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 MOST = 0.9
 """A claim holds in a group where it holds for so large a share of seeds, and does not where it fails for as many."""
@@ -38,31 +33,6 @@ class Claim:
     ran: str
     groups: Mapping[str, tuple[str, ...]]
     look: Callable[..., Finding]
-
-
-class Results:
-    """Saved results of all studies, each read when it is first asked for."""
-
-    def __init__(self, home: Path, folder: str = "results") -> None:
-        self._home, self._folder = home, folder
-        self._studies: dict[str, dict[str, xr.Dataset]] = {}
-
-    def find(self, place: str) -> xr.Dataset | None:
-        """The results at ``<study>/<case>``, or None where there are none yet.
-
-        Raises:
-          KeyError: when the study has no such case.
-        """
-        study, case = place.split("/")
-        cases = importlib.import_module(f"experiments.{study}.study").CASES
-        if case not in {known.name for known in cases}:
-            raise KeyError(f"study {study!r} has no case {case!r}.")
-        if study not in self._studies:
-            try:
-                self._studies[study] = read(self._home / study / self._folder, cases)
-            except FileNotFoundError:
-                self._studies[study] = {}
-        return self._studies[study].get(case)
 
 
 def judge(claim: Claim, results: Results) -> Row:
@@ -95,19 +65,6 @@ def _verdict(findings: Mapping[str, Finding]) -> str:
         return "does not hold"
     where = [*good, *(f"{label} (some seeds)" for label in partly)]
     return f"holds only: {', '.join(where)}" + (f"; not: {', '.join(bad)}" if bad else "")
-
-
-def at(dataset: xr.Dataset, **settings: float) -> Point:
-    """The attacked point with these settings; ``amplify=10`` is that of the swept path that ends so.
-
-    Raises:
-      KeyError: when there is none.
-    """
-    for point in points(dataset):
-        paths = {str(name).rpartition(".")[2]: str(name) for name in point.attacked.coords}
-        if all(abs(point.number(paths[name]) - value) < 1e-9 for name, value in settings.items()):
-            return point
-    raise KeyError(f"no attacked point has {settings}.")
 
 
 def success_share(point: Point) -> float:
