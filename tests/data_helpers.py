@@ -51,6 +51,15 @@ def numbered_images(num_rows, shape):
     return rows[:, None, None] + pixels[None], np.arange(num_rows) % NUM_CLASSES
 
 
+def large_images(num_train=192, num_test=40, num_labels=2, **partition):
+    """Noise of MNIST's size; row 1 is of class 0, as the preset has it."""
+    splits = (
+        (image_split(size, (28, 28), seed=size)[0], (np.arange(size) - 1) % num_labels)
+        for size in (num_train, num_test)
+    )
+    return partition_images("noise", *splits, classes="0123456789", **partition)
+
+
 def tiny_data(num_train=30, num_test=12, **partition):
     return partition_images("tiny", image_split(num_train), image_split(num_test, seed=1), **partition)
 

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from data_helpers import image_split, numbered_images, says
+from data_helpers import large_images, numbered_images, says
 
 from experiments import readme
 from experiments.parties import report, study
@@ -12,12 +12,6 @@ from vfl_jax.data import PixelTrigger, load_nus_wide_twin, partition_images
 from vfl_jax.files import load
 from vfl_jax.presets import MNIST_PIXELS, liu2020_code, liu2020_paper
 from vfl_jax.sweep import run
-
-
-def large_images(num_train=192, num_test=40, **partition):
-    """Noise of MNIST's size; row 1 is of class 0, as the preset has it."""
-    splits = ((image_split(size, (28, 28), seed=size)[0], np.arange(1, size + 1) % 2) for size in (num_train, num_test))
-    return partition_images("noise", *splits, classes="0123456789", **partition)
 
 
 @pytest.mark.parametrize(("num_parties", "holders"), [(2, [1]), (4, [3]), (8, [7]), (16, [14, 15])])
