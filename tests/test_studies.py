@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +170,14 @@ def switches(case):
     """The values that ``attack.enabled`` takes."""
     _, values = parse(case.scenario, case.over).coordinates()["attack.enabled"]
     return np.unique(values).tolist()
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_committed_results_are_those_of_their_cases_in_full(study):
+    for path in Path(cases.__file__).with_name(study).glob("results/*.nc"):
+        case, found = cases_of(study)[path.stem], load(path)
+        assert found.attrs["scenario"] == case.scenario.to_json()
+        np.testing.assert_array_equal(found.seed, np.arange(case.seeds))
+        np.testing.assert_array_equal(found.epoch, np.arange(1, cases.EPOCHS + 1))
+        for name, (_, values) in parse(case.scenario, case.over).coordinates().items():
+            np.testing.assert_array_equal(found[name], values)
