@@ -149,8 +149,8 @@ def test_a_combination_must_block_and_spare(tmp_path):
     row = judge(claim_that("A combination"), Results(tmp_path))
     assert row["verdict"] == "**holds only: trainable head; not: sum head**"
     trainable, fixed = row["evidence"].split("<br>")
-    assert re.search(r"blocks and spares: drop_rate 0\.9+, stddev 0\.01: 0/20", trainable)
-    assert "the cheapest that blocks" in fixed
+    assert re.search(r"does, and spares: drop_rate 0\.9+, stddev 0\.01: 0/20", trainable)
+    assert "the cheapest that does" in fixed
     assert "-0.050 [-0.050, -0.050]" in fixed
 
 
