@@ -3,9 +3,14 @@
 import json
 import subprocess
 import sys
+import types
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from vfl_jax import devices
 
 PROGRAM = """
 import json, sys
@@ -48,3 +53,12 @@ def test_results_do_not_depend_on_the_number_of_devices(alone, num_devices, used
     np.testing.assert_allclose(found["loss"], alone["loss"], rtol=1e-5)
     np.testing.assert_array_equal(found["main"], alone["main"])
     assert found["programs"] == alone["programs"] == [1, 1, 1]  # one compilation serves every epoch
+
+
+def test_seeds_that_the_devices_cannot_share_evenly_are_filled_up_with_copies_of_the_last():
+    seeds = {"key": jnp.stack([jax.random.key(seed) for seed in (3, 5, 11)]), "rank": np.arange(6).reshape(3, 2)}
+    padded = devices.pad_seeds(seeds, types.SimpleNamespace(size=4))
+    # Keys are checked for reuse in the tests; a copy that fills up is none.
+    for name, leaf in (("key", jax.random.key_data), ("rank", np.asarray)):
+        np.testing.assert_array_equal(leaf(padded[name]), leaf(seeds[name])[[0, 1, 2, 2]])
+    assert jnp.issubdtype(padded["key"].dtype, jax.dtypes.prng_key)

@@ -42,7 +42,11 @@ def pad_seeds(tree: Any, mesh: Mesh) -> Any:
 
     def padded(leaf: Any) -> Any:
         missing = -len(leaf) % mesh.size
-        return jnp.concatenate([leaf, *[leaf[-1:]] * missing]) if missing else leaf
+        if not missing:
+            return leaf
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # as numbers: to have a key twice is no mistake here
+            return jax.random.wrap_key_data(padded(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return jnp.concatenate([leaf, *[leaf[-1:]] * missing])
 
     return jax.tree.map(padded, tree)
 
