@@ -168,7 +168,7 @@ def data_name(dataset: xr.Dataset) -> str:
 
 
 def runtimes(cases: Sequence[Case], found: Mapping[str, xr.Dataset]) -> str:
-    """How long every case took, on what; and which have no results yet."""
+    """How long every case took, on what, unless that was not kept; and which have no results yet."""
     rows = []
     for case in cases:
         run = found[case.name].encoding.get("run") if case.name in found else None
