@@ -206,8 +206,13 @@ def _add_rows(ids: jax.Array, weights: jax.Array | None, table: jax.Array, chang
 
 def _over_slots(add: Callable[..., Any], start: jax.Array, ids: jax.Array, weights: jax.Array | None) -> jax.Array:
     """One slot after another, some of them in one fused loop."""
+    at_once = min(ids.shape[1], SLOTS_AT_ONCE) or 1
+    # No slots may be left over: XLA would read their rows anew for everything that the result is used for.
+    num_more = -ids.shape[1] % at_once
+    ids = jnp.pad(ids, ((0, 0), (0, num_more)), constant_values=np.iinfo(np.int32).max)
+    weights = None if weights is None else jnp.pad(weights, ((0, 0), (0, num_more)))
     slots = ids.T, None if weights is None else weights.T
-    return jax.lax.scan(add, start, slots, unroll=min(ids.shape[1], SLOTS_AT_ONCE) or 1)[0]
+    return jax.lax.scan(add, start, slots, unroll=at_once)[0]
 
 
 def _weighted(weights: jax.Array | None, rows: jax.Array) -> jax.Array:
