@@ -1,5 +1,6 @@
 """The verdicts on the paper's claims follow from the saved results by the stated thresholds."""
 
+import json
 import re
 
 import pytest
@@ -10,9 +11,12 @@ from experiments.gamma.study import CASES as AMPLIFIED
 from experiments.head.study import CASES as HEADS
 from experiments.noise.study import CASES as NOISY
 from experiments.outcomes import Results, at
+from experiments.table_1.count import FILE
 from experiments.verdict import attacks, defenses
 from experiments.verdict.__main__ import README, SECTIONS, page
+from experiments.verdict.data import TEXTS, judge_counts
 from experiments.verdict.judge import Claim, Finding, judge, outcome
+from vfl_jax.data.nus_wide import PAPER
 
 SEEDS = 20
 EVERY_CLAIM = [claim for claims in SECTIONS.values() for claim in claims]
@@ -156,6 +160,27 @@ def test_a_combination_must_block_and_spare(tmp_path):
 
 def test_the_page_shows_the_saved_results():
     text = README.read_text()
-    found = page(Results(README.parent))
+    found = page(README.parent)
     assert found in text
-    assert len(EVERY_CLAIM) == found.count("\n| ") - 2 * len(SECTIONS)
+    num_tables = len(SECTIONS) + 1
+    assert len(EVERY_CLAIM) + len(TEXTS) == found.count("\n| ") - 2 * num_tables
+
+
+def test_counts_are_judged_where_they_are_of_the_real_set(tmp_path):
+    def verdicts(counts=None):
+        if counts is not None:
+            (tmp_path / FILE).write_text(json.dumps(counts))
+        return [row["verdict"] for row in judge_counts(tmp_path)]
+
+    assert verdicts() == ["**not run yet**"] * 2
+    splits = {s: {"rows": p.rows.tolist(), "triggers": p.triggers.tolist()} for s, p in PAPER.items()}
+    labels = {s: part["rows"] for s, part in splits.items()}
+    twin = {"data": "nus_wide_twin", **splits}
+    assert verdicts({"nus_wide": twin}) == ["**not run yet**"] * 2  # it is made to have them
+    assert verdicts({"nus_wide": twin, "real_labels": labels}) == ["**holds**", "**not run yet**"]
+    one_off = labels | {"test": [labels["test"][0] + 1, *labels["test"][1:]]}
+    assert verdicts({"nus_wide": twin, "real_labels": one_off}) == [
+        "**holds only: train; not: test**",
+        "**not run yet**",
+    ]
+    assert verdicts({"nus_wide": {"data": "nus_wide", **splits}}) == ["**holds**"] * 2

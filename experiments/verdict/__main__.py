@@ -7,6 +7,7 @@ from pathlib import Path
 from experiments.outcomes import Results
 from experiments.readme import write_tables
 from experiments.verdict import attacks, defenses
+from experiments.verdict.data import judge_counts
 from experiments.verdict.judge import judge
 from vfl_jax.report import to_markdown
 
@@ -15,17 +16,17 @@ README = HOME / "README.md"
 SECTIONS = {"The protocol and attacks": attacks.CLAIMS, "Defenses": defenses.CLAIMS}
 
 
-def page(results: Results) -> str:
-    """A table of claims per section."""
-    return "\n".join(
-        f"### {title}\n\n{to_markdown([judge(claim, results) for claim in claims])}"
-        for title, claims in SECTIONS.items()
-    )
+def page(home: Path) -> str:
+    """A table of claims per section; the studies and their results lie in ``home``."""
+    results = Results(home)
+    tables = {"The data": judge_counts(home / "table_1" / "results")}
+    tables |= {title: [judge(claim, results) for claim in claims] for title, claims in SECTIONS.items()}
+    return "\n".join(f"### {title}\n\n{to_markdown(rows)}" for title, rows in tables.items())
 
 
 def main() -> None:
     """Writes the page; trains nothing."""
-    write_tables(README, README.with_name("results"), page(Results(HOME)))
+    write_tables(README, README.with_name("results"), page(HOME))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.outcomes import Point, Results, share
@@ -43,11 +43,16 @@ def judge(claim: Claim, results: Results) -> Row:
         if all(dataset is not None for dataset in found):
             findings[label] = claim.look(*found)
     missing = [label for label in claim.groups if label not in findings]
+    return row(claim.text, claim.where, claim.ran, findings, missing)
+
+
+def row(text: str, where: str, ran: str, findings: Mapping[str, Finding], missing: Sequence[str]) -> Row:
+    """A claim as a row of the page; ``missing`` are the groups that nothing is known of yet."""
     lines = [f"{label}: {finding.evidence}" for label, finding in findings.items()]
     lines += [f"not run yet: {'; '.join(missing)}"] if missing else []
     return {
-        "claim": f"{claim.text} ({claim.where})",
-        "what was run": claim.ran,
+        "claim": f"{text} ({where})",
+        "what was run": ran,
         "verdict": f"**{_verdict(findings)}**" + (" (so far)" if findings and missing else ""),
         "evidence": "<br>".join(lines),
     }
