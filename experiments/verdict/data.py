@@ -23,7 +23,10 @@ def judge_counts(folder: Path) -> list[Row]:
     original = found["nus_wide"] if found.get("nus_wide", {}).get("data") == "nus_wide" else None
     rows = {split: original[split]["rows"] for split in PAPER} if original else found.get("real_labels", {})
     triggers = {split: original[split]["triggers"] for split in PAPER} if original else {}
-    counted = {"rows": (rows, "the labels of all images"), "triggers": (triggers, "the original tag files, where they are")}
+    counted = {
+        "rows": (rows, "the labels of all images"),
+        "triggers": (triggers, "the original tag files, where they are"),
+    }
     told = []
     for name, text in TEXTS.items():
         counts, source = counted[name]
