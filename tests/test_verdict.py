@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import xarray as xr
 from result_helpers import COLLAPSED, FAILURE, SUCCESS, attacked, results_of, save_results
 
 from experiments.combination.study import CASES as COMBINED
@@ -110,6 +111,15 @@ def test_attacks_and_heads(tmp_path):
     assert verdict("mnist, trainable head: 97.1%", tmp_path) == "**does not hold**"
     assert verdict("nus_wide, sum head: 88.5%", tmp_path) == "**does not hold**"
     assert verdict("improves the accuracy", tmp_path) == "**does not hold**"  # they are equal
+
+
+def test_a_seed_without_finite_scores_has_no_highest(tmp_path):
+    case = AMPLIFIED[0]
+    dataset = results_of(case, by_task(SUCCESS, SUCCESS)(case), seeds=SEEDS)
+    look = claim_that("score of the target class is much higher").look
+    scores = dataset["main_task_accuracy"].isel(epoch=-1) * xr.DataArray([0.9, 0.1], dims="class")
+    assert look(dataset.assign(class_score=scores)).held == 1
+    assert look(dataset.assign(class_score=scores.where(dataset["seed"] > 3))).held == 0.8
 
 
 def by_level(blocked_above, hurt_above):

@@ -53,7 +53,7 @@ def _range(dataset: xr.Dataset) -> Finding:
 def _score(dataset: xr.Dataset) -> Finding:
     point = at(dataset, amplify=10)
     scores, clean = (part.class_score for part in (point.attacked, point.honest))
-    is_highest = scores.argmax("class") == 0
+    is_highest = scores.isel({"class": 0}) >= scores.max("class")  # not where a seed has no finite scores
     return Finding(
         float(is_highest.mean()),
         f"score of τ {median_with_interval(scores.isel({'class': 0}))}, highest on {int(is_highest.sum())} of "
