@@ -56,6 +56,7 @@ def factors(task: Task) -> dict[str, tuple[Setting, ...]]:
         "poison rate": _with_published(
             base.poison.rate, {rate: Setting(f"{rate:g}", f"poison_{rate:g}") for rate in POISON_RATES}
         ),
+        "outputs of the bottoms": (Setting("ReLU"), Setting("linear", "outputs_linear")),
         "probability clip": (
             Setting("clip, γ = 10"),
             Setting("none, γ = 10", "no_clip", {"amplify": 10}),

@@ -66,6 +66,12 @@ def _learning_rate(task: Task) -> Case:
     return _case("learning_rate", task, BASE[task], "learning rates", over)
 
 
+def _linear_outputs() -> Case:
+    base = BASE["mnist"]
+    bottoms = tuple(bottom.replace(output_relu=False) for bottom in base.bottoms)
+    return _case("outputs_linear", "mnist", base.replace(bottoms=bottoms), "linear outputs of the bottoms")
+
+
 _ON_LOGITS = BASE["mnist"].replace(loss=SoftmaxCrossEntropy())
 _AMPLIFY = ("attack.enabled", "attack.amplify")
 
@@ -77,6 +83,7 @@ CASES = (
     *(_target_row(row) for row in TARGET_ROWS if row != 1),
     *(_poison_rate(rate) for rate in POISON_RATES),
     _learning_rate("mnist"),
+    _linear_outputs(),
     _case("clip_wild", "mnist", BASE["mnist"], f"clipped, γ = {WILD:g}", {_AMPLIFY: [(0, 10), (1, WILD)]}),
     _case("no_clip", "mnist", _ON_LOGITS, "no clip", {_AMPLIFY: [(0, 10), (1, 10), (1, WILD)]}),
     _case("base", "nus_wide", BASE["nus_wide"], "the published run"),
