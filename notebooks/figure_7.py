@@ -61,7 +61,7 @@ report.figure_7(sweeps)
 columns = ["main, honest", "main, attacked", "backdoor", "clean floor", "successes", "collapsed"]
 sweep = sweeps[0]
 rows = [row(point, {"drop rate": f"{rate:g}"}) for rate, point in sweep.rates.items()]
-pd.DataFrame(rows).set_index("drop rate")[columns].rename_axis(sweep.label)
+pd.DataFrame(rows).set_index("drop rate")[columns].rename_axis(f"{sweep.title}: drop rate")
 
 # %% [markdown]
 # ## One drop rate, per epoch
@@ -73,4 +73,4 @@ pd.DataFrame(rows).set_index("drop rate")[columns].rename_axis(sweep.label)
 from vfl_jax import plots
 
 rate, point = max(sweep.rates.items())
-plots.curves({"honest": point.honest, "attacked": point.attacked}, title=f"drop rate {rate:g}, {sweep.label}")
+plots.curves({"honest": point.honest, "attacked": point.attacked}, title=f"{sweep.title}, drop rate {rate:g}")
