@@ -259,3 +259,12 @@ def test_bad_lists_are_refused(case):
     arguments, message = BAD_LISTS[case]
     with pytest.raises(ValueError, match=says(*message)):
         BagOfIds.of(*arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32])
+def test_ids_may_be_of_any_width(dtype):
+    """Of nine slots, so that some are filled up."""
+    ids = np.arange(18, dtype=dtype).reshape(2, 9)
+    table = jnp.arange(40.0).reshape(20, 2)
+    bag = BagOfIds(jnp.asarray(ids), vocabulary=20)
+    np.testing.assert_array_equal(bag.matmul(table), np.asarray(table)[ids].sum(axis=1))

@@ -143,7 +143,8 @@ class BagOfIds:
 
     def _places(self) -> tuple[Array, Array | None]:
         """Ids, those that are not there out of range, and weights."""
-        ids = jnp.where(self.ids >= 0, self.ids, self.vocabulary)
+        ids = jnp.asarray(self.ids, jnp.int32)
+        ids = jnp.where(ids >= 0, ids, self.vocabulary)
         return ids, None if self.weights is None else jnp.asarray(self.weights, jnp.float32)
 
 
