@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.cases import Case
 from vfl_jax.files import load
+from vfl_jax.grid import parse
 from vfl_jax.report import Row, median_with_interval, to_markdown
 from vfl_jax.statistics import honest, outcomes, share_interval
 
@@ -174,7 +175,7 @@ def runtimes(cases: Sequence[Case], found: Mapping[str, xr.Dataset]) -> str:
         run = found[case.name].encoding.get("run") if case.name in found else None
         if run:
             minutes, devices = run["wall_seconds"] / 60, run["devices"]
-            replicas = int(np.prod([n for d, n in found[case.name].is_finite.sizes.items() if d != "epoch"]))
+            replicas = parse(case.scenario, case.over).size * found[case.name].sizes["seed"]  # borrowed runs: elsewhere
             rows.append(
                 {
                     "case": case.title,

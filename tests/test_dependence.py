@@ -11,6 +11,7 @@ from result_helpers import COLLAPSED, FAILURE, SUCCESS, attacked, results_of, sa
 from sklearn.metrics import roc_auc_score
 from study_helpers import quick_compilation
 
+from experiments import outcomes
 from experiments.dependence import prediction, report, units
 from experiments.dependence.factors import factors
 from experiments.dependence.study import CASES, TARGET_ROWS
@@ -201,6 +202,16 @@ def test_a_case_without_its_honest_runs_is_not_reported(tmp_path):
     report.write_report(tmp_path)
     assert (tmp_path / "tables.md").read_text().startswith("### Runtime")
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_borrowed_honest_runs_are_not_counted_twice(tmp_path):
+    for name, seeds in {"base_mnist": 5, "blur_none_mnist": 4}.items():
+        save_results(tmp_path, CASES, name, attacked(**SUCCESS), seeds=seeds)
+    rows = table_rows(outcomes.runtimes(CASES, read(tmp_path, CASES)), "case", "replicas")
+    assert {row["case"]: row["replicas"] for row in rows} == {
+        BY_NAME["base_mnist"].title: "10",
+        BY_NAME["blur_none_mnist"].title: "4",
+    }
 
 
 def test_no_results_are_an_error(tmp_path):
