@@ -1,15 +1,17 @@
 """The verdicts on the paper's claims follow from the saved results by the stated thresholds."""
 
 import json
+import math
 import re
 
 import pytest
 import xarray as xr
-from result_helpers import COLLAPSED, FAILURE, SUCCESS, attacked, results_of, save_results
+from result_helpers import COLLAPSED, FAILURE, PLAIN, SUCCESS, attacked, results_of, save_results
 
 from experiments.combination.study import CASES as COMBINED
 from experiments.gamma.study import CASES as AMPLIFIED
 from experiments.head.study import CASES as HEADS
+from experiments.in_passing.study import CASES as IN_PASSING
 from experiments.noise.study import CASES as NOISY
 from experiments.outcomes import Results, at
 from experiments.table_1.count import FILE
@@ -44,9 +46,9 @@ def test_every_group_of_every_claim_names_cases_that_exist(tmp_path):
     [
         ((1.0, 0.9), "**holds**"),
         ((0.1, 0.0), "**does not hold**"),
-        ((0.95, 0.05), "**holds only: a; not: b**"),
-        ((0.95, 0.5), "**holds only: a, b (some seeds)**"),
-        ((0.5, 0.05), "**holds only: a (some seeds); not: b**"),
+        ((0.95, 0.05), "**holds only: a. Not: b**"),
+        ((0.95, 0.5), "**holds only: a; b (some seeds)**"),
+        ((0.5, 0.05), "**holds only: a (some seeds). Not: b**"),
         ((0.95,), "**holds** (so far)"),
     ],
 )
@@ -97,14 +99,14 @@ def test_attacks_and_heads(tmp_path):
     """The paper's own picture, and its opposite."""
     save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, COLLAPSED))
     save_all(tmp_path, "head", HEADS, by_task(FAILURE, SUCCESS))
-    nus = "nus_wide, liu2020_code, nus_wide, liu2020_paper"
+    nus = "nus_wide, liu2020_code; nus_wide, liu2020_paper"
     assert verdict("without labels injects", tmp_path) == (
-        f"**holds only: mnist, liu2020_code, mnist, liu2020_paper; not: {nus}**"
+        f"**holds only: mnist, liu2020_code; mnist, liu2020_paper. Not: {nus}**"
     )
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**holds**"
     assert verdict("On NUS-WIDE it succeeds", tmp_path) == "**holds**"
     hidden = verdict("clean validation set", tmp_path)
-    assert "not: nus_wide, liu2020_code, sum head, nus_wide, liu2020_paper, sum head" in hidden  # they lose 0.45
+    assert "Not: nus_wide, liu2020_code, sum head; nus_wide, liu2020_paper, sum head" in hidden  # they lose 0.45
     assert "mnist, liu2020_code, trainable head" in hidden.partition("not:")[0]
     # All honest runs reach 0.95: within 0.01 of MNIST's 0.957, far from 0.971 and from NUS-WIDE's.
     assert verdict("mnist, sum head: 95.7%", tmp_path) == "**holds**"
@@ -148,6 +150,27 @@ def test_noise(tmp_path, blocked_above, hurt_above, alleviates, hurts):
         assert verdict("Noise of 0.05 hurts", tmp_path) == f"**{hurts}**"
 
 
+@pytest.mark.parametrize(
+    ("bound", "stddev", "expected"),
+    [(0.003, 0.05, "holds"), (0.01, 0.05, "does not hold"), (0, 0.05, "holds"), (0.003, 1, "does not hold")],
+)
+def test_clipping_is_weaker_where_stopping_the_backdoor_costs_more(tmp_path, bound, stddev, expected):
+    """The attack fails from these settings on, if ever; a bound of 0.003 costs 0.04, any noise and any other 0.02."""
+
+    def values(case):
+        def of(settings):
+            limit, noise = settings.get("defense.bound", math.inf), settings.get("defense.stddev", 0)
+            main = PLAIN["main_task_accuracy"] - (0.04 if limit <= 0.003 else 0.02 if limit < 1 or noise else 0)
+            succeeds = settings["attack.enabled"] and limit > bound and noise < stddev
+            return (SUCCESS if succeeds else {}) | {"main_task_accuracy": main}
+
+        return of
+
+    save_all(tmp_path, "in_passing", [c for c in IN_PASSING if c.name == "clipping_nus_wide_trainable"], values)
+    save_all(tmp_path, "noise", [c for c in NOISY if c.name == "liu2020_code_gaussian"], values)
+    assert verdict("Clipping", tmp_path) == f"**{expected}**"
+
+
 def test_a_combination_must_block_and_spare(tmp_path):
     def values(case):
         def of(settings):
@@ -161,7 +184,7 @@ def test_a_combination_must_block_and_spare(tmp_path):
 
     save_all(tmp_path, "combination", COMBINED, values)
     row = judge(claim_that("A combination"), Results(tmp_path))
-    assert row["verdict"] == "**holds only: trainable head; not: sum head**"
+    assert row["verdict"] == "**holds only: trainable head. Not: sum head**"
     trainable, fixed = row["evidence"].split("<br>")
     assert re.search(r"does, and spares: drop_rate 0\.9+, stddev 0\.01: 0/20", trainable)
     assert "the cheapest that does" in fixed
@@ -190,7 +213,7 @@ def test_counts_are_judged_where_they_are_of_the_real_set(tmp_path):
     assert verdicts({"nus_wide": twin, "real_labels": labels}) == ["**holds**", "**not run yet**"]
     one_off = labels | {"test": [labels["test"][0] + 1, *labels["test"][1:]]}
     assert verdicts({"nus_wide": twin, "real_labels": one_off}) == [
-        "**holds only: train; not: test**",
+        "**holds only: train. Not: test**",
         "**not run yet**",
     ]
     assert verdicts({"nus_wide": {"data": "nus_wide", **splits}}) == ["**holds**"] * 2

@@ -69,7 +69,7 @@ def _verdict(findings: Mapping[str, Finding]) -> str:
     if len(bad) == len(findings):
         return "does not hold"
     where = [*good, *(f"{label} (some seeds)" for label in partly)]
-    return f"holds only: {', '.join(where)}" + (f"; not: {', '.join(bad)}" if bad else "")
+    return f"holds only: {'; '.join(where)}" + (f". Not: {'; '.join(bad)}" if bad else "")
 
 
 def success_share(point: Point) -> float:
