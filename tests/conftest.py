@@ -11,6 +11,21 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)  # a typed key used twice is an error
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compilation(request):
+    """Most of the suite's time is compilation, so programs are hardly optimized here.
+
+    Those of files marked ``optimized`` are compiled as a user's are: files whose subject is what the compiled program
+    computes, to the bit or against a record. So are those of other processes that a test starts.
+    """
+    if request.node.get_closest_marker("optimized"):
+        jax.clear_caches()  # of programs that an earlier file compiled
+        yield
+        return
+    with helpers.hardly_optimized():
+        yield
+
+
 @pytest.fixture(scope="session")
 def two_parties():
     """Random 6×6 images, an upper and a lower half; the label holder has no features."""

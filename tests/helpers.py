@@ -1,5 +1,6 @@
 """What several test files share: tiny data, views and knowledge, one replica ready to step, comparisons."""
 
+import contextlib
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -27,6 +28,17 @@ jit_init = quick_jit(simulation.init, static_argnames="shapes")
 jit_step = quick_jit(protocol.step, static_argnames="shapes")
 jit_epoch = jax.jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
 quick_epoch = quick_jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
+
+
+@contextlib.contextmanager
+def hardly_optimized():
+    """What is compiled inside."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def image_data(num_parties=2, active_party=None, num_train=48, num_test=20, seed=0):

@@ -5,9 +5,9 @@ import functools
 import importlib
 import sys
 
-import jax
 import pytest
 from data_helpers import large_images
+from helpers import hardly_optimized
 
 from experiments import cases
 from vfl_jax.data import load_nus_wide_twin
@@ -38,13 +38,9 @@ def cases_of(study):
 @contextlib.contextmanager
 def quick_compilation():
     """For sweeps that take a moment, most of it compilation: hardly optimized, and no memory is planned for them."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys.modules["vfl_jax.sweep"], "most_replicas", lambda *_: 1000)
-            yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+    with hardly_optimized(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["vfl_jax.sweep"], "most_replicas", lambda *_: 1000)
+        yield
 
 
 @pytest.fixture(scope="session")

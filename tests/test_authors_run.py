@@ -22,7 +22,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 EPOCHS = 5
 NUM_TRIGGERED, NUM_TRIGGERED_OF_OTHER_CLASSES = 100, 95
 
-pytestmark = needs_mnist
+pytestmark = [needs_mnist, pytest.mark.optimized]
 
 
 TOLERANCES = {

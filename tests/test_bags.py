@@ -16,6 +16,8 @@ from vfl_jax.bags import ABSENT, SLOTS_AT_ONCE, multi_hot
 from vfl_jax.data import FeatureTrigger
 from vfl_jax.models import MLP, Linear
 
+pytestmark = pytest.mark.optimized
+
 F, E, G, S = 7, 3, 4, 2
 ROWS = [[2, 5], [], [4, 4, 1, 4], [6], [0, 3, 2]]
 WEIGHTS = [[0.5, -2.0], [], [1.0, 0.25, 3.0, 0.0], [1.5], [2.0, 1.0, -0.5]]

@@ -25,6 +25,8 @@ from vfl_jax.registry import with_numbers
 from vfl_jax.study import Study
 from vfl_jax.training import _train_epochs, memory_needed, most_replicas
 
+pytestmark = pytest.mark.optimized
+
 AXES = {"attack.amplify": [1.0, 2, 5.5, 9], "defense.stddev": [0.0, 0.01, 0.1], ("learning_rate",): [(0.1,), (0.2,)]}
 
 

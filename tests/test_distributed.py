@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from sweep_helpers import content, logged, start, swept, told
 
+pytestmark = pytest.mark.optimized
+
 SWEEP = {"seeds": 3, "epochs": 5, "max_replicas": 9, "checkpoint_every": 1}  # a seed is filled up
 
 

@@ -27,6 +27,8 @@ from vfl_jax.sweep import sweep
 from vfl_jax.transforms import PartyTransform
 from vfl_jax.work import SweepIncomplete
 
+pytestmark = pytest.mark.optimized
+
 SCENARIO, OVER = tiny_scenario(), {"attack.amplify": [1, 10]}
 EPOCHS = 6
 DEADLY_SCENARIO = tiny_scenario(attacks=(PartyTransform(), Deadly()))

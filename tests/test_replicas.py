@@ -14,6 +14,8 @@ from vfl_jax.presets import digits_demo
 from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweep import run, sweep
 
+pytestmark = pytest.mark.optimized
+
 EPOCHS = 13  # of 8 steps: 104 steps
 OVER = {"attack.amplify": [1.0, 10.0], "defense.stddev": [0.0, 0.01], "attack.enabled": [0.0, 1.0]}
 SEEDS = (0, 3, 11)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from sweep_helpers import content, logged, start, sweep_in_process, told
 
+pytestmark = pytest.mark.optimized
+
 SWEEP = {"epochs": 6, "seeds": 2, "max_replicas": 3, "checkpoint_every": 1}  # two chunks of three replicas
 # A whole sweep touches files some 760 times. A number below is how often it has when it is killed, a fraction how
 # many seconds after the first time: between two touches, within a write of a library.
