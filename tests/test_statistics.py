@@ -112,6 +112,44 @@ def test_honest_runs_are_found_on_a_zipped_axis():
     assert honest(dataset)["main_task_accuracy"].values.item() == pytest.approx(0.6)
 
 
+def zipped(enabled, stddevs, amplify, main):
+    """Results along one zipped axis over an attack's numbers and a defense's, one seed, one epoch."""
+    dataset = sweep_of([[0.0], [0.0]], [[0.0], [0.0]]).isel({"attack.enabled": [0] * len(enabled)})
+    dataset = dataset.drop_vars("attack.enabled").rename({"attack.enabled": "point"})
+    values = {"attack.enabled": enabled, "defense.stddev": stddevs, "attack.amplify": amplify}
+    dataset["main_task_accuracy"] = (("point", "seed", "epoch"), np.asarray(main, np.float32)[:, None, None])
+    return dataset.assign_coords({name: ("point", list(numbers)) for name, numbers in values.items()})
+
+
+def test_a_zipped_axis_compares_every_defended_run_with_the_honest_one_of_its_defense():
+    """Noise of 0.1 costs 0.35, the attack 0.01 or nothing: the defense's cost is not the attack's."""
+    dataset = zipped([0, 0, 1, 1, 1], [0, 0.1, 0.1, 0, 0.1], [1, 1, 5, 5, 9], [0.95, 0.6, 0.59, 0.95, 0.6])
+    difference = paired_difference(dataset, "main_task_accuracy")
+    np.testing.assert_allclose(difference.values.ravel(), [0, 0, -0.01, 0, 0], atol=1e-6)
+    assert difference["attack.enabled"].values.tolist() == [0, 0, 1, 1, 1]
+    assert not outcomes(dataset)["is_collapsed"].any()
+    np.testing.assert_allclose(honest(dataset)["main_task_accuracy"].values.ravel(), [0.95, 0.6, 0.6, 0.95, 0.6])
+
+
+def test_several_honest_runs_that_differ_in_the_attack_alone_are_one():
+    dataset = zipped([0, 0, 1, 1], [0, 0, 0, 0], [1, 5, 1, 5], [0.9, 0.9, 0.8, 0.7])
+    assert honest(dataset)["main_task_accuracy"].dims == ("seed", "epoch")
+    np.testing.assert_allclose(
+        paired_difference(dataset, "main_task_accuracy").values.ravel(), [0, 0, -0.1, -0.2], atol=1e-6
+    )
+
+
+def test_a_single_honest_run_on_a_zipped_axis_is_that_of_all():
+    dataset = zipped([0, 1, 1], [0, 0, 0.1], [1, 1, 1], [0.9, 0.8, 0.7])
+    assert honest(dataset)["main_task_accuracy"].dims == ("seed", "epoch")
+
+
+def test_a_setting_that_no_honest_run_has_is_refused():
+    dataset = zipped([0, 0, 1], [0, 0.1, 0.2], [1, 1, 1], [0.9, 0.8, 0.7])
+    with pytest.raises(ValueError, match=r"honest runs on the zipped axis 'point' has .*'defense.stddev': 0.2"):
+        honest(dataset)
+
+
 @pytest.mark.parametrize("enabled", [None, [0.5, 1]])
 def test_results_without_honest_runs_are_refused(enabled):
     dataset = sweep_of([[0.5], [0.6]], [[0.1], [0.2]]).drop_vars("attack.enabled")

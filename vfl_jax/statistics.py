@@ -69,10 +69,13 @@ def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
 
 
 def honest(dataset: xr.Dataset) -> xr.Dataset:
-    """The runs in which no attack is enabled, selected from a sweep over ``*.enabled``.
+    """The runs in which no attack is enabled, selected from a sweep over ``*.enabled``; that dimension is gone.
+
+    A zipped axis may have several honest points that differ in more than attacks, a defense say. There every point
+    gets the honest runs of its own settings, and the dimension stays.
 
     Raises:
-      ValueError: when the sweep has no honest runs.
+      ValueError: when the sweep has no honest runs, or of several none that fits a point.
     """
     switches: dict[Any, list[np.ndarray]] = {}
     for name, coordinate in dataset.coords.items():
@@ -81,7 +84,24 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
     is_honest = {dimension: np.all(masks, axis=0) for dimension, masks in switches.items()}
     if not is_honest or not all(mask.any() for mask in is_honest.values()):
         raise ValueError("The results have no honest runs: sweep 'attack.enabled' over 0 and 1.")
-    return dataset.isel({dimension: int(np.argmax(mask)) for dimension, mask in is_honest.items()}, drop=True)
+    for dimension, mask in is_honest.items():
+        dataset = _honest_along(dataset, dimension, np.flatnonzero(mask))
+    return dataset
+
+
+def _honest_along(dataset: xr.Dataset, dimension: Any, found: np.ndarray) -> xr.Dataset:
+    """Along one axis whose points at ``found`` are honest."""
+    along = [name for name, coordinate in dataset.coords.items() if coordinate.dims == (dimension,)]
+    of_attacks = [name for name in along if str(name).partition(".")[0] in ("attack", "attacks", "active_attack")]
+    others = [name for name in along if name not in of_attacks]
+    settings = np.stack([dataset[name].values for name in others] or [np.zeros(dataset.sizes[dimension])], -1)
+    if (settings[found] == settings[found[0]]).all():
+        return dataset.isel({dimension: int(found[0])}, drop=True)
+    fits = (settings[:, None] == settings[found]).all(-1)
+    if not fits.any(-1).all():
+        first = dict(zip(others, settings[np.argmin(fits.any(-1))].tolist(), strict=True))
+        raise ValueError(f"None of several honest runs on the zipped axis {dimension!r} has {first}.")
+    return dataset.drop_vars(of_attacks).isel({dimension: found[fits.argmax(-1)]})
 
 
 def paired_difference(dataset: xr.Dataset, name: str) -> xr.DataArray:
