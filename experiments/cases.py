@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EPOCHS, SEEDS = 50, 20
 """Of every study of the paper, unless a case says otherwise."""
+GAMMA = 10
+"""The amplify ratio that the paper settles on, and that of the presets."""
 PRESETS = {"liu2020_code": liu2020_code, "liu2020_paper": liu2020_paper}
 """Side by side wherever they differ."""
 HONEST_AND_ATTACKED: Over = {"attack.enabled": [0, 1]}
@@ -73,13 +75,22 @@ def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epo
 
     Args:
       seeds: how many seeds every case has at most; by default as many as it says.
+
+    Raises:
+      ValueError: when ``folder`` has results of the same sweep with more seeds or epochs, which would be lost.
     """
     for case in cases:
         path, data = folder / f"{case.name}.nc", load_task(case.task)
         count = min(case.seeds, seeds or case.seeds)
-        if _is_done(path, case, data, count, epochs):
+        size = _trained_size(path, case, data)
+        if size == (count, epochs):
             print(f"{path} is there; remove it to train again.", flush=True)
             continue
+        if size is not None and (size[0] > count or size[1] > epochs):
+            raise ValueError(
+                f"{path} has {size[0]} seeds and {size[1]} epochs, more than the {count} and {epochs} to be trained; "
+                "write into another folder (--out), or remove it."
+            )
         print(f"{case.title}: {count} seeds, {parse(case.scenario, case.over).size} grid points", flush=True)
         unfinished = folder / "runs" / case.name
         save(kept(sweep(case.scenario, data, case.over, count, epochs, folder=unfinished)), path)
@@ -95,16 +106,16 @@ def kept(dataset: xr.Dataset) -> xr.Dataset:
     return small
 
 
-def _is_done(path: Path, case: Case, data: VerticalData, seeds: int, epochs: int) -> bool:
-    """Whether a file holds the results of just this sweep."""
+def _trained_size(path: Path, case: Case, data: VerticalData) -> tuple[int, int] | None:
+    """How many seeds and epochs a file has of this sweep, None where it is of another or not there."""
     if not path.is_file():
-        return False
+        return None
     found = load(path)
     wanted = {name: values for name, (_, values) in parse(case.scenario, case.over).coordinates().items()}
-    return (
+    is_same = (
         found.attrs["scenario"] == case.scenario.to_json()
         and json.loads(found.attrs["data"])["fingerprint"] == data.fingerprint()
-        and np.array_equal(found["seed"], np.arange(seeds))
-        and found.sizes["epoch"] == epochs
+        and np.array_equal(found["seed"], np.arange(found.sizes["seed"]))
         and all(name in found.coords and np.array_equal(found[name], values) for name, values in wanted.items())
     )
+    return (found.sizes["seed"], found.sizes["epoch"]) if is_same else None

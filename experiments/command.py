@@ -54,15 +54,23 @@ def command(
     folder = results_folder(home, given.out, given.quick)
     with ending_in_one_line():
         if not given.report_only:
-            chosen = [case for case in cases if not given.only or case.name in given.only]
-            if unknown := set(given.only) - {case.name for case in chosen}:
-                raise ValueError(
-                    f"only names {sorted(unknown)}; the cases are {', '.join(case.name for case in cases)}."
-                )
-            run_cases(chosen, folder, 2 if given.quick else given.seeds, 2 if given.quick else given.epochs)
+            run_cases(
+                _chosen(cases, given.only),
+                folder,
+                2 if given.quick else given.seeds,
+                2 if given.quick else given.epochs,
+            )
             if measure is not None and not given.only:
                 measure(folder)
         write_report(folder)
+
+
+def _chosen(cases: Sequence[Case], only: Sequence[str]) -> list[Case]:
+    """The named cases, or all, and those whose honest runs they need."""
+    if unknown := set(only) - {case.name for case in cases}:
+        raise ValueError(f"only names {sorted(unknown)}; the cases are {', '.join(case.name for case in cases)}.")
+    needed = {*only, *(case.honest_of for case in cases if case.name in only)}
+    return [case for case in cases if not only or case.name in needed]
 
 
 def results_folder(home: Path, out: Path | None, quick: bool) -> Path:

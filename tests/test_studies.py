@@ -12,6 +12,7 @@ from data_helpers import says, tiny_data, tiny_scenario
 from study_helpers import STUDIES, cases_of, quick_compilation, small_task
 
 from experiments import cases
+from experiments import command as command_module
 from experiments.cases import Case, run_cases
 from experiments.command import command
 from vfl_jax.defenses import GaussianNoise
@@ -92,14 +93,31 @@ def test_a_changed_case_is_trained(trained, untrained, change):
         run_cases([dataclasses.replace(CASE, **change)], trained, epochs=2)
 
 
-def test_other_seeds_epochs_and_data_are_trained(trained, untrained, monkeypatch):
+def test_more_epochs_and_other_data_are_trained(trained, untrained, monkeypatch):
     with pytest.raises(Refused):
         run_cases([CASE], trained, epochs=3)
-    with pytest.raises(Refused):
-        run_cases([CASE], trained, seeds=1, epochs=2)
     monkeypatch.setattr(cases, "load_task", lambda task: tiny_data(num_train=33))
     with pytest.raises(Refused):
         run_cases([CASE], trained, epochs=2)
+
+
+@pytest.mark.parametrize("fewer", [{"seeds": 1, "epochs": 2}, {"epochs": 1}])
+def test_results_are_not_replaced_by_fewer(trained, untrained, fewer):
+    before = (trained / "noise.nc").read_bytes()
+    with pytest.raises(ValueError, match=r"noise\.nc has 2 seeds and 2 epochs, more than the .*--out"):
+        run_cases([CASE], trained, **fewer)
+    assert (trained / "noise.nc").read_bytes() == before
+
+
+def test_a_picked_case_brings_the_one_whose_honest_runs_it_needs(tmp_path, monkeypatch):
+    borrower = dataclasses.replace(CASE, name="borrower", honest_of="noise")
+    other = dataclasses.replace(CASE, name="other")
+    chosen = []
+    monkeypatch.setattr(command_module, "run_cases", lambda cases, *_: chosen.append([case.name for case in cases]))
+    for only in ("borrower", "noise", "other"):
+        command([CASE, borrower, other], lambda folder: None, tmp_path, ["--only", only])
+    command([CASE, borrower, other], lambda folder: None, tmp_path, [])
+    assert chosen == [["noise", "borrower"], ["noise"], ["other"], ["noise", "borrower", "other"]]
 
 
 def test_the_command_lists_its_cases(tmp_path, untrained, capsys):
