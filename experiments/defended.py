@@ -7,36 +7,46 @@ from typing import TYPE_CHECKING
 
 from experiments.outcomes import Point, row, share
 from vfl_jax.report import Row, median_with_interval
+from vfl_jax.statistics import BACKDOOR_ABOVE
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FEW = 0.1
-"""A defense may leave so large a share of seeds successful and still block the backdoor."""
+"""A defense may leave so large a share of seeds with a backdoor and still block it."""
 NEAR_FLOOR = 0.05
-"""And the median attack success may be so far above its floor: runs that always say τ do not count as blocked."""
+"""And the median attack success may be so far above its floor."""
 SPARED = 0.01
 """A defense spares the main task where it costs the honest runs no more accuracy than this, in the median."""
 CHANGE = "honest, defended − undefended"
+WITH_BACKDOOR = "with a backdoor"
 BLOCKS = f"""\
-A setting *blocks* the backdoor where no more than {FEW:.0%} of the seeds succeed and the median attack success is no
-more than {NEAR_FLOOR} above its floor. *blocks from*: the smallest setting that does, as do all above it.
+A setting *blocks* the backdoor where no more than {FEW:.0%} of the seeds are left with one and the median attack
+success is no more than {NEAR_FLOOR} above its floor. *with a backdoor*: seeds whose backdoor accuracy is above
+{BACKDOOR_ABOVE}, also those that collapse: an attack that ruins a model has not been blocked.
 *{CHANGE}*: what the defense changes of the honest runs' main accuracy, paired by seed.
 """
 
 
-def blocks(point: Point, few: float = FEW) -> bool:
-    """Whether hardly a seed succeeds, and the median attack success is near its floor."""
-    attacked, clean, counted = (part.isel(epoch=-1) for part in point)
-    above_floor = attacked.attack_success_rate.median() - clean.attack_success_rate.median()
-    return float(counted.is_success.mean()) <= few and float(above_floor) <= NEAR_FLOOR
+BLOCKS_FROM = "*blocks from*: the smallest setting that does, as do all above it.\n"
+
+
+def backdoors(point: Point) -> xr.DataArray:
+    """Which seeds end with a backdoor, whatever it has cost them; bool by seed."""
+    return point.attacked.backdoor_accuracy.isel(epoch=-1) > BACKDOOR_ABOVE
+
+
+def blocks(point: Point) -> bool:
+    """Whether hardly a seed has a backdoor, and the median attack success is near its floor."""
+    attack, floor = (part.attack_success_rate.isel(epoch=-1).median() for part in (point.attacked, point.honest))
+    return float(backdoors(point).mean()) <= FEW and float(attack - floor) <= NEAR_FLOOR
 
 
 def mitigates(point: Point, undefended: Point) -> bool:
-    """Whether at most half as many seeds succeed, with at most half of the attack success in the median."""
-    successes, before = (p.counted.is_success.isel(epoch=-1).sum() for p in (point, undefended))
+    """Whether at most half as many seeds have a backdoor, with at most half of the attack success in the median."""
+    left, before = (backdoors(p).sum() for p in (point, undefended))
     attack, attack_before = (p.attacked.attack_success_rate.isel(epoch=-1).median() for p in (point, undefended))
-    return bool(successes <= before / 2) and bool(attack <= attack_before / 2)
+    return bool(left <= before / 2) and bool(attack <= attack_before / 2)
 
 
 def change_of_main(point: Point, undefended: Point) -> xr.DataArray:
@@ -52,9 +62,9 @@ def spares(point: Point, undefended: Point) -> bool:
 
 
 def defended_row(point: Point, undefended: Point | None, settings: Mapping[str, str]) -> Row:
-    """As :func:`experiments.outcomes.row`, and the change of the honest runs, where there are undefended ones."""
+    """As :func:`experiments.outcomes.row`, with all backdoors, and the change of the honest runs."""
     change = "–" if undefended is None else median_with_interval(change_of_main(point, undefended))
-    return row(point, settings) | {CHANGE: change}
+    return row(point, settings) | {WITH_BACKDOOR: share(backdoors(point)), CHANGE: change}
 
 
 def blocking_row(found: Mapping[float, Point], settings: Mapping[str, str]) -> Row:
@@ -65,10 +75,10 @@ def blocking_row(found: Mapping[float, Point], settings: Mapping[str, str]) -> R
     """
     undefended, level = found.get(0), blocking_level(found)
     said = {
-        "undefended: successes": "–" if undefended is None else share(undefended.counted.is_success.isel(epoch=-1)),
+        f"undefended: {WITH_BACKDOOR}": "–" if undefended is None else share(backdoors(undefended)),
         "blocks from": "nothing to block" if level == 0 else "at none" if level is None else f"{level:g}",
     }
-    seen = ("successes", "collapsed", "attack success", "its floor", "main, honest", CHANGE)
+    seen = (WITH_BACKDOOR, "successes", "collapsed", "attack success", "its floor", "main, honest", CHANGE)
     cells = defended_row(found[level], undefended, {}) if level else dict.fromkeys(seen, "–")
     return dict(settings) | said | {f"there: {name}": cells[name] for name in seen}
 

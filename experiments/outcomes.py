@@ -14,6 +14,7 @@ import numpy as np
 from experiments.cases import Case
 from vfl_jax.files import load
 from vfl_jax.grid import parse
+from vfl_jax.presets import HeadName
 from vfl_jax.report import Row, median_with_interval, to_markdown
 from vfl_jax.statistics import honest, outcomes, share_interval
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SWITCH = "attack.enabled"
 TABLE_2 = {"mnist": {"sum": 0.957, "trainable": 0.971}, "nus_wide": {"sum": 0.885, "trainable": 0.887}}
 """The paper's accuracy without attack, by task and head."""
+STUDY_OF_HEAD: dict[HeadName, str] = {"sum": "gamma", "trainable": "head"}
+"""Where gradient replacement without a defense is."""
 DATA = {"mnist": "MNIST", "nus_wide": "NUS-WIDE", "nus_wide_twin": "NUS-WIDE twin"}
 
 
@@ -49,13 +52,14 @@ def read(folder: Path, cases: Sequence[Case]) -> dict[str, xr.Dataset]:
 
     Raises:
       FileNotFoundError: when there are none.
+      ValueError: when a case borrows honest runs of other data, epochs or seeds.
     """
     found = {case.name: load(folder / f"{case.name}.nc") for case in cases if (folder / f"{case.name}.nc").is_file()}
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the study first.")
-    lenders = {case.name: case.honest_of for case in cases if case.honest_of in found}
+    lenders = {case.name: case.honest_of for case in cases if case.honest_of is not None and case.honest_of in found}
     return {
-        name: _with_honest(dataset, found[lenders[name]]) if name in lenders else dataset
+        name: _with_honest(name, dataset, lenders[name], found[lenders[name]]) if name in lenders else dataset
         for name, dataset in found.items()
         if name in lenders or all(case.honest_of is None for case in cases if case.name == name)
     }
@@ -86,10 +90,16 @@ class Results:
         return self._studies[study].get(case)
 
 
-def _with_honest(dataset: xr.Dataset, lender: xr.Dataset) -> xr.Dataset:
+def _with_honest(name: str, dataset: xr.Dataset, lender_name: str, lender: xr.Dataset) -> xr.Dataset:
     import xarray as xr
 
-    clean = lender.sel({SWITCH: [0], "seed": dataset["seed"]})
+    same_seeds = lender.sel(seed=np.intersect1d(lender["seed"], dataset["seed"]))
+    if not are_alike(dataset, same_seeds):
+        raise ValueError(
+            f"{name} borrows the honest runs of {lender_name}, which are of other data, epochs or seeds; "
+            f"train {lender_name} as {name} was."
+        )
+    clean = same_seeds.sel({SWITCH: [0]})
     joined = xr.concat([clean, dataset], SWITCH, combine_attrs="override", join="exact")
     joined.encoding["run"] = dataset.encoding.get("run")
     return joined.assign_attrs(dataset.attrs)
@@ -158,8 +168,12 @@ def share(flags: xr.DataArray) -> str:
 
 
 def are_alike(one: xr.Dataset, other: xr.Dataset) -> bool:
-    """Whether two cases may be compared seed by seed: on the same data, trained for as long."""
-    return one.sizes["epoch"] == other.sizes["epoch"] and one.attrs["data"] == other.attrs["data"]
+    """Whether two cases may be compared seed by seed: of the same seeds, on the same data, trained for as long."""
+    return (
+        one.sizes["epoch"] == other.sizes["epoch"]
+        and one.attrs["data"] == other.attrs["data"]
+        and np.array_equal(one["seed"], other["seed"])
+    )
 
 
 def data_name(dataset: xr.Dataset) -> str:

@@ -21,10 +21,13 @@ def area(high: Any, low: Any, axis: int = -1) -> Any:
     return ((high > low) + 0.5 * (high == low)).mean(axis=(-2, -1))
 
 
-def area_with_interval(high: Any, low: Any) -> str:
+def area_with_interval(high: Any, low: Any, paired: bool = False) -> str:
     """``0.87 [0.74, 0.97]``: the area and its 95 % bootstrap interval; both groups are drawn anew, each from itself.
 
     Fewer than two members in a group have no interval, none no area.
+
+    Args:
+      paired: both groups are of the same seeds in the same order, which are drawn anew together.
     """
     from scipy.stats import bootstrap
 
@@ -34,5 +37,13 @@ def area_with_interval(high: Any, low: Any) -> str:
     found = f"{area(high, low):.2f}"
     if min(high.size, low.size) < 2:
         return found
-    drawn = bootstrap((high, low), area, n_resamples=2000, batch=200, method="percentile", rng=np.random.default_rng(0))
+    drawn = bootstrap(
+        (high, low),
+        area,
+        n_resamples=2000,
+        batch=200,
+        paired=paired,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
     return f"{found} [{drawn.confidence_interval.low:.2f}, {drawn.confidence_interval.high:.2f}]"

@@ -204,6 +204,14 @@ def test_a_case_without_its_honest_runs_is_not_reported(tmp_path):
     assert not list(tmp_path.glob("*.png"))
 
 
+@pytest.mark.parametrize("other", [{"seeds": 3}, {"fingerprint": "of other data"}])
+def test_honest_runs_of_other_seeds_or_data_are_refused(tmp_path, other):
+    save_results(tmp_path, CASES, "base_mnist", attacked(**SUCCESS), **other)
+    save_results(tmp_path, CASES, "blur_none_mnist", attacked(**SUCCESS))
+    with pytest.raises(ValueError, match="blur_none_mnist borrows the honest runs of base_mnist, which are of other"):
+        read(tmp_path, CASES)
+
+
 def test_borrowed_honest_runs_are_not_counted_twice(tmp_path):
     for name, seeds in {"base_mnist": 5, "blur_none_mnist": 4}.items():
         save_results(tmp_path, CASES, name, attacked(**SUCCESS), seeds=seeds)

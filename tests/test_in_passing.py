@@ -83,6 +83,14 @@ def test_clean_validation_by_hand(found):
     assert (other["Wilcoxon"], other["seeds that lose more"].split()[0]) == ("–", "0/4")
 
 
+def test_results_of_other_studies_are_looked_at_where_they_have_the_same_seeds(found):
+    """Not beside a trial of a few seeds in a folder of its own."""
+    looked = found({"active_mnist_sum": attacked(**SUCCESS), "gamma/liu2020_code_mnist": at_gamma_10(**SUCCESS)})
+    assert looked.published("mnist", "sum") is not None
+    looked.own = {"active_mnist_sum": looked.own["active_mnist_sum"].isel(seed=[0, 1])}
+    assert looked.published("mnist", "sum") is None
+
+
 def test_intervals_of_one_seed_and_of_no_difference(found):
     runs = compared(found({"gamma/liu2020_code_mnist": at_gamma_10(main_clean=0.9)}, seeds=1))
     row = validation_row("run", runs["liu2020_code, mnist, sum head"], "main_clean")

@@ -10,11 +10,11 @@ from result_helpers import results_of, save_results, table_rows
 
 from experiments import readme
 from experiments.combination import report as combination
-from experiments.defended import CHANGE
+from experiments.defended import CHANGE, backdoors, blocks, mitigates
 from experiments.gamma.study import CASES as GAMMA_CASES
 from experiments.head import report as head
 from experiments.noise import report as noise
-from experiments.outcomes import read
+from experiments.outcomes import at, read
 from experiments.sparsification import report as sparsification
 from vfl_jax.files import save
 
@@ -92,8 +92,8 @@ def test_noise_names_the_level_that_blocks_and_what_it_costs(folder):
     first = table(folder, "blocks from")
     laplace = row_of(first, noise="Laplacian noise")
     assert (laplace["level is the"], laplace["blocks from"]) == ("scale", "0.05")
-    assert laplace["undefended: successes"].startswith("3/3 ")
-    assert laplace["there: successes"].startswith("0/3 ")
+    assert laplace["undefended: with a backdoor"].startswith("3/3 ")
+    assert laplace["there: with a backdoor"].startswith("0/3 ")
     assert laplace[f"there: {CHANGE}"] == "-0.050 [-0.050, -0.050]"
     gaussian = row_of(first, noise="Gaussian noise")
     assert (gaussian["level is the"], gaussian["blocks from"]) == ("variance", "at none")
@@ -163,7 +163,7 @@ def test_without_a_run_at_drop_rate_0_there_is_no_cost(folder):
     assert [row["drop rate"] for row in rows] == ["0.5", "0.9", "0.95", "0.99", "0.995", "0.999"]
     assert {row[CHANGE] for row in rows} == {"–"}
     (found,) = table(folder, "blocks from")
-    assert (found["undefended: successes"], found["blocks from"]) == ("–", "0.9")
+    assert (found["undefended: with a backdoor"], found["blocks from"]) == ("–", "0.9")
     assert pictures(folder) == {"figure_7.png"}  # no curves: nothing of the published residual
 
 
@@ -190,7 +190,7 @@ def test_the_cheapest_combination_that_blocks_stands_first(folder):
         ("0.99", "0.05", "no"),
     ]
     assert found[0][CHANGE] == "-0.006 [-0.006, -0.006]"
-    assert "of 8 combinations, 5 block, 1 of them spare." in (folder / "tables.md").read_text()
+    assert "of 8 settings, 5 block, 1 of them spare." in (folder / "tables.md").read_text()
     rows = table(folder, "blocks")
     assert len(rows) == 9
     undefended = row_of(rows, drop_rate="0", noise="0")
@@ -199,7 +199,23 @@ def test_the_cheapest_combination_that_blocks_stands_first(folder):
     assert pictures(folder) == {"combination.png", "seeds.png"}
 
 
-def test_one_successful_seed_is_not_blocked(folder):
+@pytest.mark.parametrize("main", [0.95, 0.5])
+def test_a_defense_may_leave_two_of_twenty_backdoors_and_none_counts_as_gone_for_what_it_costs(main):
+    """Seeds with a backdoor that lose too much main accuracy are no successes, but backdoors."""
+
+    def point(num_backdoors):
+        left = np.where(np.arange(20) < num_backdoors, 0.9, 0.0)
+        numbers = {"backdoor_accuracy": left, "attack_success_rate": left, "main_task_accuracy": main}
+        return at(results_of(GAMMA_CASES[0], lambda s: numbers if s["attack.enabled"] else {}, seeds=20), amplify=1)
+
+    assert blocks(point(2))
+    assert not blocks(point(3))
+    assert backdoors(point(3)).sum() == 3
+    assert mitigates(point(10), point(20))
+    assert not mitigates(point(11), point(20))
+
+
+def test_one_backdoor_of_three_is_not_blocked(folder):
     def numbers(settings):
         honest, attacked, success = combined(settings)
         return honest, attacked, success or np.array([0.9, 0.0, 0.0])
@@ -207,7 +223,6 @@ def test_one_successful_seed_is_not_blocked(folder):
     save_case(folder, combination.CASES, "sum", numbers)
     points = combination.combinations(read(folder, combination.CASES)["sum"])
     assert combination.blocking(points) == {}
-    assert combination.blocks(points[0.99, 0.0], few=0.5)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -262,8 +277,9 @@ def test_a_sum_head_of_other_length_or_data_is_not_compared(folder, sum_head):
     assert head.read_sum_head(folder, found) == {}
     (case,) = (case for case in GAMMA_CASES if case.name == "liu2020_code_mnist")
     path = sum_head / "liu2020_code_mnist.nc"
-    like = results_of(case, lambda settings: {})
-    for unlike in (like.isel(epoch=[1]), results_of(case, lambda settings: {}, fingerprint="of others")):
+    like = results_of(case, lambda settings: {}, seeds=SEEDS)
+    other_data = results_of(case, lambda settings: {}, seeds=SEEDS, fingerprint="of others")
+    for unlike in (like.isel(epoch=[1]), like.isel(seed=[0, 1]), other_data):
         save(unlike, path)
         assert head.read_sum_head(folder, found) == {}
     save(like, path)

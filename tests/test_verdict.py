@@ -4,16 +4,19 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 import xarray as xr
 from result_helpers import COLLAPSED, FAILURE, PLAIN, SUCCESS, attacked, results_of, save_results
 
 from experiments.combination.study import CASES as COMBINED
+from experiments.dependence.study import CASES as DEPENDING
 from experiments.gamma.study import CASES as AMPLIFIED
 from experiments.head.study import CASES as HEADS
 from experiments.in_passing.study import CASES as IN_PASSING
 from experiments.noise.study import CASES as NOISY
 from experiments.outcomes import Results, at
+from experiments.sparsification.study import CASES as SPARSIFIED
 from experiments.table_1.count import FILE
 from experiments.verdict import attacks, defenses
 from experiments.verdict.__main__ import README, SECTIONS, page
@@ -25,7 +28,7 @@ SEEDS = 20
 EVERY_CLAIM = [claim for claims in SECTIONS.values() for claim in claims]
 
 
-def claim_that(text, claims=(*attacks.CLAIMS, *defenses.CLAIMS)):
+def claim_that(text, claims=(*attacks.CLAIMS, *attacks.EXTENSIONS, *defenses.CLAIMS)):
     (claim,) = [claim for claim in claims if text in claim.text]
     return claim
 
@@ -50,6 +53,10 @@ def test_every_group_of_every_claim_names_cases_that_exist(tmp_path):
         ((0.95, 0.5), "**holds only: a; b (some seeds)**"),
         ((0.5, 0.05), "**holds only: a (some seeds). Not: b**"),
         ((0.95,), "**holds** (so far)"),
+        ((None, 0.95), "**holds. Cannot be judged: a**"),
+        ((None, 0.05), "**does not hold. Cannot be judged: a**"),
+        ((0.5, None), "**holds only: a (some seeds). Cannot be judged: b**"),
+        ((None, None), "**cannot be judged**"),
     ],
 )
 def test_the_verdict_is_graded_by_groups(tmp_path, held, expected):
@@ -76,12 +83,15 @@ def test_a_point_is_found_by_its_settings_and_told_with_its_floor():
     values = lambda s: (SUCCESS if s["attack.amplify"] == 20 else FAILURE) if s["attack.enabled"] else {}  # noqa: E731
     dataset = results_of(case, values, seeds=SEEDS)
     assert outcome(at(dataset, amplify=20)).startswith(
-        "20/20 [0.84, 1.00] seeds succeed; backdoor 0.900 [0.900, 0.900]"
+        "20/20 [0.84, 1.00] seeds succeed; backdoor 0.900 [0.900, 0.900], above 0.5 on 20"
     )
     assert outcome(at(dataset, amplify=1)).startswith("0/20 [0.00, 0.16] seeds succeed; backdoor 0.100")
     assert outcome(at(dataset, amplify=1)).endswith("floor 0.100 [0.100, 0.100]")
     collapsed = results_of(case, attacked(**COLLAPSED), seeds=SEEDS)
-    assert "0/20 [0.00, 0.16] seeds succeed, 20 collapse" in outcome(at(collapsed, amplify=20))
+    found = outcome(at(collapsed, amplify=20))
+    assert found.startswith(
+        "0/20 [0.00, 0.16] seeds succeed, 20 collapse; backdoor 0.900 [0.900, 0.900], above 0.5 on 20"
+    )
     with pytest.raises(KeyError, match="amplify"):
         at(dataset, amplify=3)
 
@@ -99,29 +109,101 @@ def test_attacks_and_heads(tmp_path):
     """The paper's own picture, and its opposite."""
     save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, COLLAPSED))
     save_all(tmp_path, "head", HEADS, by_task(FAILURE, SUCCESS))
-    nus = "nus_wide, liu2020_code; nus_wide, liu2020_paper"
+    nus = "NUS-WIDE twin, liu2020_code; NUS-WIDE twin, liu2020_paper"
     assert verdict("without labels injects", tmp_path) == (
-        f"**holds only: mnist, liu2020_code; mnist, liu2020_paper. Not: {nus}**"
+        f"**holds only: MNIST, liu2020_code; MNIST, liu2020_paper. Not: {nus}**"
     )
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**holds**"
     assert verdict("On NUS-WIDE it succeeds", tmp_path) == "**holds**"
-    hidden = verdict("clean validation set", tmp_path)
-    assert "Not: nus_wide, liu2020_code, sum head; nus_wide, liu2020_paper, sum head" in hidden  # they lose 0.45
-    assert "mnist, liu2020_code, trainable head" in hidden.partition("not:")[0]
-    # All honest runs reach 0.95: within 0.01 of MNIST's 0.957, far from 0.971 and from NUS-WIDE's.
-    assert verdict("mnist, sum head: 95.7%", tmp_path) == "**holds**"
-    assert verdict("mnist, trainable head: 97.1%", tmp_path) == "**does not hold**"
-    assert verdict("nus_wide, sum head: 88.5%", tmp_path) == "**does not hold**"
+    # Nothing is hidden where there is no backdoor; the twin's under the sum head cost 0.45.
+    assert verdict("clean validation set", tmp_path) == (
+        "**holds only: MNIST, liu2020_code, sum head; MNIST, liu2020_paper, sum head; NUS-WIDE twin, liu2020_code, "
+        "trainable head; NUS-WIDE twin, liu2020_paper, trainable head. Not: NUS-WIDE twin, liu2020_code, sum head; "
+        "NUS-WIDE twin, liu2020_paper, sum head. Cannot be judged: MNIST, liu2020_code, trainable head; MNIST, "
+        "liu2020_paper, trainable head**"
+    )
+    # All honest runs reach 0.95: within 0.01 of MNIST's 0.957, far from 0.971. The twin is fitted, whatever it reaches.
+    assert verdict("MNIST, sum head: 95.7%", tmp_path) == "**holds**"
+    assert verdict("MNIST, trainable head: 97.1%", tmp_path) == "**does not hold**"
+    assert verdict("NUS-WIDE, sum head: 88.5%", tmp_path) == "**cannot be judged**"
     assert verdict("improves the accuracy", tmp_path) == "**does not hold**"  # they are equal
 
 
-def test_a_seed_without_finite_scores_has_no_highest(tmp_path):
+def test_a_collapsed_seed_with_a_backdoor_has_not_been_defended(tmp_path):
+    save_all(tmp_path, "head", HEADS, by_task(COLLAPSED, SUCCESS))
+    assert verdict("On MNIST the backdoor fails", tmp_path) == "**does not hold**"
+
+
+@pytest.mark.parametrize("other", [{"fingerprint": "of other data"}, {"seeds": 3}])
+def test_what_was_not_made_alike_is_not_compared(tmp_path, other):
+    for name in ("liu2020_code_mnist", "liu2020_paper_mnist"):
+        save_results(tmp_path / "gamma" / "results", AMPLIFIED, name, lambda settings: {})
+        better = {"main_task_accuracy": 0.96}
+        changed = other if name == "liu2020_code_mnist" else {}
+        save_results(tmp_path / "head" / "results", HEADS, name, lambda settings, b=better: b, **changed)
+    row = judge(claim_that("improves the accuracy"), Results(tmp_path))
+    assert row["verdict"] == "**holds** (so far)"
+    assert row["evidence"].startswith("MNIST, liu2020_paper: paired difference 0.010")
+    assert (
+        "not run yet: MNIST, liu2020_code (so far on other data, for other epochs or with other seeds)"
+        in row["evidence"]
+    )
+
+
+def test_a_range_of_gamma_is_two_of_them_on_the_same_seed():
+    """Half of the seeds succeed at 5, the others at 10, three at both."""
+    first = np.arange(SEEDS) < 10
+
+    def values(settings):
+        gamma, enabled = settings["attack.amplify"], settings["attack.enabled"]
+        succeeds = {5: first, 10: ~first | (np.arange(SEEDS) < 3)}.get(gamma, np.zeros(SEEDS, bool)) & bool(enabled)
+        return {"backdoor_accuracy": np.where(succeeds, 0.9, 0.1)}
+
+    found = claim_that("reasonable range").look(results_of(AMPLIFIED[0], values, seeds=SEEDS))
+    assert found.held == 0.15
+    assert "γ = 5: 10, γ = 7: 0, γ = 10: 13" in found.evidence
+
+
+def labels_read(mnist, nus_wide):
+    return lambda case: lambda settings: {"label_inference_accuracy": mnist if case.task == "mnist" else nus_wide}
+
+
+def test_leaked_labels(tmp_path):
+    heads = {head: [case for case in IN_PASSING if case.name.endswith(f"_{head}")] for head in ("sum", "trainable")}
+    sums, trainables = ([c for c in heads[head] if c.name.startswith("labels_")] for head in ("sum", "trainable"))
+    save_all(tmp_path, "in_passing", sums, labels_read(1.0, 0.5))
+    assert verdict("reveal the labels", tmp_path) == "**holds only: MNIST; NUS-WIDE twin (some seeds)**"
+    assert verdict("alleviates the leakage", tmp_path) == "**not run yet**"
+    for case in trainables:
+        save_results(
+            tmp_path / "in_passing" / "results", IN_PASSING, case.name, labels_read(0.1, 0.5)(case), seeds=SEEDS
+        )
+    assert verdict("alleviates the leakage", tmp_path) == "**holds only: MNIST. Not: NUS-WIDE twin**"
+
+
+@pytest.mark.parametrize(("without", "expected"), [(10, "holds"), (11, "does not hold")])
+def test_blurring_is_needed_where_half_of_the_seeds_fail_without(tmp_path, without, expected):
+    def values(case):
+        count = SEEDS if case.name.startswith("base") else without
+        succeeds = np.arange(SEEDS) < count
+        return attacked(backdoor_accuracy=np.where(succeeds, 0.9, 0.1))
+
+    save_all(
+        tmp_path, "dependence", [c for c in DEPENDING if "base_nus" in c.name or "blur_none_nus" in c.name], values
+    )
+    assert verdict("needs activation blurring", tmp_path) == f"**{expected}**"
+
+
+def test_a_seed_without_finite_scores_has_no_high_one(tmp_path):
     case = AMPLIFIED[0]
     dataset = results_of(case, by_task(SUCCESS, SUCCESS)(case), seeds=SEEDS)
     look = claim_that("score of the target class is much higher").look
-    scores = dataset["main_task_accuracy"].isel(epoch=-1) * xr.DataArray([0.9, 0.1], dims="class")
+    scores = dataset["is_finite"].isel(epoch=-1) * xr.DataArray([0.6, 0.4], dims="class")
     assert look(dataset.assign(class_score=scores)).held == 1
-    assert look(dataset.assign(class_score=scores.where(dataset["seed"] > 3))).held == 0.8
+    partly = look(dataset.assign(class_score=scores.where(dataset["seed"] > 3)))
+    assert partly.held == 0.8
+    assert "on 16 seeds with finite scores, above 0.5 on 16 of 20" in partly.evidence
+    assert look(dataset.assign(class_score=scores[..., ::-1])).held == 0
 
 
 def by_level(blocked_above, hurt_above):
@@ -141,7 +223,11 @@ def by_level(blocked_above, hurt_above):
 
 @pytest.mark.parametrize(
     ("blocked_above", "hurt_above", "alleviates", "hurts"),
-    [(0.05, 0.025, "holds", "holds"), (0.075, 0.05, "does not hold", "does not hold"), (-1, 1, "does not hold", None)],
+    [
+        (0.05, 0.025, "holds", "holds"),
+        (0.075, 0.05, "does not hold", "does not hold"),
+        (-1, 1, "cannot be judged", None),
+    ],
 )
 def test_noise(tmp_path, blocked_above, hurt_above, alleviates, hurts):
     save_all(tmp_path, "noise", NOISY, by_level(blocked_above, hurt_above))
@@ -152,7 +238,10 @@ def test_noise(tmp_path, blocked_above, hurt_above, alleviates, hurts):
 
 @pytest.mark.parametrize(
     ("bound", "stddev", "expected"),
-    [(0.003, 0.05, "holds"), (0.01, 0.05, "does not hold"), (0, 0.05, "holds"), (0.003, 1, "does not hold")],
+    [
+        *((0.003, 0.05, "holds"), (0.01, 0.05, "does not hold"), (0, 0.05, "holds"), (0.003, 1, "does not hold")),
+        (0, 1, "cannot be judged"),
+    ],
 )
 def test_clipping_is_weaker_where_stopping_the_backdoor_costs_more(tmp_path, bound, stddev, expected):
     """The attack fails from these settings on, if ever; a bound of 0.003 costs 0.04, any noise and any other 0.02."""
@@ -184,11 +273,38 @@ def test_a_combination_must_block_and_spare(tmp_path):
 
     save_all(tmp_path, "combination", COMBINED, values)
     row = judge(claim_that("A combination"), Results(tmp_path))
-    assert row["verdict"] == "**holds only: trainable head. Not: sum head**"
+    assert row["verdict"] == "**holds only: NUS-WIDE twin, trainable head. Not: NUS-WIDE twin, sum head**"
     trainable, fixed = row["evidence"].split("<br>")
     assert re.search(r"does, and spares: drop_rate 0\.9+, stddev 0\.01: 0/20", trainable)
     assert "the cheapest that does" in fixed
     assert "-0.050 [-0.050, -0.050]" in fixed
+
+
+def test_sparsification_is_judged_against_the_rate_0_of_the_published_residual(tmp_path):
+    """The other residuals have no rate 0 of their own: there all three are the same run."""
+
+    def values(case):
+        def of(settings):
+            rate = settings["defense.drop_rate"]
+            succeeds = settings["attack.enabled"] and rate < 0.95
+            hurts = rate >= (0.95 if case.name.endswith("sample") else 0.99)
+            return (SUCCESS if succeeds else {}) | ({"main_task_accuracy": 0.9} if hurts else {})
+
+        return of
+
+    mnist = [case for case in SPARSIFIED if "mnist" in case.name]
+    save_all(tmp_path, "sparsification", [c for c in mnist if not c.name.endswith("position")], values)
+    assert verdict("Gradient sparsification", tmp_path) == "**not run yet**"
+    save_all(tmp_path, "sparsification", mnist, values)
+    row = judge(claim_that("Gradient sparsification"), Results(tmp_path))
+    by_residual = "MNIST, sum head, residual {}, liu2020_code".format
+    assert row["verdict"] == (
+        f"**holds only: {by_residual('position')}; {by_residual('none')}. Not: {by_residual('sample')}** (so far)"
+    )
+    save_all(tmp_path, "sparsification", mnist, lambda case: lambda settings: {})
+    row = judge(claim_that("Gradient sparsification"), Results(tmp_path))
+    assert row["verdict"] == "**cannot be judged** (so far)"
+    assert "there is nothing to stop: 0/20" in row["evidence"]
 
 
 def test_the_page_shows_the_saved_results():

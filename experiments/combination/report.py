@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.combination.study import CASES
-from experiments.defended import CHANGE, NEAR_FLOOR, SPARED, blocks, change_of_main, defended_row, spares
+from experiments.defended import (
+    BLOCKS,
+    CHANGE,
+    SPARED,
+    WITH_BACKDOOR,
+    backdoors,
+    blocks,
+    change_of_main,
+    defended_row,
+    spares,
+)
 from experiments.outcomes import COLUMNS, Point, data_name, points, read, runtimes
 from experiments.panels import figure_against
 from experiments.readme import add_picture, section, write_tables
@@ -25,12 +35,9 @@ README = Path(__file__).with_name("README.md")
 Combinations = Mapping[tuple[float, float], Point]
 """Attacked points under one head by drop rate and standard deviation of the noise."""
 UNDEFENDED = (0.0, 0.0)
-FEW = 0.0
-"""A combination blocks the backdoor where no seed succeeds."""
 CRITERION = f"""\
-A combination *blocks* the backdoor where no seed succeeds and the median attack success is no more than {NEAR_FLOOR}
-above its floor. It *spares* the main task where the honest runs lose no more than {SPARED} of their main accuracy:
-*{CHANGE}* is against the undefended honest runs of the same head, paired by seed, and its median counts.
+{BLOCKS}A setting *spares* the main task where the honest runs lose no more than {SPARED} in the median, against the
+undefended honest runs of the same head.
 """
 
 
@@ -45,7 +52,7 @@ def write_report(folder: Path) -> None:
     table = [row for head, combined in heads.items() for row in _rows(head, combined)]
     sections = (
         section(
-            "Which combinations block the backdoor and spare the main task",
+            "What blocks the backdoor and spares the main task",
             CRITERION,
             "\n".join(_found(head, combined) for head, combined in heads.items()),
         ),
@@ -63,9 +70,9 @@ def combinations(dataset: xr.Dataset) -> Combinations:
 def blocking(combined: Combinations) -> dict[tuple[float, float], Point]:
     """Those that block the backdoor, the cheapest for the main task first; none where there is nothing to block."""
     undefended = combined[UNDEFENDED]
-    if blocks(undefended, FEW):
+    if blocks(undefended):
         return {}
-    found = {settings: point for settings, point in combined.items() if blocks(point, FEW)}
+    found = {settings: point for settings, point in combined.items() if blocks(point)}
     return dict(sorted(found.items(), key=lambda item: -float(change_of_main(item[1], undefended).median())))
 
 
@@ -73,7 +80,7 @@ def _rows(head: str, combined: Combinations) -> list[Row]:
     undefended = combined[UNDEFENDED]
     return [
         defended_row(point, undefended, {"head": head, "drop rate": f"{rate:g}", "noise": f"{noise:g}"})
-        | {"blocks": _word(blocks(point, FEW)), "spares": _word(spares(point, undefended))}
+        | {"blocks": _word(blocks(point)), "spares": _word(spares(point, undefended))}
         for (rate, noise), point in combined.items()
     ]
 
@@ -82,12 +89,22 @@ def _found(head: str, combined: Combinations) -> str:
     """What holds under one head: a sentence, and a table of the combinations that block the backdoor."""
     found = blocking(combined)
     sparing = [point for point in found.values() if spares(point, combined[UNDEFENDED])]
-    if blocks(combined[UNDEFENDED], FEW):
+    if blocks(combined[UNDEFENDED]):
         return f"**{head}**: there is nothing to block.\n"
-    said = f"**{head}**: of {len(combined) - 1} combinations, {len(found)} block, {len(sparing)} of them spare.\n"
+    said = f"**{head}**: of {len(combined) - 1} settings, {len(found)} block, {len(sparing)} of them spare.\n"
     if not found:
         return said
-    shown = ("drop rate", "noise", "successes", "attack success", "its floor", "main, honest", CHANGE, "spares")
+    shown = (
+        "drop rate",
+        "noise",
+        WITH_BACKDOOR,
+        "successes",
+        "attack success",
+        "its floor",
+        "main, honest",
+        CHANGE,
+        "spares",
+    )
     rows = _rows(head, {UNDEFENDED: combined[UNDEFENDED]} | found)[1:]
     return f"{said}\n{to_markdown([{name: row[name] for name in shown} for row in rows])}"
 
@@ -109,18 +126,18 @@ def figure_seeds(heads: Mapping[str, Combinations]) -> Figure:
 
 
 def figure_combination(heads: Mapping[str, Combinations]) -> Figure:
-    """Heat maps of every combination: the share of successes, and the honest main accuracy, one head per row."""
+    """Heat maps of every combination: the share of seeds with a backdoor, the honest main accuracy, a row per head."""
     figure, panels = plots.grid_of_panels(len(heads), 2)
     accuracies = [_main(point) for combined in heads.values() for point in combined.values()]
     for (left, right), (head, combined) in zip(panels, heads.items(), strict=True):
         shares, attacks = {}, {}
-        for settings, (attacked, _, counted) in combined.items():
-            successes = counted.is_success.isel(epoch=-1)
-            shares[settings] = float(successes.mean())
-            rate = float(attacked.attack_success_rate.isel(epoch=-1).median())
-            attacks[settings] = f"{int(successes.sum())}/{successes.size}\nattack success {rate:.2f}"
+        for settings, point in combined.items():
+            left_with_one = backdoors(point)
+            shares[settings] = float(left_with_one.mean())
+            rate = float(point.attacked.attack_success_rate.isel(epoch=-1).median())
+            attacks[settings] = f"{int(left_with_one.sum())}/{left_with_one.size}\nattack success {rate:.2f}"
         _draw_map(left, shares, attacks, (0.0, 1.0), "Reds")
-        left.set_title(f"{head}\nseeds that succeed, median attack success")
+        left.set_title(f"{head}\nseeds with a backdoor, median attack success")
         accuracy = {settings: _main(point) for settings, point in combined.items()}
         written = {settings: f"{value:.3f}" for settings, value in accuracy.items()}
         _draw_map(right, accuracy, written, (min(accuracies), max(accuracies)), "Blues")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from experiments.cases import GAMMA
 from experiments.dependence.study import BASE, LEARNING_RATES, POISON_RATES, TARGET_ROWS, WILD
 from experiments.outcomes import Point, at
 from vfl_jax.presets import Task
@@ -58,8 +59,8 @@ def factors(task: Task) -> dict[str, tuple[Setting, ...]]:
         ),
         "outputs of the bottoms": (Setting("ReLU"), Setting("linear", "outputs_linear")),
         "probability clip": (
-            Setting("clip, γ = 10"),
-            Setting("none, γ = 10", "no_clip", {"amplify": 10}),
+            Setting(f"clip, γ = {GAMMA}"),
+            Setting(f"none, γ = {GAMMA}", "no_clip", {"amplify": GAMMA}),
             Setting(f"clip, γ = {WILD:g}", "clip_wild", {"amplify": WILD}),
             Setting(f"none, γ = {WILD:g}", "no_clip", {"amplify": WILD}),
         ),

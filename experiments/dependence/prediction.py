@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from experiments.cases import GAMMA
 from experiments.dependence.units import PREDICTORS, Units
 from experiments.figures import OUTCOMES, outcome_colors
 from experiments.mnist_check.study import FOLDER as CHECKED
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 KNOWN = 20
 """The seeds below were known to succeed or fail when the predictors were thought of; those above are their test."""
-GAMMA = 10
 ALIVE = 0.5
 """A unit is alive when it is above zero on more than this share of the poisoned rows, else dead."""
 PUBLISHED, TEST = "the published run", f"the published run, seeds from {KNOWN}"

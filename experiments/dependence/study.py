@@ -5,7 +5,7 @@ Every case changes one thing of the base case. Where an honest run cannot notice
 
 from __future__ import annotations
 
-from experiments.cases import HONEST_AND_ATTACKED, Case
+from experiments.cases import GAMMA, HONEST_AND_ATTACKED, Case
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.attacks.activation_blurring import Kind
 from vfl_jax.grid import Over
@@ -84,8 +84,8 @@ CASES = (
     *(_poison_rate(rate) for rate in POISON_RATES),
     _learning_rate("mnist"),
     _linear_outputs(),
-    _case("clip_wild", "mnist", BASE["mnist"], f"clipped, γ = {WILD:g}", {_AMPLIFY: [(0, 10), (1, WILD)]}),
-    _case("no_clip", "mnist", _ON_LOGITS, "no clip", {_AMPLIFY: [(0, 10), (1, 10), (1, WILD)]}),
+    _case("clip_wild", "mnist", BASE["mnist"], f"clipped, γ = {WILD:g}", {_AMPLIFY: [(0, GAMMA), (1, WILD)]}),
+    _case("no_clip", "mnist", _ON_LOGITS, "no clip", {_AMPLIFY: [(0, GAMMA), (1, GAMMA), (1, WILD)]}),
     _case("base", "nus_wide", BASE["nus_wide"], "the published run"),
     *(_order("nus_wide", order) for order in ("file", "sampled")),
     *(_targets("nus_wide", number) for number in (10, 100)),

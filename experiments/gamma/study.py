@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from experiments.cases import PRESETS, Case
+from experiments.cases import GAMMA, PRESETS, Case
 from vfl_jax.grid import Over
 
-AMPLIFY = (1, 2, 5, 7, 10, 15, 20)
-OVER: Over = {("attack.enabled", "attack.amplify"): [(0, 10), *((1, gamma) for gamma in AMPLIFY)]}
+GAMMAS = (1, 2, 5, 7, 10, 15, 20)
+OVER: Over = {("attack.enabled", "attack.amplify"): [(0, GAMMA), *((1, gamma) for gamma in GAMMAS)]}
 
 CASES = tuple(
     Case(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.cases import PRESETS
+from experiments.cases import GAMMA, PRESETS
 from experiments.gamma.study import CASES as GAMMA_CASES
 from experiments.head.study import CASES, DEPTHS, TASKS, case_name
 from experiments.outcomes import (
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 README = Path(__file__).with_name("README.md")
 QUICK = Path(__file__).parents[1] / "gamma" / "quick"
 """Where a quick run of the study of the sum head is."""
-AMPLIFY = 10.0
-"""The γ of this study, as of the paper from here on."""
 DEEP = "liu2020_code"
 """The preset whose head is made deeper."""
 TABLE_2_NOTE = """\
@@ -60,7 +58,7 @@ def write_report(folder: Path) -> None:
     if lines := depth_lines(found):
         figure = figure_against({f"{DEEP}, trainable head": lines}, "hidden layers of the head")
         parts.append(add_picture(folder, "depth", figure, "main and backdoor accuracy against the depth of the head"))
-    sections.append(section(f"Main and backdoor accuracy at the last epoch, γ = {AMPLIFY:g}", *parts))
+    sections.append(section(f"Main and backdoor accuracy at the last epoch, γ = {GAMMA}", *parts))
     sections.append(section("Runtime", runtimes(CASES, found)))
     write_tables(README, folder, "\n".join(sections))
 
@@ -87,7 +85,7 @@ def _only_point(dataset: xr.Dataset) -> Point:
 
 
 def _at_amplify(dataset: xr.Dataset) -> Point:
-    return line(dataset, "attack.amplify")[AMPLIFY]
+    return line(dataset, "attack.amplify")[GAMMA]
 
 
 def _table_2(found: Found, fixed: Found) -> Iterator[Row]:
@@ -133,7 +131,7 @@ def figure_5(found: Found, fixed: Found) -> Figure:
         rows[f"{preset}, {task} ({data_name(found[name])})"] = {
             f"{head} head, {label}": run
             for head, point in heads.items()
-            for label, run in {f"γ = {AMPLIFY:g}": point.attacked, "honest": point.honest}.items()
+            for label, run in {f"γ = {GAMMA}": point.attacked, "honest": point.honest}.items()
         }
     return figure_over_epochs(rows)
 

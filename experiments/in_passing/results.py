@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from experiments.cases import GAMMA
 from experiments.in_passing.study import CASES
-from experiments.outcomes import Point, Results, at, read
+from experiments.outcomes import STUDY_OF_HEAD, Point, Results, at, read
 from vfl_jax.presets import HeadName, Task
 
 if TYPE_CHECKING:
     import xarray as xr
 
 HOME = Path(__file__).parents[1]
-GAMMA = 10
-"""The γ that the paper settles on."""
-STUDY_OF_HEAD: dict[HeadName, str] = {"sum": "gamma", "trainable": "head"}
 
 
 class Found:
@@ -26,8 +26,13 @@ class Found:
         self._others = Results(home or HOME, "quick" if folder.name == "quick" else "results")
 
     def other(self, place: str) -> xr.Dataset | None:
-        """The results at ``<study>/<case>``."""
-        return self._others.find(place)
+        """The results at ``<study>/<case>``, where they are of as many epochs and of the same seeds."""
+        found = self._others.find(place)
+        if found is None or not self.own:
+            return found
+        own = next(iter(self.own.values()))
+        alike = found.sizes["epoch"] == own.sizes["epoch"] and np.array_equal(found["seed"], own["seed"])
+        return found if alike else None
 
     def attacked(self, name: str, **settings: float) -> Point | None:
         """A point of a case of this study."""

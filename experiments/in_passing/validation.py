@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.cases import PRESETS
-from experiments.in_passing.results import GAMMA, Found
+from experiments.cases import GAMMA, PRESETS
+from experiments.in_passing.results import Found
 from experiments.in_passing.study import HEADS, TASKS
 from experiments.outcomes import Point, data_name, share
 from experiments.panels import add_legend
@@ -76,7 +76,7 @@ def validation_row(name: str, point: Point, variable: str) -> Row:
         "two standard errors": f"{2 * error:.4f}",
         "seeds that lose more": share(-difference > 2 * error),
         "spread of honest runs": f"{np.std(honest, ddof=1):.4f}" if honest.size > 1 else UNDEFINED,
-        "told apart": area_with_interval(honest, attacked),
+        "told apart": area_with_interval(honest, attacked, paired=True),
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from experiments.defended import BLOCKS, blocking_row, defended_row
+from experiments.defended import BLOCKS, BLOCKS_FROM, blocking_row, defended_row
 from experiments.noise.study import CASES, MEANING
 from experiments.outcomes import COLUMNS, Point, data_name, line, read, runtimes
 from experiments.panels import MAIN_AND_BACKDOOR, add_legend, figure_against, figure_over_epochs
@@ -88,6 +88,7 @@ def write_report(folder: Path) -> None:
         section(
             "From which level on noise blocks the backdoor, and what that costs",
             BLOCKS,
+            BLOCKS_FROM,
             to_markdown([blocking_row(sweep.levels, sweep.settings) for sweep in sweeps]),
         ),
         section("Main and backdoor accuracy against the level (Figure 6)", *pictures, COLUMNS, to_markdown(table)),

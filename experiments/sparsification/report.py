@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.defended import BLOCKS, blocking_row, defended_row
+from experiments.defended import BLOCKS, BLOCKS_FROM, blocking_row, defended_row
 from experiments.outcomes import COLUMNS, Point, are_alike, data_name, line, read, runtimes
 from experiments.panels import figure_against, figure_over_epochs
 from experiments.readme import add_picture, section, write_tables
@@ -87,6 +87,7 @@ def write_report(folder: Path) -> None:
         section(
             "From which drop rate on sparsification blocks the backdoor, and what that costs",
             BLOCKS,
+            BLOCKS_FROM,
             to_markdown([blocking_row(sweep.rates, sweep.settings) for sweep in sweeps]),
         ),
         section(

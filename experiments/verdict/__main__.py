@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import tyro
+
+from experiments.command import ending_in_one_line
 from experiments.outcomes import Results
 from experiments.readme import write_tables
 from experiments.verdict import attacks, defenses
@@ -13,7 +16,11 @@ from vfl_jax.report import to_markdown
 
 HOME = Path(__file__).parents[1]
 README = HOME / "README.md"
-SECTIONS = {"The protocol and attacks": attacks.CLAIMS, "Defenses": defenses.CLAIMS}
+SECTIONS = {
+    "The protocol and attacks": attacks.CLAIMS,
+    "Defenses": defenses.CLAIMS,
+    "Beyond what it claims": attacks.EXTENSIONS,
+}
 
 
 def page(home: Path) -> str:
@@ -25,9 +32,10 @@ def page(home: Path) -> str:
 
 
 def main() -> None:
-    """Writes the page; trains nothing."""
-    write_tables(README, README.with_name("results"), page(HOME))
+    """Judges the paper's claims by saved results and writes the tables; trains nothing."""
+    with ending_in_one_line():
+        write_tables(README, README.with_name("results"), page(HOME))
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import sem
 
-from experiments.cases import PRESETS
-from experiments.gamma.study import AMPLIFY
+from experiments.cases import GAMMA, PRESETS
+from experiments.defended import backdoors
+from experiments.gamma.study import GAMMAS
 from experiments.head.study import TASKS
-from experiments.outcomes import TABLE_2, at
-from experiments.verdict.judge import Claim, Finding, outcome, success_share
+from experiments.in_passing.validation import standard_error
+from experiments.outcomes import DATA, STUDY_OF_HEAD, TABLE_2, at, data_name, share
+from experiments.verdict.judge import Claim, Finding, outcome, succeeds, success_share
+from vfl_jax.presets import HeadName, Task
 from vfl_jax.report import median_with_interval
 from vfl_jax.statistics import honest, interval
 
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
 NEAR = 0.01
 """So far from the paper's, an accuracy is still reached."""
 HALF = 0.5
-"""A γ is in the reasonable range where more than this share of seeds succeeds."""
-FULL = 0.99
-"""So much of all labels is "revealed"."""
-HEAD_OF = {"gamma": "sum", "head": "trainable"}
-"""The head of a study."""
+"""Blurring is needed where the share of seeds that succeed is so much lower without it."""
+MUCH = 0.5
+"""A score above this is higher than those of all other classes together."""
 BY_PRESET = {f"{task}, {preset}": f"{preset}_{task}" for task in TASKS for preset in PRESETS}
 
 
@@ -33,56 +33,50 @@ def _last(dataset: xr.Dataset, name: str = "main_task_accuracy") -> xr.DataArray
     return dataset[name].isel(epoch=-1)
 
 
-def succeeds(**settings: float):
-    """Looks whether the attack succeeds at these settings."""
-
-    def look(dataset: xr.Dataset) -> Finding:
-        point = at(dataset, **settings)
-        return Finding(success_share(point), outcome(point))
-
-    return look
-
-
 def _range(dataset: xr.Dataset) -> Finding:
-    shares = {gamma: success_share(at(dataset, amplify=gamma)) for gamma in AMPLIFY}
-    most = [gamma for gamma, value in shares.items() if value > HALF]
-    counts = ", ".join(f"γ = {gamma}: {value:.0%}" for gamma, value in shares.items())
-    return Finding(float(len(most) >= 2), f"successes at {counts}")
+    found = {gamma: at(dataset, amplify=gamma).counted.is_success.isel(epoch=-1) for gamma in GAMMAS}
+    num_gammas = sum(is_success.astype(int) for is_success in found.values())
+    counts = ", ".join(f"γ = {gamma}: {int(is_success.sum())}" for gamma, is_success in found.items())
+    has_range = num_gammas >= 2
+    return Finding(float(has_range.mean()), f"{share(has_range)} seeds; successes at {counts}")
 
 
 def _score(dataset: xr.Dataset) -> Finding:
-    point = at(dataset, amplify=10)
-    scores, clean = (part.class_score for part in (point.attacked, point.honest))
-    is_highest = scores.isel({"class": 0}) >= scores.max("class")  # not where a seed has no finite scores
+    point = at(dataset, amplify=GAMMA)
+    score, clean = (part.class_score.isel({"class": 0}) for part in (point.attacked, point.honest))
+    is_high = score > MUCH  # not where a seed has no finite scores
     return Finding(
-        float(is_highest.mean()),
-        f"score of τ {median_with_interval(scores.isel({'class': 0}))}, highest on {int(is_highest.sum())} of "
-        f"{is_highest.size} seeds; honest {median_with_interval(clean.isel({'class': 0}))}",
+        float(is_high.mean()),
+        f"score of τ {median_with_interval(score)} on {int(score.notnull().sum())} seeds with finite scores, above "
+        f"{MUCH} on {int(is_high.sum())} of {is_high.size}; honest {median_with_interval(clean)}",
     )
 
 
 def _hidden(dataset: xr.Dataset) -> Finding:
     """A validator sees one model on one set: the loss must stand out of the sampling error of that set."""
-    point = at(dataset, **({"amplify": 10} if "attack.amplify" in dataset.coords else {}))
-    attacked, clean = _last(point.attacked, "main_clean"), _last(point.honest, "main_clean")
-    rows = float(_last(point.honest, "main_clean_count").median())
-    error = float(np.sqrt(clean.median() * (1 - clean.median()) / rows))
-    lost = clean - attacked
+    point = at(dataset, **({"amplify": GAMMA} if "attack.amplify" in dataset.coords else {}))
+    has_backdoor = backdoors(point)
+    if not has_backdoor.any():
+        return Finding(None, "no seed has a backdoor")
+    clean = _last(point.honest, "main_clean")
+    lost = (clean - _last(point.attacked, "main_clean"))[has_backdoor.values]
+    bound = 2 * standard_error(point, "main_clean")
+    is_hidden = lost <= bound
     return Finding(
-        float((lost <= 2 * error).mean()),
-        f"loss of accuracy on clean rows {median_with_interval(lost)}, paired; two standard errors of "
-        f"{rows:.0f} rows are {2 * error:.4f}, the honest seeds' standard deviation is "
-        f"{float(sem(clean) * np.sqrt(clean.size)):.4f}",
+        float(is_hidden.mean()),
+        f"hidden on {share(is_hidden)} seeds with a backdoor; they lose {median_with_interval(lost)} on clean rows, "
+        f"paired; two standard errors are {bound:.4f}, the honest seeds' standard deviation is "
+        f"{np.std(clean, ddof=1):.4f}",
     )
 
 
-def _reaches(task: str, study: str):
+def _reaches(task: Task, head: HeadName):
     def look(dataset: xr.Dataset) -> Finding:
-        accuracy, paper = _last(honest(dataset)), TABLE_2[task][HEAD_OF[study]]
-        return Finding(
-            float(abs(float(accuracy.median()) - paper) <= NEAR),
-            f"{median_with_interval(accuracy)}, the paper's {paper}",
-        )
+        accuracy, paper = _last(honest(dataset)), TABLE_2[task][head]
+        said = f"{median_with_interval(accuracy)}, the paper's {paper}"
+        if data_name(dataset) == DATA["nus_wide_twin"]:
+            return Finding(None, f"{said}; the twin was fitted to it, so that this is no evidence")
+        return Finding(float(abs(float(accuracy.median()) - paper) <= NEAR), said)
 
     return look
 
@@ -94,15 +88,14 @@ def _improves(trainable: xr.Dataset, fixed: xr.Dataset) -> Finding:
 
 
 def _reveals(dataset: xr.Dataset) -> Finding:
-    point = at(dataset)
-    read = _last(point.honest, "label_inference_accuracy")
-    return Finding(float(read.median() >= FULL), f"labels read correctly {median_with_interval(read)}")
+    read = _last(at(dataset).honest, "label_inference_accuracy")
+    return Finding(float(read.median()), f"labels read correctly {median_with_interval(read)}")
 
 
 def _blurring_needed(without: xr.Dataset, base: xr.Dataset) -> Finding:
     plain, blurred = at(without), at(base)
     return Finding(
-        float(success_share(plain) <= success_share(blurred) - 0.5),
+        float(success_share(plain) <= success_share(blurred) - HALF),
         f"not blurred: {outcome(plain)}; blurred: {outcome(blurred)}",
     )
 
@@ -111,13 +104,13 @@ CLAIMS = (
     *(
         Claim(
             "Table 2",
-            f"Accuracy without attack, {task}, {HEAD_OF[study]} head: {TABLE_2[task][HEAD_OF[study]]:.1%}",
+            f"Accuracy without attack, {DATA[task]}, {head} head: {TABLE_2[task][head]:.1%}",
             "honest runs",
-            {preset: (f"{study}/{preset}_{task}",) for preset in PRESETS},
-            _reaches(task, study),
+            {f"{task}, {preset}": (f"{study}/{preset}_{task}",) for preset in PRESETS},
+            _reaches(task, head),
         )
         for task in TASKS
-        for study in ("gamma", "head")
+        for head, study in STUDY_OF_HEAD.items()
     ),
     Claim(
         "Table 2, section 8",
@@ -138,27 +131,27 @@ CLAIMS = (
         "A party without labels injects a backdoor by gradient replacement; γ = 10 works well on both tasks",
         "sum head, γ = 10",
         {label: (f"gamma/{case}",) for label, case in BY_PRESET.items()},
-        succeeds(amplify=10),
+        succeeds(amplify=GAMMA),
     ),
     Claim(
         "Figure 4",
         "Both tasks keep a high accuracy for a reasonable range of γ",
-        f"sum head, γ of {', '.join(map(str, AMPLIFY))}; a range: more than half of the seeds succeed at two of them",
+        f"sum head, γ of {', '.join(map(str, GAMMAS))}; seeds on which the attack succeeds at two of them or more",
         {label: (f"gamma/{case}",) for label, case in BY_PRESET.items()},
         _range,
     ),
     Claim(
         "Figure 3",
         "Under attack the triggered rows' score of the target class is much higher than that of other classes",
-        "sum head, γ = 10; seeds on which its mean score is the highest",
+        f"sum head, γ = 10; seeds on which its mean score is above {MUCH}: higher than of all others together",
         {label: (f"gamma/{case}",) for label, case in BY_PRESET.items()},
         _score,
     ),
     Claim(
         "sections 6.1, 7.2",
         "A clean validation set does not reveal the backdoor",
-        "γ = 10, main accuracy on untriggered test rows, honest against attacked; hidden: the loss is within two "
-        "standard errors of the set",
+        "γ = 10, seeds that have a backdoor: main accuracy on untriggered test rows, honest against attacked; hidden: "
+        "the loss is within two standard errors of the set",
         {f"{label}, sum head": (f"gamma/{case}",) for label, case in BY_PRESET.items()}
         | {f"{label}, trainable head": (f"head/{case}",) for label, case in BY_PRESET.items()},
         _hidden,
@@ -166,7 +159,7 @@ CLAIMS = (
     Claim(
         "section 5.3",
         "Under a trainable head the attack needs activation blurring",
-        "NUS-WIDE, trainable head, γ = 10, with and without; needed: at least half of the seeds fewer succeed without",
+        "trainable head, γ = 10, with and without; needed: at least half of the seeds fewer succeed without",
         {"nus_wide": ("dependence/blur_none_nus_wide", "dependence/base_nus_wide")},
         _blurring_needed,
     ),
@@ -184,9 +177,12 @@ CLAIMS = (
         {f"{t}, {head} head": (f"in_passing/active_{t}_{head}",) for t in TASKS for head in ("sum", "trainable")},
         succeeds(),
     ),
+)
+
+EXTENSIONS = (
     Claim(
-        "section 4",
-        "Bottoms may be linear and logistic regression or support vector machines; the attack works under them",
+        "section 4 allows them",
+        "The attack works under linear and logistic regression and support vector machines as bottoms",
         "linear bottoms under a sum head, three losses, γ = 10",
         {
             f"{task}, {kind}": (f"in_passing/bottoms_{task}_{kind}",)
@@ -196,14 +192,15 @@ CLAIMS = (
         succeeds(),
     ),
     Claim(
-        "section 5.2",
-        "The poisoned input may lie over all parties",
-        "MNIST, two trigger pixels with each party; one attacker, or both parties attack",
+        "section 5.2 has such poisoned input",
+        "The attack works with a trigger that lies over all parties",
+        "two trigger pixels with each party; one attacker, or both parties attack",
         {
-            f"{head} head, {number}": (f"in_passing/trigger_{head}_{number}",)
+            f"mnist, {head} head, {number}": (f"in_passing/trigger_{head}_{number}",)
             for head in ("sum", "trainable")
             for number in ("one_attacker", "two_attackers")
         },
         succeeds(),
     ),
 )
+"""What the paper makes one ask, but does not claim."""

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from experiments.cases import PRESETS
-from experiments.defended import FEW, SPARED, blocks, change_of_main, mitigates, spares
+from experiments.defended import FEW, SPARED, backdoors, blocks, change_of_main, mitigates, spares
 from experiments.noise.study import MEANING
 from experiments.outcomes import Point, at, line, points
 from experiments.sparsification.study import PUBLISHED, SWEPT, case_name
-from experiments.verdict.judge import Claim, Finding, outcome, success_share
+from experiments.verdict.judge import Claim, Finding, outcome, succeeds
 from vfl_jax.report import median_with_interval
 from vfl_jax.statistics import interval
 
@@ -26,12 +26,7 @@ LOUD = 0.05
 
 def _fails(dataset: xr.Dataset) -> Finding:
     point = at(dataset)
-    return Finding(1 - success_share(point), outcome(point))
-
-
-def _succeeds(dataset: xr.Dataset) -> Finding:
-    point = at(dataset)
-    return Finding(success_share(point), outcome(point))
+    return Finding(1 - float(backdoors(point).mean()), outcome(point))
 
 
 def _noise_alleviates(dataset: xr.Dataset) -> Finding:
@@ -39,7 +34,9 @@ def _noise_alleviates(dataset: xr.Dataset) -> Finding:
     (setting,) = _settings(dataset)
     found = line(dataset, setting)
     loud = [level for level in found if level > LOUD]
-    held = not blocks(found[0]) and all(mitigates(found[level], found[0]) for level in loud)
+    if blocks(found[0]):
+        return Finding(None, f"there is nothing to alleviate: {outcome(found[0])}")
+    held = all(mitigates(found[level], found[0]) for level in loud)
     return Finding(float(held), "; at ".join(f"{level:g}: {outcome(found[level])}" for level in (0, *loud)))
 
 
@@ -70,7 +67,7 @@ def _spares_and(stops: Callable[[Point, Point], bool]):
             if all(point.number(name) == NEUTRAL[_last(name)] for name in settings)
         )
         if blocks(undefended):
-            return Finding(0.0, f"there is nothing to stop: {outcome(undefended)}")
+            return Finding(None, f"there is nothing to stop: {outcome(undefended)}")
 
         def said(point: Point) -> str:
             numbers = ", ".join(f"{_last(name)} {point.number(name):g}" for name in settings)
@@ -95,11 +92,11 @@ def _clipping_weaker(clipped: xr.Dataset, noisy: xr.Dataset) -> Finding:
     """The cheapest bound that mitigates costs the honest runs more than such noise does, paired by seed."""
     bound, lost_to_bound = _cheapest(clipped, "defense.bound", math.inf)
     stddev, lost_to_noise = _cheapest(noisy, "defense.stddev", 0.0)
-    if lost_to_bound is None or lost_to_noise is None:
-        is_weaker = lost_to_noise is not None
-    else:
-        is_weaker = interval(lost_to_noise - lost_to_bound)[0] > 0
-    return Finding(float(is_weaker), f"the cheapest that does: {bound}; {stddev}")
+    said = f"the cheapest that does: {bound}; {stddev}"
+    if lost_to_bound is not None and lost_to_noise is not None:
+        return Finding(float(interval(lost_to_noise - lost_to_bound)[0] > 0), said)
+    neither = lost_to_bound is lost_to_noise
+    return Finding(None if neither else float(lost_to_bound is None), said)
 
 
 def _cheapest(dataset: xr.Dataset, path: str, neutral: float) -> tuple[str, xr.DataArray | None]:
@@ -133,20 +130,21 @@ CLAIMS = (
         "Figure 5",
         "On MNIST the backdoor fails under a trainable active party",
         "trainable head, γ = 10",
-        {preset: (f"head/{preset}_mnist",) for preset in PRESETS},
+        {f"mnist, {preset}": (f"head/{preset}_mnist",) for preset in PRESETS},
         _fails,
     ),
     Claim(
         "Figure 5",
         "On NUS-WIDE it succeeds under a trainable active party",
         "trainable head, γ = 10",
-        {preset: (f"head/{preset}_nus_wide",) for preset in PRESETS},
-        _succeeds,
+        {f"nus_wide, {preset}": (f"head/{preset}_nus_wide",) for preset in PRESETS},
+        succeeds(),
     ),
     Claim(
         "section 8",
         "A trainable active party alleviates the leakage of label information",
-        "an honest party that listens, both heads, embeddings of one output per class",
+        "an honest party that reads labels off the signs (section 5.3), both heads, embeddings of one output per "
+        "class; no other way of reading them was tried",
         {t: (f"in_passing/labels_{t}_trainable", f"in_passing/labels_{t}_sum") for t in ("mnist", "nus_wide")},
         _leaks_fewer,
     ),
@@ -154,8 +152,11 @@ CLAIMS = (
         Claim(
             "Figure 6",
             text,
-            "NUS-WIDE, trainable head, γ = 10; the level as the published run and as the text mean it",
-            {f"{kind}, as {meaning}": (f"noise/{preset}_{kind}",) for (preset, kind), meaning in MEANING.items()},
+            "trainable head, γ = 10; the level as the published run and as the text mean it",
+            {
+                f"nus_wide, {kind}, as {meaning}": (f"noise/{preset}_{kind}",)
+                for (preset, kind), meaning in MEANING.items()
+            },
             look,
         )
         for text, look in (
@@ -166,7 +167,7 @@ CLAIMS = (
     Claim(
         "section 6.3",
         "Clipping is not as effective as noise",
-        "NUS-WIDE, trainable head, γ = 10: the bound of every row's norm alone, and Gaussian noise alone; of both the "
+        "trainable head, γ = 10: the bound of every row's norm alone, and Gaussian noise alone; of both the "
         "cheapest that mitigates; weaker: it costs the honest run more, paired by seed",
         {"nus_wide": ("in_passing/clipping_nus_wide_trainable", "noise/liu2020_code_gaussian")},
         _clipping_weaker,
@@ -174,17 +175,17 @@ CLAIMS = (
     Claim(
         "Figure 7",
         "Gradient sparsification mitigates the backdoor without hurting the main task",
-        "drop rates up to 0.999, γ = 10; mitigated: at most half as many seeds succeed; not hurt: the honest run loses "
-        f"at most {SPARED}",
-        {", ".join(swept): _sparsified(*swept) for swept in SWEPT},
+        "drop rates up to 0.999, γ = 10; mitigated: at most half as many seeds have a backdoor; not hurt: the honest "
+        f"run loses at most {SPARED}",
+        {f"{swept[1]}, {swept[2]} head, residual {swept[3]}, {swept[0]}": _sparsified(*swept) for swept in SWEPT},
         _spares_and(mitigates),
     ),
     Claim(
         "abstract, section 2",
         "A combination of these defenses blocks the backdoor without hurting the main task",
-        "NUS-WIDE, head × sparsification × Gaussian noise, γ = 10; blocked: at most "
-        f"{FEW:.0%} of seeds succeed, attack success is near its floor; not hurt: as above",
-        {f"{head} head": (f"combination/{head}",) for head in ("trainable", "sum")},
+        f"head × sparsification × Gaussian noise, γ = 10; blocked: at most {FEW:.0%} of seeds have a backdoor, attack "
+        "success is near its floor; not hurt: as above",
+        {f"nus_wide, {head} head": (f"combination/{head}",) for head in ("trainable", "sum")},
         _spares_and(lambda point, _: blocks(point)),
     ),
 )

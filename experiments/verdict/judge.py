@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.outcomes import Point, Results, share
+from experiments.defended import backdoors
+from experiments.outcomes import DATA, Point, Results, are_alike, at, data_name, share
 from vfl_jax.report import Row, median_with_interval
+from vfl_jax.statistics import BACKDOOR_ABOVE
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 MOST = 0.9
 """A claim holds in a group where it holds for so large a share of seeds, and does not where it fails for as many."""
@@ -16,7 +21,7 @@ MOST = 0.9
 class Finding(NamedTuple):
     """What was seen of a claim in one group of runs."""
 
-    held: float  # for which share of seeds it holds; 1 or 0 where it is not about single seeds
+    held: float | None  # for which share of seeds it holds, 1 or 0 where it is not about seeds; None: cannot be judged
     evidence: str
 
 
@@ -25,7 +30,7 @@ class Claim:
     """One claim of the paper, what was run, and what judges it.
 
     ``groups`` names, by a label, the results that are looked at together, each as ``<study>/<case>``;
-    ``look`` gets their data sets.
+    ``look`` gets their data sets. A task in a label stands for the data that they were made on.
     """
 
     where: str
@@ -37,13 +42,23 @@ class Claim:
 
 def judge(claim: Claim, results: Results) -> Row:
     """The row of a claim: what it says, what was run, the verdict, the evidence."""
-    findings: dict[str, Finding] = {}
+    findings, missing = {}, []
     for label, places in claim.groups.items():
         found = [results.find(place) for place in places]
-        if all(dataset is not None for dataset in found):
-            findings[label] = claim.look(*found)
-    missing = [label for label in claim.groups if label not in findings]
+        trained = [dataset for dataset in found if dataset is not None]
+        if len(trained) < len(found):
+            missing.append(_named(label, DATA))
+        elif not all(are_alike(trained[0], other) for other in trained):
+            missing.append(f"{_named(label, DATA)} (so far on other data, for other epochs or with other seeds)")
+        else:
+            findings[_named(label, dict.fromkeys(DATA, data_name(trained[0])))] = claim.look(*trained)
     return row(claim.text, claim.where, claim.ran, findings, missing)
+
+
+def _named(label: str, names: Mapping[str, str]) -> str:
+    """A group's label, with what its task stands for."""
+    task, comma, rest = label.partition(",")
+    return names.get(task, task) + comma + rest
 
 
 def row(text: str, where: str, ran: str, findings: Mapping[str, Finding], missing: Sequence[str]) -> Row:
@@ -61,20 +76,37 @@ def row(text: str, where: str, ran: str, findings: Mapping[str, Finding], missin
 def _verdict(findings: Mapping[str, Finding]) -> str:
     if not findings:
         return "not run yet"
-    good = [label for label, finding in findings.items() if finding.held >= MOST]
-    bad = [label for label, finding in findings.items() if finding.held <= 1 - MOST + 1e-9]
-    partly = [label for label in findings if label not in good + bad]
-    if len(good) == len(findings):
-        return "holds"
-    if len(bad) == len(findings):
-        return "does not hold"
-    where = [*good, *(f"{label} (some seeds)" for label in partly)]
-    return f"holds only: {'; '.join(where)}" + (f". Not: {'; '.join(bad)}" if bad else "")
+    if all(finding.held is None for finding in findings.values()):
+        return "cannot be judged"
+    judged = {label: finding.held for label, finding in findings.items() if finding.held is not None}
+    good = [label for label, held in judged.items() if held >= MOST]
+    bad = [label for label, held in judged.items() if held <= 1 - MOST + 1e-9]
+    partly = [f"{label} (some seeds)" for label in judged if label not in good + bad]
+    if len(good) == len(judged):
+        said = ["holds"]
+    elif len(bad) == len(judged):
+        said = ["does not hold"]
+    else:
+        said = [f"holds only: {'; '.join(good + partly)}"]
+        said += [f"Not: {'; '.join(bad)}"] if bad else []
+    unjudged = [label for label in findings if label not in judged]
+    said += [f"Cannot be judged: {'; '.join(unjudged)}"] if unjudged else []
+    return ". ".join(said)
 
 
 def success_share(point: Point) -> float:
     """Which share of seeds succeeds at the last epoch."""
     return float(point.counted.is_success.isel(epoch=-1).mean())
+
+
+def succeeds(**settings: float):
+    """Looks whether the attack succeeds at these settings."""
+
+    def look(dataset: xr.Dataset) -> Finding:
+        point = at(dataset, **settings)
+        return Finding(success_share(point), outcome(point))
+
+    return look
 
 
 def outcome(point: Point) -> str:
@@ -83,5 +115,6 @@ def outcome(point: Point) -> str:
     collapsed = int(counted.is_collapsed.sum())
     return (
         f"{share(counted.is_success)} seeds succeed{f', {collapsed} collapse' if collapsed else ''}; backdoor "
-        f"{median_with_interval(attacked.backdoor_accuracy)}, floor {median_with_interval(clean.backdoor_accuracy)}"
+        f"{median_with_interval(attacked.backdoor_accuracy)}, above {BACKDOOR_ABOVE} on {int(backdoors(point).sum())}, "
+        f"floor {median_with_interval(clean.backdoor_accuracy)}"
     )
