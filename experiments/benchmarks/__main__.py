@@ -33,6 +33,7 @@ from vfl_jax.devices import use_all_cores
 SHAPES = {1: (1, 1), 8: (2, 4), 40: (10, 4), 160: (20, 8), 320: (40, 8)}
 """Replicas: (seeds, grid points)."""
 MAIN = 160
+RESULTS = Path(__file__).parent / "results.json"
 WARM_UP = 30
 """Steps of PyTorch before times are taken, the target row's among them."""
 Peer = Literal["eager", "vmap", "vmap, whole table", "vmap, compiled"]
@@ -52,7 +53,8 @@ class Arguments:
     replicas: tuple[int, ...] = tuple(SHAPES)
     compiled: bool = True
     """Also time torch.compile, which needs a C++ compiler."""
-    out: Path = Path(__file__).parent / "results.json"
+    out: Path = RESULTS
+    """Needed where anything else is set: a part of the benchmark does not replace the results of all."""
     peak: tuple[str, Case, int] | None = None
     """For the benchmark's own use: one implementation, case and number of replicas in a process of its own."""
 
@@ -63,6 +65,8 @@ def main(arguments: Arguments) -> None:
     if arguments.peak is not None:
         print(json.dumps(_alone(arguments, *arguments.peak)))
         return
+    if arguments.out == RESULTS and arguments != Arguments():
+        raise SystemExit("error: a part of the benchmark would replace the results of all; name a file with --out.")
     found: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores ({_processor()})",
         "versions": {"jax": jax.__version__, "torch": _torch().__version__, "python": platform.python_version()},
@@ -81,7 +85,7 @@ def main(arguments: Arguments) -> None:
                     arguments, implementation, case, replicas
                 )
         _say(f"memory of {case} done")
-    write_atomically(arguments.out, lambda path: path.write_text(json.dumps(found, indent=1) + "\n"))
+        write_atomically(arguments.out, lambda path: path.write_text(json.dumps(found, indent=1) + "\n"))
     print(report.tables(found))
 
 

@@ -96,7 +96,8 @@ class DenseParty:
         bottom, optimizer = study.scenario.bottoms[party], study.scenario.optimizers[party]
         features = study.data.train.features[party]
         size, num_features = study.scenario.batches.size, features.shape[1]
-        batches = np.asarray(features[: steps * size]).reshape(-1, size, num_features)
+        num_batches = min(steps, len(features) // size)
+        batches = np.asarray(features[: num_batches * size]).reshape(num_batches, size, num_features)
         params = bottom.init(jax.random.key(0), batches[0])
         grid_axes = jax.tree.map(lambda leaf: leaf.ndim - 1, params)
         widened = jax.tree.map(lambda leaf, axis: jnp.stack([leaf] * grid_size, axis), params, grid_axes)

@@ -31,7 +31,7 @@ def _case(times: dict[str, list[float]]) -> list[str]:
     rows = {"vfl_jax": {size: medians[f"vfl_jax, {size}"] for size in sizes}}
     rows["vfl_jax, not mapped"] = {1: medians["vfl_jax, unmapped"]}
     for peer, name in PEERS.items():
-        if peer.startswith("eager"):
+        if peer in medians:
             rows[name] = {1: medians[peer]}
         elif found := {size: medians[f"{peer}, {size}"] for size in sizes if f"{peer}, {size}" in medians}:
             rows[name] = found
@@ -59,7 +59,8 @@ def _case(times: dict[str, list[float]]) -> list[str]:
         pairs = zip(times[f"vfl_jax, {smaller}"], times[f"vfl_jax, {larger}"], strict=True)
         growth.append(f"{smaller} to {larger}: {statistics.median(b / a for a, b in pairs):.2f}")
     lines += ["", f"Growth of the time per replica and step: {', '.join(growth)}."]
-    lines.append(f"Evaluation: {medians['evaluation']:.2f} µs per replica and test row.")
+    if "evaluation" in medians:
+        lines.append(f"Evaluation: {medians['evaluation']:.2f} µs per replica and test row.")
     if "roof" in times:
         shares = [party / roof for party, roof in zip(times["dense party"], times["roof"], strict=True)]
         lines.append(
