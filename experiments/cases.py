@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,16 +43,26 @@ class Case:
     """One sweep of a study, saved as ``<name>.nc``.
 
     ``honest_of`` names the case whose honest runs belong to this one too, where both differ in nothing that an honest
-    run depends on; its own grid then has no honest point.
+    run depends on; its own grid then has no honest point. ``load`` gives the data, where they are not the task's as
+    they are.
     """
 
     name: str
     title: str
-    task: Task
+    task: Task | None
     scenario: Scenario
     over: Over = dataclasses.field(default_factory=lambda: HONEST_AND_ATTACKED)
     seeds: int = SEEDS
+    epochs: int = EPOCHS
     honest_of: str | None = None
+    load: Callable[[], VerticalData] | None = None
+
+    def data(self) -> VerticalData:
+        """What it is trained and tested on."""
+        if self.load is not None:
+            return self.load()
+        assert self.task is not None, f"case {self.name} has neither a task nor data"
+        return load_task(self.task)
 
 
 @functools.cache
@@ -68,32 +78,33 @@ def load_task(task: Task) -> VerticalData:
     return load_nus_wide() if files.is_dir() else load_nus_wide_twin()
 
 
-def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epochs: int = EPOCHS) -> None:
+def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epochs: int | None = None) -> None:
     """Trains every case of which ``folder`` has no such results yet, and saves what is kept of it.
 
     A case that was stopped half-way goes on from ``<folder>/runs/<case>``.
 
     Args:
       seeds: how many seeds every case has at most; by default as many as it says.
+      epochs: of every case; by default as many as it says.
 
     Raises:
       ValueError: when ``folder`` has results of the same sweep with more seeds or epochs, which would be lost.
     """
     for case in cases:
-        path, data = folder / f"{case.name}.nc", load_task(case.task)
-        count = min(case.seeds, seeds or case.seeds)
+        path, data = folder / f"{case.name}.nc", case.data()
+        count, length = min(case.seeds, seeds or case.seeds), epochs or case.epochs
         size = _trained_size(path, case, data)
-        if size == (count, epochs):
+        if size == (count, length):
             print(f"{path} is there; remove it to train again.", flush=True)
             continue
-        if size is not None and (size[0] > count or size[1] > epochs):
+        if size is not None and (size[0] > count or size[1] > length):
             raise ValueError(
-                f"{path} has {size[0]} seeds and {size[1]} epochs, more than the {count} and {epochs} to be trained; "
+                f"{path} has {size[0]} seeds and {size[1]} epochs, more than the {count} and {length} to be trained; "
                 "write into another folder (--out), or remove it."
             )
         print(f"{case.title}: {count} seeds, {parse(case.scenario, case.over).size} grid points", flush=True)
         unfinished = folder / "runs" / case.name
-        save(kept(sweep(case.scenario, data, case.over, count, epochs, folder=unfinished)), path)
+        save(kept(sweep(case.scenario, data, case.over, count, length, folder=unfinished)), path)
         shutil.rmtree(unfinished)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.cases import EPOCHS, Case, run_cases
+from experiments.cases import Case, run_cases
 from vfl_jax.devices import use_all_cores
 
 
@@ -20,7 +20,8 @@ class Arguments:
 
     seeds: int | None = None
     """At most so many of each case; by default as many as the case says, which is mostly 20."""
-    epochs: int = EPOCHS
+    epochs: int | None = None
+    """Of every case; by default as many as the case says, which is mostly 50."""
     quick: bool = False
     """Two seeds and two epochs, into a folder of its own."""
     only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -46,7 +47,17 @@ def command(
       home: the folder of the study; its committed results are in ``results``.
       measure: writes what a study finds without training, into the folder of results; not where cases are picked.
     """
-    given = tyro.cli(Arguments, args=arguments)
+    carry_out(tyro.cli(Arguments, args=arguments), cases, write_report, home, measure)
+
+
+def carry_out(
+    given: Arguments,
+    cases: Sequence[Case],
+    write_report: Callable[[Path], None],
+    home: Path,
+    measure: Callable[[Path], None] | None = None,
+) -> None:
+    """Does what was asked for; see :func:`command`."""
     if given.list:
         print("\n".join(case.name for case in cases))
         return
@@ -54,14 +65,10 @@ def command(
     folder = results_folder(home, given.out, given.quick)
     with ending_in_one_line():
         if not given.report_only:
-            run_cases(
-                _chosen(cases, given.only),
-                folder,
-                2 if given.quick else given.seeds,
-                2 if given.quick else given.epochs,
-            )
+            chosen = _chosen(cases, given.only)
             if measure is not None and not given.only:
                 measure(folder)
+            run_cases(chosen, folder, 2 if given.quick else given.seeds, 2 if given.quick else given.epochs)
         write_report(folder)
 
 

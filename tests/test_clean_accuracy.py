@@ -14,11 +14,13 @@ from experiments.clean_accuracy import report, study
 from experiments.clean_accuracy.__main__ import main
 from experiments.clean_accuracy.baseline import facts, joined
 from experiments.clean_accuracy.data_sets import DATA_SETS
-from experiments.clean_accuracy.study import FOLDER, HEADS
+from experiments.clean_accuracy.study import HEADS
 from vfl_jax.data import NaturalTrigger, load_digits
 from vfl_jax.data.breast_cancer import load_breast_cancer
 from vfl_jax.files import load
 from vfl_jax.transforms import PartyTransform
+
+FOLDER = report.README.with_name("results")
 
 
 def test_the_quick_study(tmp_path, monkeypatch):
@@ -31,7 +33,7 @@ def test_the_quick_study(tmp_path, monkeypatch):
     assert attacked["attack.enabled"].values.tolist() == [0, 1]
     assert "attack.enabled" not in honest.coords
     for dataset in (attacked, honest):
-        assert (dataset.sizes["seed"], dataset.epoch.values.tolist()) == (2, [2])
+        assert (dataset.sizes["seed"], dataset.epoch.values.tolist()) == (2, [1, 2])
     # Eight test rows carry the trigger, two of them benign, which is the target class.
     assert (attacked.attack_success_rate_count == 6).all()
     tables = (tmp_path / "tables.md").read_text()

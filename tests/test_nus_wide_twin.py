@@ -12,12 +12,14 @@ from experiments.nus_wide_twin.__main__ import main
 from experiments.nus_wide_twin.compare import Line, accuracy_of_tags, binary_accuracy
 from experiments.nus_wide_twin.fit import fit_themes
 from experiments.nus_wide_twin.real import read_real
-from experiments.nus_wide_twin.study import COMPARISON, FOLDER, PAPER_ACCURACY, PRESETS
+from experiments.nus_wide_twin.study import CASES, COMPARISON
+from experiments.outcomes import TABLE_2
 from vfl_jax.bags import ABSENT
 from vfl_jax.data import load_nus_wide_twin, nus_wide_twin, table_1
 from vfl_jax.data.nus_wide import PAPER, TARGET_ROW, TRIGGER_TAG
 from vfl_jax.files import load
 
+FOLDER = report.README.with_name("results")
 FINGERPRINT = "cca407445e7f5a1fe52c58a98355f3a9f253a888d0411169172eb2a74dd84ad7"
 # From the real parts: tags per image of the sample without labels, standard deviations and minima by block.
 TAG_QUANTILES = {0.1: 1, 0.5: 5, 0.9: 12.1, 0.99: 25}
@@ -166,11 +168,11 @@ def test_the_page_shows_the_saved_results(whole, monkeypatch):
 
 
 def test_saved_results_are_near_the_paper_and_the_real_statistics():
-    for name in PRESETS:
-        for head, paper in PAPER_ACCURACY.items():
-            found = load(FOLDER / f"{name}_{head}.nc").main_task_accuracy.isel(epoch=-1)
-            assert found.sizes["seed"] == 10
-            assert float(found.median()) == pytest.approx(paper, abs=0.015)
+    for case in CASES:
+        found = load(FOLDER / f"{case.name}.nc").main_task_accuracy.isel(epoch=-1)
+        paper = TABLE_2["nus_wide"][case.name.rpartition("_")[2]]
+        assert found.sizes["seed"] == 10
+        assert float(found.median()) == pytest.approx(paper, abs=0.015)
     lines = {(line["group"], line["name"]): Line(**line) for line in json.loads((FOLDER / COMPARISON).read_text())}
     for (group, name), line in lines.items():
         if group == "tags alone, five classes" and name.startswith("accuracy"):

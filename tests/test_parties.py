@@ -6,8 +6,8 @@ import pytest
 from data_helpers import large_images, numbered_images, says
 
 from experiments import readme
+from experiments.command import command
 from experiments.parties import report, study
-from experiments.parties.__main__ import main
 from vfl_jax.data import PixelTrigger, load_nus_wide_twin, partition_images
 from vfl_jax.files import load
 from vfl_jax.presets import MNIST_PIXELS, liu2020_code, liu2020_paper
@@ -51,12 +51,9 @@ def test_dense_features_and_bags_over_sixteen_parties_are_trained():
 
 def test_the_study_runs_and_writes_its_table(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "load_mnist", large_images)
-    for module in (study, report):
-        monkeypatch.setattr(module, "NUMBERS", (16,))
-        monkeypatch.setattr(module, "HEADS", ("sum",))
-    main(["--quick", "--out", str(tmp_path)])
+    command(study.CASES, report.write_report, tmp_path, ["--quick", "--only", "sum_16", "--out", str(tmp_path)])
     written = (tmp_path / "tables.md").read_text()
-    assert written == report.table(tmp_path)
+    assert written == report.table(report.read_points(tmp_path))
     assert written.count("\n| ") == 2 + 1
     assert (tmp_path / "parties.png").read_bytes().startswith(b"\x89PNG")
     results = load(tmp_path / "sum_16.nc")
@@ -65,15 +62,12 @@ def test_the_study_runs_and_writes_its_table(tmp_path, monkeypatch):
 
 
 def test_missing_results_end_with_one_line(tmp_path):
-    with pytest.raises(SystemExit, match=says("error: ", "sum_2.nc")):
-        main(["--report-only", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match=says("error: ", str(tmp_path), "run the study first")):
+        command(study.CASES, report.write_report, tmp_path, ["--report-only", "--out", str(tmp_path)])
 
 
 def test_the_page_shows_the_saved_results():
-    text = report.README.read_text()
-    assert f"{readme.BEGIN}\n\n{report.table(study.FOLDER)}\n{readme.END}" in text
-    for head in study.HEADS:
-        for number in study.NUMBERS:
-            results = load(study.FOLDER / f"{head}_{number}.nc")
-            assert (results.sizes["seed"], results.sizes["epoch"]) == (20, 50)
-            assert results.is_finite.all()
+    text, folder = report.README.read_text(), report.README.with_name("results")
+    assert f"{readme.BEGIN}\n\n{report.table(report.read_points(folder))}\n{readme.END}" in text
+    for case in study.CASES:
+        assert load(folder / f"{case.name}.nc").is_finite.all()

@@ -9,7 +9,8 @@ from typing import Annotated
 import tyro
 
 from experiments.clean_accuracy.report import write_report
-from experiments.clean_accuracy.study import FOLDER, run_study
+from experiments.clean_accuracy.study import run_study
+from experiments.command import ending_in_one_line, results_folder
 from vfl_jax.devices import use_all_cores
 
 
@@ -19,7 +20,8 @@ class Arguments:
 
     out: Path | None = None
     """The folder of results."""
-    seeds: int = 10
+    seeds: int | None = None
+    """At most so many; by default 10."""
     quick: bool = False
     """Two seeds and two epochs, into a folder of its own."""
     only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -32,13 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Parses and runs; ends with a message, not a traceback, on bad input."""
     given = tyro.cli(Arguments, args=arguments)
     use_all_cores()
-    try:
-        folder = given.out or (FOLDER.with_name("quick") if given.quick else FOLDER)
+    folder = results_folder(Path(__file__).parent, given.out, given.quick)
+    with ending_in_one_line():
         if not given.report_only:
             run_study(2 if given.quick else given.seeds, 2 if given.quick else None, folder, given.only)
         write_report(folder)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import numpy as np
 from experiments.cases import GAMMA
 from experiments.dependence.units import PREDICTORS, Units
 from experiments.figures import OUTCOMES, outcome_colors
-from experiments.mnist_check.study import FOLDER as CHECKED
-from experiments.outcomes import at, share
+from experiments.outcomes import at, results_of, share
 from experiments.readme import add_picture, section
 from experiments.separation import UNDEFINED, area_with_interval
 from vfl_jax import plots
@@ -70,7 +69,7 @@ def related(found: Mapping[str, xr.Dataset], measured: Mapping[str, Any]) -> lis
         groups.append(_runs(TEST, base.sel(seed=base.seed >= KNOWN), measured, "fixed"))
     draws: dict[Drawn, str] = {"fixed": "mnist_check, one poison list", "per_seed": "mnist_check, a list per seed"}
     for draw, title in draws.items():
-        path = CHECKED / f"liu2020_code_sum_{draw}.nc"
+        path = results_of("mnist_check") / f"liu2020_code_sum_{draw}.nc"
         if path.is_file():
             groups.append(_runs(title, load(path), measured, draw))
     return [group for group in groups if group.seeds.size]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.cases import Case
 from experiments.figures import save_figure
-from experiments.mnist_check.study import CASES, Case
-from experiments.outcomes import COLUMNS, points, row
+from experiments.mnist_check.study import CASES
+from experiments.outcomes import COLUMNS, points, read, row
 from experiments.readme import write_tables
 from vfl_jax import plots
-from vfl_jax.files import load
 from vfl_jax.report import to_markdown
 from vfl_jax.statistics import honest, outcomes
 
@@ -26,9 +26,8 @@ DIMENSION = "attack.enabled+attack.amplify"
 
 def write_report(folder: Path) -> None:
     """Writes the figures into ``folder``, and the tables into README.md (or beside other results)."""
-    found = [(case, load(folder / f"{case.name}.nc")) for case in CASES if (folder / f"{case.name}.nc").is_file()]
-    if not found:
-        raise FileNotFoundError(f"{folder} has no results; run the study first.")
+    trained = read(folder, CASES)
+    found = [(case, trained[case.name]) for case in CASES if case.name in trained]
     for case, dataset in found:
         runs = {_setting(dataset, i): dataset.isel({DIMENSION: i}) for i in range(dataset.sizes[DIMENSION])}
         figure = plots.curves(runs, title=case.title)

@@ -6,8 +6,10 @@ import itertools
 import json
 from pathlib import Path
 
+from experiments.cases import PRESETS
 from experiments.nus_wide_twin.compare import Line
-from experiments.nus_wide_twin.study import COMPARISON, PAPER_ACCURACY, PRESETS
+from experiments.nus_wide_twin.study import COMPARISON
+from experiments.outcomes import STUDY_OF_HEAD, TABLE_2
 from experiments.readme import write_tables
 from vfl_jax.data import load_nus_wide_twin, table_1
 from vfl_jax.data.nus_wide import PAPER
@@ -25,8 +27,8 @@ def write_report(folder: Path) -> None:
 def tables(folder: Path) -> str:
     """All tables as Markdown."""
     parts = ["### Table 1\n", to_markdown(_counts())]
-    if any(folder.glob("*.nc")):
-        parts += ["\n### Accuracy without attack, last epoch\n", to_markdown(_accuracies(folder))]
+    if rows := _accuracies(folder):
+        parts += ["\n### Accuracy without attack, last epoch\n", to_markdown(rows)]
     if (folder / COMPARISON).is_file():
         lines = [Line(**line) for line in json.loads((folder / COMPARISON).read_text())]
         for group, members in itertools.groupby(lines, key=lambda line: line.group):
@@ -52,7 +54,7 @@ def _counts() -> list[dict[str, str]]:
 
 def _accuracies(folder: Path) -> list[dict[str, str]]:
     rows = []
-    for name, head in itertools.product(PRESETS, PAPER_ACCURACY):
+    for name, head in itertools.product(PRESETS, STUDY_OF_HEAD):
         if (path := folder / f"{name}_{head}.nc").is_file():
             dataset = load(path)
             last = dataset.isel(epoch=-1)
@@ -65,7 +67,7 @@ def _accuracies(folder: Path) -> list[dict[str, str]]:
                     "main accuracy": median_with_interval(last.main_task_accuracy),
                     "smallest and largest": f"{float(last.main_task_accuracy.min()):.3f}, "
                     f"{float(last.main_task_accuracy.max()):.3f}",
-                    "the paper's": f"{PAPER_ACCURACY[head]:.3f}",
+                    "the paper's": f"{TABLE_2['nus_wide'][head]:.3f}",
                     "triggered rows called buildings": median_with_interval(last.backdoor_accuracy),
                 }
             )
