@@ -84,15 +84,14 @@ def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epo
     A case that was stopped half-way goes on from ``<folder>/runs/<case>``.
 
     Args:
-      seeds: how many seeds every case has at most; by default as many as it says.
-      epochs: of every case; by default as many as it says.
+      seeds, epochs: of every case; by default as many as it says.
 
     Raises:
       ValueError: when ``folder`` has results of the same sweep with more seeds or epochs, which would be lost.
     """
     for case in cases:
         path, data = folder / f"{case.name}.nc", case.data()
-        count, length = min(case.seeds, seeds or case.seeds), epochs or case.epochs
+        count, length = seeds or case.seeds, epochs or case.epochs
         size = _trained_size(path, case, data)
         if size == (count, length):
             print(f"{path} is there; remove it to train again.", flush=True)
@@ -129,4 +128,4 @@ def _trained_size(path: Path, case: Case, data: VerticalData) -> tuple[int, int]
         and np.array_equal(found["seed"], np.arange(found.sizes["seed"]))
         and all(name in found.coords and np.array_equal(found[name], values) for name, values in wanted.items())
     )
-    return (found.sizes["seed"], found.sizes["epoch"]) if is_same else None
+    return (found.sizes["seed"], int(found["epoch"][-1])) if is_same else None

@@ -19,7 +19,7 @@ class Arguments:
     """Trains the cases of a study that have no results yet, then writes its tables and figures."""
 
     seeds: int | None = None
-    """At most so many of each case; by default as many as the case says, which is mostly 20."""
+    """Of every case; by default as many as the case says, which is mostly 20."""
     epochs: int | None = None
     """Of every case; by default as many as the case says, which is mostly 50."""
     quick: bool = False

@@ -23,7 +23,8 @@ WITH_BACKDOOR = "with a backdoor"
 BLOCKS = f"""\
 A setting *blocks* the backdoor where no more than {FEW:.0%} of the seeds are left with one and the median attack
 success is no more than {NEAR_FLOOR} above its floor. *with a backdoor*: seeds whose backdoor accuracy is above
-{BACKDOOR_ABOVE}, also those that collapse: an attack that ruins a model has not been blocked.
+{BACKDOOR_ABOVE}, also those that collapse. A model that is ruined without a backdoor counts as blocked; such seeds are
+among the *collapsed*.
 *{CHANGE}*: what the defense changes of the honest runs' main accuracy, paired by seed.
 """
 

@@ -52,17 +52,18 @@ def read(folder: Path, cases: Sequence[Case]) -> dict[str, xr.Dataset]:
 
     Raises:
       FileNotFoundError: when there are none.
-      ValueError: when a case borrows honest runs of other data, epochs or seeds.
     """
     found = {case.name: load(folder / f"{case.name}.nc") for case in cases if (folder / f"{case.name}.nc").is_file()}
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the study first.")
-    lenders = {case.name: case.honest_of for case in cases if case.honest_of is not None and case.honest_of in found}
-    return {
-        name: _with_honest(name, dataset, lenders[name], found[lenders[name]]) if name in lenders else dataset
-        for name, dataset in found.items()
-        if name in lenders or all(case.honest_of is None for case in cases if case.name == name)
-    }
+    whole = {}
+    for case in cases:
+        dataset, lender = found.get(case.name), found.get(case.honest_of or "")
+        if dataset is not None and case.honest_of is not None:
+            dataset = None if lender is None else _with_honest(dataset, lender)
+        if dataset is not None:
+            whole[case.name] = dataset
+    return whole
 
 
 class Results:
@@ -90,17 +91,14 @@ class Results:
         return self._studies[study].get(case)
 
 
-def _with_honest(name: str, dataset: xr.Dataset, lender_name: str, lender: xr.Dataset) -> xr.Dataset:
+def _with_honest(dataset: xr.Dataset, lender: xr.Dataset) -> xr.Dataset | None:
+    """With the honest runs of another case, where that is of the same data, epochs and seeds."""
     import xarray as xr
 
     same_seeds = lender.sel(seed=np.intersect1d(lender["seed"], dataset["seed"]))
     if not are_alike(dataset, same_seeds):
-        raise ValueError(
-            f"{name} borrows the honest runs of {lender_name}, which are of other data, epochs or seeds; "
-            f"train {lender_name} as {name} was."
-        )
-    clean = same_seeds.sel({SWITCH: [0]})
-    joined = xr.concat([clean, dataset], SWITCH, combine_attrs="override", join="exact")
+        return None
+    joined = xr.concat([same_seeds.sel({SWITCH: [0]}), dataset], SWITCH, combine_attrs="override", join="exact")
     joined.encoding["run"] = dataset.encoding.get("run")
     return joined.assign_attrs(dataset.attrs)
 
@@ -201,4 +199,6 @@ def runtimes(cases: Sequence[Case], found: Mapping[str, xr.Dataset]) -> str:
             )
     missing = [case.title for case in cases if case.name not in found]
     text = to_markdown(rows) if rows else ""
-    return text + (f"\n**Not trained yet**: {'; '.join(missing)}.\n" if missing else "")
+    return text + (
+        f"\n**Not trained yet**, or without honest runs to borrow: {'; '.join(missing)}.\n" if missing else ""
+    )

@@ -146,7 +146,7 @@ def test_a_single_honest_run_on_a_zipped_axis_is_that_of_all():
 
 def test_a_setting_that_no_honest_run_has_is_refused():
     dataset = zipped([0, 0, 1], [0, 0.1, 0.2], [1, 1, 1], [0.9, 0.8, 0.7])
-    with pytest.raises(ValueError, match=r"honest runs on the zipped axis 'point' has .*'defense.stddev': 0.2"):
+    with pytest.raises(ValueError, match=r"No honest run on the zipped axis 'point' has .*'defense.stddev': 0.2"):
         honest(dataset)
 
 

@@ -106,7 +106,7 @@ def test_noise_names_the_level_that_blocks_and_what_it_costs(folder):
     assert loud["difference"].startswith("-0.010 ")
     assert row_of(second, noise="Gaussian noise", level="0.1")["standard deviation"] == "0.32"
     assert pictures(folder) == {"figure_6.png", "figure_6_deviation.png", "figure_6_epochs.png"}
-    assert "**Not trained yet**: liu2020_code, gaussian" in (folder / "tables.md").read_text()
+    assert "honest runs to borrow: liu2020_code, gaussian" in (folder / "tables.md").read_text()
 
 
 def test_a_level_does_not_block_where_a_higher_one_fails_or_runs_end_in_the_target_class(folder):
@@ -203,16 +203,19 @@ def test_the_cheapest_combination_that_blocks_stands_first(folder):
 def test_a_defense_may_leave_two_of_twenty_backdoors_and_none_counts_as_gone_for_what_it_costs(main):
     """Seeds with a backdoor that lose too much main accuracy are no successes, but backdoors."""
 
-    def point(num_backdoors):
-        left = np.where(np.arange(20) < num_backdoors, 0.9, 0.0)
+    def point(num_backdoors, otherwise=0.0):
+        left = np.where(np.arange(20) < num_backdoors, 0.9, otherwise)
         numbers = {"backdoor_accuracy": left, "attack_success_rate": left, "main_task_accuracy": main}
         return at(results_of(GAMMA_CASES[0], lambda s: numbers if s["attack.enabled"] else {}, seeds=20), amplify=1)
 
     assert blocks(point(2))
     assert not blocks(point(3))
     assert backdoors(point(3)).sum() == 3
-    assert mitigates(point(10), point(20))
+    assert mitigates(point(9), point(20))
     assert not mitigates(point(11), point(20))
+    assert not mitigates(point(9, 0.48), point(20))  # the others are just below a backdoor
+    assert not mitigates(point(9), point(17))
+    assert mitigates(point(8), point(17))
 
 
 def test_one_backdoor_of_three_is_not_blocked(folder):

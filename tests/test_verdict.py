@@ -131,7 +131,10 @@ def test_attacks_and_heads(tmp_path):
 
 def test_a_collapsed_seed_with_a_backdoor_has_not_been_defended(tmp_path):
     save_all(tmp_path, "head", HEADS, by_task(COLLAPSED, SUCCESS))
+    save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, SUCCESS))
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**does not hold**"
+    save_all(tmp_path, "gamma", AMPLIFIED, by_task(FAILURE, SUCCESS))  # there is none to fail
+    assert verdict("On MNIST the backdoor fails", tmp_path) == "**cannot be judged**"
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "of other data"}, {"seeds": 3}])
@@ -241,6 +244,7 @@ def test_noise(tmp_path, blocked_above, hurt_above, alleviates, hurts):
     [
         *((0.003, 0.05, "holds"), (0.01, 0.05, "does not hold"), (0, 0.05, "holds"), (0.003, 1, "does not hold")),
         (0, 1, "cannot be judged"),
+        (math.inf, 0.05, "cannot be judged"),
     ],
 )
 def test_clipping_is_weaker_where_stopping_the_backdoor_costs_more(tmp_path, bound, stddev, expected):

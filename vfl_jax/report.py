@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.statistics import honest, interval, outcomes
+from vfl_jax.statistics import NoHonestRuns, honest, interval, outcomes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,7 +31,7 @@ def rows(dataset: xr.Dataset, main: str = "main_task_accuracy", epoch: int = -1)
     last = dataset.isel(epoch=epoch)
     try:
         floors, counted = honest(last), outcomes(dataset, main).isel(epoch=epoch)
-    except ValueError:
+    except NoHonestRuns:
         floors, counted = None, None
     dimensions = [d for d in last["main_task_accuracy"].dims if d != "seed"]
     return [

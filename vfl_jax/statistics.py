@@ -18,6 +18,10 @@ BACKDOOR_ABOVE = 0.5
 MAIN_LOSS_AT_MOST = 0.02
 
 
+class NoHonestRuns(ValueError):
+    """There is nothing to compare attacked runs with."""
+
+
 def interval(
     values: Any, statistic: Callable[..., Any] = np.median, level: float = 0.95, resamples: int = 2000
 ) -> tuple[float, float]:
@@ -72,10 +76,11 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
     """The runs in which no attack is enabled, selected from a sweep over ``*.enabled``; that dimension is gone.
 
     A zipped axis may have several honest points that differ in more than attacks, a defense say. There every point
-    gets the honest runs of its own settings, and the dimension stays.
+    gets the honest runs of its own settings, and the dimension stays whole; a single honest point is that of all.
 
     Raises:
-      ValueError: when the sweep has no honest runs, or of several none that fits a point.
+      NoHonestRuns: when the sweep has none.
+      ValueError: when it has several on a zipped axis and none of them fits a point.
     """
     switches: dict[Any, list[np.ndarray]] = {}
     for name, coordinate in dataset.coords.items():
@@ -83,7 +88,7 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
             switches.setdefault(coordinate.dims[0], []).append(coordinate.values == 0)
     is_honest = {dimension: np.all(masks, axis=0) for dimension, masks in switches.items()}
     if not is_honest or not all(mask.any() for mask in is_honest.values()):
-        raise ValueError("The results have no honest runs: sweep 'attack.enabled' over 0 and 1.")
+        raise NoHonestRuns("The results have no honest runs: sweep 'attack.enabled' over 0 and 1.")
     for dimension, mask in is_honest.items():
         dataset = _honest_along(dataset, dimension, np.flatnonzero(mask))
     return dataset
@@ -100,7 +105,7 @@ def _honest_along(dataset: xr.Dataset, dimension: Any, found: np.ndarray) -> xr.
     fits = (settings[:, None] == settings[found]).all(-1)
     if not fits.any(-1).all():
         first = dict(zip(others, settings[np.argmin(fits.any(-1))].tolist(), strict=True))
-        raise ValueError(f"None of several honest runs on the zipped axis {dimension!r} has {first}.")
+        raise ValueError(f"No honest run on the zipped axis {dimension!r} has {first}, as an attacked one has.")
     return dataset.drop_vars(of_attacks).isel({dimension: found[fits.argmax(-1)]})
 
 

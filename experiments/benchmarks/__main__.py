@@ -65,7 +65,8 @@ def main(arguments: Arguments) -> None:
     if arguments.peak is not None:
         print(json.dumps(_alone(arguments, *arguments.peak)))
         return
-    if arguments.out == RESULTS and arguments != Arguments():
+    is_part = dataclasses.replace(arguments, out=RESULTS) != Arguments()
+    if arguments.out.resolve() == RESULTS and is_part:
         raise SystemExit("error: a part of the benchmark would replace the results of all; name a file with --out.")
     found: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores ({_processor()})",
@@ -85,7 +86,7 @@ def main(arguments: Arguments) -> None:
                     arguments, implementation, case, replicas
                 )
         _say(f"memory of {case} done")
-        write_atomically(arguments.out, lambda path: path.write_text(json.dumps(found, indent=1) + "\n"))
+    write_atomically(arguments.out, lambda path: path.write_text(json.dumps(found, indent=1) + "\n"))
     print(report.tables(found))
 
 

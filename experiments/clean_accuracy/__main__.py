@@ -21,7 +21,7 @@ class Arguments:
     out: Path | None = None
     """The folder of results."""
     seeds: int | None = None
-    """At most so many; by default 10."""
+    """By default 10."""
     quick: bool = False
     """Two seeds and two epochs, into a folder of its own."""
     only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()

@@ -46,7 +46,7 @@ def write_report(folder: Path) -> None:
     found = read(folder, CASES)
     heads = {f"{head} head ({data_name(dataset)})": combinations(dataset) for head, dataset in found.items()}
     pictures = (
-        add_picture(folder, "combination", figure_combination(heads), "successes and main accuracy, every combination"),
+        add_picture(folder, "combination", figure_combination(heads), "backdoors and main accuracy, every combination"),
         add_picture(folder, "seeds", figure_seeds(heads), "main and backdoor accuracy, every combination and seed"),
     )
     table = [row for head, combined in heads.items() for row in _rows(head, combined)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from experiments.defended import CHANGE, change_of_main, defended_row
+from experiments.defended import CHANGE, WITH_BACKDOOR, change_of_main, defended_row
 from experiments.figures import draw_outcomes
 from experiments.in_passing.results import Found
 from experiments.in_passing.study import WHERE_IT_WORKS
@@ -28,7 +28,7 @@ The paper (6.3): "we found that clipping is not as effective as adding noise"; i
 sample in a message is scaled down to a norm of at most the bound; ∞ is no defense. Beside it noise alone, as the
 published run has it, from the study noise. *{CHANGE}*: what a setting changes of the honest
 runs' main accuracy, paired by seed. Successes and collapsed seeds are counted against the honest runs of the same
-setting.
+setting; *{WITH_BACKDOOR}* are those whose backdoor accuracy is above 0.5, also where they collapse.
 """
 
 
