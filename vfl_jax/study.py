@@ -54,8 +54,12 @@ class Study:
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on, and the precision of matrix products."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return found | {"matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default")}
+    return _installed() | {"matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default")}
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def differences(there: Any, here: Any, path: str = "") -> list[str]:
