@@ -166,12 +166,13 @@ def share(flags: xr.DataArray) -> str:
 
 
 def are_alike(one: xr.Dataset, other: xr.Dataset) -> bool:
-    """Whether two cases may be compared seed by seed: of the same seeds, on the same data, trained for as long."""
-    return (
-        one.sizes["epoch"] == other.sizes["epoch"]
-        and one.attrs["data"] == other.attrs["data"]
-        and np.array_equal(one["seed"], other["seed"])
-    )
+    """Whether two cases may be compared seed by seed: of the same size, on the same data."""
+    return have_one_size(one, other) and one.attrs["data"] == other.attrs["data"]
+
+
+def have_one_size(one: xr.Dataset, other: xr.Dataset) -> bool:
+    """Whether two cases are of the same seeds, trained for as long."""
+    return one.sizes["epoch"] == other.sizes["epoch"] and np.array_equal(one["seed"], other["seed"])
 
 
 def data_name(dataset: xr.Dataset) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from experiments.cases import GAMMA
 from experiments.in_passing.study import CASES
-from experiments.outcomes import STUDY_OF_HEAD, Point, Results, at, read
+from experiments.outcomes import STUDY_OF_HEAD, Point, Results, at, have_one_size, read
 from vfl_jax.presets import HeadName, Task
 
 if TYPE_CHECKING:
@@ -30,9 +28,7 @@ class Found:
         found = self._others.find(place)
         if found is None or not self.own:
             return found
-        own = next(iter(self.own.values()))
-        alike = found.sizes["epoch"] == own.sizes["epoch"] and np.array_equal(found["seed"], own["seed"])
-        return found if alike else None
+        return found if have_one_size(found, next(iter(self.own.values()))) else None
 
     def attacked(self, name: str, **settings: float) -> Point | None:
         """A point of a case of this study."""
