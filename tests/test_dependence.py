@@ -13,8 +13,8 @@ from study_helpers import quick_compilation
 
 from experiments import outcomes
 from experiments.dependence import prediction, report, units
-from experiments.dependence.factors import factors
-from experiments.dependence.study import CASES, TARGET_ROWS
+from experiments.dependence.factors import FACTORS
+from experiments.dependence.study import BASE, BASES, CASES, MODEL, ROWS, TARGET_ROWS
 from experiments.outcomes import read
 from experiments.separation import area, area_with_interval
 from vfl_jax import training
@@ -145,18 +145,31 @@ def test_units_are_measured_once_for_each_data_set(tmp_path, monkeypatch):
     assert units.read_units(tmp_path) == found
 
 
-@pytest.mark.parametrize("task", ["mnist", "nus_wide"])
-def test_every_case_is_a_setting_of_a_factor(task):
+@pytest.mark.parametrize("base", BASES)
+def test_every_case_is_a_setting_of_a_factor(base):
     found = {case.name: results_of(case, attacked(), seeds=1) for case in CASES if case.honest_of is None}
-    settings = [setting for of_factor in factors(task).values() for setting in of_factor]
-    assert {f"{setting.case}_{task}" for setting in settings} == {c.name for c in CASES if c.task == task}
-    points = [setting.find(found, task) for setting in settings if f"{setting.case}_{task}" in found]
+    settings = [setting for of_factor in FACTORS[base].values() for setting in of_factor]
+    cases = {case.name for case in CASES if case.title.startswith(f"{BASES[base].title}: ")}
+    assert {f"{setting.case}_{base}" for setting in settings} == cases
+    points = [setting.find(found, base) for setting in settings if f"{setting.case}_{base}" in found]
     assert all(point is not None for point in points)
-    for of_factor in factors(task).values():
+    for of_factor in FACTORS[base].values():
         assert [setting.case for setting in of_factor].count("base") == 1
-    rows = [int(s.label.split(",")[0].removeprefix("row ")) for s in factors("mnist")["target row"]]
+
+
+def test_settings_stand_in_their_order():
+    rows = [int(s.label.split(",")[0].removeprefix("row ")) for s in FACTORS["mnist"]["target row"]]
     assert rows == list(TARGET_ROWS)
-    assert [s.label for s in factors("mnist")["poison rate"]] == ["0.001", "0.003", "0.01", "0.03"]
+    assert [s.label for s in FACTORS["mnist"]["poison rate"]] == ["0.001", "0.003", "0.01", "0.03"]
+
+
+def test_the_text_with_both_halves_as_published_is_the_published_run():
+    """So that nothing in which they differ is left out."""
+    of = {base: {name: getattr(BASE[base], name) for name in (*ROWS, *MODEL)} for base in ("mnist", "text_mnist")}
+    assert BASE["text_mnist"].replace(**of["mnist"]) == BASE["mnist"]
+    by_name = {case.name: case.scenario for case in CASES}
+    assert by_name["rows_text_mnist"].replace(**{n: of["mnist"][n] for n in MODEL}) == BASE["mnist"]
+    assert by_name["model_text_mnist"].replace(**{n: of["text_mnist"][n] for n in MODEL}) == BASE["text_mnist"]
 
 
 def test_rows_say_what_the_numbers_are(tmp_path):
@@ -181,18 +194,19 @@ def test_rows_say_what_the_numbers_are(tmp_path):
     changes = [row["successes won, lost"] for row in rows]
     assert changes[:4] == ["–", "+1, −1 of 4", "+0, −2 of 4", "+2, −0 of 4"]
     # Of the four seeds that both have: 0, −0.7, 0.5 and 0.
-    assert rows[1]["backdoor, minus the published"].startswith("0.000 [-0.7")
+    assert rows[1]["backdoor, minus the unchanged"].startswith("0.000 [-0.7")
     assert report.table(read(tmp_path, CASES), "nus_wide") == []
 
 
-@pytest.mark.parametrize("name", ["base_mnist", "order_file_nus_wide", "no_clip_mnist"])
+@pytest.mark.parametrize("name", ["base_mnist", "order_file_nus_wide", "no_clip_mnist", "rows_text_mnist"])
 def test_a_report_of_a_single_case(tmp_path, name):
     save_results(tmp_path, CASES, name, attacked(**SUCCESS))
     report.write_report(tmp_path)
     text = (tmp_path / "tables.md").read_text()
     assert all(row["successes"].startswith("4/4") for row in table_rows(text, "factor", "successes"))
-    assert f"![backdoor accuracy by factor, every seed a point]({BY_NAME[name].task}.png)" in text
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"{BY_NAME[name].task}.png"]
+    (picture,) = [path.name for path in tmp_path.glob("*.png")]
+    assert picture == f"{next(base for base in reversed(BASES) if name.endswith(base))}.png"
+    assert f"![backdoor accuracy by factor, every seed a point]({picture})" in text
     assert "before training" not in text
     assert BY_NAME[name].title not in text.partition("**Not trained yet**")[2]
 

@@ -10,14 +10,14 @@ from data_helpers import needs_data
 from result_helpers import COLLAPSED, FAILURE, SUCCESS, attacked, results_of, save_results, table_rows
 from scipy.stats import t
 
-from experiments.cases import load_task
+from experiments.cases import PRESETS, load_task
 from experiments.in_passing import results
 from experiments.in_passing.clipping import clipped, clipping, noised
 from experiments.in_passing.comparisons import comparison_section, comparisons
 from experiments.in_passing.leakage import LARGEST_CLASS, leakage_row, listened
 from experiments.in_passing.report import write_report
 from experiments.in_passing.results import Found
-from experiments.in_passing.study import BOUNDS, CASES, LISTENED
+from experiments.in_passing.study import BOUNDS, CASES, LISTENED, TASKS
 from experiments.in_passing.validation import ROWS, compared, mean_with_interval, signed_rank, validation_row
 from vfl_jax.data.nus_wide_twin import load_nus_wide_twin
 
@@ -85,10 +85,11 @@ def test_clean_validation_by_hand(found):
 
 def test_results_of_other_studies_are_looked_at_where_they_have_the_same_seeds(found):
     """Not beside a trial of a few seeds in a folder of its own."""
-    looked = found({"active_mnist_sum": attacked(**SUCCESS), "gamma/liu2020_code_mnist": at_gamma_10(**SUCCESS)})
-    assert looked.published("mnist", "sum") is not None
-    looked.own = {"active_mnist_sum": looked.own["active_mnist_sum"].isel(seed=[0, 1])}
-    assert looked.published("mnist", "sum") is None
+    active = "liu2020_code_active_mnist_sum"
+    looked = found({active: attacked(**SUCCESS), "gamma/liu2020_code_mnist": at_gamma_10(**SUCCESS)})
+    assert looked.published("mnist", "sum", "liu2020_code") is not None
+    looked.own = {active: looked.own[active].isel(seed=[0, 1])}
+    assert looked.published("mnist", "sum", "liu2020_code") is None
 
 
 def test_intervals_of_one_seed_and_of_no_difference(found):
@@ -107,7 +108,7 @@ def test_clipping_beside_noise(found, tmp_path):
 
         return at
 
-    name, noise = "clipping_nus_wide_trainable", "noise/liu2020_code_gaussian"
+    name, noise = "liu2020_code_clipping_nus_wide_trainable", "noise/liu2020_code_gaussian"
     bound, stddev = values("defense.bound", 1e-4, math.inf), values("defense.stddev", 0.1, 0.05)
     both = found({name: bound, noise: stddev})
     assert [list(line.levels) for line in clipped(both)] == [[math.inf, *BOUNDS]]
@@ -120,8 +121,8 @@ def test_clipping_beside_noise(found, tmp_path):
     assert noisy["0.05"] == "0/4"
     assert set(noisy.values()) == {"0/4", "4/4"}
     assert {row["runs"] for row in rows} == {
-        "nus_wide, trainable head: clipping",
-        "nus_wide, trainable head: Gaussian noise, stddev",
+        "liu2020_code, nus_wide, trainable head: clipping",
+        "liu2020_code, nus_wide, trainable head: Gaussian noise, stddev",
     }
     only_noise = found({noise: stddev})
     assert len(noised(only_noise)) == 1
@@ -138,14 +139,18 @@ def test_leaked_labels_by_defense_and_head(found):
 
         return at
 
-    heads = listened(found({"labels_mnist_sum": values(0.9), "labels_mnist_trainable": values(0.3)}), "mnist")
+    heads = listened(
+        found({"liu2020_code_labels_mnist_sum": values(0.9), "liu2020_code_labels_mnist_trainable": values(0.3)}),
+        "liu2020_code",
+        "mnist",
+    )
     rows = [leakage_row("mnist", heads, place, name) for place, name in enumerate(LISTENED)]
     for place, row in enumerate(rows):
         assert row["sum head"].startswith(f"{0.9 + 0.01 * place + 0.003:.3f} [")
         assert row["sum − trainable, paired by seed"] == "0.600 [0.600, 0.600]"
     assert [row["defense"] for row in rows] == list(LISTENED)
     assert rows[0]["largest class"] == "0.112"
-    alone = listened(found({"labels_mnist_sum": values(0.9)}), "mnist")
+    alone = listened(found({"liu2020_code_labels_mnist_sum": values(0.9)}), "liu2020_code", "mnist")
     row = leakage_row("mnist", alone, 0, "none")
     assert [row[name] for name in ("trainable head", "sum − trainable, paired by seed", "main, trainable head")] == [
         "–"
@@ -171,7 +176,7 @@ def test_every_case_is_in_a_section(found):
     scenarios = {point.attacked.attrs["scenario"] for point in points}
     scenarios |= {line.levels[math.inf].attacked.attrs["scenario"] for line in clipped(whole)}
     assert {case.scenario.to_json() for case in CASES} <= scenarios
-    assert [len(listened(whole, task)) for task in ("mnist", "nus_wide")] == [2, 2]
+    assert [len(listened(whole, preset, task)) for preset in PRESETS for task in TASKS] == [2] * 4
     assert len(compared(whole)) == 8
 
 
@@ -180,8 +185,8 @@ def test_other_attacks_stand_beside_the_published_one(found, tmp_path):
         {
             "gamma/liu2020_code_mnist": at_gamma_10(**SUCCESS),
             "head/liu2020_code_nus_wide": attacked(**SUCCESS),
-            "active_mnist_sum": attacked(**COLLAPSED),
-            "labels_mnist_trainable": attacked(**FAILURE),
+            "liu2020_code_active_mnist_sum": attacked(**COLLAPSED),
+            "liu2020_code_labels_mnist_trainable": attacked(**FAILURE),
         }
     )
     text = comparison_section(tmp_path, comparisons(some)[0])
@@ -189,9 +194,9 @@ def test_other_attacks_stand_beside_the_published_one(found, tmp_path):
         (row["runs"], row["setting"], row["successes"][:3], row["collapsed"]) for row in table_rows(text, "setting")
     ]
     assert rows == [
-        ("mnist, sum head", "gradient replacement", "4/4", "0/4"),
-        ("mnist, sum head", "active party", "0/4", "4/4"),
-        ("mnist, trainable head", "label replacement", "0/4", "0/4"),
+        ("liu2020_code, mnist, sum head", "gradient replacement", "4/4", "0/4"),
+        ("liu2020_code, mnist, sum head", "active party", "0/4", "4/4"),
+        ("liu2020_code, mnist, trainable head", "label replacement", "0/4", "0/4"),
     ]
     assert "![backdoor accuracy, every seed a point](results/attacks.png)" in text
     assert (tmp_path / "attacks.png").is_file()
@@ -201,31 +206,33 @@ def test_other_attacks_stand_beside_the_published_one(found, tmp_path):
 @pytest.mark.parametrize(
     ("name", "section"),
     [
-        ("clipping_mnist_sum", "Clipping and noise"),
-        ("labels_nus_wide_sum", "Leaked labels"),
-        ("local_rate_mnist_sum", "The attacker's own learning rate"),
+        ("liu2020_code_clipping_mnist_sum", "Clipping and noise"),
+        ("liu2020_code_labels_nus_wide_sum", "Leaked labels"),
+        ("liu2020_code_local_rate_mnist_sum", "The attacker's own learning rate"),
     ],
 )
 def test_a_report_of_a_single_case(tmp_path, monkeypatch, name, section):
     monkeypatch.setattr(results, "HOME", tmp_path)
     folder = tmp_path / "in_passing" / "results"
-    inferred = {"label_inference_accuracy": 0.5} if name.startswith("labels") else {}
+    inferred = {"label_inference_accuracy": 0.5} if "labels" in name else {}
     save_results(folder, CASES, name, lambda s: inferred | (SUCCESS if s["attack.enabled"] else {}))
     write_report(folder)
     text = (folder / "tables.md").read_text()
     headings = [line.removeprefix("### ").partition(" (")[0] for line in text.splitlines() if line.startswith("### ")]
     wanted = [section, "Runtime"]
-    assert headings == (["Other attacks", *wanted] if name.startswith("labels") else wanted)
+    assert headings == (["Other attacks", *wanted] if "labels" in name else wanted)
     assert len(list(folder.glob("*.png"))) == len(headings) - 1
     assert "Not trained yet" in text
 
 
 def test_other_studies_are_read_beside_this_one(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "HOME", tmp_path)
-    save_results(tmp_path / "in_passing" / "quick", CASES, "active_mnist_sum", attacked(**SUCCESS), seeds=2)
+    save_results(
+        tmp_path / "in_passing" / "quick", CASES, "liu2020_code_active_mnist_sum", attacked(**SUCCESS), seeds=2
+    )
     save_results(tmp_path / "gamma" / "quick", OTHERS["gamma"], "liu2020_code_mnist", at_gamma_10(**FAILURE), seeds=2)
     quick = Found(tmp_path / "in_passing" / "quick")
-    assert quick.published("mnist", "sum") is not None
-    assert quick.published("mnist", "trainable") is None
-    assert quick.attacked("active_nus_wide_sum") is None
-    assert quick.attacked("active_mnist_sum").counted.is_success.isel(epoch=-1).all()
+    assert quick.published("mnist", "sum", "liu2020_code") is not None
+    assert quick.published("mnist", "trainable", "liu2020_code") is None
+    assert quick.attacked("liu2020_code_active_nus_wide_sum") is None
+    assert quick.attacked("liu2020_code_active_mnist_sum").counted.is_success.isel(epoch=-1).all()

@@ -179,7 +179,7 @@ def combined(settings):
 
 
 def test_the_cheapest_combination_that_blocks_stands_first(folder):
-    save_case(folder, combination.CASES, "trainable", combined)
+    save_case(folder, combination.CASES, "liu2020_code_trainable", combined)
     combination.write_report(folder)
     found = table(folder, "spares")
     assert [(row["drop rate"], row["noise"], row["spares"]) for row in found] == [
@@ -223,16 +223,16 @@ def test_one_backdoor_of_three_is_not_blocked(folder):
         honest, attacked, success = combined(settings)
         return honest, attacked, success or np.array([0.9, 0.0, 0.0])
 
-    save_case(folder, combination.CASES, "sum", numbers)
-    points = combination.combinations(read(folder, combination.CASES)["sum"])
+    save_case(folder, combination.CASES, "liu2020_code_sum", numbers)
+    points = combination.combinations(read(folder, combination.CASES)["liu2020_code_sum"])
     assert combination.blocking(points) == {}
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_head_without_a_backdoor_has_nothing_to_block(folder):
-    save_case(folder, combination.CASES, "sum", lambda settings: (0.8, 0.8, 0.0))
+    save_case(folder, combination.CASES, "liu2020_code_sum", lambda settings: (0.8, 0.8, 0.0))
     combination.write_report(folder)
-    assert "**sum head (NUS-WIDE twin)**: there is nothing to block" in (folder / "tables.md").read_text()
+    assert "sum head (NUS-WIDE twin)**: there is nothing to block" in (folder / "tables.md").read_text()
     assert len(table(folder, "spares")) == 9  # of every combination; there is no other
 
 
@@ -329,7 +329,7 @@ def test_committed_pages_show_pictures_by_the_path_from_the_readme(folder, monke
     page = folder.with_name("README.md")
     page.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
     monkeypatch.setattr(combination, "README", page)
-    save_case(folder, combination.CASES, "sum", combined)
+    save_case(folder, combination.CASES, "liu2020_code_sum", combined)
     combination.write_report(folder)
     text = page.read_text()
     assert text.startswith("before\n")

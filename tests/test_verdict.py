@@ -173,15 +173,19 @@ def labels_read(mnist, nus_wide):
 
 def test_leaked_labels(tmp_path):
     heads = {head: [case for case in IN_PASSING if case.name.endswith(f"_{head}")] for head in ("sum", "trainable")}
-    sums, trainables = ([c for c in heads[head] if c.name.startswith("labels_")] for head in ("sum", "trainable"))
+    sums, trainables = (
+        [c for c in heads[head] if c.name.startswith("liu2020_code_labels_")] for head in ("sum", "trainable")
+    )
     save_all(tmp_path, "in_passing", sums, labels_read(1.0, 0.5))
-    assert verdict("reveal the labels", tmp_path) == "**holds only: MNIST; NUS-WIDE twin (some seeds)**"
+    held = "MNIST, liu2020_code; NUS-WIDE twin, liu2020_code (some seeds)"
+    assert verdict("reveal the labels", tmp_path) == f"**holds only: {held}** (so far)"
     assert verdict("alleviates the leakage", tmp_path) == "**not run yet**"
     for case in trainables:
         save_results(
             tmp_path / "in_passing" / "results", IN_PASSING, case.name, labels_read(0.1, 0.5)(case), seeds=SEEDS
         )
-    assert verdict("alleviates the leakage", tmp_path) == "**holds only: MNIST. Not: NUS-WIDE twin**"
+    held = "MNIST, liu2020_code. Not: NUS-WIDE twin, liu2020_code"
+    assert verdict("alleviates the leakage", tmp_path) == f"**holds only: {held}** (so far)"
 
 
 @pytest.mark.parametrize(("without", "expected"), [(10, "holds"), (11, "does not hold")])
@@ -191,9 +195,7 @@ def test_blurring_is_needed_where_half_of_the_seeds_fail_without(tmp_path, witho
         succeeds = np.arange(SEEDS) < count
         return attacked(backdoor_accuracy=np.where(succeeds, 0.9, 0.1))
 
-    save_all(
-        tmp_path, "dependence", [c for c in DEPENDING if "base_nus" in c.name or "blur_none_nus" in c.name], values
-    )
+    save_all(tmp_path, "dependence", [c for c in DEPENDING if c.name.startswith(("base_", "blur_none_"))], values)
     assert verdict("needs activation blurring", tmp_path) == f"**{expected}**"
 
 
@@ -252,15 +254,16 @@ def test_clipping_is_weaker_where_stopping_the_backdoor_costs_more(tmp_path, bou
 
     def values(case):
         def of(settings):
-            limit, noise = settings.get("defense.bound", math.inf), settings.get("defense.stddev", 0)
+            limit = settings.get("defense.bound", math.inf)
+            noise = settings.get("defense.stddev", settings.get("defense.variance", 0))
             main = PLAIN["main_task_accuracy"] - (0.04 if limit <= 0.003 else 0.02 if limit < 1 or noise else 0)
             succeeds = settings["attack.enabled"] and limit > bound and noise < stddev
             return (SUCCESS if succeeds else {}) | {"main_task_accuracy": main}
 
         return of
 
-    save_all(tmp_path, "in_passing", [c for c in IN_PASSING if c.name == "clipping_nus_wide_trainable"], values)
-    save_all(tmp_path, "noise", [c for c in NOISY if c.name == "liu2020_code_gaussian"], values)
+    save_all(tmp_path, "in_passing", [c for c in IN_PASSING if c.name.endswith("clipping_nus_wide_trainable")], values)
+    save_all(tmp_path, "noise", [c for c in NOISY if c.name.endswith("gaussian")], values)
     assert verdict("Clipping", tmp_path) == f"**{expected}**"
 
 
@@ -269,16 +272,17 @@ def test_a_combination_must_block_and_spare(tmp_path):
         def of(settings):
             rate, stddev = settings["defense.drop_rate"], settings["defense.stddev"]
             is_blocked = rate >= 0.9 and stddev >= 0.01
-            hurts = stddev >= 0.05 or case.name == "sum"
+            hurts = stddev >= 0.05 or case.name.endswith("sum")
             accuracy = {"main_task_accuracy": 0.9} if is_blocked and hurts else {}
             return accuracy | (SUCCESS if settings["attack.enabled"] and not is_blocked else {})
 
         return of
 
-    save_all(tmp_path, "combination", COMBINED, values)
+    save_all(tmp_path, "combination", [c for c in COMBINED if c.name.startswith("liu2020_code")], values)
     row = judge(claim_that("A combination"), Results(tmp_path))
-    assert row["verdict"] == "**holds only: NUS-WIDE twin, trainable head. Not: NUS-WIDE twin, sum head**"
-    trainable, fixed = row["evidence"].split("<br>")
+    held = "NUS-WIDE twin, trainable head, liu2020_code"
+    assert row["verdict"] == f"**holds only: {held}. Not: NUS-WIDE twin, sum head, liu2020_code** (so far)"
+    trainable, fixed, _ = row["evidence"].split("<br>")
     assert re.search(r"does, and spares: drop_rate 0\.9+, stddev 0\.01: 0/20", trainable)
     assert "the cheapest that does" in fixed
     assert "-0.050 [-0.050, -0.050]" in fixed

@@ -33,28 +33,29 @@ if TYPE_CHECKING:
 
 README = Path(__file__).with_name("README.md")
 Combinations = Mapping[tuple[float, float], Point]
-"""Attacked points under one head by drop rate and standard deviation of the noise."""
+"""Attacked points of one preset and head by drop rate and standard deviation of the noise."""
 UNDEFENDED = (0.0, 0.0)
 CRITERION = f"""\
 {BLOCKS}A setting *spares* the main task where the honest runs lose no more than {SPARED} in the median, against the
-undefended honest runs of the same head.
+undefended honest runs of the same preset and head.
 """
 
 
 def write_report(folder: Path) -> None:
     """Writes the figures into ``folder``, and the tables into README.md (or beside other results)."""
     found = read(folder, CASES)
-    heads = {f"{head} head ({data_name(dataset)})": combinations(dataset) for head, dataset in found.items()}
+    titles = {case.name: case.title for case in CASES}
+    runs = {f"{titles[name]} ({data_name(dataset)})": combinations(dataset) for name, dataset in found.items()}
     pictures = (
-        add_picture(folder, "combination", figure_combination(heads), "backdoors and main accuracy, every combination"),
-        add_picture(folder, "seeds", figure_seeds(heads), "main and backdoor accuracy, every combination and seed"),
+        add_picture(folder, "combination", figure_combination(runs), "backdoors and main accuracy, every combination"),
+        add_picture(folder, "seeds", figure_seeds(runs), "main and backdoor accuracy, every combination and seed"),
     )
-    table = [row for head, combined in heads.items() for row in _rows(head, combined)]
+    table = [row for title, combined in runs.items() for row in _rows(title, combined)]
     sections = (
         section(
             "What blocks the backdoor and spares the main task",
             CRITERION,
-            "\n".join(_found(head, combined) for head, combined in heads.items()),
+            "\n".join(_found(title, combined) for title, combined in runs.items()),
         ),
         section("Every combination", *pictures, COLUMNS, to_markdown(table)),
         section("Runtime", runtimes(CASES, found)),
@@ -63,7 +64,7 @@ def write_report(folder: Path) -> None:
 
 
 def combinations(dataset: xr.Dataset) -> Combinations:
-    """The attacked points of the results under one head."""
+    """The attacked points of one case."""
     return {(point.number("defense.drop_rate"), point.number("defense.stddev")): point for point in points(dataset)}
 
 
@@ -76,22 +77,22 @@ def blocking(combined: Combinations) -> dict[tuple[float, float], Point]:
     return dict(sorted(found.items(), key=lambda item: -float(change_of_main(item[1], undefended).median())))
 
 
-def _rows(head: str, combined: Combinations) -> list[Row]:
+def _rows(title: str, combined: Combinations) -> list[Row]:
     undefended = combined[UNDEFENDED]
     return [
-        defended_row(point, undefended, {"head": head, "drop rate": f"{rate:g}", "noise": f"{noise:g}"})
+        defended_row(point, undefended, {"runs": title, "drop rate": f"{rate:g}", "noise": f"{noise:g}"})
         | {"blocks": _word(blocks(point)), "spares": _word(spares(point, undefended))}
         for (rate, noise), point in combined.items()
     ]
 
 
-def _found(head: str, combined: Combinations) -> str:
-    """What holds under one head: a sentence, and a table of the combinations that block the backdoor."""
+def _found(title: str, combined: Combinations) -> str:
+    """What holds in one case: a sentence, and a table of the combinations that block the backdoor."""
     found = blocking(combined)
     sparing = [point for point in found.values() if spares(point, combined[UNDEFENDED])]
     if blocks(combined[UNDEFENDED]):
-        return f"**{head}**: there is nothing to block.\n"
-    said = f"**{head}**: of {len(combined) - 1} settings, {len(found)} block, {len(sparing)} of them spare.\n"
+        return f"**{title}**: there is nothing to block.\n"
+    said = f"**{title}**: of {len(combined) - 1} settings, {len(found)} block, {len(sparing)} of them spare.\n"
     if not found:
         return said
     shown = (
@@ -105,7 +106,7 @@ def _found(head: str, combined: Combinations) -> str:
         CHANGE,
         "spares",
     )
-    rows = _rows(head, {UNDEFENDED: combined[UNDEFENDED]} | found)[1:]
+    rows = _rows(title, {UNDEFENDED: combined[UNDEFENDED]} | found)[1:]
     return f"{said}\n{to_markdown([{name: row[name] for name in shown} for row in rows])}"
 
 
@@ -113,23 +114,23 @@ def _word(flag: bool) -> str:
     return "yes" if flag else "no"
 
 
-def figure_seeds(heads: Mapping[str, Combinations]) -> Figure:
+def figure_seeds(runs: Mapping[str, Combinations]) -> Figure:
     """Main and backdoor accuracy at the last epoch against the noise, a line per drop rate."""
     rows = {
-        head: {
+        title: {
             f"drop rate {rate:g}": {noise: point for (other, noise), point in combined.items() if other == rate}
             for rate in sorted({rate for rate, _ in combined})
         }
-        for head, combined in heads.items()
+        for title, combined in runs.items()
     }
     return figure_against(rows, "standard deviation of the noise")
 
 
-def figure_combination(heads: Mapping[str, Combinations]) -> Figure:
-    """Heat maps of every combination: the share of seeds with a backdoor, the honest main accuracy, a row per head."""
-    figure, panels = plots.grid_of_panels(len(heads), 2)
-    accuracies = [_main(point) for combined in heads.values() for point in combined.values()]
-    for (left, right), (head, combined) in zip(panels, heads.items(), strict=True):
+def figure_combination(runs: Mapping[str, Combinations]) -> Figure:
+    """Heat maps of every combination: the share of seeds with a backdoor, the honest main accuracy, a row per case."""
+    figure, panels = plots.grid_of_panels(len(runs), 2)
+    accuracies = [_main(point) for combined in runs.values() for point in combined.values()]
+    for (left, right), (title, combined) in zip(panels, runs.items(), strict=True):
         shares, attacks = {}, {}
         for settings, point in combined.items():
             left_with_one = backdoors(point)
@@ -137,11 +138,11 @@ def figure_combination(heads: Mapping[str, Combinations]) -> Figure:
             rate = float(point.attacked.attack_success_rate.isel(epoch=-1).median())
             attacks[settings] = f"{int(left_with_one.sum())}/{left_with_one.size}\nattack success {rate:.2f}"
         _draw_map(left, shares, attacks, (0.0, 1.0), "Reds")
-        left.set_title(f"{head}\nseeds with a backdoor, median attack success")
+        left.set_title(f"{title}\nseeds with a backdoor, median attack success")
         accuracy = {settings: _main(point) for settings, point in combined.items()}
         written = {settings: f"{value:.3f}" for settings, value in accuracy.items()}
         _draw_map(right, accuracy, written, (min(accuracies), max(accuracies)), "Blues")
-        right.set_title(f"{head}\nmedian main accuracy of honest runs")
+        right.set_title(f"{title}\nmedian main accuracy of honest runs")
     return figure
 
 

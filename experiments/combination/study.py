@@ -1,14 +1,18 @@
 """Head × sparsification × noise on NUS-WIDE: does a combination block the backdoor and spare the main task?
 
-What is left after sparsification gets the noise, so that all that is sent carries it.
+What is left after sparsification gets the noise, so that all that is sent carries it. Both presets get the same drop
+rates and the same noise, whose level is a standard deviation here; the residual is each preset's own.
 """
 
 from __future__ import annotations
 
-from experiments.cases import Case
+import itertools
+
+from experiments.cases import PRESETS, Case
 from vfl_jax.defenses import GaussianNoise, Sparsification
+from vfl_jax.defenses.sparsification import Residual
 from vfl_jax.grid import Over
-from vfl_jax.presets import HeadName, liu2020_code
+from vfl_jax.presets import HeadName
 from vfl_jax.transforms import ActiveChain
 
 HEADS: tuple[HeadName, ...] = ("trainable", "sum")
@@ -18,15 +22,17 @@ OVER: Over = {
     "defense.stddev": [0, 0.01, 0.05],
 }
 
+RESIDUAL: dict[str, Residual] = {"liu2020_code": "position", "liu2020_paper": "sample"}
+
 CASES = tuple(
     Case(
-        name=head,
-        title=f"liu2020_code, nus_wide, {head} head",
+        name=f"{preset}_{head}",
+        title=f"{preset}, nus_wide, {head} head",
         task="nus_wide",
-        scenario=liu2020_code(head=head, task="nus_wide").replace(
-            defense=ActiveChain(parts=(Sparsification(residual="position"), GaussianNoise()))
+        scenario=PRESETS[preset](head=head, task="nus_wide").replace(
+            defense=ActiveChain(parts=(Sparsification(residual=RESIDUAL[preset]), GaussianNoise()))
         ),
         over=OVER,
     )
-    for head in HEADS
+    for preset, head in itertools.product(PRESETS, HEADS)
 )

@@ -8,54 +8,60 @@ from typing import TYPE_CHECKING, NamedTuple
 from experiments.cases import GAMMA
 from experiments.dependence.study import BASE, LEARNING_RATES, POISON_RATES, TARGET_ROWS, WILD
 from experiments.outcomes import Point, at
-from vfl_jax.presets import Task
 
 if TYPE_CHECKING:
     import xarray as xr
 
-PUBLISHED = "base"
+UNCHANGED = "base"
 
 
 class Setting(NamedTuple):
-    """One value of a factor: the case that has it, without the name of the task, and which of its points."""
+    """One value of a factor: the case that has it, without the name of the base, and which of its points."""
 
     label: str
-    case: str = PUBLISHED
+    case: str = UNCHANGED
     numbers: Mapping[str, float] = {}
 
-    def find(self, found: Mapping[str, xr.Dataset], task: Task) -> Point | None:
+    def find(self, found: Mapping[str, xr.Dataset], base: str) -> Point | None:
         """The attacked runs of this setting, where there are results."""
-        name = f"{self.case}_{task}"
+        name = f"{self.case}_{base}"
         return at(found[name], **self.numbers) if name in found else None
 
 
-def factors(task: Task) -> dict[str, tuple[Setting, ...]]:
-    """Every factor with its settings in their natural order, the published one among them."""
-    base = BASE[task]
-    found = {
+Factors = dict[str, tuple[Setting, ...]]
+"""By name the settings of a factor in their natural order, the unchanged one among them."""
+
+
+def _of_both(base: str) -> Factors:
+    """Of the published run on both tasks."""
+    scenario = BASE[base]
+    return {
         "order of batches": tuple(
-            Setting(order, PUBLISHED if order == base.batches.order else f"order_{order}")
+            Setting(order, UNCHANGED if order == scenario.batches.order else f"order_{order}")
             for order in ("file", "shuffled", "sampled")
         ),
         "known target rows": (Setting("1"), Setting("10", "targets_10"), Setting("100", "targets_100")),
         "blurring": (Setting("zero"), Setting("none", "blur_none"), Setting("gaussian", "blur_gaussian")),
-        "learning rate": _with_published(
-            base.optimizers[0].learning_rate,
+        "learning rate": _with_unchanged(
+            scenario.optimizers[0].learning_rate,
             {rate: Setting(f"{rate:g}", "learning_rate", {"learning_rate": rate}) for rate in LEARNING_RATES},
         ),
     }
-    if task == "nus_wide":
-        return found
-    return found | {
+
+
+def _of_mnist() -> Factors:
+    """Of the published run on MNIST alone."""
+    scenario = BASE["mnist"]
+    return {
         "target row": tuple(
             Setting(
                 f"row {row}, {where.removeprefix('the ')}",
-                PUBLISHED if row in (base.poison.target_ids or ()) else f"target_row_{row}",
+                UNCHANGED if row in (scenario.poison.target_ids or ()) else f"target_row_{row}",
             )
             for row, where in TARGET_ROWS.items()
         ),
-        "poison rate": _with_published(
-            base.poison.rate, {rate: Setting(f"{rate:g}", f"poison_{rate:g}") for rate in POISON_RATES}
+        "poison rate": _with_unchanged(
+            scenario.poison.rate, {rate: Setting(f"{rate:g}", f"poison_{rate:g}") for rate in POISON_RATES}
         ),
         "outputs of the bottoms": (Setting("ReLU"), Setting("linear", "outputs_linear")),
         "probability clip": (
@@ -67,6 +73,31 @@ def factors(task: Task) -> dict[str, tuple[Setting, ...]]:
     }
 
 
-def _with_published(number: float, others: Mapping[float, Setting]) -> tuple[Setting, ...]:
+def _of_the_text_on_mnist() -> Factors:
+    """Everything in which the published run differs from it, each alone and in two halves."""
+    return {
+        "order of batches": (Setting("sampled"), Setting("file", "order_file")),
+        "target row": (Setting("one per seed"), Setting("row 1", "target_row_1")),
+        "outputs of the bottoms": (Setting("linear"), Setting("ReLU", "outputs_relu")),
+        "probability clip": (Setting("none"), Setting("clip", "clip")),
+        "blurring": (Setting("none"), Setting("zero", "blur_zero")),
+        "as published": (
+            Setting("nothing"),
+            Setting("batches and poison rows", "rows"),
+            Setting("outputs, clip and blurring", "model"),
+        ),
+    }
+
+
+def _with_unchanged(number: float, others: Mapping[float, Setting]) -> tuple[Setting, ...]:
     """Settings that are numbers, in their order."""
     return tuple(setting for _, setting in sorted({**others, number: Setting(f"{number:g}")}.items()))
+
+
+FACTORS: dict[str, Factors] = {
+    "mnist": _of_both("mnist") | _of_mnist(),
+    "nus_wide": _of_both("nus_wide"),
+    "text_mnist": _of_the_text_on_mnist(),
+    "text_nus_wide": {"blurring": (Setting("gaussian"), Setting("none", "blur_none"), Setting("zero", "blur_zero"))},
+}
+"""What is changed of every one of the ``BASES``."""

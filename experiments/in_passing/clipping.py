@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 
 TEXT = f"""\
 The paper (6.3): "we found that clipping is not as effective as adding noise"; it gives no numbers. Here the row of a
-sample in a message is scaled down to a norm of at most the bound; ∞ is no defense. Beside it noise alone, as the
-published run has it, from the study noise. *{CHANGE}*: what a setting changes of the honest
-runs' main accuracy, paired by seed. Successes and collapsed seeds are counted against the honest runs of the same
-setting; *{WITH_BACKDOOR}* are those whose backdoor accuracy is above 0.5, also where they collapse.
+sample in a message is scaled down to a norm of at most the bound; ∞ is no defense. Beside it noise alone, of the same
+preset and with its meaning of the level, from the study noise. *{CHANGE}*: what a setting
+changes of the honest runs' main accuracy, paired by seed. Successes and collapsed seeds are counted against the honest
+runs of the same setting; *{WITH_BACKDOOR}* are those whose backdoor accuracy is above 0.5, also where they collapse.
 """
 
 
 class Line(NamedTuple):
     """A defense at several levels; the first is none."""
 
+    preset: str
     task: Task
     head: HeadName
     defense: str
@@ -42,7 +43,7 @@ class Line(NamedTuple):
 
     @property
     def title(self) -> str:
-        return f"{self.task}, {self.head} head: {self.defense}"
+        return f"{self.preset}, {self.task}, {self.head} head: {self.defense}"
 
     @property
     def undefended(self) -> Point:
@@ -54,7 +55,7 @@ def clipping(folder: Path, found: Found) -> str | None:
     lines = clipped(found)
     if not lines:
         return None
-    lines += [noise for noise in noised(found) if noise.task in {of.task for of in lines}]
+    lines += [noise for noise in noised(found) if (noise.preset, noise.task) in {(of.preset, of.task) for of in lines}]
     rows = [
         defended_row(
             point, of.undefended, {"runs": of.title, "data": data_name(point.attacked), "level": _level(level)}
@@ -70,19 +71,19 @@ def clipping(folder: Path, found: Found) -> str | None:
 def clipped(found: Found) -> list[Line]:
     """Bounds, from none to the smallest."""
     return [
-        Line(task, head, "clipping", line(dataset, "defense.bound"))
-        for task, head in WHERE_IT_WORKS
-        if (dataset := found.own.get(f"clipping_{task}_{head}")) is not None
+        Line(preset, task, head, "clipping", line(dataset, "defense.bound"))
+        for preset, task, head in WHERE_IT_WORKS
+        if (dataset := found.own.get(f"{preset}_clipping_{task}_{head}")) is not None
     ]
 
 
 def noised(found: Found) -> list[Line]:
-    """Noise levels, from none to the largest, of the published run on NUS-WIDE."""
+    """Noise levels, from none to the largest, on NUS-WIDE."""
     names = {"gaussian": "Gaussian noise", "laplace": "Laplacian noise"}
     return [
-        Line("nus_wide", "trainable", f"{names[kind]}, {meaning}", line(dataset, f"defense.{meaning}"))
+        Line(preset, "nus_wide", "trainable", f"{names[kind]}, {meaning}", line(dataset, f"defense.{meaning}"))
         for (preset, kind), meaning in MEANING.items()
-        if preset == "liu2020_code" and (dataset := found.other(f"noise/{preset}_{kind}")) is not None
+        if (dataset := found.other(f"noise/{preset}_{kind}")) is not None
     ]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.cases import PRESETS
 from experiments.figures import draw_outcomes
 from experiments.in_passing.results import Found
-from experiments.in_passing.study import HEADS, LEARNING_RATES, TASKS, WHERE_IT_WORKS
+from experiments.in_passing.study import BOTTOM_KINDS, HEADS, LEARNING_RATES, TASKS, WHERE_IT_WORKS
 from experiments.outcomes import Point, data_name, row
 from experiments.panels import add_legend
 from experiments.readme import add_picture, section
@@ -41,13 +43,12 @@ def comparisons(found: Found) -> tuple[Comparison, ...]:
             "output per class, which the published run on NUS-WIDE under the trainable head has not: there it is "
             "another model, whose own honest runs stand beside it.\n",
             {
-                f"{task}, {head} head": {
-                    "gradient\nreplacement": found.published(task, head),
-                    "label\nreplacement": found.attacked(f"labels_{task}_{head}"),
-                    "active\nparty": found.attacked(f"active_{task}_{head}"),
+                f"{preset}, {task}, {head} head": {
+                    "gradient\nreplacement": found.published(task, head, preset),
+                    "label\nreplacement": found.attacked(f"{preset}_labels_{task}_{head}"),
+                    "active\nparty": found.attacked(f"{preset}_active_{task}_{head}"),
                 }
-                for task in TASKS
-                for head in HEADS
+                for preset, task, head in itertools.product(PRESETS, TASKS, HEADS)
             },
         ),
         Comparison(
@@ -56,11 +57,11 @@ def comparisons(found: Found) -> tuple[Comparison, ...]:
             "The paper: bottoms can be linear and logistic regression, support vector machines and others; its own "
             "have two layers, and it gives no numbers for others. Sum head, γ = 10.\n",
             {
-                task: {
-                    "two layers\n(published)": found.published(task, "sum"),
-                    **{kind: found.attacked(f"bottoms_{task}_{kind}") for kind in ("linear", "logistic", "svm")},
+                f"{preset}, {task}": {
+                    "two layers\n(published)": found.published(task, "sum", preset),
+                    **{kind: found.attacked(f"{preset}_bottoms_{task}_{kind}") for kind in BOTTOM_KINDS},
                 }
-                for task in TASKS
+                for preset, task in itertools.product(PRESETS, TASKS)
             },
         ),
         Comparison(
@@ -69,11 +70,11 @@ def comparisons(found: Found) -> tuple[Comparison, ...]:
             'The paper: the attacker controls "the training procedure and local hyperparameters of attacked parties"; '
             "it gives no numbers. γ = 10; all others, and the honest runs, have the rate 0.01.\n",
             {
-                f"{task}, {head} head": {
-                    f"{rate:g}": found.attacked(f"local_rate_{task}_{head}", learning_rate=rate)
+                f"{preset}, {task}, {head} head": {
+                    f"{rate:g}": found.attacked(f"{preset}_local_rate_{task}_{head}", learning_rate=rate)
                     for rate in LEARNING_RATES
                 }
-                for task, head in WHERE_IT_WORKS
+                for preset, task, head in WHERE_IT_WORKS
             },
             has_published=False,
         ),
@@ -84,10 +85,10 @@ def comparisons(found: Found) -> tuple[Comparison, ...]:
             "triggers lie with the attacker. MNIST, γ = 10: the published trigger is four pixels of the attacker's, "
             "the other two pixels of each party's.\n",
             {
-                f"{head} head": {
-                    "with the attacker\n(published)": found.published("mnist", head),
-                    "over both,\none attacks": found.attacked(f"trigger_{head}_one_attacker"),
-                    "over both,\nboth attack": found.attacked(f"trigger_{head}_two_attackers"),
+                f"liu2020_code, {head} head": {
+                    "with the attacker\n(published)": found.published("mnist", head, "liu2020_code"),
+                    "over both,\none attacks": found.attacked(f"liu2020_code_trigger_{head}_one_attacker"),
+                    "over both,\nboth attack": found.attacked(f"liu2020_code_trigger_{head}_two_attackers"),
                 }
                 for head in HEADS
             },

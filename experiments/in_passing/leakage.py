@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.cases import PRESETS
 from experiments.in_passing.results import Found
 from experiments.in_passing.study import HEADS, LISTENED, TASKS
 from experiments.outcomes import data_name
@@ -40,22 +42,28 @@ share of the training rows, which guessing it always reaches. *main*: accuracy o
 
 def leakage(folder: Path, found: Found) -> str | None:
     """The section, or None where nothing was trained."""
-    tasks = {task: heads for task in TASKS if (heads := listened(found, task))}
-    if not tasks:
+    groups = {
+        (preset, task): heads
+        for preset, task in itertools.product(PRESETS, TASKS)
+        if (heads := listened(found, preset, task))
+    }
+    if not groups:
         return None
     rows = [
-        leakage_row(task, heads, place, name) for task, heads in tasks.items() for place, name in enumerate(LISTENED)
+        {"preset": preset} | leakage_row(task, heads, place, name)
+        for (preset, task), heads in groups.items()
+        for place, name in enumerate(LISTENED)
     ]
     caption = "share of labels read off the messages, every seed a point"
-    picture = add_picture(folder, "leakage", figure(tasks), caption)
+    picture = add_picture(folder, "leakage", figure(groups), caption)
     return section("Leaked labels (section 8)", TEXT, picture, to_markdown(rows))
 
 
-def listened(found: Found, task: Task) -> dict[HeadName, xr.Dataset]:
+def listened(found: Found, preset: str, task: Task) -> dict[HeadName, xr.Dataset]:
     """By head the honest runs at the last epoch, with the defenses, in the order of ``LISTENED``, in front."""
     heads: dict[HeadName, xr.Dataset] = {}
     for head in HEADS:
-        if (dataset := found.own.get(f"labels_{task}_{head}")) is not None:
+        if (dataset := found.own.get(f"{preset}_labels_{task}_{head}")) is not None:
             (dimension,) = dataset["attack.enabled"].dims
             honest = dataset.isel({dimension: np.flatnonzero(dataset["attack.enabled"] == 0), "epoch": -1})
             heads[head] = honest.rename({dimension: "defense"}).transpose("defense", "seed", ...)
@@ -83,11 +91,12 @@ def leakage_row(task: Task, heads: Mapping[HeadName, xr.Dataset], place: int, de
     }
 
 
-def figure(tasks: Mapping[Task, Mapping[HeadName, xr.Dataset]]) -> Figure:
-    """A panel per task: what is read under every defense, by head; bars are medians."""
-    picture, panels = plots.grid_of_panels(1, len(tasks))
+def figure(groups: Mapping[tuple[str, Task], Mapping[HeadName, xr.Dataset]]) -> Figure:
+    """A panel per preset and task: what is read under every defense, by head; bars are medians."""
+    columns = min(2, len(groups))
+    picture, panels = plots.grid_of_panels(-(-len(groups) // columns), columns)
     places = np.arange(len(LISTENED))
-    for panel, (task, heads) in zip(panels[0], tasks.items(), strict=True):
+    for panel, ((preset, task), heads) in zip(panels.flat, groups.items(), strict=False):
         for head, dataset in heads.items():
             i, inferred = HEADS.index(head), dataset[INFERRED]
             at, color = places + 0.36 * (i - 0.5), plots.COLORS[i]
@@ -97,10 +106,12 @@ def figure(tasks: Mapping[Task, Mapping[HeadName, xr.Dataset]]) -> Figure:
             panel.plot(at, medians, "_", color=color, markersize=16, markeredgewidth=2, label=f"{head} head")
         panel.axhline(LARGEST_CLASS[task], color="black", linestyle="--", linewidth=1, label="largest class")
         panel.set_xticks(places, [_broken(name) for name in LISTENED], fontsize=8)
-        panel.set(title=f"{task} ({data_name(next(iter(heads.values())))})", ylim=(-0.02, 1.02))
+        panel.set(title=f"{preset}, {task} ({data_name(next(iter(heads.values())))})", ylim=(-0.02, 1.02))
         panel.set_ylabel("labels read correctly")
         panel.grid(axis="y", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
+    for panel in panels.flat[len(groups) :]:
+        panel.remove()
     add_legend(picture, columns=3)
     return picture
 

@@ -34,7 +34,7 @@ class Found:
         """A point of a case of this study."""
         return at(self.own[name], **settings) if name in self.own else None
 
-    def published(self, task: Task, head: HeadName, preset: str = "liu2020_code") -> Point | None:
+    def published(self, task: Task, head: HeadName, preset: str) -> Point | None:
         """Gradient replacement at the paper's γ."""
         dataset = self.other(f"{STUDY_OF_HEAD[head]}/{preset}_{task}")
         if dataset is None:

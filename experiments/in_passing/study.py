@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 import math
 
-from experiments.cases import Case
+from experiments.cases import PRESETS, Case
 from vfl_jax.attacks import ActiveBackdoor, LabelReplacement
 from vfl_jax.data.triggers import PixelTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.grid import Over
-from vfl_jax.losses import MulticlassHinge, SoftmaxCrossEntropy, SquaredError
+from vfl_jax.losses import Loss, MulticlassHinge, SoftmaxCrossEntropy, SquaredError
 from vfl_jax.models import Linear
 from vfl_jax.presets import HeadName, Task, liu2020_code
 from vfl_jax.scenario import Scenario
@@ -21,21 +21,23 @@ from vfl_jax.transforms import ActiveChain, PartyTransform
 
 TASKS: tuple[Task, ...] = ("mnist", "nus_wide")
 HEADS: tuple[HeadName, ...] = ("sum", "trainable")
-WHERE_IT_WORKS: tuple[tuple[Task, HeadName], ...] = (("mnist", "sum"), ("nus_wide", "trainable"))
-"""Where the paper's attack has something to lose."""
+WHERE_IT_WORKS: tuple[tuple[str, Task, HeadName], ...] = (
+    ("liu2020_code", "mnist", "sum"),
+    *((preset, "nus_wide", "trainable") for preset in PRESETS),
+)
+"""Where the paper's attack has something to lose; as the text has it, it has nothing on MNIST."""
 
 BOUNDS = (0.01, 0.003, 0.001, 3e-4, 1e-4)
 CLIPPING = tuple(
     Case(
-        name=f"clipping_{task}_{head}",
-        title=f"clipping of every row's norm, {task}, {head} head",
+        name=f"{preset}_clipping_{task}_{head}",
+        title=f"{preset}: clipping of every row's norm, {task}, {head} head",
         task=task,
-        scenario=liu2020_code(head=head, task=task).replace(defense=Clipping(by="row_l2")),
+        scenario=PRESETS[preset](head=head, task=task).replace(defense=Clipping(by="row_l2")),
         over={"attack.enabled": [0, 1], "defense.bound": [math.inf, *BOUNDS]},
     )
-    for task, head in WHERE_IT_WORKS
+    for preset, task, head in WHERE_IT_WORKS
 )
-
 
 DEFENSES = ActiveChain(
     parts=(Clipping(by="row_l2"), Sparsification(residual="position"), GaussianNoise(), LaplaceNoise())
@@ -59,72 +61,74 @@ LEAK: Over = {
 """An honest party that listens under every defense, and label replacement under none."""
 
 
-def _one_output_per_class(task: Task, head: HeadName) -> Scenario:
-    """The published run with embeddings of width C under both heads, which label replacement reads."""
-    scenario = liu2020_code(head=head, task=task)
-    return scenario.replace(bottoms=liu2020_code(head="sum", task=task).bottoms)
+def _one_output_per_class(preset: str, task: Task, head: HeadName) -> Scenario:
+    """The preset with embeddings of width C under both heads, which label replacement reads."""
+    scenario = PRESETS[preset](head=head, task=task)
+    return scenario.replace(bottoms=PRESETS[preset](head="sum", task=task).bottoms)
 
 
 LABELS = tuple(
     Case(
-        name=f"labels_{task}_{head}",
-        title=f"label replacement and leaked labels, {task}, {head} head",
+        name=f"{preset}_labels_{task}_{head}",
+        title=f"{preset}: label replacement and leaked labels, {task}, {head} head",
         task=task,
-        scenario=_one_output_per_class(task, head).replace(
+        scenario=_one_output_per_class(preset, task, head).replace(
             attacks=(PartyTransform(), LabelReplacement()), defense=DEFENSES
         ),
         over=LEAK,
     )
-    for task, head in itertools.product(TASKS, HEADS)
+    for preset, task, head in itertools.product(PRESETS, TASKS, HEADS)
 )
 
 ACTIVE = tuple(
     Case(
-        name=f"active_{task}_{head}",
-        title=f"backdoor of the active party, {task}, {head} head",
+        name=f"{preset}_active_{task}_{head}",
+        title=f"{preset}: backdoor of the active party, {task}, {head} head",
         task=task,
-        scenario=liu2020_code(head=head, task=task).replace(
+        scenario=PRESETS[preset](head=head, task=task).replace(
             attacks=(PartyTransform(),) * 2, active_attack=ActiveBackdoor()
         ),
     )
-    for task, head in itertools.product(TASKS, HEADS)
+    for preset, task, head in itertools.product(PRESETS, TASKS, HEADS)
 )
 
 
-def _with_bottoms(task: Task, kind: str) -> Scenario:
-    scenario = liu2020_code(head="sum", task=task)
+BOTTOM_KINDS: dict[str, tuple[str, Loss]] = {
+    "linear": ("linear bottoms, squared error", SquaredError()),
+    "logistic": ("linear bottoms, softmax cross-entropy (logistic regression)", SoftmaxCrossEntropy()),
+    "svm": ("linear bottoms, multi-class hinge loss (support vector machine)", MulticlassHinge()),
+}
+
+
+def _with_bottoms(preset: str, task: Task, loss: Loss) -> Scenario:
+    scenario = PRESETS[preset](head="sum", task=task)
     width = scenario.bottoms[0].width
-    loss = {"linear": SquaredError(), "logistic": SoftmaxCrossEntropy(), "svm": MulticlassHinge()}[kind]
     return scenario.replace(bottoms=(Linear(width=width),) * 2, loss=loss)
 
 
 BOTTOMS = tuple(
     Case(
-        name=f"bottoms_{task}_{kind}",
-        title=f"{description}, {task}",
+        name=f"{preset}_bottoms_{task}_{kind}",
+        title=f"{preset}: {description}, {task}",
         task=task,
-        scenario=_with_bottoms(task, kind),
+        scenario=_with_bottoms(preset, task, loss),
     )
-    for task in TASKS
-    for kind, description in {
-        "linear": "linear bottoms, squared error",
-        "logistic": "linear bottoms, softmax cross-entropy (logistic regression)",
-        "svm": "linear bottoms, multi-class hinge loss (support vector machine)",
-    }.items()
+    for preset, task in itertools.product(PRESETS, TASKS)
+    for kind, (description, loss) in BOTTOM_KINDS.items()
 )
 
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 LOCAL_RATE = tuple(
     Case(
-        name=f"local_rate_{task}_{head}",
-        title=f"the attacker's own learning rate, {task}, {head} head",
+        name=f"{preset}_local_rate_{task}_{head}",
+        title=f"{preset}: the attacker's own learning rate, {task}, {head} head",
         task=task,
-        scenario=liu2020_code(head=head, task=task),
+        scenario=PRESETS[preset](head=head, task=task),
         over={
             ("attack.enabled", "optimizers.1.learning_rate"): [(0, 0.01), *((1, rate) for rate in LEARNING_RATES)],
         },
     )
-    for task, head in WHERE_IT_WORKS
+    for preset, task, head in WHERE_IT_WORKS
 )
 
 SPREAD = PixelTrigger(pixels=((0, 0), (1, 1), (26, 26), (27, 27)))
@@ -138,8 +142,8 @@ def _spread(head: HeadName, attackers: tuple[int, ...]) -> Scenario:
 
 TRIGGER = tuple(
     Case(
-        name=f"trigger_{head}_{name}",
-        title=f"trigger over both parties, {name}, {head} head",
+        name=f"liu2020_code_trigger_{head}_{name}",
+        title=f"liu2020_code: trigger over both parties, {name}, {head} head",
         task="mnist",
         scenario=_spread(head, attackers),
     )

@@ -10,6 +10,7 @@ from experiments.cases import GAMMA, PRESETS
 from experiments.defended import backdoors
 from experiments.gamma.study import GAMMAS
 from experiments.head.study import TASKS
+from experiments.in_passing.study import BOTTOM_KINDS
 from experiments.in_passing.validation import standard_error
 from experiments.outcomes import DATA, STUDY_OF_HEAD, TABLE_2, at, data_name, share
 from experiments.verdict.judge import Claim, Finding, outcome, succeeds, success_share
@@ -123,7 +124,7 @@ CLAIMS = (
         "section 5.3",
         "The signs of the gradients reveal the labels, where the active party is not trainable",
         "an honest party that listens, sum head",
-        {task: (f"in_passing/labels_{task}_sum",) for task in TASKS},
+        {f"{task}, {preset}": (f"in_passing/{preset}_labels_{task}_sum",) for preset in PRESETS for task in TASKS},
         _reveals,
     ),
     Claim(
@@ -160,21 +161,33 @@ CLAIMS = (
         "section 5.3",
         "Under a trainable head the attack needs activation blurring",
         "trainable head, γ = 10, with and without; needed: at least half of the seeds fewer succeed without",
-        {"nus_wide": ("dependence/blur_none_nus_wide", "dependence/base_nus_wide")},
+        {
+            f"nus_wide, {preset}": (f"dependence/blur_none_{base}", f"dependence/base_{base}")
+            for preset, base in {"liu2020_code": "nus_wide", "liu2020_paper": "text_nus_wide"}.items()
+        },
         _blurring_needed,
     ),
     Claim(
         "section 5.3",
         "A party that reads labels off the gradients injects the backdoor by replacing them",
         "label replacement, embeddings of one output per class",
-        {f"{task}, sum head": (f"in_passing/labels_{task}_sum",) for task in TASKS},
+        {
+            f"{task}, {preset}, sum head": (f"in_passing/{preset}_labels_{task}_sum",)
+            for preset in PRESETS
+            for task in TASKS
+        },
         succeeds(),
     ),
     Claim(
         "section 5.2",
         "The active party injects a backdoor by changing labels, without a change of protocol",
         "the active party trains poisoned rows as τ",
-        {f"{t}, {head} head": (f"in_passing/active_{t}_{head}",) for t in TASKS for head in ("sum", "trainable")},
+        {
+            f"{task}, {preset}, {head} head": (f"in_passing/{preset}_active_{task}_{head}",)
+            for preset in PRESETS
+            for task in TASKS
+            for head in ("sum", "trainable")
+        },
         succeeds(),
     ),
 )
@@ -185,9 +198,10 @@ EXTENSIONS = (
         "The attack works under linear and logistic regression and support vector machines as bottoms",
         "linear bottoms under a sum head, three losses, γ = 10",
         {
-            f"{task}, {kind}": (f"in_passing/bottoms_{task}_{kind}",)
+            f"{task}, {preset}, {kind}": (f"in_passing/{preset}_bottoms_{task}_{kind}",)
+            for preset in PRESETS
             for task in TASKS
-            for kind in ("linear", "logistic", "svm")
+            for kind in BOTTOM_KINDS
         },
         succeeds(),
     ),
@@ -196,7 +210,7 @@ EXTENSIONS = (
         "The attack works with a trigger that lies over all parties",
         "two trigger pixels with each party; one attacker, or both parties attack",
         {
-            f"mnist, {head} head, {number}": (f"in_passing/trigger_{head}_{number}",)
+            f"mnist, {head} head, {number}": (f"in_passing/liu2020_code_trigger_{head}_{number}",)
             for head in ("sum", "trainable")
             for number in ("one_attacker", "two_attackers")
         },

@@ -96,8 +96,9 @@ def _clipping_weaker(clipped: xr.Dataset, noisy: xr.Dataset) -> Finding:
     if blocks(undefended):
         return Finding(None, f"there is nothing to stop: {outcome(undefended)}")
     bound, lost_to_bound = _cheapest(clipped, "defense.bound", math.inf)
-    stddev, lost_to_noise = _cheapest(noisy, "defense.stddev", 0.0)
-    said = f"the cheapest that does: {bound}; {stddev}"
+    (noise,) = _settings(noisy)
+    level, lost_to_noise = _cheapest(noisy, noise, 0.0)
+    said = f"the cheapest that does: {bound}; {level}"
     if lost_to_bound is not None and lost_to_noise is not None:
         return Finding(float(interval(lost_to_noise - lost_to_bound)[0] > 0), said)
     neither = lost_to_bound is lost_to_noise
@@ -150,7 +151,11 @@ CLAIMS = (
         "A trainable active party alleviates the leakage of label information",
         "an honest party that reads labels off the signs (section 5.3), both heads, embeddings of one output per "
         "class; no other way of reading them was tried",
-        {t: (f"in_passing/labels_{t}_trainable", f"in_passing/labels_{t}_sum") for t in ("mnist", "nus_wide")},
+        {
+            f"{task}, {preset}": tuple(f"in_passing/{preset}_labels_{task}_{head}" for head in ("trainable", "sum"))
+            for preset in PRESETS
+            for task in ("mnist", "nus_wide")
+        },
         _leaks_fewer,
     ),
     *(
@@ -174,7 +179,10 @@ CLAIMS = (
         "Clipping is not as effective as noise",
         "trainable head, γ = 10: the bound of every row's norm alone, and Gaussian noise alone; of both the "
         "cheapest that mitigates; weaker: it costs the honest run more, paired by seed",
-        {"nus_wide": ("in_passing/clipping_nus_wide_trainable", "noise/liu2020_code_gaussian")},
+        {
+            f"nus_wide, {preset}": (f"in_passing/{preset}_clipping_nus_wide_trainable", f"noise/{preset}_gaussian")
+            for preset in PRESETS
+        },
         _clipping_weaker,
     ),
     Claim(
@@ -190,7 +198,11 @@ CLAIMS = (
         "A combination of these defenses blocks the backdoor without hurting the main task",
         "head × sparsification × Gaussian noise, γ = 10, of which one setting is enough; blocked: at most "
         f"{FEW:.0%} of seeds have a backdoor, attack success is near its floor; not hurt: as above",
-        {f"nus_wide, {head} head": (f"combination/{head}",) for head in ("trainable", "sum")},
+        {
+            f"nus_wide, {head} head, {preset}": (f"combination/{preset}_{head}",)
+            for preset in PRESETS
+            for head in ("trainable", "sum")
+        },
         _spares_and(lambda point, _: blocks(point)),
     ),
 )
