@@ -105,7 +105,7 @@ def figure(lines: list[Line]) -> Figure:
         left.set_ylim(1.1 * lowest - 0.02, 0.05)
         draw_outcomes(right, list(of.levels.values()), settings)
         for panel in (left, right):
-            panel.set_title(of.title)
+            panel.set_title(of.title.replace(": ", "\n"))
             panel.tick_params(axis="x", labelsize=8)
     add_legend(picture, columns=5)
     return picture
