@@ -14,7 +14,7 @@ from study_helpers import quick_compilation
 from experiments import outcomes
 from experiments.dependence import prediction, report, units
 from experiments.dependence.factors import FACTORS
-from experiments.dependence.study import BASE, BASES, CASES, MODEL, ROWS, TARGET_ROWS
+from experiments.dependence.study import BASES, CASES, MODEL, ROWS, SCENARIOS, TARGET_ROWS
 from experiments.outcomes import read
 from experiments.separation import area, area_with_interval
 from vfl_jax import training
@@ -165,11 +165,11 @@ def test_settings_stand_in_their_order():
 
 def test_the_text_with_both_halves_as_published_is_the_published_run():
     """So that nothing in which they differ is left out."""
-    of = {base: {name: getattr(BASE[base], name) for name in (*ROWS, *MODEL)} for base in ("mnist", "text_mnist")}
-    assert BASE["text_mnist"].replace(**of["mnist"]) == BASE["mnist"]
+    of = {base: {name: getattr(SCENARIOS[base], name) for name in (*ROWS, *MODEL)} for base in ("mnist", "text_mnist")}
+    assert SCENARIOS["text_mnist"].replace(**of["mnist"]) == SCENARIOS["mnist"]
     by_name = {case.name: case.scenario for case in CASES}
-    assert by_name["rows_text_mnist"].replace(**{n: of["mnist"][n] for n in MODEL}) == BASE["mnist"]
-    assert by_name["model_text_mnist"].replace(**{n: of["text_mnist"][n] for n in MODEL}) == BASE["text_mnist"]
+    assert by_name["rows_text_mnist"].replace(**{n: of["mnist"][n] for n in MODEL}) == SCENARIOS["mnist"]
+    assert by_name["model_text_mnist"].replace(**{n: of["text_mnist"][n] for n in MODEL}) == SCENARIOS["text_mnist"]
 
 
 def test_rows_say_what_the_numbers_are(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.cases import GAMMA
-from experiments.dependence.study import BASE, LEARNING_RATES, POISON_RATES, TARGET_ROWS, WILD
+from experiments.dependence.study import LEARNING_RATES, POISON_RATES, SCENARIOS, TARGET_ROWS, WILD
 from experiments.outcomes import Point, at
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ Factors = dict[str, tuple[Setting, ...]]
 
 def _of_both(base: str) -> Factors:
     """Of the published run on both tasks."""
-    scenario = BASE[base]
+    scenario = SCENARIOS[base]
     return {
         "order of batches": tuple(
             Setting(order, UNCHANGED if order == scenario.batches.order else f"order_{order}")
@@ -51,7 +51,7 @@ def _of_both(base: str) -> Factors:
 
 def _of_mnist() -> Factors:
     """Of the published run on MNIST alone."""
-    scenario = BASE["mnist"]
+    scenario = SCENARIOS["mnist"]
     return {
         "target row": tuple(
             Setting(

@@ -41,7 +41,8 @@ BASES = {
     "text_mnist": Base("liu2020_paper", "mnist", "sum", "the text"),
     "text_nus_wide": Base("liu2020_paper", "nus_wide", "trainable", "the text"),
 }
-BASE = {name: base.scenario for name, base in BASES.items()}
+SCENARIOS = {name: base.scenario for name, base in BASES.items()}
+"""Theirs, before anything is changed."""
 ATTACKED: Over = {"attack.enabled": [1]}
 TARGET_ROWS = {1: "the first batch", 34: "the first batch", 30009: "batch 468", 30034: "batch 469", 59911: "batch 936"}
 """Training rows of MNIST of class 0, none of them poisoned, and their batch of the 937 of an epoch in file order."""
@@ -59,62 +60,64 @@ def _case(name: str, base: str, scenario: Scenario, title: str, over: Over | Non
 
 
 def _order(base: str, order: Order) -> Case:
-    scenario = BASE[base].replace(batches=BASE[base].batches.replace(order=order))
+    scenario = SCENARIOS[base].replace(batches=SCENARIOS[base].batches.replace(order=order))
     return _case(f"order_{order}", base, scenario, f"batches in {order} order")
 
 
 def _targets(base: str, number: int) -> Case:
-    poison = BASE[base].poison.replace(target_ids=None, num_targets=number)
-    return _case(f"targets_{number}", base, BASE[base].replace(poison=poison), f"{number} known target rows")
+    poison = SCENARIOS[base].poison.replace(target_ids=None, num_targets=number)
+    return _case(f"targets_{number}", base, SCENARIOS[base].replace(poison=poison), f"{number} known target rows")
 
 
 def _blur(base: str, kind: Kind) -> Case:
     blurring = ActivationBlurring(kind=kind, wait_for_target=kind == "zero")
     attack = PartyChain(parts=(blurring, GradientReplacement()))
-    scenario = BASE[base].replace(attacks=(PartyTransform(), attack))
+    scenario = SCENARIOS[base].replace(attacks=(PartyTransform(), attack))
     return _case(f"blur_{kind}", base, scenario, f"blurring {kind}", ATTACKED)
 
 
 def _target_row(row: int) -> Case:
-    poison = BASE["mnist"].poison.replace(target_ids=(row,))
+    poison = SCENARIOS["mnist"].poison.replace(target_ids=(row,))
     title = f"target row {row}, in {TARGET_ROWS[row]}"
-    return _case(f"target_row_{row}", "mnist", BASE["mnist"].replace(poison=poison), title, ATTACKED)
+    return _case(f"target_row_{row}", "mnist", SCENARIOS["mnist"].replace(poison=poison), title, ATTACKED)
 
 
 def _poison_rate(rate: float) -> Case:
-    poison = BASE["mnist"].poison.replace(rate=rate)
-    return _case(f"poison_{rate:g}", "mnist", BASE["mnist"].replace(poison=poison), f"poison rate {rate:g}")
+    poison = SCENARIOS["mnist"].poison.replace(rate=rate)
+    return _case(f"poison_{rate:g}", "mnist", SCENARIOS["mnist"].replace(poison=poison), f"poison rate {rate:g}")
 
 
 def _learning_rate(base: str) -> Case:
     over: Over = {"learning_rate": LEARNING_RATES, "attack.enabled": [0, 1]}
-    return _case("learning_rate", base, BASE[base], "learning rates", over)
+    return _case("learning_rate", base, SCENARIOS[base], "learning rates", over)
 
 
 def _linear_outputs() -> Case:
-    bottoms = tuple(bottom.replace(output_relu=False) for bottom in BASE["mnist"].bottoms)
-    return _case("outputs_linear", "mnist", BASE["mnist"].replace(bottoms=bottoms), "linear outputs of the bottoms")
+    bottoms = tuple(bottom.replace(output_relu=False) for bottom in SCENARIOS["mnist"].bottoms)
+    return _case(
+        "outputs_linear", "mnist", SCENARIOS["mnist"].replace(bottoms=bottoms), "linear outputs of the bottoms"
+    )
 
 
 def _as_published(name: str, title: str, *fields: str) -> Case:
     """The text on MNIST with some fields of the published run's scenario."""
-    published = {field: getattr(BASE["mnist"], field) for field in fields}
-    return _case(name, "text_mnist", BASE["text_mnist"].replace(**published), title)
+    published = {field: getattr(SCENARIOS["mnist"], field) for field in fields}
+    return _case(name, "text_mnist", SCENARIOS["text_mnist"].replace(**published), title)
 
 
 def _target_row_of_text(row: int) -> Case:
-    scenario = BASE["text_mnist"]
+    scenario = SCENARIOS["text_mnist"]
     poison = scenario.poison.replace(target_ids=(row,))
     return _case(f"target_row_{row}", "text_mnist", scenario.replace(poison=poison), f"target row {row} for all seeds")
 
 
 ROWS, MODEL = ("batches", "poison"), ("bottoms", "loss", "attacks")
 """All in which the text and the published run differ on MNIST: which rows are where, and what is done with them."""
-_ON_LOGITS = BASE["mnist"].replace(loss=SoftmaxCrossEntropy())
+_ON_LOGITS = SCENARIOS["mnist"].replace(loss=SoftmaxCrossEntropy())
 _AMPLIFY = ("attack.enabled", "attack.amplify")
 
 CASES = (
-    _case("base", "mnist", BASE["mnist"], "unchanged", seeds=60),
+    _case("base", "mnist", SCENARIOS["mnist"], "unchanged", seeds=60),
     *(_order("mnist", order) for order in ("shuffled", "sampled")),
     *(_targets("mnist", number) for number in (10, 100)),
     *(_blur("mnist", kind) for kind in ("none", "gaussian")),
@@ -122,14 +125,14 @@ CASES = (
     *(_poison_rate(rate) for rate in POISON_RATES),
     _learning_rate("mnist"),
     _linear_outputs(),
-    _case("clip_wild", "mnist", BASE["mnist"], f"clipped, γ = {WILD:g}", {_AMPLIFY: [(0, GAMMA), (1, WILD)]}),
+    _case("clip_wild", "mnist", SCENARIOS["mnist"], f"clipped, γ = {WILD:g}", {_AMPLIFY: [(0, GAMMA), (1, WILD)]}),
     _case("no_clip", "mnist", _ON_LOGITS, "no clip", {_AMPLIFY: [(0, GAMMA), (1, GAMMA), (1, WILD)]}),
-    _case("base", "nus_wide", BASE["nus_wide"], "unchanged"),
+    _case("base", "nus_wide", SCENARIOS["nus_wide"], "unchanged"),
     *(_order("nus_wide", order) for order in ("file", "sampled")),
     *(_targets("nus_wide", number) for number in (10, 100)),
     *(_blur("nus_wide", kind) for kind in ("none", "gaussian")),
     _learning_rate("nus_wide"),
-    _case("base", "text_mnist", BASE["text_mnist"], "unchanged"),
+    _case("base", "text_mnist", SCENARIOS["text_mnist"], "unchanged"),
     _order("text_mnist", "file"),
     _target_row_of_text(1),
     _as_published("outputs_relu", "ReLU outputs of the bottoms", "bottoms"),
@@ -137,6 +140,6 @@ CASES = (
     _blur("text_mnist", "zero"),
     _as_published("rows", "all rows as published", *ROWS),
     _as_published("model", "all but the rows as published", *MODEL),
-    _case("base", "text_nus_wide", BASE["text_nus_wide"], "unchanged"),
+    _case("base", "text_nus_wide", SCENARIOS["text_nus_wide"], "unchanged"),
     *(_blur("text_nus_wide", kind) for kind in ("none", "zero")),
 )

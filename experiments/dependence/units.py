@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from experiments.cases import SEEDS, load_task
-from experiments.dependence.study import BASE, CASES
+from experiments.dependence.study import CASES, SCENARIOS
 from vfl_jax import devices, training
 from vfl_jax.atomic import write_atomically
 from vfl_jax.chunks import Chunk
@@ -59,7 +59,9 @@ def write_units(folder: Path) -> None:
         print(f"{path} is there; remove it to measure again.", flush=True)
         return
     lists = {
-        draw: measure(BASE["mnist"].replace(poison=BASE["mnist"].poison.replace(draw=draw)), data, range(count))
+        draw: measure(
+            SCENARIOS["mnist"].replace(poison=SCENARIOS["mnist"].poison.replace(draw=draw)), data, range(count)
+        )
         for draw, count in NUM_SEEDS.items()
     }
     text = json.dumps({"data": fingerprint, "lists": lists}, indent=1) + "\n"
