@@ -58,7 +58,7 @@ def comparisons(found: Found) -> tuple[Comparison, ...]:
             "have two layers, and it gives no numbers for others. Sum head, γ = 10.\n",
             {
                 f"{preset}, {task}": {
-                    "two layers\n(published)": found.published(task, "sum", preset),
+                    "two layers\n(the preset's)": found.published(task, "sum", preset),
                     **{kind: found.attacked(f"{preset}_bottoms_{task}_{kind}") for kind in BOTTOM_KINDS},
                 }
                 for preset, task in itertools.product(PRESETS, TASKS)
