@@ -13,7 +13,7 @@ PUBLISHED: Residual = "position"
 SWEPT: tuple[tuple[str, Task, HeadName, Residual], ...] = (
     *(("liu2020_code", "nus_wide", head, PUBLISHED) for head in ("trainable", "sum")),
     ("liu2020_code", "mnist", "sum", PUBLISHED),
-    ("liu2020_paper", "nus_wide", "trainable", "sample"),
+    *(("liu2020_paper", "nus_wide", head, "sample") for head in ("trainable", "sum")),
     *(("liu2020_code", "nus_wide", head, kind) for kind in ("sample", "none") for head in ("trainable", "sum")),
     *(("liu2020_code", "mnist", "sum", kind) for kind in ("sample", "none")),
 )
