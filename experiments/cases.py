@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfl_jax.data import load_mnist, load_nus_wide, load_nus_wide_twin
+from vfl_jax.defenses.sparsification import Residual
 from vfl_jax.files import load, save
 from vfl_jax.grid import Over, parse
 from vfl_jax.presets import Task, liu2020_code, liu2020_paper
@@ -30,6 +31,8 @@ GAMMA = 10
 """The amplify ratio that the paper settles on, and that of the presets."""
 PRESETS = {"liu2020_code": liu2020_code, "liu2020_paper": liu2020_paper}
 """Side by side wherever they differ."""
+RESIDUAL: dict[str, Residual] = {"liu2020_code": "position", "liu2020_paper": "sample"}
+"""What becomes of what sparsification drops: the text's "accumulates the rest" is said of the gradient of a sample."""
 HONEST_AND_ATTACKED: Over = {"attack.enabled": [0, 1]}
 KEPT = (
     *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate", "label_inference_accuracy"),

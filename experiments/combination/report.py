@@ -117,7 +117,7 @@ def _word(flag: bool) -> str:
 def figure_seeds(runs: Mapping[str, Combinations]) -> Figure:
     """Main and backdoor accuracy at the last epoch against the noise, a line per drop rate."""
     rows = {
-        title: {
+        _narrow(title): {
             f"drop rate {rate:g}": {noise: point for (other, noise), point in combined.items() if other == rate}
             for rate in sorted({rate for rate, _ in combined})
         }
@@ -138,12 +138,17 @@ def figure_combination(runs: Mapping[str, Combinations]) -> Figure:
             rate = float(point.attacked.attack_success_rate.isel(epoch=-1).median())
             attacks[settings] = f"{int(left_with_one.sum())}/{left_with_one.size}\nattack success {rate:.2f}"
         _draw_map(left, shares, attacks, (0.0, 1.0), "Reds")
-        left.set_title(f"{title}\nseeds with a backdoor, median attack success")
+        left.set_title(f"{_narrow(title)}\nseeds with a backdoor, median attack success")
         accuracy = {settings: _main(point) for settings, point in combined.items()}
         written = {settings: f"{value:.3f}" for settings, value in accuracy.items()}
         _draw_map(right, accuracy, written, (min(accuracies), max(accuracies)), "Blues")
-        right.set_title(f"{title}\nmedian main accuracy of honest runs")
+        right.set_title(f"{_narrow(title)}\nmedian main accuracy of honest runs")
     return figure
+
+
+def _narrow(title: str) -> str:
+    """A title that a panel has room for."""
+    return title.replace(" (", "\n(")
 
 
 def _main(point: Point) -> float:

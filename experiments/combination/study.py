@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 
-from experiments.cases import PRESETS, Case
+from experiments.cases import PRESETS, RESIDUAL, Case
 from vfl_jax.defenses import GaussianNoise, Sparsification
-from vfl_jax.defenses.sparsification import Residual
 from vfl_jax.grid import Over
 from vfl_jax.presets import HeadName
 from vfl_jax.transforms import ActiveChain
@@ -21,8 +20,6 @@ OVER: Over = {
     "defense.drop_rate": [0, 0.9, 0.99],
     "defense.stddev": [0, 0.01, 0.05],
 }
-
-RESIDUAL: dict[str, Residual] = {"liu2020_code": "position", "liu2020_paper": "sample"}
 
 CASES = tuple(
     Case(

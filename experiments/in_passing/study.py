@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from experiments.cases import PRESETS, Case
+from experiments.cases import PRESETS, RESIDUAL, Case
 from vfl_jax.attacks import ActiveBackdoor, LabelReplacement
 from vfl_jax.data.triggers import PixelTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
@@ -39,9 +39,6 @@ CLIPPING = tuple(
     for preset, task, head in WHERE_IT_WORKS
 )
 
-DEFENSES = ActiveChain(
-    parts=(Clipping(by="row_l2"), Sparsification(residual="position"), GaussianNoise(), LaplaceNoise())
-)
 LISTENED = {
     "none": (math.inf, 0, 0, 0),
     "clipping 0.001": (0.001, 0, 0, 0),
@@ -67,13 +64,20 @@ def _one_output_per_class(preset: str, task: Task, head: HeadName) -> Scenario:
     return scenario.replace(bottoms=PRESETS[preset](head="sum", task=task).bottoms)
 
 
+def _defenses(preset: str) -> ActiveChain:
+    """All of which ``LISTENED`` has settings."""
+    return ActiveChain(
+        parts=(Clipping(by="row_l2"), Sparsification(residual=RESIDUAL[preset]), GaussianNoise(), LaplaceNoise())
+    )
+
+
 LABELS = tuple(
     Case(
         name=f"{preset}_labels_{task}_{head}",
         title=f"{preset}: label replacement and leaked labels, {task}, {head} head",
         task=task,
         scenario=_one_output_per_class(preset, task, head).replace(
-            attacks=(PartyTransform(), LabelReplacement()), defense=DEFENSES
+            attacks=(PartyTransform(), LabelReplacement()), defense=_defenses(preset)
         ),
         over=LEAK,
     )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from experiments.cases import PRESETS, Case
+from experiments.cases import PRESETS, RESIDUAL, Case
 from vfl_jax.defenses import Sparsification
 from vfl_jax.defenses.sparsification import Residual
 from vfl_jax.presets import HeadName, Task
 
 DROP_RATES = (0, 0.5, 0.9, 0.95, 0.99, 0.995, 0.999)
-PUBLISHED: Residual = "position"
-"""The residual of the published run; "sample" is what the text's "accumulates the rest" says of a sample's gradient."""
+PUBLISHED = RESIDUAL["liu2020_code"]
 SWEPT: tuple[tuple[str, Task, HeadName, Residual], ...] = (
     *(("liu2020_code", "nus_wide", head, PUBLISHED) for head in ("trainable", "sum")),
     ("liu2020_code", "mnist", "sum", PUBLISHED),
-    *(("liu2020_paper", "nus_wide", head, "sample") for head in ("trainable", "sum")),
+    *(("liu2020_paper", "nus_wide", head, RESIDUAL["liu2020_paper"]) for head in ("trainable", "sum")),
     *(("liu2020_code", "nus_wide", head, kind) for kind in ("sample", "none") for head in ("trainable", "sum")),
     *(("liu2020_code", "mnist", "sum", kind) for kind in ("sample", "none")),
 )
