@@ -155,7 +155,8 @@ Columns, at the last epoch: medians over seeds, in brackets their 95 % bootstrap
 rows, honest and attacked, and the *difference* of both, paired by seed. *backdoor*: triggered test rows predicted as τ,
 as the paper counts, beside the honest runs' (*clean floor*). *attack success*: the same without rows that are of
 class τ, and its floor. *successes*: seeds with a backdoor above 0.5 and a main accuracy no more than 0.02 below their
-honest run, with a Wilson interval; *collapsed*: seeds that lost more main accuracy than that.
+honest run, with a Wilson interval; *collapsed*: seeds that lost more main accuracy than that, or
+whose loss is not finite.
 """
 
 

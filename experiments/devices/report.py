@@ -1,0 +1,88 @@
+"""The results of two machines side by side, seed by seed; nothing is trained here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.devices.study import CASES
+from experiments.outcomes import are_alike, at, read, results_of, runtimes, share
+from experiments.readme import section, write_tables
+from vfl_jax.report import Row, to_markdown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+README = Path(__file__).with_name("README.md")
+MEASURES = {
+    "main accuracy": "main_task_accuracy",
+    "backdoor accuracy": "backdoor_accuracy",
+    "labels read": "label_inference_accuracy",
+}
+NUMBERS = """\
+Differences between both machines, of the same setting and seed: the largest of all settings and seeds after the first
+epoch and after the last one, and the *mean* of their sizes then. *a median*: the largest difference of a setting's
+median over seeds.
+"""
+OUTCOMES = """\
+Label replacement without a defense, at the last epoch, judged as everywhere else. *other outcome*: seeds that are a
+success, collapsed or neither on one machine and not so on the other.
+"""
+
+
+def write_report(folder: Path) -> None:
+    """Writes the tables into README.md, or beside other results than those that are committed."""
+    write_tables(README, folder, tables(read(results_of("in_passing"), CASES), read(folder, CASES)))
+
+
+def tables(there: dict[str, xr.Dataset], here: dict[str, xr.Dataset]) -> str:
+    """What is shown of the cases that both machines have.
+
+    Raises:
+      ValueError: when they have no case of the same data, seeds and epochs.
+    """
+    cases = [case for case in CASES if case.name in there and case.name in here]
+    pairs = {case.title: (there[case.name], here[case.name]) for case in cases}
+    pairs = {title: pair for title, pair in pairs.items() if are_alike(*pair)}
+    if not pairs:
+        raise ValueError("there is no case of the same data, seeds and epochs on both machines.")
+    numbers = [
+        {"sweep": title, "measure": measure} | compared(*(dataset[name] for dataset in pair))
+        for title, pair in pairs.items()
+        for measure, name in MEASURES.items()
+    ]
+    outcomes = [{"sweep": title} | judged(*pair) for title, pair in pairs.items()]
+    return "\n".join(
+        [
+            section("Numbers", NUMBERS, to_markdown(numbers)),
+            section("Outcomes", OUTCOMES, to_markdown(outcomes)),
+            section("Runtime, in_passing", runtimes(cases, there)),
+            section("Runtime, here", runtimes(cases, here)),
+        ]
+    )
+
+
+def compared(there: xr.DataArray, here: xr.DataArray) -> Row:
+    """How far a measure is apart, seed by seed."""
+    sizes = abs(here.astype(float) - there.astype(float))
+    first, last = sizes.isel(epoch=0), sizes.isel(epoch=-1)
+    medians = [values.isel(epoch=-1).astype(float).median("seed") for values in (there, here)]
+    return {
+        "largest, first epoch": f"{float(first.max()):.4f}",
+        "largest, last epoch": f"{float(last.max()):.4f}",
+        "mean, last epoch": f"{float(last.mean()):.4f}",
+        "a median, last epoch": f"{float(abs(medians[1] - medians[0]).max()):.4f}",
+    }
+
+
+def judged(there: xr.Dataset, here: xr.Dataset) -> Row:
+    """How many seeds succeed and collapse on either machine."""
+    counts = [at(dataset).counted.isel(epoch=-1) for dataset in (there, here)]
+    is_other = (counts[0].is_success != counts[1].is_success) | (counts[0].is_collapsed != counts[1].is_collapsed)
+    return {
+        "successes, in_passing": share(counts[0].is_success),
+        "successes, here": share(counts[1].is_success),
+        "collapsed, in_passing": share(counts[0].is_collapsed),
+        "collapsed, here": share(counts[1].is_collapsed),
+        "other outcome": share(is_other),
+    }
