@@ -9,6 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src import compiler
 
 from vfl_jax import protocol, simulation
 from vfl_jax.bags import BagOfIds, multi_hot
@@ -22,8 +23,14 @@ from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.transforms import PartyTransform
 
 NUM_CLASSES = 3
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""For programs that run once or twice: most of a test's time is compilation."""
+QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""Options of the compiler that make it quick: most of a test's time is compilation."""
+quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
+"""For programs that run once or twice."""
 jit_init = quick_jit(simulation.init, static_argnames="shapes")
 jit_step = quick_jit(protocol.step, static_argnames="shapes")
 jit_epoch = jax.jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
@@ -33,12 +40,16 @@ quick_epoch = quick_jit(simulation.train_epoch, static_argnames=("shapes", "over
 @contextlib.contextmanager
 def hardly_optimized():
     """What is compiled inside."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
+    options = compiler.get_compile_options  # JAX has no other place for what is to hold for all programs
+
+    def quick_options(*arguments, env_options_overrides=None, **others):
+        return options(*arguments, env_options_overrides=QUICK | (env_options_overrides or {}), **others)
+
+    compiler.get_compile_options = quick_options
     try:
         yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+        compiler.get_compile_options = options
 
 
 def image_data(num_parties=2, active_party=None, num_train=48, num_test=20, seed=0):
