@@ -183,20 +183,19 @@ def data_name(dataset: xr.Dataset) -> str:
 
 
 def runtimes(cases: Sequence[Case], found: Mapping[str, xr.Dataset]) -> str:
-    """How long every case took, on what, unless that was not kept; and which have no results yet."""
+    """How long every case took and on what, where that was kept; and which have no results yet."""
     rows = []
     for case in cases:
-        run = found[case.name].encoding.get("run") if case.name in found else None
-        if run:
-            minutes, devices = run["wall_seconds"] / 60, run["devices"]
+        if case.name in found:
+            run = found[case.name].encoding.get("run")
             replicas = parse(case.scenario, case.over).size * found[case.name].sizes["seed"]  # borrowed runs: elsewhere
             rows.append(
                 {
                     "case": case.title,
                     "data": data_name(found[case.name]),
                     "replicas": str(replicas),
-                    "minutes": f"{minutes:.1f}",
-                    "devices": f"{len(devices)} × {devices[0]}",
+                    "minutes": f"{run['wall_seconds'] / 60:.1f}" if run else "not kept",
+                    "devices": f"{len(run['devices'])} × {run['devices'][0]}" if run else "not kept",
                 }
             )
     missing = [case.title for case in cases if case.name not in found]

@@ -228,6 +228,14 @@ def test_honest_runs_of_other_seeds_or_data_are_not_borrowed(tmp_path, other):
     assert BY_NAME["blur_none_mnist"].title in missing
 
 
+def test_a_time_that_was_not_kept_is_told_from_one_that_was(tmp_path):
+    for name in ("base_mnist", "blur_none_mnist"):
+        save_results(tmp_path, CASES, name, attacked(**SUCCESS))
+    (tmp_path / "base_mnist.nc.run.json").unlink()
+    rows = table_rows(outcomes.runtimes(CASES, read(tmp_path, CASES)), "case", "replicas")
+    assert [(row["minutes"], row["devices"]) for row in rows] == [("not kept", "not kept"), ("1.5", "2 × cpu")]
+
+
 def test_borrowed_honest_runs_are_not_counted_twice(tmp_path):
     for name, seeds in {"base_mnist": 5, "blur_none_mnist": 4}.items():
         save_results(tmp_path, CASES, name, attacked(**SUCCESS), seeds=seeds)

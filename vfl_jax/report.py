@@ -17,7 +17,8 @@ Row = dict[str, str]
 NOTE = (
     "Medians over seeds with their 95 % bootstrap interval, at the last epoch. The clean floor is the attack success "
     "of the honest run of the same seeds. A seed is a success when its backdoor accuracy is above 0.5 and its main "
-    "accuracy no more than 0.02 below its honest run; it is collapsed when its main accuracy is lower than that."
+    "accuracy no more than 0.02 below its honest run; it is collapsed when its main accuracy is lower than that, or "
+    "its loss not finite."
 )
 
 

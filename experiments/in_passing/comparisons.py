@@ -40,8 +40,8 @@ def comparisons(found: Found) -> tuple[Comparison, ...]:
             "The paper: the active party can inject a backdoor by its labels, without a change of protocol (5.2); a "
             "passive party that reads labels off the gradients, by replacing them (5.3). It gives no numbers for "
             "either. Gradient replacement is the published attack at γ = 10. Label replacement needs embeddings of one "
-            "output per class, which the published run on NUS-WIDE under the trainable head has not: there it is "
-            "another model, whose own honest runs stand beside it.\n",
+            "output per class, which under the trainable head neither the published run on NUS-WIDE nor the text has: "
+            "there it is another model, whose own honest runs stand beside it.\n",
             {
                 f"{preset}, {task}, {head} head": {
                     "gradient\nreplacement": found.published(task, head, preset),
