@@ -1,8 +1,6 @@
 """The study of devices: how far the results of two machines are apart, and its page."""
 
 import numpy as np
-import pytest
-from data_helpers import says
 from result_helpers import COLLAPSED, FAILURE, SUCCESS, results_of, save_results, table_rows
 
 from experiments import outcomes, readme
@@ -50,8 +48,7 @@ def test_other_data_are_not_compared():
     case = case_named(AGAIN[0])
     there, here = both(values([FAILURE] * 4), values([FAILURE] * 4))
     here[case.name] = results_of(case, values([FAILURE] * 4), fingerprint="of other data")
-    with pytest.raises(ValueError, match=says("no case of the same data, seeds and epochs on both machines")):
-        report.tables(there, here)
+    assert report.tables(there, here).startswith("No sweep is of the same data, seeds and epochs")
 
 
 def test_the_command_writes_beside_its_results(tmp_path, monkeypatch):
