@@ -28,6 +28,6 @@ def _case(preset: str, task: Task, depth: int) -> Case:
 
 
 CASES = (
-    *(_case(preset, task, 1) for task in TASKS for preset in ("liu2020_code", "liu2020_paper")),
-    *(_case("liu2020_code", task, depth) for task in TASKS for depth in DEPTHS),
+    *(_case(preset, task, 1) for task in TASKS for preset in PRESETS),
+    *(_case(preset, task, depth) for preset in PRESETS for task in TASKS for depth in DEPTHS),
 )
