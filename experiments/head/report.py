@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 README = Path(__file__).with_name("README.md")
 QUICK = Path(__file__).parents[1] / "gamma" / "quick"
 """Where a quick run of the study of the sum head is."""
-DEEP = "liu2020_code"
-"""The preset whose head is made deeper."""
 TABLE_2_NOTE = """\
 Medians over seeds at the last epoch, in brackets their 95 % bootstrap intervals. The difference is paired by seed.
 """
@@ -56,7 +54,7 @@ def write_report(folder: Path) -> None:
         sections.append(section("Main and backdoor accuracy per epoch (Figure 5)", picture))
     parts = [COLUMNS, to_markdown(list(_rows(found, fixed)))]
     if lines := depth_lines(found):
-        figure = figure_against({f"{DEEP}, trainable head": lines}, "hidden layers of the head")
+        figure = figure_against(lines, "hidden layers of the head")
         parts.append(add_picture(folder, "depth", figure, "main and backdoor accuracy against the depth of the head"))
     sections.append(section(f"Main and backdoor accuracy at the last epoch, γ = {GAMMA}", *parts))
     sections.append(section("Runtime", runtimes(CASES, found)))
@@ -136,12 +134,12 @@ def figure_5(found: Found, fixed: Found) -> Figure:
     return figure_over_epochs(rows)
 
 
-def depth_lines(found: Found) -> dict[str, dict[float, Point]]:
-    """Task to points by the number of hidden layers, where a deeper head than the paper's was trained."""
-    lines: dict[str, dict[float, Point]] = {}
-    for task in TASKS:
-        names = {float(depth): case_name(DEEP, task, depth) for depth in (1, *DEPTHS)}
+def depth_lines(found: Found) -> dict[str, dict[str, dict[float, Point]]]:
+    """By preset and task the points by hidden layers, where a deeper head than the paper's was trained."""
+    lines: dict[str, dict[str, dict[float, Point]]] = {}
+    for preset, task in itertools.product(PRESETS, TASKS):
+        names = {float(depth): case_name(preset, task, depth) for depth in (1, *DEPTHS)}
         trained = {depth: _only_point(found[name]) for depth, name in names.items() if name in found}
         if any(depth > 1 for depth in trained):
-            lines[task] = trained
+            lines.setdefault(f"{preset}, trainable head", {})[task] = trained
     return lines
