@@ -1,17 +1,21 @@
 """What ``run`` and ``sweep`` refuse before anything is trained, and what they say."""
 
 import dataclasses
+import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import helpers
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 
 from vfl_jax.attacks import GradientReplacement, LabelReplacement, PairedReplacement
-from vfl_jax.data import FeatureTrigger
+from vfl_jax.data import FeatureTrigger, NaturalTrigger, Where, from_arrays, load_tables
 from vfl_jax.draws import Given
 from vfl_jax.models import CNN, MLP, DenseHead
+from vfl_jax.presets import digits_demo
 from vfl_jax.sweep import run, sweep
 from vfl_jax.transforms import ActiveChain, PartyTransform
 
@@ -177,6 +181,8 @@ def test_scenarios_that_do_not_fit_the_data_are_refused(case):
         sweep(SCENARIO.replace(**changes), DATA, seeds=1, epochs=1, progress=False)
 
 
+WHOLE = {"scenario": SCENARIO, "data": DATA, "seeds": 1, "epochs": 1, "progress": False}
+OF_RUN = {"scenario", "data", "epochs", "given", "progress"}
 BAD_ARGUMENTS = {
     "no epochs": ({"epochs": 0}, ("epochs is 0", "at least 1")),
     "half an epoch": ({"epochs": 1.5}, ("epochs is 1.5", "whole number")),
@@ -188,6 +194,32 @@ BAD_ARGUMENTS = {
         {"epochs": 3, "given": Given(batch_ids=np.zeros((2, 3, 8), int))},
         ("2 epochs", "epochs is 3"),
     ),
+    "epochs as a truth value": ({"epochs": True}, ("epochs is True", "whole number")),
+    "no number of epochs": ({"epochs": None}, ("epochs is None", "whole number")),
+    "no grid": ({"over": [("attack.amplify", [1])]}, ("over is [", "a dict of paths")),
+    "an empty list for a grid": ({"over": []}, ("over is []", "a dict of paths")),
+    "no given": ({"given": None}, ("given is None", "must be a Given", "vfl.Given()")),
+    "given as a dict": ({"given": {"poison_ids": [1]}}, ("given is {'poison_ids': [1]}", "must be a Given")),
+    "progress as a text": ({"progress": "no"}, ("progress is 'no'", "True or False")),
+    "a folder's number": ({"folder": 3}, ("folder is 3", "path of a folder")),
+    "a folder without a name": ({"folder": ""}, ("folder is ''", "path of a folder")),
+    "a log's number": ({"log_json": 3}, ("log_json is 3", "path of a file")),
+    "an executor's number": (
+        {"executor": 3, "folder": "x"},
+        ("executor is 3", "an Executor", "get_executor()"),
+    ),
+    "an executor without a folder": ({"executor": ThreadPoolExecutor(1)}, ("executor is given, but no folder",)),
+    "a kind of executor": ({"executor": ThreadPoolExecutor, "folder": "x"}, ("executor is <class", "an Executor")),
+    "never a checkpoint": ({"checkpoint_every": 0}, ("checkpoint_every is 0", "at least 1")),
+    "checkpoints at a truth value": ({"checkpoint_every": True}, ("checkpoint_every is True", "whole number")),
+    "half a replica": ({"max_replicas": 0.5}, ("max_replicas is 0.5", "whole number")),
+    "no scenario": ({"scenario": None}, ("scenario is None", "must be a Scenario", "vfl.presets")),
+    "a scenario as JSON": ({"scenario": SCENARIO.to_json()}, ("scenario is '{", "must be a Scenario")),
+    "a preset that was not called": ({"scenario": digits_demo}, ("scenario is <function digits_demo", "a Scenario")),
+    "no data": ({"data": None}, ("data is None", "VerticalData", "vfl.load_tables")),
+    "a file": ({"data": "data.csv"}, ("data is 'data.csv'", "VerticalData", "vfl.load_tables")),
+    "a function of nothing": ({"data": lambda: None}, ("data gives None", "VerticalData")),
+    "a function of something": ({"data": from_arrays}, ("data is <function from_arrays", "needs arguments")),
     "a rate with given rows": (
         {"over": {"poison.rate": [0.1, 0.2]}, "given": Given(poison_ids=[1])},
         ("'poison.rate'", "given", "no effect"),
@@ -199,7 +231,50 @@ BAD_ARGUMENTS = {
 def test_bad_arguments_of_a_sweep_are_refused(case):
     arguments, message = BAD_ARGUMENTS[case]
     with pytest.raises(ValueError, match=says(*message)):
-        sweep(SCENARIO, DATA, **({"seeds": 1, "epochs": 1, "progress": False} | arguments))
+        sweep(**(WHOLE | arguments))
+
+
+@pytest.mark.parametrize("case", [c for c in BAD_ARGUMENTS if set(BAD_ARGUMENTS[c][0]) <= OF_RUN])
+def test_bad_arguments_of_a_run_are_refused(case):
+    arguments, message = BAD_ARGUMENTS[case]
+    with pytest.raises(ValueError, match=says(*message)):
+        run(**({"scenario": SCENARIO, "data": DATA, "key": KEY, "epochs": 1} | arguments))
+
+
+def test_what_cannot_be_written_is_found_before_the_data_are_loaded(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    nothing = {"data": lambda: pytest.fail("the data were loaded")}
+    for name, path in (
+        ("folder", file),
+        ("folder", file / "below" / "it"),
+        ("log_json", tmp_path),
+        ("log_json", file / "log.jsonl"),
+        ("log_json", tmp_path / ("long" * 100)),
+    ):
+        with pytest.raises(OSError, match=says(f"{name} is {path}", "(")):
+            sweep(**(WHOLE | nothing | {name: path}))
+    assert sorted(tmp_path.iterdir()) == [file]
+
+
+def test_numbers_of_numpy_are_taken(tmp_path):
+    plain = sweep(**(WHOLE | {"seeds": [0, 1], "folder": tmp_path / "plain"}))
+    numpy = {"epochs": np.int64(1), "checkpoint_every": np.int8(1), "max_replicas": np.int64(2)}
+    assert sweep(**(WHOLE | {"seeds": np.arange(2), "folder": tmp_path / "numpy"} | numpy)).identical(plain)
+
+
+def test_loaded_tables_are_taken_whole():
+    frame = pd.DataFrame({"id": range(40), "label": [0, 1] * 20, "a": np.arange(40) / 40})
+    other = pd.DataFrame({"id": range(40), "b": np.arange(40) / 40})
+    loaded = load_tables({"A": frame, "B": other}, id="id", label="A.label", trigger=Where("B.b", ">", 0.9))
+    scenario = SCENARIO.replace(
+        bottoms=(MLP(hidden=(), width=2),) * 2, poison=SCENARIO.poison.replace(trigger=NaturalTrigger())
+    )
+    expected = sweep(**(WHOLE | {"scenario": scenario, "data": loaded.data}))
+    for source in (loaded, lambda: loaded, functools.partial(tuple.__getitem__, loaded, 0)):
+        assert sweep(**(WHOLE | {"scenario": scenario, "data": source})).identical(expected)
+        whole, _ = run(scenario, source, KEY, 1)
+        assert whole.identical(run(scenario, loaded.data, KEY, 1)[0])
 
 
 @pytest.mark.parametrize("key", [0, jax.random.PRNGKey(0), jax.random.split(jax.random.key(0), 2)])

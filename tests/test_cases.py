@@ -1,5 +1,6 @@
 """Cases: scenarios of different structure, side by side."""
 
+import functools
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from vfl_jax.attacks import LabelReplacement
 from vfl_jax.cases import sweep_cases
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.files import load, save
+from vfl_jax.models import DenseHead
 from vfl_jax.registry import from_json
 from vfl_jax.sweep import sweep
 from vfl_jax.transforms import PartyTransform
@@ -65,7 +67,39 @@ def test_cases_have_folders_of_their_own(joined, tmp_path):
     assert load(tmp_path / "noise" / "results.nc").identical(sweep(CASES["noise"], DATA, **OPTIONS))
 
 
-@pytest.mark.parametrize(("cases", "message"), [({}, "empty"), ({"a/b": CASES["plain"]}, "'a/b'")])
-def test_bad_cases_are_refused(cases, message):
-    with pytest.raises(ValueError, match=says(message)):
+BAD_CASES = {
+    "none": ({}, ("scenarios is {}", "at least one case")),
+    "no dict": ([CASES["plain"]], ("scenarios is [", "name to scenario")),
+    "a folder's name": ({"a/b": CASES["plain"]}, ("'a/b'", "a folder can have")),
+    "no text": ({3: CASES["plain"]}, ("called 3", "a folder can have")),
+    "no scenario": (CASES | {"last": None}, ("case 'last'", "scenario is None", "a Scenario")),
+    "one that does not fit": (
+        CASES | {"last": CASES["plain"].replace(head=DenseHead(), optimizers=())},
+        ("case 'last'", "optimizers has 0 entries"),
+    ),
+    "one without the path": (
+        CASES | {"last": tiny_scenario(attacks=(PartyTransform(),) * 2)},
+        ("case 'last'", "over names 'attack.enabled'"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CASES)
+def test_bad_cases_are_refused_before_the_first_is_trained(name, monkeypatch):
+    cases, message = BAD_CASES[name]
+    monkeypatch.setattr("vfl_jax.cases.sweep", _no_sweep)
+    with pytest.raises(ValueError, match=says(*message)):
         sweep_cases(cases, DATA, **OPTIONS)
+
+
+@functools.wraps(sweep)
+def _no_sweep(*_, **__):
+    pytest.fail("a case was trained")
+
+
+def test_bad_arguments_are_those_of_sweep():
+    for options, message in (({"seeds": 0}, "seeds"), ({"epochs": 0}, "epochs is 0"), ({"over": 3}, "over is 3")):
+        with pytest.raises(ValueError, match=message):
+            sweep_cases(CASES, DATA, **(OPTIONS | options))
+    with pytest.raises(ValueError, match=says("data is 'data.csv'")):
+        sweep_cases(CASES, "data.csv", **OPTIONS)

@@ -70,18 +70,6 @@ def test_a_data_folder_is_checked(tmp_path, capsys):
         cli.main(["data", "check", str(tmp_path / "nowhere")])
 
 
-def test_run_trains_one_replica_as_the_api_does(tmp_path, capsys):
-    out = tmp_path / "one.nc"
-    cli.main(["run", "digits_demo-sum", *QUICK, "--seed", "3", "--set", "attack.amplify=20", "--out", str(out)])
-    written = vfl_jax.load(out)
-    assert written.sizes["seed"] == 1
-    assert written.seed.item() == 3
-    scenario = vfl_jax.from_json(written.attrs["scenario"])
-    assert scenario == vfl_jax.presets.digits_demo(head="sum", amplify=20)
-    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert "main" in capsys.readouterr().out
-
-
 def test_sweep_takes_typed_flags_defenses_and_a_grid(tmp_path, capsys):
     out = tmp_path / "grid.nc"
     flags = ["--scenario.batches.size", "16", "--defense", "Clipping", "GaussianNoise", "--set", "defense.bound=0.5"]
@@ -160,10 +148,20 @@ def test_the_demo_writes_tables_results_and_figures(tmp_path, capsys):
     ("flags", "parts"),
     [
         (["--set", "attack.amplify=strong"], ("--set", "attack.amplify=strong", "PATH=NUMBER")),
-        (["--set", "attack.amplfy=3"], ("'attack.amplfy'", "amplify")),
-        (["--over", "defense.stddev=1"], ("'defense.stddev'",)),
+        (["--set", "attack.amplfy=3"], ("--set names 'attack.amplfy'", "amplify")),
+        (["--set", "poison.target_class=3"], ("--set names 'poison.target_class'", "structure")),
+        (["--set", "attack.amplify"], ("--set has 'attack.amplify'", "PATH=NUMBER")),
+        (["--set", "attack.amplify=1", "--set", "attack.amplify=2"], ("--set names 'attack.amplify' twice", "1", "2")),
+        (["--set", "attack.amplify=1", "--over", "attack.amplify=2"], ("--set names 'attack.amplify'", "no effect")),
+        (["--set", "attack.amplify=1", "--over", "attacks.1.amplify=2,3"], ("--set names", "no effect")),
+        (["--over", "defense.stddev=1"], ("--over names 'defense.stddev'",)),
+        (["--over", "attack.enabled=0", "--over", "attack.enabled=1"], ("--over names 'attack.enabled' twice",)),
+        (["--over", "attack.enabled=0", "--over", "attacks.1.enabled=1"], ("--over sweeps 'attacks.1.enabled' twice",)),
+        (["--over", "attack.amplify=1,1.0"], ("--over['attack.amplify'] has 1.0 twice",)),
+        (["--over", "attack.amplify"], ("--over has 'attack.amplify'", "PATH=NUMBER,NUMBER")),
+        (["--scheduler", "tcp://127.0.0.1:1"], ("--scheduler needs --folder",)),
         (["--over", "attack.enabled=0,1,2"], ("enabled", "2", "[0, 1]")),
-        (["--over", "attack.enabled="], ("--over", "PATH=NUMBER")),
+        (["--over", "attack.enabled="], ("--over has 'attack.enabled='", "PATH=NUMBER")),
         (["--epochs", "0"], ("epochs is 0",)),
         (["--seeds", "0"], ("seeds",)),
         (["--data", "mnist", "--data-folder", "nowhere"], ("nowhere", "train-images-idx3-ubyte")),

@@ -3,6 +3,7 @@
 import importlib
 import itertools
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from data_helpers import properties, says, tiny_data, tiny_scenario
@@ -101,6 +102,19 @@ BAD_OVER = {
         {("learning_rate", "optimizers.0.learning_rate"): [(1, 2)]},
         ("'optimizers.0.learning_rate' twice",),
     ),
+    "no dict": ([("attack.amplify", [1])], ("over is [('attack.amplify'", "a dict of paths")),
+    "a path alone": ("attack.amplify", ("over is 'attack.amplify'", "a dict of paths")),
+    "a number for a path": ({3: [1]}, ("over names 3", "a text, or a tuple of paths")),
+    "a number among paths": ({("attack.amplify", 3): [(1, 2)]}, ("over names ('attack.amplify', 3)", "a text")),
+    "no path": ({(): [()]}, ("over names ()", "a text, or a tuple of paths")),
+    "a set": ({"attack.amplify": {1, 2}}, ("'attack.amplify'", "{1, 2}", "a list of values")),
+    "values by name": ({"attack.amplify": {"low": 1}}, ("'attack.amplify'", "a list of values")),
+    "used up once": ({"attack.amplify": iter([1, 2])}, ("'attack.amplify'", "a list of values")),
+    "a value twice": ({"attack.amplify": [1, 2, 1]}, ("over['attack.amplify'] has 1 twice",)),
+    "a value twice, in another form": ({"attack.amplify": [1, np.float32(1)]}, ("'attack.amplify'", "twice")),
+    "a value twice, as float32": ({"attack.amplify": [0.1, 0.1 + 1e-12]}, ("'attack.amplify'", "twice", "float32")),
+    "an entry twice": ({("attack.amplify", "learning_rate"): [(1, 0.1), [1, 0.1]]}, ("[1, 0.1] twice",)),
+    "far too large": ({"attack.amplify": [10**400]}, ("amplify is 1000", "64 bits")),
     "empty": ({"attack.amplify": []}, ("'attack.amplify'", "is empty", "at least one value")),
     "no list": ({"attack.amplify": 10}, ("'attack.amplify'", "is 10", "a list of values")),
     "a string for a list": ({"attack.amplify": "10"}, ("'attack.amplify'", "'10'", "a list of values")),
@@ -195,6 +209,37 @@ def test_zipped_axes_go_together():
     np.testing.assert_array_equal(coordinates["attack.amplify"][1], [1, 10])
 
 
+def test_swept_coordinates_are_the_shortest_decimals():
+    """So that ``.sel`` by 0.1 finds 0.1, however it was given."""
+    forms = np.linspace(0, 1, 11)[[1, 3]], np.array([0.1, 0.3], np.float32), [np.longdouble("0.1"), 0.1 + 0.2]
+    forms = (*forms, [np.float16(0.5), jnp.float32(0.1)], jnp.array([0.1, 0.3]))
+    for values in forms:
+        grid = parse(PLAIN, {"learning_rate": values})
+        expected = [0.5, 0.1] if len(values) and values[0] == 0.5 else [0.1, 0.3]
+        (_, found) = grid.coordinates()["learning_rate"]
+        assert found.dtype == np.float64
+        assert found.tolist() == expected
+        assert all(type(number) is float for (number,) in grid.axes[0].values)
+    whole, _ = parse(PLAIN, {"attack.amplify": np.array([1, 10], np.int8), "learning_rate": [1]}).axes
+    assert whole.values == ((1,), (10,))
+    results = sweep(PLAIN, tiny_data(), {"learning_rate": np.array([0.1, 0.3], np.float32)}, 1, 1, progress=False)
+    assert results.sel(learning_rate=0.3).is_finite.all()
+
+
+def test_infinite_and_negative_numbers_are_swept_as_they_are():
+    grid = parse(CHAIN, {"defense.bound": [np.inf, 2], "attack.amplify": [-0.1, -0.0]})
+    assert grid.axes[0].values == ((np.inf,), (2,))
+    assert [str(value) for (value,) in grid.axes[1].values] == ["-0.1", "0.0"]
+
+
+def test_messages_name_where_the_grid_was_given():
+    for over in ({"attack.gamma": [1]}, {"attack.amplify": 3}, {"attack.amplify": [1, 1]}, 3):
+        with pytest.raises(ValueError, match=r"^--over"):
+            parse(PLAIN, over, "--over")
+    with pytest.raises(ValueError, match=r"^--set names"):
+        resolve(PLAIN, "attack.gamma", "--set")
+
+
 def test_no_axes_are_one_point():
     grid = parse(PLAIN, {})
     assert (grid.shape, grid.size, grid.points(), grid.coordinates()) == ((), 1, [{}], {})
@@ -202,7 +247,7 @@ def test_no_axes_are_one_point():
     assert parse(PLAIN, {}) == Grid(())
 
 
-amounts = st.lists(st.floats(0, 100, width=32), min_size=1, max_size=3)
+amounts = st.lists(st.floats(0, 100, width=32), min_size=1, max_size=3, unique=True)
 axes = st.fixed_dictionaries(
     {},
     optional={"attack.amplify": amounts, "learning_rate": amounts, "defense.stddev": amounts, "defense.bound": amounts},

@@ -94,7 +94,7 @@ def test_json_is_sorted_strict_and_shortest():
         (GaussianNoise(stddev=0.1), GaussianNoise(stddev=np.asarray(0.1, np.float32))),
         (GradientReplacement(amplify=10), GradientReplacement(amplify=10.0)),
         (GradientReplacement(amplify=0.0), GradientReplacement(amplify=-0.0)),
-        (GradientReplacement(enabled=True), GradientReplacement(enabled=1.0)),
+        (GradientReplacement(enabled=1), GradientReplacement(enabled=1.0)),
         (SoftmaxCrossEntropy(probability_clip=0), SoftmaxCrossEntropy(probability_clip=0.0)),
         (MLP(hidden=[8, 8]), MLP(hidden=(8, 8))),
         (PixelTrigger(pixels=[[1, 2]]), PixelTrigger(pixels=((1, 2),))),
@@ -133,6 +133,22 @@ BAD_JSON = {
         ("GaussianNoise", "'sigma'", "['stddev', 'variance']"),
     ),
     "out of range": ('{"record": "GaussianNoise", "stddev": -1}', ("GaussianNoise.stddev", "-1", "[0, inf]")),
+    "a list for a kind": ('{"record": []}', ("record", "[]", "unknown kind")),
+    "an object for a kind": ('{"record": {"a": 1}}', ("record", "{'a': 1}", "unknown kind")),
+    "a required field missing": ('{"record": "FeatureTrigger", "party": 0}', ("FeatureTrigger lacks 'index'",)),
+    "null": ("null", ("holds None", "object")),
+    "a list": ("[1, 2]", ("holds [1, 2]", "object")),
+    "a number": ("3", ("holds 3", "object")),
+    "no JSON": ('{"record": GaussianNoise}', ("no JSON of a record",)),
+    "nothing": ("", ("no JSON of a record",)),
+    "NaN": ('{"record": "GaussianNoise", "stddev": NaN}', ("no JSON of a record", "NaN")),
+    "Infinity": ('{"record": "Clipping", "bound": Infinity}', ("no JSON of a record", "Infinity", '"inf"')),
+    "a key twice": ('{"record": "GaussianNoise", "stddev": 0.1, "stddev": 9}', ("'stddev' twice",)),
+    "a kind twice": ('{"record": "Clipping", "record": "GaussianNoise"}', ("'record' twice",)),
+    "deep": ("[" * 10**5 + "]" * 10**5, ("nested too deeply",)),
+    "many digits": ('{"record": "GaussianNoise", "stddev": ' + "9" * 5000 + "}", ("no JSON of a record",)),
+    "bytes": (b'{"record": "GaussianNoise"}', ("text is b'", "must be a str")),
+    "no text": (None, ("text is None", "must be a str")),
     "nested": ('{"record": "ActiveChain", "parts": [{"record": "Noise"}]}', ("'Noise'", "registered kinds")),
 }
 
@@ -233,6 +249,24 @@ def test_numbers_are_leaves_and_static_fields_structure():
     assert jax.tree.structure(GaussianNoise()) != jax.tree.structure(LaplaceNoise())
     assert jax.tree.leaves(MLP(hidden=(8,))) == []
     assert jax.tree.structure(MLP(hidden=(8,))) != jax.tree.structure(MLP(hidden=(9,)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"record": "GaussianNoise", "stddev": "loud"}',
+        '{"record": "GaussianNoise", "stddev": null}',
+        '{"record": "GaussianNoise", "stddev": true}',
+        '{"record": "GaussianNoise", "stddev": {"record": "GaussianNoise"}}',
+        '{"record": "GradientReplacement", "amplify": ' + "9" * 400 + "}",
+        '{"record": "ActiveChain", "parts": [{"record": "PartyTransform"}]}',
+        '{"record": "ActiveChain", "parts": {"record": "ActiveTransform"}}',
+    ],
+)
+def test_what_is_read_of_a_wrong_kind_is_refused_when_it_is_used(text):
+    read = from_json(text)
+    with pytest.raises(ValueError, match=r"must be|must fit"):
+        read.to_json()
 
 
 def test_no_two_kinds_have_equal_structures():

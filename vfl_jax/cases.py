@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax.atomic import check_folder
+from vfl_jax.checks import shown
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweep import sweep
-from vfl_jax.work import Source
+from vfl_jax.sweep import check_grid, check_study, sweep
+from vfl_jax.work import Source, load
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from vfl_jax.records import VerticalData
 
 ABSENT = -1
 """Fills up lists of row ids that are shorter in one case than in another."""
@@ -30,18 +35,19 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
       is a JSON object of all scenarios.
 
     Raises:
-      ValueError: where there is no case, or the name of one cannot be a folder's; and as ``sweep`` does.
+      ValueError: where there is no case, or the name of one cannot be a folder's; and as ``sweep`` does, of any case
+        before the first is trained.
     """
     import xarray as xr
 
     folder = options.pop("folder", None)
-    if not scenarios:
-        raise ValueError("scenarios is empty; give at least one case.")
-    for name in scenarios:
-        if not name or Path(name).name != name or name.startswith("."):
-            raise ValueError(f"scenarios has a case called {name!r}; its name must be one that a folder can have.")
+    if folder is not None:
+        check_folder("folder", folder)
+    loaded = load(data)
+    _check_cases(scenarios, loaded, options)
+    source = loaded if options.get("executor") is None else data  # whose workers load their own
     found = {
-        name: sweep(scenario, data, folder=None if folder is None else Path(folder) / name, **options)
+        name: sweep(scenario, source, folder=None if folder is None else Path(folder) / name, **options)
         for name, scenario in scenarios.items()
     }
     most = {dim: max(dataset.sizes[dim] for dataset in found.values()) for dim in ("poison_row", "target_row")}
@@ -57,6 +63,23 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
     )
     scenario = {name: json.loads(dataset.attrs["scenario"]) for name, dataset in found.items()}
     return joined.assign_attrs(scenario=json.dumps(scenario, sort_keys=True))
+
+
+def _check_cases(scenarios: Mapping[str, Scenario], data: VerticalData, options: Mapping[str, Any]) -> None:
+    """Raises ``ValueError``, naming the case, where one cannot be swept."""
+    if not isinstance(scenarios, Mapping) or not scenarios:
+        raise ValueError(f"scenarios is {shown(scenarios)}; it must be a dict of at least one case, name to scenario.")
+    asked = inspect.signature(sweep).bind(None, data, **options)
+    asked.apply_defaults()
+    over, seeds, epochs, given = (asked.arguments[name] for name in ("over", "seeds", "epochs", "given"))
+    for name, scenario in scenarios.items():
+        if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+            raise ValueError(f"scenarios has a case called {name!r}; its name must be one that a folder can have.")
+        try:
+            grid, numbers = check_grid(scenario, over, seeds, epochs, given)
+            check_study(scenario, data, grid, numbers, epochs, given)
+        except ValueError as error:
+            raise ValueError(f"case {name!r}: {error}") from error
 
 
 def _padded(dataset: xr.Dataset, most: dict[str, int]) -> xr.Dataset:

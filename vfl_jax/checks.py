@@ -12,27 +12,60 @@ from typing import Any
 import numpy as np
 
 
-def is_concrete(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+def is_whole(value: Any) -> bool:
+    """Whether a value is one whole number, Python's or NumPy's; a truth value is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one real number, Python's or NumPy's; a truth value is none."""
+    return is_whole(value) or isinstance(value, float | np.floating)
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: on one line, not too long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # some cannot be shown, such as whole numbers of very many digits
+        text = f"of type {type(value).__name__}"
+    return text if len(text) <= 120 else f"{text[:100]} …"
+
+
+def with_article(name: str) -> str:
+    return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
 
 
 def check_range(where: str, low: float = -math.inf, high: float = math.inf, **named: Any) -> None:
     """Raises ``ValueError`` unless every concrete number lies in ``[low, high]`` (NaN never does)."""
     for name, value in named.items():
-        if is_concrete(value) and not low <= value <= high:
+        if is_number(value) and not low <= value <= high:
             raise ValueError(f"{where}.{name} is {value}; it must lie in [{low:g}, {high:g}].")
+
+
+def check_count(**named: Any) -> None:
+    """Raises ``ValueError`` unless every value is a whole number of at least 1."""
+    for name, value in named.items():
+        if not is_whole(value) or value < 1:
+            raise ValueError(f"{name} is {shown(value)}; it must be a whole number of at least 1.")
+
+
+def check_kind(kind: type, advice: str, **named: Any) -> None:
+    """Raises ``ValueError`` unless every value is an instance of a class."""
+    for name, value in named.items():
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} is {shown(value)}; it must be {with_article(kind.__name__)}, {advice}.")
 
 
 def check_choice(where: str, allowed: Any, **named: Any) -> None:
     """Raises ``ValueError`` unless every value is one of ``allowed``, a ``Literal`` type."""
     choices = typing.get_args(allowed)
     for name, value in named.items():
-        if value not in choices:
-            raise ValueError(f"{where}.{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}.")
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"{where}.{name} is {shown(value)}; it must be one of {', '.join(map(repr, choices))}.")
 
 
 def check_widths(where: str, **named: tuple[int, ...]) -> None:
     """Raises ``ValueError`` unless every entry of every tuple is a whole number above zero."""
     for name, widths in named.items():
-        if not all(isinstance(w, int) and w > 0 for w in widths):
-            raise ValueError(f"{where}.{name} is {widths!r}; every width must be a whole number above 0.")
+        if not isinstance(widths, tuple) or not all(is_whole(width) and width > 0 for width in widths):
+            raise ValueError(f"{where}.{name} is {shown(widths)}; every width must be a whole number above 0.")

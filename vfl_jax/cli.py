@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
+from vfl_jax.atomic import check_folder
 from vfl_jax.devices import is_first_process, use_all_cores
 from vfl_jax.presets import PRESETS, HeadName, Task, digits_demo, liu2020_code, liu2020_paper, zou2022
 from vfl_jax.scenario import Scenario
@@ -52,7 +53,7 @@ class Training:
     set: Repeated = ()
     """PATH=NUMBER, short forms included, e.g. defense.stddev=0.01. May be repeated."""
     out: Path | None = None
-    """NetCDF file to write; a figure goes beside it."""
+    """NetCDF file to write; a figure goes beside it: grid.png for grid.nc, grid.h5.png for grid.h5."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,29 +158,38 @@ def _start_devices(distributed: bool) -> None:
 def _demo(chosen: Demo) -> None:
     from vfl_jax.demo import demo
 
+    check_folder("--out", chosen.out)
     demo(chosen.seeds, chosen.epochs, chosen.out)
 
 
 def _run(chosen: Run) -> None:
     import jax
 
+    from vfl_jax.flags import check_outputs
     from vfl_jax.sweep import run
 
-    dataset, _ = run(_scenario(chosen), _source(chosen)(), jax.random.key(chosen.seed), chosen.epochs, progress=True)
+    if not 0 <= chosen.seed < 2**32:
+        raise ValueError(f"--seed is {chosen.seed}; it must be a whole number from 0 to {2**32 - 1}.")
+    check_outputs(chosen.out)
+    dataset, _ = run(_scenario(chosen), _source(chosen), jax.random.key(chosen.seed), chosen.epochs, progress=True)
     dataset = dataset.expand_dims(seed=[chosen.seed])
     _show(dataset, chosen.out, "one seed")
 
 
 def _sweep(chosen: Sweep) -> None:
+    from vfl_jax.flags import check_outputs, to_over
     from vfl_jax.sweep import sweep
 
-    over: dict[str | tuple[str, ...], list[float]] = {}
-    for entry in chosen.over:
-        path, _, values = entry.partition("=")
-        over[path] = [_number("over", entry, value) for value in values.split(",")]
+    check_outputs(chosen.out, chosen.log_json)
+    if chosen.folder is not None:
+        check_folder("--folder", chosen.folder)
+    elif chosen.scheduler is not None:
+        raise ValueError("--scheduler needs --folder, in which its workers leave their chunks.")
+    scenario = _scenario(chosen)
+    over = to_over(scenario, chosen.over, chosen.set)
     with contextlib.ExitStack() as stack:
         dataset = sweep(
-            _scenario(chosen),
+            scenario,
             _source(chosen),
             over,
             chosen.seeds,
@@ -199,7 +209,11 @@ def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
         from distributed import Client
     except ImportError as error:
         raise ValueError("--scheduler needs Dask; install vfl_jax[cluster].") from error
-    return stack.enter_context(Client(address)).get_executor()
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--scheduler is {address}, where no Dask scheduler answers ({error}).") from error
+    return stack.enter_context(client).get_executor()
 
 
 def _check_data(chosen: Data) -> None:
@@ -236,8 +250,7 @@ def _list(_: List) -> None:
 def _scenario(chosen: Training) -> Scenario:
     """The scenario of the flags, with ``--defense`` and ``--set`` applied."""
     import vfl_jax.defenses
-    from vfl_jax.grid import resolve
-    from vfl_jax.registry import with_numbers
+    from vfl_jax.flags import with_set
     from vfl_jax.transforms import ActiveChain
 
     scenario = chosen.scenario
@@ -245,17 +258,7 @@ def _scenario(chosen: Training) -> Scenario:
         scenario = scenario.replace(
             defense=ActiveChain(parts=tuple(getattr(vfl_jax.defenses, name)() for name in chosen.defense))
         )
-    for entry in chosen.set:
-        path, _, value = entry.partition("=")
-        scenario = with_numbers(scenario, dict.fromkeys(resolve(scenario, path), _number("set", entry, value)))
-    return scenario
-
-
-def _number(flag: str, entry: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--{flag} has {entry!r}; it must be PATH=NUMBER, e.g. attack.amplify=10.") from None
+    return with_set(scenario, chosen.set)
 
 
 def _source(chosen: Training) -> Callable[[], VerticalData]:
@@ -276,6 +279,7 @@ def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     from vfl_jax import plots, report
     from vfl_jax.atomic import write_atomically
     from vfl_jax.files import save
+    from vfl_jax.flags import picture
 
     console = report.console()
     console.print(report.to_terminal(report.rows(dataset), title))
@@ -283,5 +287,5 @@ def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     if out is not None:
         save(dataset, out)
         figure = plots.overview(dataset)
-        picture = write_atomically(out.with_suffix(".png"), lambda path: figure.savefig(path, format="png"))
-        console.print(f"wrote {out} and {picture}", highlight=False)
+        written = write_atomically(picture(out), lambda path: figure.savefig(path, format="png"))
+        console.print(f"wrote {out} and {written}", highlight=False)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import jax
 import numpy as np
 
+from vfl_jax.checks import is_number, is_whole, shown
 from vfl_jax.data.triggers import StampTrigger
 from vfl_jax.records import TrainState
-from vfl_jax.registry import Record, cast, numbers, with_numbers
+from vfl_jax.registry import Record, cast, numbers, shortest, with_numbers
 from vfl_jax.scenario import Scenario
 
 Over = Mapping[Any, Sequence[Any]]
@@ -80,68 +81,95 @@ def stack(scenario: Scenario, points: Sequence[Mapping[str, Any]]) -> Scenario:
     return cast(with_numbers(scenario, {path: np.asarray([p[path] for p in points]) for path in points[0]}))
 
 
-def parse(scenario: Scenario, over: Over) -> Grid:
+def parse(scenario: Scenario, over: Over, argument: str = "over") -> Grid:
     """Resolves what to sweep.
+
+    Args:
+      argument: what messages call ``over``.
 
     Raises:
       ValueError: on an unknown or ambiguous path, a number swept twice, an empty axis, a value that is
-        not a number, or one that has no effect.
+        not a number, that is there twice, or that has no effect.
     """
+    if not isinstance(over, Mapping):
+        raise ValueError(f"{argument} is {shown(over)}; it must be a dict of paths and their values.")
     axes, seen = [], dict[str, str]()
     for key, values in over.items():
         names = key if isinstance(key, tuple) else (key,)
-        paths = tuple(resolve(scenario, name) for name in names)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{argument} names {shown(key)}; it must be a path, a text, or a tuple of paths.")
+        paths = tuple(resolve(scenario, name, argument) for name in names)
         for name, path in ((name, path) for name, exact in zip(names, paths, strict=True) for path in exact):
             if path in seen:
-                raise ValueError(f"over sweeps {path!r} twice, as {seen[path]!r} and as {name!r}.")
+                raise ValueError(f"{argument} sweeps {path!r} twice, as {seen[path]!r} and as {name!r}.")
             seen[path] = name
-        axes.append(Axis(names=names, paths=paths, values=_entries(key, names, values)))
-    _check_effect(scenario, seen)
+        axes.append(Axis(names=names, paths=paths, values=_entries(f"{argument}[{key!r}]", key, names, values)))
+    _check_effect(scenario, seen, argument)
     grid = Grid(tuple(axes))
     for point in grid.scenarios(scenario):
         point.to_json()  # raises where a number is none
     return grid
 
 
-def _entries(key: str | tuple[str, ...], names: tuple[str, ...], values: Any) -> tuple[tuple[Any, ...], ...]:
+def _entries(
+    where: str, key: str | tuple[str, ...], names: tuple[str, ...], values: Any
+) -> tuple[tuple[int | float, ...], ...]:
     """The checked values of one axis, as Python numbers: one entry per point, one value per name."""
-    if isinstance(values, str) or not np.iterable(values):
-        raise ValueError(f"over[{key!r}] is {values!r}; give a list of values.")
-    entries = []
+    if isinstance(values, str | bytes | Mapping | Set | Iterator) or not np.iterable(values):
+        raise ValueError(f"{where} is {shown(values)}; give a list of values.")
+    entries: list[tuple[int | float, ...]] = []
     for value in values:
         entry = tuple(value) if isinstance(key, tuple) and np.iterable(value) else (value,)
         if len(entry) != len(names):
-            raise ValueError(f"over[{key!r}] has an entry of {len(entry)} values; it names {len(names)} paths.")
-        for number in entry:
-            if np.iterable(number) or np.asarray(number).dtype.kind not in "iuf":
-                raise ValueError(f"over[{key!r}] has {number!r}; every value must be a number.")
-        entries.append(tuple(np.asarray(number).item() for number in entry))
+            raise ValueError(f"{where} has an entry of {len(entry)} values; it names {len(names)} paths.")
+        numbers_of_entry = tuple(_number(where, number) for number in entry)
+        if numbers_of_entry in entries:
+            raise ValueError(f"{where} has {shown(value)} twice; numbers are told apart as float32.")
+        entries.append(numbers_of_entry)
     if not entries:
-        raise ValueError(f"over[{key!r}] is empty; give at least one value.")
+        raise ValueError(f"{where} is empty; give at least one value.")
     return tuple(entries)
 
 
-def _check_effect(scenario: Scenario, swept: Mapping[str, str]) -> None:
+def _number(where: str, value: Any) -> int | float:
+    """A whole number as it is, any other at the shortest decimal of its float32, by which results are labelled."""
+    if isinstance(value, np.ndarray | jax.Array) and value.ndim == 0:
+        value = value[()] if isinstance(value, np.ndarray) else np.asarray(value)[()]
+    if not is_number(value):
+        raise ValueError(f"{where} has {shown(value)}; every value must be a number.")
+    if is_whole(value):
+        return int(value)
+    number = float(value)
+    short = shortest(number)
+    return short if np.isfinite(short) else number
+
+
+def _check_effect(scenario: Scenario, swept: Mapping[str, str], argument: str) -> None:
     """Raises where a rate is swept that does not choose the rows."""
     plan = scenario.poison
     for rate, ids in (("rate", "poison_ids"), ("test_rate", "test_poison_ids")):
         if f"poison.{rate}" not in swept:
             continue
         if getattr(plan, ids) is not None:
-            raise ValueError(f"over sweeps 'poison.{rate}', but poison.{ids} names the rows: the rate has no effect.")
+            raise ValueError(
+                f"{argument} sweeps 'poison.{rate}', but poison.{ids} names the rows: the rate has no effect."
+            )
         if not isinstance(plan.trigger, StampTrigger):
             raise ValueError(
-                f"over sweeps 'poison.{rate}', but rows carry a {type(plan.trigger).__name__} by nature: the rate "
-                "has no effect."
+                f"{argument} sweeps 'poison.{rate}', but rows carry a {type(plan.trigger).__name__} by nature: the "
+                "rate has no effect."
             )
 
 
-def resolve(scenario: Scenario, name: str) -> tuple[str, ...]:
+def resolve(scenario: Scenario, name: str, argument: str = "over") -> tuple[str, ...]:
     """The exact paths a name stands for.
 
     An exact path stands for itself. Short forms: ``"attack.X"``, every attack that has a number X;
     ``"defense.X"``, the one part of the defense that has it; ``"learning_rate"`` (or another number of
     an optimizer), every party and the head.
+
+    Args:
+      argument: where the name was given, for messages.
 
     Raises:
       ValueError: on an unknown name (with the nearest known ones), or an ambiguous one.
@@ -154,19 +182,20 @@ def resolve(scenario: Scenario, name: str) -> tuple[str, ...]:
     found = [p for p in known if p.startswith(roots.get(group, ("?",))) and p.rpartition(".")[2] == number]
     if not found and _is_structure(scenario, name):
         raise ValueError(
-            f"over names {name!r}, which is structure, not a number that can be swept; run one sweep for "
-            "each of its values."
+            f"{argument} names {name!r}, which is structure, not a number that can be set or swept by its path; "
+            "change the scenario, and run one sweep for each of its values."
         )
     if not found:
         near = difflib.get_close_matches(name, known, n=4, cutoff=0.5) or sorted(known)
-        raise ValueError(f"over names {name!r}, which the scenario does not have. It has {', '.join(near)}.")
+        raise ValueError(f"{argument} names {name!r}, which the scenario does not have. It has {', '.join(near)}.")
     if group == "defense" and len(found) > 1:
-        raise ValueError(f"over names {name!r}, which may mean any of {', '.join(found)}; give one of these.")
+        raise ValueError(f"{argument} names {name!r}, which may mean any of {', '.join(found)}; give one of these.")
     if group == "attack" and number != "enabled":
         owners = [p.partition(".parts.")[0] for p in found]
         if any(owners.count(owner) > 1 for owner in owners):
             raise ValueError(
-                f"over names {name!r}, which one attacker has in several parts: {', '.join(found)}; give exact paths."
+                f"{argument} names {name!r}, which one attacker has in several parts: {', '.join(found)}; give exact "
+                "paths."
             )
     return tuple(found)
 

@@ -18,6 +18,9 @@ from typing import Any, Self, dataclass_transform
 import jax
 import numpy as np
 
+from vfl_jax.checks import shown
+from vfl_jax.fields import Declared, check_fields, declared, missing, structure, tuples
+
 DTYPES: dict[type, type] = {float: np.float32, int: np.int32}
 RECORD = "record"
 """The key that names the kind of a record in its JSON; no record has a field of that name."""
@@ -30,7 +33,7 @@ def static(*, default: Any = dataclasses.MISSING) -> Any:
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(static,))
-class Record:
+class Record(Declared):
     """Base of all configuration. Subclassing makes the dataclass and registers it by its name.
 
     Equality and hash are those of the canonical JSON, so ``10`` equals ``10.0`` in a ``float``
@@ -43,7 +46,7 @@ class Record:
         dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
         if RECORD in (f.name for f in dataclasses.fields(cls)):  # type: ignore[arg-type]
             raise TypeError(f"{cls.__name__} has a field {RECORD!r}, which names the kind of record in JSON.")
-        cls.__init__ = _with_tuples(cls.__init__)  # type: ignore[method-assign]
+        cls.__init__ = _normalized(cls.__init__)  # type: ignore[method-assign]
         _register(cls)
         _KINDS[cls.__name__] = cls
 
@@ -51,7 +54,13 @@ class Record:
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, ``inf`` as ``"inf"``, float32 numbers at their shortest."""
+        """Canonical JSON: sorted keys, ``inf`` as ``"inf"``, float32 numbers at their shortest.
+
+        Raises:
+          ValueError: naming the field, where one does not hold what its annotation says, or no finite or infinite
+            number; on swept or traced values.
+        """
+        check_fields(self, type(self).__name__)
         return json.dumps(_to_plain(self), sort_keys=True, allow_nan=False)
 
     def __eq__(self, other: object) -> bool:
@@ -74,13 +83,32 @@ def from_json(text: str) -> Any:
     """Reads what :meth:`Record.to_json` wrote.
 
     Raises:
-      ValueError: on a kind that is not registered or a field that the kind does not have.
+      ValueError: on text that is no JSON of a record, a kind that is not registered, a field that the kind does not
+        have, that is missing or there twice. What a field must hold, ``to_json`` and ``Scenario.check`` say.
     """
-    return _from_plain(json.loads(text))
+    if not isinstance(text, str):
+        raise ValueError(f"text is {shown(text)}; it must be a str, as to_json gives it.")
+    try:
+        plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except ValueError as error:
+        raise ValueError(f"text is no JSON of a record: {error}") from error
+    except RecursionError:
+        raise ValueError("text is no JSON of a record: it is nested too deeply.") from None
+    if not isinstance(plain, dict):
+        raise ValueError(f"text holds {shown(plain)}; it must hold an object with {RECORD!r}, as to_json writes it.")
+    try:
+        return _from_plain(plain)
+    except RecursionError:
+        raise ValueError("text is no JSON of a record: it is nested too deeply.") from None
 
 
 def numbers(record: Record) -> dict[str, Any]:
-    """Every sweepable number of a record, by its exact path, e.g. ``"attacks.1.amplify"``."""
+    """Every sweepable number of a record, by its exact path, e.g. ``"attacks.1.amplify"``.
+
+    Raises:
+      ValueError: where a field does not hold what its annotation says.
+    """
+    check_fields(record)
     return {path: value for path, value, _ in _walk(record, "")}
 
 
@@ -122,30 +150,20 @@ def _register(cls: type[Record]) -> None:
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
-def _with_tuples(init: Any) -> Any:
-    """Lets a record be made with lists: as structure or as parents of records they must be tuples."""
+def _normalized(init: Any) -> Any:
+    """Lets a record be made with lists, ranges and NumPy's numbers, though structure must compare and hash."""
 
     @functools.wraps(init)
     def wrapped(self: Record, **fields: Any) -> None:
-        init(self, **{name: _tuples(value) for name, value in fields.items()})
+        is_leaf = {f.name: f.metadata.get("pytree_node", True) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        init(self, **{n: tuples(value) if is_leaf.get(n) else structure(value) for n, value in fields.items()})
 
     return wrapped
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if type(value) in (list, tuple) else value
-
-
 def _fields(record: Record) -> Iterator[tuple[str, Any, Any, bool]]:
-    hints = _hints(type(record))  # type: ignore[arg-type]
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        is_leaf = field.metadata.get("pytree_node", True)
-        yield field.name, getattr(record, field.name), hints[field.name], is_leaf
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+    fields = declared(type(record))  # type: ignore[arg-type]
+    return ((name, getattr(record, name), hint, is_leaf) for name, hint, is_leaf in fields)
 
 
 def _map_numbers(value: Any, path: str, change: Any) -> Any:
@@ -173,36 +191,39 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any, type]]:
 
 
 def _to_plain(value: Any, hint: Any = None, where: str = "") -> Any:
-    if hint in DTYPES and (value is None or isinstance(value, str | tuple | Record)):
-        raise ValueError(f"{where} is {value!r}; it must be a number.")
     if isinstance(value, Record):
         name = type(value).__name__
         plain = {field: _to_plain(child, hint, f"{name}.{field}") for field, child, hint, _ in _fields(value)}
         return {RECORD: name, **plain}
     if isinstance(value, tuple):
         return [_to_plain(v, where=where) for v in value]
-    if value is None or isinstance(value, str) or (isinstance(value, bool) and hint not in DTYPES):
+    if value is None or isinstance(value, str | bool):
         return value
     if np.ndim(value) != 0:
         raise ValueError(f"{where} is an array of shape {np.shape(value)}; a record with swept values has no JSON.")
     if hint is int and value != int(value):
         raise ValueError(f"{where} is {value}; it must be a whole number.")
     if float in (hint, *typing.get_args(hint)) or (hint is not int and isinstance(value, float | np.floating)):
-        return _shortest(float(value), where)
+        return _plain_float(float(value), where)
     return int(value)
 
 
-def _shortest(value: float, where: str) -> float | str:
-    """The shortest decimal that names the same float32, so 0.1 and ``np.float32(0.1)`` are equal; 0 for −0."""
+def _plain_float(value: float, where: str) -> float | str:
+    """The shortest decimal, and texts for the infinite ones."""
     if math.isnan(value):
         raise ValueError(f"{where} is NaN; every number must be finite or infinite.")
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    with np.errstate(over="ignore"):
-        single = np.float32(value)
-    if np.isinf(single):
+    short = shortest(value)
+    if math.isinf(short):
         raise ValueError(f"{where} is {value}, which float32 cannot hold; use inf where no bound is meant.")
-    return float(str(single)) + 0.0
+    return short
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal that names the same float32: 0.1 for 0.1 and for ``np.float32(0.1)``; 0 for −0."""
+    with np.errstate(over="ignore"):
+        return float(str(np.float32(value))) + 0.0
 
 
 def _from_plain(plain: Any) -> Any:
@@ -214,9 +235,25 @@ def _from_plain(plain: Any) -> Any:
         return plain
     content = dict(plain)
     name = content.pop(RECORD, None)
-    if name not in _KINDS:
-        raise ValueError(f"{RECORD!r} is {name!r}, an unknown kind; registered kinds are {sorted(_KINDS)}.")
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ValueError(f"{RECORD!r} is {shown(name)}, an unknown kind; registered kinds are {sorted(_KINDS)}.")
     known = {f.name for f in dataclasses.fields(_KINDS[name])}  # type: ignore[arg-type]
     if unknown := sorted(set(content) - known):
         raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {sorted(known)}.")
+    if lacking := missing(_KINDS[name], content):
+        raise ValueError(f"{name} lacks {', '.join(map(repr, lacking))}, which must be given.")
     return _KINDS[name](**{key: _from_plain(child) for key, child in content.items()})
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose every key is there once; Python would take the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"it has {twice!r} twice in one object; leave one out.")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f'it has {name}; write "inf" or "-inf" for what is infinite, and leave out what is no number.')

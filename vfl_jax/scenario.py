@@ -7,6 +7,7 @@ from typing import Literal
 from vfl_jax.bags import BagOfIds
 from vfl_jax.checks import check_choice, check_range, check_widths
 from vfl_jax.data.triggers import NaturalTrigger, Trigger
+from vfl_jax.fields import check_fields
 from vfl_jax.local import may_update_rowwise
 from vfl_jax.losses import Loss, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models import Bottom, DenseHead, Head
@@ -48,6 +49,7 @@ class PoisonPlan(Record):
         check_choice("poison", Drawn, draw=self.draw)
         check_range("poison", 0.0, 1.0, rate=self.rate, test_rate=self.test_rate)
         check_range("poison", 1, num_targets=self.num_targets)
+        check_range("poison", 0, 2**32 - 1, fixed_seed=self.fixed_seed)
 
 
 class BatchPlan(Record):
@@ -102,7 +104,8 @@ class Scenario(Record):
         )
 
     def check(self, data: VerticalData) -> None:
-        """Raises ``ValueError``, naming the argument, where the scenario does not fit the data."""
+        """Raises ``ValueError``, naming the argument, where a field is of a wrong kind or does not fit the data."""
+        check_fields(self)
         for name in ("bottoms", "optimizers", "attacks"):
             found = len(getattr(self, name))
             if found != data.num_parties:

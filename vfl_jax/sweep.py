@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax import devices
+from vfl_jax.atomic import check_folder, check_writable
+from vfl_jax.checks import check_count, check_kind
 from vfl_jax.chunks import Chunk, cut
 from vfl_jax.draws import Given
 from vfl_jax.folder import Folder
@@ -29,12 +31,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+SCENARIO, GIVEN = "for example one of vfl.presets", "such as vfl.Given()"
+
+
 def run(
-    scenario: Scenario, data: VerticalData, key: Key, epochs: int, given: Given = Given(), progress: bool = False
+    scenario: Scenario, data: Source, key: Key, epochs: int, given: Given = Given(), progress: bool = False
 ) -> tuple[xr.Dataset, TrainState]:
     """Trains one replica and evaluates it after every epoch.
 
     Args:
+      data: a data set, or a function that loads it.
       key: a typed key; ``jax.random.key(s)`` gives the replica that ``sweep`` calls seed s.
       given: choices that are given instead of drawn.
 
@@ -46,9 +52,14 @@ def run(
     """
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
         raise ValueError(f"key is {key!r}; it must be one typed key, for example jax.random.key(0).")
+    check_kind(Scenario, SCENARIO, scenario=scenario)
+    check_kind(Given, GIVEN, given=given)
+    check_kind(bool, "True or False", progress=progress)
+    check_count(epochs=epochs)
     scenario.to_json()  # raises where a number is none, before anything is trained
-    with Progress(epochs, [1], shown=progress).show() as shown:
-        return train_replica(Study(scenario, data, epochs, given), key, ChunkProgress(shown))
+    study = Study(scenario, load(data), int(epochs), given)
+    with Progress(study.epochs, [1], shown=progress).show() as told:
+        return train_replica(study, key, ChunkProgress(told))
 
 
 def sweep(
@@ -77,7 +88,8 @@ def sweep(
     only read. More seeds or grid points reuse what is there. Several programs may work in one folder at a time.
 
     Args:
-      data: a data set, or a function that loads it, which each worker of an ``executor`` then calls.
+      data: a data set (or what ``load_tables`` returns), or a function that loads it, which each worker of an
+        ``executor`` then calls.
       over: what to sweep, e.g. ``{"attack.amplify": [1, 10], "defense.stddev": [0, 0.01]}``; a tuple of
         paths with tuples of values is one zipped axis.
       seeds: how many (0, 1, …), or which.
@@ -98,21 +110,18 @@ def sweep(
       OSError: when the folder cannot be written; what is finished there stays whole.
       SweepIncomplete: when chunks failed on an executor.
     """
-    loaded = load(data)
-    grid = parse(scenario, over or {})
-    for rate, ids in (("poison.rate", given.poison_ids), ("poison.test_rate", given.test_poison_ids)):
-        if ids is not None and any(rate in paths for axis in grid.axes for paths in axis.paths):
-            raise ValueError(f"over sweeps {rate!r}, but given names the rows: the rate has no effect.")
-    seeds = _checked_seeds(seeds)
-    for name, number in (("checkpoint_every", checkpoint_every), ("max_replicas", max_replicas)):
-        if number is not None and (not isinstance(number, int | np.integer) or number < 1):
-            raise ValueError(f"{name} is {number!r}; it must be a whole number of at least 1.")
-    if executor is not None and folder is None:
-        raise ValueError("executor is given, but no folder; its workers need one to leave their chunks in.")
-    for point in grid.scenarios(scenario):
-        point.check(loaded)
-    study = Study(scenario, loaded, epochs, given)
-    num_poison = check(study, grid.points(), seeds[0])
+    check_kind(bool, "True or False", progress=progress)
+    check_count(checkpoint_every=checkpoint_every, **({} if max_replicas is None else {"max_replicas": max_replicas}))
+    if folder is not None:
+        check_folder("folder", folder)
+    if log_json is not None:
+        check_writable("log_json", log_json, appends=True)
+    if executor is not None:
+        check_kind(Executor, "of concurrent.futures (of a Dask client, client.get_executor())", executor=executor)
+        if folder is None:
+            raise ValueError("executor is given, but no folder; its workers need one to leave their chunks in.")
+    grid, seeds = check_grid(scenario, over, seeds, epochs, given)
+    study, num_poison = check_study(scenario, load(data), grid, seeds, epochs, given)
 
     store = None if folder is None else Folder(folder, study.identity)
     chunks = _plan(study, grid, seeds, store, max_replicas, executor)
@@ -121,7 +130,7 @@ def sweep(
 
     def shown(chunks: Sequence[Chunk]) -> Progress:
         replicas = [chunk.num_replicas for chunk in chunks]
-        return Progress(epochs, replicas, progress and first, log_json if first else None)
+        return Progress(study.epochs, replicas, progress and first, log_json if first else None)
 
     if store is None:
         with shown(chunks).show() as told:
@@ -137,6 +146,39 @@ def sweep(
     if first:
         store.finish_all(results)
     return results
+
+
+def check_grid(
+    scenario: Scenario, over: Over | None, seeds: int | Sequence[int], epochs: int, given: Given
+) -> tuple[Grid, tuple[int, ...]]:
+    """The grid and the seeds that are asked for, checked without the data.
+
+    Raises:
+      ValueError: naming the argument.
+    """
+    check_kind(Scenario, SCENARIO, scenario=scenario)
+    check_kind(Given, GIVEN, given=given)
+    check_count(epochs=epochs)
+    scenario.to_json()  # raises where a field is of a wrong kind
+    grid = parse(scenario, {} if over is None else over)
+    for rate, ids in (("poison.rate", given.poison_ids), ("poison.test_rate", given.test_poison_ids)):
+        if ids is not None and any(rate in paths for axis in grid.axes for paths in axis.paths):
+            raise ValueError(f"over sweeps {rate!r}, but given names the rows: the rate has no effect.")
+    return grid, _checked_seeds(seeds)
+
+
+def check_study(
+    scenario: Scenario, data: VerticalData, grid: Grid, seeds: tuple[int, ...], epochs: int, given: Given
+) -> tuple[Study, int]:
+    """The study, every point of which fits the data, and how many rows are poisoned at the largest rate.
+
+    Raises:
+      ValueError: naming the argument.
+    """
+    for point in grid.scenarios(scenario):
+        point.check(data)
+    study = Study(scenario, data, int(epochs), given)
+    return study, check(study, grid.points(), seeds[0])
 
 
 def _plan(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from os import PathLike
 from queue import SimpleQueue
+from typing import Any
 
 from vfl_jax import devices
+from vfl_jax.checks import shown
 from vfl_jax.chunks import Chunk
+from vfl_jax.data.tables import LoadedTables
 from vfl_jax.draws import Given
 from vfl_jax.folder import MOST_DEATHS, ChunkRefused, Folder
 from vfl_jax.progress import Progress
@@ -19,7 +23,7 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.study import Study, differences
 from vfl_jax.training import train_chunk
 
-Source = VerticalData | Callable[[], VerticalData]
+Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
 """Data, or what loads it: then a task carries no data, and whoever works on it loads its own."""
 
 
@@ -32,7 +36,34 @@ class SweepIncomplete(RuntimeError):
 
 
 def load(source: Source) -> VerticalData:
-    return source if isinstance(source, VerticalData) else source()
+    """The data set itself.
+
+    Raises:
+      ValueError: where the source neither is a data set nor a function that gives one.
+    """
+    found: Any = source
+    if callable(source):
+        if _needs_arguments(source):
+            raise ValueError(f"data is {shown(source)}, a function that needs arguments; call it, or bind them first.")
+        found = source()
+    found = found.data if isinstance(found, LoadedTables) else found
+    if not isinstance(found, VerticalData):
+        what = "data gives" if callable(source) else "data is"
+        raise ValueError(
+            f"{what} {shown(found)}; it must be a VerticalData, as vfl.from_arrays, vfl.load_tables and the loaders of "
+            "data sets make it, or a function without arguments that loads one."
+        )
+    return found
+
+
+def _needs_arguments(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return True
+    except ValueError:  # some do not say what they take
+        return False
+    return False
 
 
 def work_here(study: Study, folder: Folder, chunks: Sequence[Chunk], progress: Progress, checkpoint_every: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from vfl_jax.checks import is_concrete
+from vfl_jax.checks import is_number
 from vfl_jax.data.arrays import standardised
 from vfl_jax.data.table_cells import Column, plain
 from vfl_jax.data.table_files import listed
@@ -24,7 +24,7 @@ class Numeric:
     fill: float | Literal["mean"] | None = None
 
     def __post_init__(self) -> None:
-        if self.fill not in (None, "mean") and not (is_concrete(self.fill) and np.isfinite(self.fill)):
+        if self.fill not in (None, "mean") and not (is_number(self.fill) and np.isfinite(self.fill)):
             raise ValueError(f"Numeric.fill is {self.fill!r}; it must be a finite number, 'mean' or None.")
 
 
