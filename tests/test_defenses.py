@@ -76,6 +76,28 @@ def test_clipping_edges(by):
     np.testing.assert_array_equal(negative, zero)
 
 
+@pytest.mark.parametrize("by", KINDS[1:])
+@pytest.mark.parametrize("size", [1e20, 3e38, 1e-25, 1e-38])
+def test_bounds_hold_whatever_the_size_of_a_message(by, size):
+    """Squares of such entries are infinite, or none; beside them lies a row of zeros."""
+    message = np.float32(size) * np.array([[0, 0, 0], [0.5, -1, 1], [1, 0.25, -0.5]], np.float32)
+    exact = message.astype(np.float64)
+    for bound in (0.0, 1e-30, 1e-3, 5.0, 1e25):
+        ((sent,), _) = send(Clipping(by=by, bound=bound), [message])
+        expected = oracles.clip(exact, by, np.float64(np.float32(bound)))
+        np.testing.assert_allclose(sent, expected, rtol=1e-6, atol=1e-44, err_msg=str(bound))
+
+
+@pytest.mark.parametrize("by", KINDS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_message_that_is_not_finite_stays_so(by, bad):
+    """Unless its entries are bounded one by one; so a replica that diverges is seen to."""
+    message = helpers.normal(4, 3)
+    message[2, 1] = bad
+    ((sent,), _) = send(Clipping(by=by, bound=0.5), [message])
+    assert np.isfinite(sent[2, 1]) == (by == "value" and not np.isnan(bad))
+
+
 NOISES = {
     "gaussian": (GaussianNoise, "stddev", lambda level: level**2, math.sqrt(2 / math.pi)),
     "laplace": (LaplaceNoise, "scale", lambda level: 2 * level**2, math.sqrt(1 / 2)),
@@ -198,6 +220,35 @@ def test_interpolation_between_equals_and_beside_infinity_is_exact():
     message = np.array([*range(1, 17), np.inf], np.float32)[:, None]
     ((sent,), _) = send(Sparsification(residual="none", drop_rate=15 / 16), [message])
     np.testing.assert_array_equal(sent[sent != 0], [16, np.inf])
+
+
+@pytest.mark.parametrize("residual", ["position", "sample", "none"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_drop_rate_of_0_sends_every_bit(residual, dtype):
+    """Zeros of either sign, subnormal numbers, and in float64 numbers that float32 does not have."""
+    rng = np.random.default_rng(3)
+    message = (rng.normal(size=(5, 4)) * 10.0 ** rng.uniform(-9, 2, (5, 4))).astype(dtype)
+    message[0] = 0.0, -0.0, np.finfo(dtype).smallest_subnormal, -np.finfo(dtype).tiny
+    whole = np.dtype(f"i{np.dtype(dtype).itemsize}")
+    with jax.enable_x64(dtype == np.float64):
+        shapes = helpers.shapes_of(num_samples=5, batch_rows=5, widths=(4,))
+        defense = Sparsification(residual=residual)
+        state = defense.init(jax.random.key(0), shapes, helpers.knowledge(5))
+        for t in range(3):
+            view = helpers.active_view(rng.permutation(5))
+            ((sent,), state) = send(defense, [message * dtype(t + 1)], state=state, view=view)
+            assert sent.dtype == dtype
+            np.testing.assert_array_equal(np.asarray(sent).view(whole), (message * dtype(t + 1)).view(whole))
+
+
+@pytest.mark.parametrize("drop_rate", [0.0, 0.3, 0.75, 1.0])
+def test_sparsification_in_float64_is_numpys(drop_rate):
+    """A threshold that is rounded to float32 lets its neighbours through, or keeps them back."""
+    message = 1 + 1e-9 * np.random.default_rng(1).normal(size=(6, 4))
+    with jax.enable_x64(True):
+        ((sent,), _) = send(Sparsification(residual="none", drop_rate=drop_rate), [message])
+    is_sent = np.abs(message) >= np.quantile(np.abs(message), np.float32(drop_rate).astype(float))
+    np.testing.assert_array_equal(sent, np.where(is_sent, message, 0.0))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

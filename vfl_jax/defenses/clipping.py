@@ -26,8 +26,8 @@ class Clipping(ActiveTransform):
     * "largest_row_l2": the whole message is scaled down so that its largest row has at most this norm
       (Zou et al. 2022).
 
-    Guarantees: bounds hold to rounding; a zero message stays zero; ``bound`` inf returns the input.
-    A traced ``bound`` below zero is not an error and acts as 0.
+    Guarantees: bounds hold to rounding, whatever the size of a finite message; a zero message stays zero; ``bound``
+    inf returns the input. A traced ``bound`` below zero is not an error and acts as 0.
     """
 
     by: By = static(default="row_l2")
@@ -44,12 +44,28 @@ class Clipping(ActiveTransform):
         bound = jnp.maximum(self.bound, 0.0)
         if self.by == "value":
             return jnp.clip(gradient, -bound, bound)
+        norm = self._norm(gradient)
+        scale = _scale(norm)
+        scaled = gradient * scale
+        norm = jnp.where(scale == 1, norm, self._norm(scaled))
+        # A bound of 0 leaves nothing, not even numbers so small that their norm is none.
+        is_over = (norm > bound * scale) | (bound == 0)
+        # The inner where keeps inf/inf and 0/0 out of the unused branch.
+        return jnp.where(is_over, scaled * (bound / jnp.where(is_over & (norm > 0), norm, 1)), gradient)
+
+    def _norm(self, gradient: Array) -> Array:
+        """What is bounded: of every row, float32[B, 1], or of the message."""
         row_norms = jnp.linalg.norm(gradient, axis=-1, keepdims=True)
-        norm = {
+        return {
             "row_l2": lambda: row_norms,
             "message_l2": lambda: jnp.linalg.norm(row_norms),
             "largest_row_l2": lambda: jnp.max(row_norms),
         }[self.by]()
-        # The inner where keeps inf/inf and 0/0 out of the unused branch.
-        is_over = norm > bound
-        return jnp.where(is_over, gradient * (bound / jnp.where(is_over, norm, bound + 1)), gradient)
+
+
+def _scale(norm: Array) -> Array:
+    """What numbers are multiplied by before they are squared: 1, or a power of two where squares leave the range."""
+    most = jnp.finfo(norm.dtype).maxexp
+    is_small, is_large = norm < 2.0 ** -(most // 3), norm > 2.0 ** (most // 2 - 4)
+    scale = jnp.where(is_small, 2.0 ** (3 * most // 4), jnp.where(is_large, 2.0 ** -(7 * most // 8), 1.0))
+    return scale.astype(norm.dtype)

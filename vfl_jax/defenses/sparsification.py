@@ -25,7 +25,7 @@ class Sparsification(ActiveTransform):
 
     ``residual`` says whose it is: "position" (of the row's place in the batch, as published code of the
     field does), "sample" (of the sample id, float32[N, E] per party and replica; rows of an appended pair
-    have none) or "none" (what is dropped is lost). ``drop_rate`` 0 sends everything.
+    have none) or "none" (what is dropped is lost). ``drop_rate`` 0 sends everything, bit for bit.
 
     Two further parts of Lin et al. are left out. Momentum correction accumulates a worker's momentum
     before it is sent; here the messages are gradients of different samples in each batch and the paper's
@@ -51,12 +51,12 @@ class Sparsification(ActiveTransform):
         if self.residual == "none":
             return tuple(self._split(g)[0] for g in gradients), state
         if self.residual == "position":
-            pairs = [self._split(g + r) for g, r in zip(gradients, state, strict=True)]
+            pairs = [self._split(_with(g, r)) for g, r in zip(gradients, state, strict=True)]
             return tuple(sent for sent, _ in pairs), tuple(rest for _, rest in pairs)
         sent, state_out = [], []
         for gradient, residual in zip(gradients, state, strict=True):
             ids = jnp.where(view.roles == ORDINARY, view.sample_ids, residual.shape[0])
-            large, rest = self._split(gradient + residual.at[ids].get(mode="fill", fill_value=0))
+            large, rest = self._split(_with(gradient, residual.at[ids].get(mode="fill", fill_value=0)))
             sent.append(large)
             state_out.append(residual.at[ids].set(rest, mode="drop"))
         return tuple(sent), tuple(state_out)
@@ -69,26 +69,33 @@ class Sparsification(ActiveTransform):
         return jnp.where(is_large, message, 0.0), jnp.where(is_large, 0.0, message)
 
 
+def _with(gradient: Array, residual: Array) -> Array:
+    """Their sum; where nothing waits the gradient itself, for −0 + 0 is 0, and a sum may flush what is subnormal."""
+    return jnp.where(residual == 0, gradient, gradient + residual)
+
+
 def quantile(sizes: Array, rate: Array | float) -> Array:
-    """The linearly interpolated quantile of non-negative numbers, float32[...] to float32[].
+    """The linearly interpolated quantile of non-negative numbers, float[...] to float[]; float32 or float64.
 
     As ``jnp.quantile``, but by bisection on the bit pattern instead of a sort: non-negative floats are ordered
-    as their bits are, so 31 counts find an order statistic exactly, more than ten times faster.
+    as their bits are, so 31 counts (63) find an order statistic exactly, more than ten times faster.
     """
-    bits = jax.lax.bitcast_convert_type(sizes.astype(jnp.float32), jnp.int32).ravel()
-    place = jnp.asarray(rate, jnp.float32) * (bits.size - 1)
+    whole = jnp.dtype(f"int{8 * sizes.dtype.itemsize}")
+    num_bits = jnp.iinfo(whole).bits - 1
+    bits = jax.lax.bitcast_convert_type(sizes, whole).ravel()
+    place = jnp.asarray(rate, sizes.dtype) * (bits.size - 1)
     low, high = jnp.floor(place), jnp.ceil(place)
 
     def narrow(i: Array, found: Array) -> Array:
-        candidate = found | (jnp.int32(1) << (30 - i))
+        candidate = found | (jnp.ones((), whole) << (num_bits - 1 - i))
         num_below = jnp.sum(bits < candidate, dtype=jnp.int32)
         return jnp.where(num_below <= low.astype(jnp.int32), candidate, found)
 
-    low_bits = jax.lax.fori_loop(0, 31, narrow, jnp.int32(0))
+    low_bits = jax.lax.fori_loop(jnp.zeros((), whole), num_bits, narrow, jnp.zeros((), whole))
     num_up_to_low = jnp.sum(bits <= low_bits, dtype=jnp.int32)
-    next_bits = jnp.min(jnp.where(bits > low_bits, bits, jnp.iinfo(jnp.int32).max))
+    next_bits = jnp.min(jnp.where(bits > low_bits, bits, jnp.iinfo(whole).max))
     high_bits = jnp.where(num_up_to_low > high.astype(jnp.int32), low_bits, next_bits)
-    low_value, high_value = (jax.lax.bitcast_convert_type(b, jnp.float32) for b in (low_bits, high_bits))
+    low_value, high_value = (jax.lax.bitcast_convert_type(b, sizes.dtype) for b in (low_bits, high_bits))
     high_weight = place - low
     # An infinite neighbour of weight 0 must not turn the result into NaN; equal neighbours must give themselves, which
     # a sum of two rounded products may miss by a bit, and then no entry of that size would be sent.
