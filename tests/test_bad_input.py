@@ -14,6 +14,7 @@ from data_helpers import says, tiny_data, tiny_scenario
 from vfl_jax.attacks import GradientReplacement, LabelReplacement, PairedReplacement
 from vfl_jax.data import FeatureTrigger, NaturalTrigger, Where, from_arrays, load_tables
 from vfl_jax.draws import Given
+from vfl_jax.losses import SoftmaxCrossEntropy
 from vfl_jax.models import CNN, MLP, DenseHead
 from vfl_jax.presets import digits_demo
 from vfl_jax.sweep import run, sweep
@@ -146,6 +147,25 @@ def plan(**changes):
     return SCENARIO.poison.replace(**changes)
 
 
+class Weighted(SoftmaxCrossEntropy):
+    """Test only: adds rows up in its own way; an attacker that must know how much a row counts would be told 1/B."""
+
+    def __call__(self, logits, targets):
+        return 3.0 * self.rows(logits, targets).mean()
+
+
+class Told(Weighted):
+    """Test only: and says so."""
+
+    def row_weight(self, num_rows):
+        return 3.0 / num_rows
+
+
+def test_a_loss_with_a_sum_of_its_own_says_what_a_row_counts():
+    assert SCENARIO.replace(loss=Told()).shapes(DATA).row_weight == 3 / 8
+    SCENARIO.replace(loss=Told()).check(DATA)
+
+
 BAD_SCENARIOS = {
     "bottoms": ({"bottoms": (MLP(width=3),) * 3}, ("bottoms has 3 entries", "2 parties", "it must have 2")),
     "optimizers": ({"optimizers": ()}, ("optimizers has 0 entries", "it must have 2")),
@@ -164,6 +184,10 @@ BAD_SCENARIOS = {
     "part": (
         {"defense": ActiveChain(parts=(GradientReplacement(),))},
         ("parts.0", "GradientReplacement", "ActiveTransform"),
+    ),
+    "loss": (
+        {"loss": Weighted()},
+        ("loss is Weighted", "row_weight", "override both, or rows alone"),
     ),
     "nan": (
         {"poison": plan(trigger=SCENARIO.poison.trigger.replace(value=float("nan")))},
@@ -191,7 +215,7 @@ BAD_ARGUMENTS = {
     "a seed below 0": ({"seeds": [-1]}, ("seeds is (-1,)", "from 0")),
     "half a seed": ({"seeds": [0.5]}, ("seeds is (0.5,)", "whole numbers")),
     "too few given epochs": (
-        {"epochs": 3, "given": Given(batch_ids=np.zeros((2, 3, 8), int))},
+        {"epochs": 3, "given": Given(batch_ids=np.broadcast_to(np.arange(8), (2, 3, 8)))},
         ("2 epochs", "epochs is 3"),
     ),
     "epochs as a truth value": ({"epochs": True}, ("epochs is True", "whole number")),

@@ -5,6 +5,7 @@ import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import everyone
 
@@ -93,6 +94,55 @@ def test_an_update_of_every_row_is_never_rowwise(data, case):
     assert case in ("momentum", "adam") or helpers.differs(
         found[1]["dense_0"]["kernel"][0], helpers.replica(scenario, data).state.params[1]["dense_0"]["kernel"][0]
     )
+
+
+class Doubled(Optimizer):
+    """Test only: says of itself that it is plain SGD, and steps twice as far."""
+
+    def build(self, epoch):
+        return optax.chain(super().build(epoch), optax.scale(2.0))
+
+
+class Heavy(Regularizer):
+    """Test only: a penalty of its own, whose field says that there is none."""
+
+    def __call__(self, params):
+        return 0.2 * sum((leaf**2).sum() for leaf in jax.tree.leaves(params))
+
+
+class Pulled(Regularizer):
+    """Test only: the same by its gradient."""
+
+    def add_gradient(self, params, gradient):
+        return jax.tree.map(lambda g, leaf: g + 0.4 * leaf, gradient, params)
+
+
+class Centred(MLP):
+    """Test only: what it looks up is not the table but its distance from the mean of its rows."""
+
+    def apply(self, params, features):
+        layer = params["dense_0"]
+        centred = layer["kernel"] - layer["kernel"].mean(axis=0, keepdims=True)
+        return super().apply(params | {"dense_0": layer | {"kernel": centred}}, features)
+
+
+OWN = {
+    "optimizer": {"optimizer": Doubled(learning_rate=0.5)},
+    "regulariser, by its value": {"regularizer": Heavy()},
+    "regulariser, by its gradient": {"regularizer": Pulled()},
+    "bottom": {"bottom": Centred(width=3, hidden=(5,))},
+}
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_what_an_own_class_does_is_done_to_tables_too(data, case):
+    """Nobody knows whether its update is row-wise: it equals the one on dense rows, not that of its base."""
+    scenario = scenario_of(**OWN[case])
+    assert scenario.shapes(data).rowwise == (False, False)
+    found = assert_equal_steps(scenario, data)
+    plain = everyone(stepped(scenario_of(), data)[1])
+    moved = found[1]["dense_0"]["kernel"] - plain[1]["dense_0"]["kernel"]
+    assert np.abs(moved).max() > 1e-2
 
 
 def test_rows_that_no_batch_looks_up_keep_their_bits(data):

@@ -129,6 +129,21 @@ def test_regularisers_match_numpy(penalty, value, slope):
     assert regularizer.add_gradient({}, {}) == {}
 
 
+class Quartic(Regularizer):
+    """Test only: a penalty of its own, given by its value."""
+
+    def __call__(self, params):
+        return self.strength * sum((leaf**4).sum() for leaf in jax.tree.leaves(params))
+
+
+def test_an_own_regulariser_counts_by_its_value():
+    there = jax.tree.map(jnp.ones_like, PARAMS)
+    found = Quartic(strength=0.3).add_gradient(PARAMS, there)
+    for leaf, param in zip(jax.tree.leaves(found), jax.tree.leaves(PARAMS), strict=True):
+        np.testing.assert_allclose(leaf, 1 + 0.3 * 4 * np.asarray(param) ** 3, rtol=1e-6)
+    assert Quartic().add_gradient({}, {}) == {}
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

@@ -13,7 +13,7 @@ import optax
 
 from vfl_jax.bags import BagOfIds, Tapped
 from vfl_jax.losses import Regularizer
-from vfl_jax.models import Bottom
+from vfl_jax.models import MLP, Bottom, Linear
 from vfl_jax.optimizers import Optimizer
 from vfl_jax.types import Array, Features, Params
 
@@ -33,10 +33,12 @@ class RowwiseGradient(NamedTuple):
 def may_update_rowwise(bottom: Bottom, optimizer: Optimizer, regularizer: Regularizer, features: Features) -> bool:
     """Whether a step changes only those rows of a party's table that its batch looks up; concrete numbers only.
 
-    So it is for plain SGD without weight decay or regulariser; any other update touches every row.
+    So it is for plain SGD without weight decay or regulariser; any other update touches every row. What a class of
+    somebody else's does with a table nobody knows here, whatever it derives from: it is always updated whole.
     """
+    is_ours = type(bottom) in (Linear, MLP) and type(optimizer) is Optimizer and type(regularizer) is Regularizer
     is_plain = optimizer.kind == "sgd" and not np.any(optimizer.weight_decay) and regularizer.penalty == "none"
-    return is_plain and bottom.table is not None and isinstance(features, BagOfIds)
+    return is_ours and is_plain and isinstance(features, BagOfIds)
 
 
 def forward(

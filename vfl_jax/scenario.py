@@ -123,6 +123,12 @@ class Scenario(Record):
             raise ValueError(
                 f"poison.target_class is {self.poison.target_class}; the classes are 0 to {data.num_classes - 1}."
             )
+        kind = type(self.loss)
+        if kind.__call__ is not Loss.__call__ and kind.row_weight is Loss.row_weight:
+            raise ValueError(
+                f"loss is {kind.__name__}, which adds rows up by a __call__ of its own but says nothing of row_weight, "
+                "what one row's loss counts in the batch loss; override both, or rows alone."
+            )
         shapes = self.shapes(data)
         by_role = self.poison.mode == "appended_pair"
         self.head.check(shapes.widths, data.num_classes)
