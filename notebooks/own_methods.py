@@ -82,6 +82,9 @@ class OwnGradient(vfl.PartyTransform):
 # Such an attacker has to shout: its embedding must outvote the other party. So the active party scales every embedding
 # down to at most `bound` times the median norm of its party's batch. At inference it uses the median of the last
 # batch of training, which it keeps as its state.
+#
+# What `on_receive` returns stands in place of what was sent: the head is trained on it, and the gradient at it goes
+# back to the parties as it is, as if nothing had been changed. The scaling itself is not differentiated.
 
 # %%
 class NormCap(vfl.ActiveTransform):
@@ -102,7 +105,8 @@ class NormCap(vfl.ActiveTransform):
 
 def scaled(embedding, largest):
     norms = jnp.linalg.norm(embedding, axis=1, keepdims=True)
-    return embedding * jnp.minimum(1.0, largest / norms)
+    is_over = norms > largest  # of nothing where the bound is inf, not even where the usual norm is 0
+    return jnp.where(is_over, embedding * (largest / jnp.where(is_over, norms, 1.0)), embedding)
 
 
 # %% [markdown]

@@ -202,6 +202,9 @@ print(f"loss {told.loss:.3f}; largest difference", largest_difference(after.para
 # | `on_send` | the active party | the messages that it sends |
 # | `on_download` | a party | the message that it pulls back |
 #
+# What `on_receive` changes is not differentiated: the gradient at what it returns is the message, as if the party had
+# sent just that.
+#
 # A party that only watches shows the order. Note what the view holds: ids, its own features and parameters; nothing of
 # labels, nothing of another party.
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import jupytext
+import numpy as np
 import pytest
 from study_helpers import quick_compilation, quick_results, small_task  # noqa: F401  a fixture is asked for by name
 
@@ -42,6 +43,23 @@ def test_a_notebook_runs(path, monkeypatch, request):
                 source = source.replace(many, few)
             plain = re.sub(r"^%.*\n", "", source, flags=re.MULTILINE)  # %matplotlib inline
             exec(compile(plain, f"{path.name}, cell {number}", "exec"), names)
+
+
+def test_a_cap_of_inf_is_none_in_the_notebook_of_own_methods():
+    """Zero rows too, and where the usual norm is 0."""
+    (path,) = (path for path in NOTEBOOKS if path.stem == "own_methods")
+    names: dict = {"__name__": path.stem}
+    for cell in jupytext.read(path).cells:
+        if cell.cell_type == "code" and ("class NormCap" in cell.source or "import math" in cell.source):
+            exec(re.sub(r"^%.*\n|^vfl.use_all.*\n", "", cell.source, flags=re.MULTILINE), names)
+    rows = np.array([[0, 0], [3, 4], [0, 0], [-0.5, 1]], np.float32)
+    usual = np.sqrt(1.25) / 2  # the median of 0, 0, √1.25 and 5
+    capped = rows * np.array([[1], [usual / 5], [1], [0.5]], np.float32)
+    for embedding, bound, expected in ((rows, np.inf, rows), (0 * rows, np.inf, 0 * rows), (rows, 1.0, capped)):
+        cap = names["NormCap"](bound=bound)
+        (out,), state = cap.on_receive(None, None, None, (embedding,))
+        np.testing.assert_allclose(out, expected, rtol=1e-6)
+        np.testing.assert_array_equal(cap.infer_receive(None, state, None, (embedding,))[0], out)
 
 
 def test_the_readme_runs(tmp_path, monkeypatch):
