@@ -9,6 +9,7 @@ from vfl_jax.data import load_digits
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)  # a typed key used twice is an error
+jax.devices()  # now, so that a command that makes every core a device of its own cannot do so for tests that follow
 
 
 @pytest.fixture(scope="module", autouse=True)

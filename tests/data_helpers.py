@@ -51,7 +51,7 @@ def numbered_images(num_rows, shape):
     return rows[:, None, None] + pixels[None], np.arange(num_rows) % NUM_CLASSES
 
 
-def large_images(num_train=192, num_test=40, num_labels=2, **partition):
+def large_images(num_train=192, num_test=60, num_labels=2, **partition):
     """Noise of MNIST's size; row 1 is of class 0, as the preset has it."""
     splits = (
         (image_split(size, (28, 28), seed=size)[0], (np.arange(size) - 1) % num_labels)

@@ -1,5 +1,6 @@
 """What a seed draws: bad requests are refused, given choices are respected, rates nest."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -10,8 +11,10 @@ from data_helpers import NUM_CLASSES, properties, says, tiny_data, tiny_scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vfl_jax.data import NaturalTrigger
+from vfl_jax.attacks import ActiveBackdoor
+from vfl_jax.data import NaturalTrigger, Trigger
 from vfl_jax.draws import ALWAYS, Given, draw, epoch_ids, steps_per_epoch
+from vfl_jax.grid import parse
 from vfl_jax.protocol import poison_count
 from vfl_jax.records import ORDINARY, POISON, TARGET
 from vfl_jax.scenario import BatchPlan
@@ -106,6 +109,10 @@ BAD_BATCHES = {
     "outside": (np.full((1, 1, 8), 30), ("ids from 30 to 30", "0 to 29")),
     "below": (np.full((1, 1, 8), -1), ("ids from -1 to -1", "0 to 29")),
     "fractions": (np.full((1, 1, 8), 0.5), ("float64", "whole numbers")),
+    "a row twice": (
+        np.concatenate([np.arange(24).reshape(3, 8), [[0, 1, 2, 3, 4, 5, 6, 3]]]).reshape(2, 2, 8),
+        ("row 3 twice in step 1 of epoch 1", "every id must be there once"),
+    ),
 }
 
 
@@ -114,6 +121,55 @@ def test_bad_given_batches_are_refused(case):
     ids, message = BAD_BATCHES[case]
     with pytest.raises(ValueError, match=says("given.batch_ids", *message)):
         drawn(batch_ids=ids)
+
+
+@pytest.mark.parametrize(
+    ("rate", "num_rows", "mode"),
+    [("rate", NUM_TRAIN, "in_place"), ("test_rate", NUM_TEST, "in_place"), ("test_rate", NUM_TEST, "appended_pair")],
+)
+def test_a_rate_that_rounds_to_no_row_is_refused(rate, num_rows, mode):
+    """Half a row is none, as NumPy and JAX round; 0 says that none is meant."""
+    plan = {"mode": mode, rate: 0.5 / num_rows}
+    message = says(f"poison.{rate} is", f"of {num_rows} t", "rounds to none", f"at least {1 / num_rows:.2g}")
+    with pytest.raises(ValueError, match=message):
+        drawn(plan)
+    with pytest.raises(ValueError, match=message):
+        drawn({"mode": mode, rate: np.array([0.4, 0.0, 0.1 / num_rows], np.float32)})
+    for allowed in (0.51 / num_rows, 0.0, np.array([0.0, 0.4], np.float32)):
+        drawn({"mode": mode, rate: allowed})
+
+
+def test_a_rate_without_effect_may_round_to_no_row():
+    """Where nobody attacks, or the rows are named, or lie there by nature."""
+    none = {"rate": 0.001, "test_rate": 0.001}
+    scenario = tiny_scenario(plan=none, attacks=(PartyTransform(),) * 2)
+    assert draw(scenario, DATA, KEY).poison_ids.size == 0
+    with pytest.raises(ValueError, match=says("poison.rate", "rounds to none")):
+        draw(scenario.replace(active_attack=ActiveBackdoor()), DATA, KEY)
+    assert drawn(none | {"poison_ids": (1,), "test_poison_ids": (2,)}).poison_ids.tolist() == [1]
+    marked = np.arange(NUM_TRAIN) == 4
+    data = dataclasses.replace(DATA, train=DATA.train.replace(has_trigger=marked))
+    assert drawn(none | {"trigger": NaturalTrigger()}, data=data).poison_ids.tolist() == [4]
+
+
+class Shift(Trigger):
+    """Test only: adds to every feature of the last party."""
+
+    size: float = 1.0
+
+    def masks(self, data):
+        return (None,) * (data.num_parties - 1) + (np.ones(data.train.features[-1].shape[1:], bool),)
+
+    def stamp(self, mask, features, is_poisoned):
+        return features if mask is None else features + self.size * is_poisoned[:, None, None]
+
+
+def test_rows_of_an_own_trigger_that_stamps_are_drawn():
+    """Though it derives from no trigger of the package that does; and its rates may be swept."""
+    draws = drawn({"trigger": Shift(), "rate": 0.2})
+    assert len(draws.poison_ids) == 6
+    assert len(poisoned_at(draws, 0.1)) == 3
+    parse(tiny_scenario(plan={"trigger": Shift()}), {"poison.rate": [0.1, 0.2]})
 
 
 def poisoned_at(draws, rate, num_rows=NUM_TRAIN):

@@ -60,7 +60,7 @@ class Case:
     def __init__(self, seed, *, head=(HIDDEN,), num_parties=2, active_party=None, pair=False, scale=1.0, rate=RATE):
         rng = np.random.default_rng(seed)
         self.key, self.rate = jax.random.key(seed), rate
-        self.data = first_rows(mnist(num_parties, active_party), NUM_ROWS, 50)
+        self.data = first_rows(mnist(num_parties, active_party), NUM_ROWS, 60)
         self.labels = self.data.train.labels
         free = rng.permutation(np.setdiff1d(np.arange(NUM_ROWS), TARGETS))
         poison, ordinary = np.split(free, [NUM_ROWS // 8])

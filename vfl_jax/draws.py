@@ -14,10 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax.data.triggers import StampTrigger
 from vfl_jax.records import ORDINARY, POISON, TARGET, Rows, Streams, VerticalData, content_hash
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.transforms import ActiveTransform, PartyTransform
 from vfl_jax.types import Array, Key, Params
 
 ALWAYS = -1
@@ -74,12 +73,16 @@ def draw(scenario: Scenario, data: VerticalData, key: Key, given: Given = Given(
 
     is_natural = explicit is not None and given.poison_ids is None and plan.poison_ids is None
     is_attacked = any(type(attack) is not PartyTransform for attack in scenario.attacks)
+    is_attacked |= type(scenario.active_attack) is not ActiveTransform
     if is_natural and is_attacked and not data.train.has_trigger.any():
         raise ValueError(
             f"poison.trigger is {type(plan.trigger).__name__}, but no training row of data {data.name!r} carries it: "
             "there is nothing to attack. Mark such rows (Rows.has_trigger), name them (poison_ids), or stamp a trigger."
         )
-    count = len(explicit) if explicit is not None else int(np.max(np.round(np.float32(plan.rate) * num_train)))
+    if is_attacked:
+        _check_rate("poison.rate", plan.rate, explicit, num_train, f"training rows of data {data.name!r}")
+        _check_rate("poison.test_rate", plan.test_rate, test_explicit, num_test, f"test rows of data {data.name!r}")
+    count = len(explicit) if explicit is not None else int(_counts(plan.rate, num_train).max())
     poison = order[:count] if explicit is None else explicit
     if count > num_train - len(targets):
         raise ValueError(
@@ -182,10 +185,27 @@ def _explicit_ids(name: str, given: Any, planned: Any, rows: Rows, plan: PoisonP
     """Poison rows that are not drawn: given, planned, or natural."""
     ids = given if given is not None else planned
     if ids is None:
-        if isinstance(plan.trigger, StampTrigger):
+        if plan.trigger.is_stamped:
             return None
         return np.flatnonzero(np.asarray(rows.has_trigger)).astype(np.int32)
     return _checked_ids(name, ids, rows.num_samples)
+
+
+def _counts(rate: Any, num_rows: int) -> np.ndarray:
+    """How many rows each rate poisons; as ``protocol.poison_count``, on the host."""
+    return np.asarray(np.round(np.float32(rate) * np.float32(num_rows)), np.int64)
+
+
+def _check_rate(name: str, rate: Any, explicit: np.ndarray | None, num_rows: int, rows: str) -> None:
+    """Raises where a rate above 0 poisons no row: what is called attacked would be honest."""
+    if explicit is not None:
+        return
+    for one in np.unique(np.float32(rate)):
+        if one > 0 and _counts(one, num_rows) == 0:
+            raise ValueError(
+                f"{name} is {one:g}; of {num_rows} {rows} that rounds to none, so there is nothing to attack. Give at "
+                f"least {1 / num_rows:.2g} (one row), name the rows, or give 0 where none is meant."
+            )
 
 
 def _checked_ids(name: str, ids: Any, num_rows: int) -> np.ndarray:
@@ -242,5 +262,12 @@ def _given_batches(batch_ids: Any, plan: BatchPlan, num_rows: int) -> np.ndarray
     if ids.size and (ids.min() < 0 or ids.max() >= num_rows):
         raise ValueError(
             f"given.batch_ids has ids from {ids.min()} to {ids.max()}; they must lie in 0 to {num_rows - 1}."
+        )
+    ordered = np.sort(ids, axis=-1)
+    if (is_again := ordered[..., 1:] == ordered[..., :-1]).any():
+        epoch, step, place = np.argwhere(is_again)[0]
+        raise ValueError(
+            f"given.batch_ids has row {ordered[epoch, step, place]} twice in step {step} of epoch {epoch}; a batch is "
+            "a set of rows, so every id must be there once. It may come again in another batch."
         )
     return ids.astype(np.int32)

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 
 from vfl_jax.checks import is_number, is_whole, shown
-from vfl_jax.data.triggers import StampTrigger
 from vfl_jax.records import TrainState
 from vfl_jax.registry import Record, cast, numbers, shortest, with_numbers
 from vfl_jax.scenario import Scenario
@@ -154,7 +153,7 @@ def _check_effect(scenario: Scenario, swept: Mapping[str, str], argument: str) -
             raise ValueError(
                 f"{argument} sweeps 'poison.{rate}', but poison.{ids} names the rows: the rate has no effect."
             )
-        if not isinstance(plan.trigger, StampTrigger):
+        if not plan.trigger.is_stamped:
             raise ValueError(
                 f"{argument} sweeps 'poison.{rate}', but rows carry a {type(plan.trigger).__name__} by nature: the "
                 "rate has no effect."

@@ -12,7 +12,11 @@ from vfl_jax.types import Array, Features
 
 
 class Trigger(Record):
-    """Base of the triggers."""
+    """Base of the triggers. One that overrides ``stamp`` is stamped on drawn rows; others rows carry by nature."""
+
+    @property
+    def is_stamped(self) -> bool:
+        return type(self).stamp is not Trigger.stamp
 
     def masks(self, data: VerticalData) -> tuple[np.ndarray | None, ...]:
         """Which entries of one sample change, bool[F] per party; None where a party is left alone.
