@@ -35,7 +35,8 @@ RESIDUAL: dict[str, Residual] = {"liu2020_code": "position", "liu2020_paper": "s
 """What becomes of what sparsification drops: the text's "accumulates the rest" is said of the gradient of a sample."""
 HONEST_AND_ATTACKED: Over = {"attack.enabled": [0, 1]}
 KEPT = (
-    *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate", "label_inference_accuracy"),
+    *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate"),
+    *(f"label_inference_{of}{way}" for of in ("accuracy", "rate") for way in ("", "_sum", "_fading")),
     *("loss", "is_finite"),
 )
 """The metrics that are kept at every epoch; of the class scores, the last epoch is."""

@@ -14,6 +14,10 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.types import Array
 
 
+GUESSES = "label_guesses"
+"""What a method's report calls the labels it has guessed, int32[N]."""
+
+
 @flax.struct.dataclass
 class Metric:
     """A mean that can still be merged; ``count`` 0 means that it is undefined."""
@@ -80,16 +84,20 @@ def evaluate_chunk(
 def evaluate_reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
     """Compares what methods report with the labels, which the methods never see.
 
-    ``label_guesses``, int32[N] with negative entries where there is none, becomes ``label_inference_accuracy``;
-    of several parties that report, the mean over all their guesses.
+    ``label_guesses``, int32[N] with negative entries where there is none, becomes ``label_inference_accuracy``, among the
+    rows that were read, and ``label_inference_rate``, the share of rows that were. What a method reads in other ways too it
+    reports as ``label_guesses_<way>``, which becomes the same with that ending. Where several report, both are means over
+    all of them.
     """
     reports = [attack.report(s) for attack, s in zip(scenario.attacks, state.attack_states, strict=True)]
     reports.append(scenario.active_attack.report(state.active_attack_state))
-    guesses = [report["label_guesses"] for report in reports if "label_guesses" in report]
-    if not guesses:
-        return {}
-    made = jnp.stack(guesses)
-    return {"label_inference_accuracy": _mean_over(made >= 0, made == labels[None])}
+    metrics: dict[str, Metric] = {}
+    for name in sorted({name for report in reports for name in report if name.startswith(GUESSES)}):
+        way = name.removeprefix(GUESSES)
+        made = jnp.stack([report[name] for report in reports if name in report])
+        metrics[f"label_inference_accuracy{way}"] = _mean_over(made >= 0, made == labels[None])
+        metrics[f"label_inference_rate{way}"] = _mean_over(jnp.ones_like(made, bool), made >= 0)
+    return metrics
 
 
 def _mean_over(mask: Array, values: Array) -> Metric:

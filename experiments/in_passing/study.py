@@ -9,6 +9,7 @@ import itertools
 import math
 
 from experiments.cases import PRESETS, RESIDUAL, Case
+from experiments.in_passing.listener import LabelListener
 from vfl_jax.attacks import ActiveBackdoor, LabelReplacement
 from vfl_jax.data.triggers import PixelTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
@@ -17,7 +18,7 @@ from vfl_jax.losses import Loss, MulticlassHinge, SoftmaxCrossEntropy, SquaredEr
 from vfl_jax.models import Linear
 from vfl_jax.presets import HeadName, Task, liu2020_code
 from vfl_jax.scenario import Scenario
-from vfl_jax.transforms import ActiveChain, PartyTransform
+from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
 
 TASKS: tuple[Task, ...] = ("mnist", "nus_wide")
 HEADS: tuple[HeadName, ...] = ("sum", "trainable")
@@ -58,6 +59,10 @@ LEAK: Over = {
 """An honest party that listens under every defense, and label replacement under none."""
 
 
+LISTENER = PartyChain(parts=(LabelListener(), LabelReplacement()))
+"""Reads labels off a row's last message and off all of them; where it attacks, off the last, as published."""
+
+
 def _one_output_per_class(preset: str, task: Task, head: HeadName) -> Scenario:
     """The preset with embeddings of width C under both heads, which label replacement reads."""
     scenario = PRESETS[preset](head=head, task=task)
@@ -77,7 +82,7 @@ LABELS = tuple(
         title=f"{preset}: label replacement and leaked labels, {task}, {head} head",
         task=task,
         scenario=_one_output_per_class(preset, task, head).replace(
-            attacks=(PartyTransform(), LabelReplacement()), defense=_defenses(preset)
+            attacks=(PartyTransform(), LISTENER), defense=_defenses(preset)
         ),
         over=LEAK,
     )
