@@ -79,7 +79,9 @@ vfl.plots.against(
 # %% [markdown]
 # Dots are seeds, bars are 95 % intervals of their median, the dashed line is the honest model at the same noise.
 #
-# What the messages leak, attacked or not: the share of labels that the attacker read correctly.
+# What the messages leak, attacked or not: of the training rows whose label the attacker read off their last message, the
+# share that it read correctly. It reads nearly all of them (`label_inference_rate`). Noise hides less from somebody who
+# adds up a row's messages: `LabelReplacement(evidence="fading")`.
 
 # %%
 results["label_inference_accuracy"].isel(epoch=-1).median("seed").to_pandas()

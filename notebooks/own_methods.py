@@ -47,37 +47,39 @@ scenario = vfl.presets.digits_demo(head="sum")
 # the embedding by `reach` makes it go on pushing long after its own half is sure.
 #
 # A method is a record of numbers and the hooks it needs. `init` says what it carries from step to step; here it
-# remembers in `on_upload` what `on_download` of the same step needs.
+# remembers in `on_upload` what `on_download` of the same step needs. `view.knowledge` is what the scenario grants an
+# attacker: which rows carry the trigger, and the class that they shall lead to.
 
 # %%
-class OwnGradient(vfl.PartyTransform):
+class OwnGradient(vfl.Attack):
     """Trains poisoned rows towards the target class by a gradient of its own making."""
 
     reach: float = 10.0
     amplify: float = 5.0
-    enabled: float = 1.0
 
-    def init(self, key, shapes, party, knowledge):
-        return {"knowledge": knowledge, "embedding": jnp.zeros((shapes.batch_rows, shapes.widths[party]))}
+    def init(self, key, shapes, party):
+        return jnp.zeros((shapes.batch_rows, shapes.widths[party]))
 
     def on_upload(self, key, state, view, embedding):
-        return embedding, state | {"embedding": embedding}
+        return embedding, embedding
 
     def on_download(self, key, state, view, gradient):
-        is_poison, _ = state["knowledge"].find(view)
-        wanted = jax.nn.one_hot(state["knowledge"].target_class, gradient.shape[1])
-        slope = jax.nn.softmax(state["embedding"] / self.reach) - wanted[None]
+        is_poison, _ = view.knowledge.find(view)
+        wanted = jax.nn.one_hot(view.knowledge.target_class, gradient.shape[1])
+        slope = jax.nn.softmax(state / self.reach) - wanted[None]
         made = self.amplify * slope / gradient.shape[0]
-        is_replaced = is_poison & (self.enabled > 0)
-        return jnp.where(is_replaced[:, None], made, gradient), state
+        return jnp.where(is_poison[:, None], made, gradient), state
 
 
 # %% [markdown]
-# `enabled` is there so that a grid holds the honest run too: the same stamped images, weights and batches, without the
-# attack. Nothing else is asked of an attack. It sees no labels, because its view has none.
+# `vfl.Attack` gives it a switch, `enabled`, which the package applies: at 0 a grid holds the honest run too, with the
+# same stamped images, weights and batches. Nothing else is asked of an attack. It sees no labels, because its view has
+# none.
 
 # %% [markdown]
 # ## A defense that looks at what comes up
+#
+# A defense is a `vfl.ActiveTransform`. It sees labels, and nothing of what attackers know.
 #
 # Such an attacker has to shout: its embedding must outvote the other party. So the active party scales every embedding
 # down to at most `bound` times the median norm of its party's batch. At inference it uses the median of the last
@@ -92,7 +94,7 @@ class NormCap(vfl.ActiveTransform):
 
     bound: float = math.inf
 
-    def init(self, key, shapes, knowledge):
+    def init(self, key, shapes):
         return tuple(jnp.float32(0) for _ in shapes.crossing)
 
     def on_receive(self, key, state, view, embeddings):

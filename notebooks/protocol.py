@@ -237,21 +237,21 @@ largest_difference(same.params, after.params)
 # γ times the recorded one: its model learns to answer the trigger with an embedding that makes "0" more likely. This
 # is Algorithm 2 of the paper.
 #
-# What an attacker knows is granted to it once, before training.
+# What an attacker knows is granted to it by the scenario, once for every seed. It reaches it as a part of its view.
 
 # %%
-knowledge = records.Knowledge(
-    target_class=jnp.int32(0),
-    is_poison=jnp.asarray(np.isin(np.arange(shapes.num_samples), drawn.poison_ids)),
-    is_target=jnp.asarray(np.isin(np.arange(shapes.num_samples), drawn.target_ids)),
-    blur=None,
-)
+knowledge = simulation.grant(shapes, inputs, scenario, drawn)
 view = records.PartyView(
-    sample_ids=batch.sample_ids, roles=batch.roles, features=features[1], params=state.params[1], step=clock.step
+    sample_ids=batch.sample_ids,
+    roles=batch.roles,
+    features=features[1],
+    params=state.params[1],
+    step=clock.step,
+    knowledge=knowledge,
 )
 
 replacement = vfl.attacks.GradientReplacement(amplify=5.0)
-memory = replacement.init(jax.random.key(1), shapes, 1, knowledge)
+memory = replacement.init(jax.random.key(1), shapes, 1)
 pulled_back, memory = replacement.on_download(jax.random.key(2), memory, view, messages[1])
 
 
@@ -284,7 +284,7 @@ compare({"gradient received": messages[1], "gradient pulled back": pulled_back})
 def step_with(*attack):
     changed = scenario.replace(attacks=(vfl.PartyTransform(), vfl.PartyChain(parts=attack)))
     before = simulation.init(shapes, inputs, changed, drawn)
-    return take_step(shapes, inputs.masks, changed, before, batch, clock, streams)[0]
+    return take_step(shapes, inputs.masks, changed, before, batch, clock, streams, knowledge)[0]
 
 
 def difference_by_owner(other):
@@ -304,7 +304,7 @@ difference_by_owner(step_with(replacement))
 
 # %%
 blurring = vfl.attacks.ActivationBlurring(kind="zero", wait_for_target=False)
-seen = blurring.init(jax.random.key(3), shapes, 1, knowledge)
+seen = blurring.init(jax.random.key(3), shapes, 1)
 sent, seen = blurring.on_upload(jax.random.key(4), seen, view, embeddings[1])
 compare({"embedding of party 1": embeddings[1], "what it sends": sent})
 

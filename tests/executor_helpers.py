@@ -34,7 +34,7 @@ class Deadly(PartyTransform):
 
     number: float = 0.0
 
-    def init(self, key, shapes, party, knowledge):
+    def init(self, key, shapes, party):
         jax.debug.callback(_kill_if_deadly, self.number)
         return ()
 

@@ -116,18 +116,18 @@ def shapes_of(num_samples=12, num_classes=3, batch_rows=5, row_weight=0.2, width
     return Shapes(num_samples, num_classes, batch_rows, row_weight, tuple(widths), active_party, (False,) * len(widths))
 
 
-def party_view(ids, roles=None, step=0):
+def party_view(ids, roles=None, step=0, knowledge=None):
     ids = jnp.asarray(ids, jnp.int32)
     roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
     features = jnp.ones((ids.shape[0], 2), jnp.float32)
-    return PartyView(sample_ids=ids, roles=roles, features=features, params={}, step=jnp.int32(step))
+    return PartyView(ids, roles, features, {}, jnp.int32(step), knowledge)
 
 
-def active_view(ids, roles=None, labels=None, step=0):
+def active_view(ids, roles=None, labels=None, step=0, knowledge=None):
     ids = jnp.asarray(ids, jnp.int32)
     roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
     labels = jnp.zeros_like(ids) if labels is None else jnp.asarray(labels, jnp.int32)
-    return ActiveView(sample_ids=ids, roles=roles, labels=labels, step=jnp.int32(step))
+    return ActiveView(ids, roles, labels, jnp.int32(step), knowledge)
 
 
 def normal(*shape, seed=0):
@@ -153,6 +153,10 @@ class Replica(NamedTuple):
     def streams(self):
         return Streams.of(self.draws.key)
 
+    @property
+    def knowledge(self):
+        return simulation.grant(self.shapes, self.inputs, self.scenario, self.draws)
+
     def batch(self, ids, roles=None):
         ids = jnp.asarray(ids, jnp.int32)
         roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
@@ -162,7 +166,7 @@ class Replica(NamedTuple):
     def step(self, ids, roles=None, epoch=0, number=0):
         """One step from the replica's state: (new state, info)."""
         clock = Clock(epoch=jnp.int32(epoch), step=jnp.int32(number))
-        arguments = self.scenario, self.state, self.batch(ids, roles), clock, self.streams
+        arguments = self.scenario, self.state, self.batch(ids, roles), clock, self.streams, self.knowledge
         return jit_step(self.shapes, self.inputs.masks, *arguments)
 
     def epoch(self, number=0, run=jit_epoch):

@@ -72,23 +72,52 @@ class ActivationBlurring:
         return out
 
 
+class LabelReader:
+    """Who hears a row's messages one after another and says of which label it is, or that it cannot tell.
+
+    Keeps every message; what each kind of evidence means is worked out from the whole list whenever it is asked.
+    """
+
+    def __init__(self, kind):
+        self.kind, self.heard = kind, {}
+
+    def hear(self, sample_id, message):
+        self.heard.setdefault(int(sample_id), []).append(np.asarray(message, np.float64))
+
+    def label(self, sample_id, others=()):
+        """Silence, and what is not finite, tells nothing; a message without a negative entry names no label."""
+        told = [m for m in (*self.heard.get(int(sample_id), []), *others) if np.isfinite(m).all() and np.any(m)]
+        if self.kind == "last":
+            told = [m for m in told if min(m) < 0][-1:]
+        weights = [1 / np.sqrt(k) if self.kind == "fading" else 1.0 for k in range(1, len(told) + 1)]
+        total = sum((w * m for w, m in zip(weights, told, strict=True)), np.zeros(1))
+        return int(np.argmin(total)) if min(total) < 0 else -1
+
+
 class LabelReplacement:
-    def __init__(self, grant, num_samples, row_weight):
-        self.grant, self.row_weight = grant, np.float32(row_weight)
-        self.label_guesses = np.full(num_samples, -1, np.int32)
+    """Takes the label that was read out of a poisoned row's gradient and puts τ in; a row not read stays as it is."""
+
+    def __init__(self, grant, num_samples, row_weight, kind="last"):
+        self.grant, self.row_weight, self.num_samples = grant, np.float32(row_weight), num_samples
+        self.kind, self.reader = kind, LabelReader(kind)
+
+    @property
+    def label_guesses(self):
+        return np.array([self.reader.label(i) for i in range(self.num_samples)], np.int32)
 
     def on_download(self, ids, roles, gradient):
+        for row in range(len(ids)):
+            if roles[row] == ORDINARY:
+                self.reader.hear(ids[row], gradient[row])
         out = gradient.copy()
         for row in range(len(ids)):
-            guess = 0
-            for entry in range(gradient.shape[1]):
-                if gradient[row, entry] < gradient[row, guess]:
-                    guess = entry
-            if self.grant.is_poison(ids[row], roles[row]):
-                out[row, guess] += self.row_weight
+            if not self.grant.is_poison(ids[row], roles[row]):
+                continue
+            alone = LabelReader(self.kind)  # an appended row is none of the training rows: only its own message counts
+            label = self.reader.label(ids[row]) if roles[row] == ORDINARY else alone.label(0, [gradient[row]])
+            if label >= 0:
+                out[row, label] += self.row_weight
                 out[row, self.grant.target_class] -= self.row_weight
-            if roles[row] == ORDINARY:
-                self.label_guesses[ids[row]] = guess
         return out
 
 

@@ -20,6 +20,7 @@ from vfl_jax.attacks import (
     PairedReplacement,
 )
 from vfl_jax.records import ORDINARY, POISON, TARGET, PartyInferView
+from vfl_jax.transforms import run_hook
 
 N, B, C, STEPS = 9, 5, 3, 4
 SHAPES = helpers.shapes_of(num_samples=N, num_classes=C, batch_rows=B, row_weight=0.2, widths=(C, C))
@@ -47,23 +48,23 @@ def roles_in(order, grant):
 
 
 @functools.partial(helpers.quick_jit, static_argnums=0)
-def jit_hook(name, transform, key, state, ids, roles, value):
-    view = helpers.active_view(ids, roles) if name == "on_labels" else helpers.party_view(ids, roles)
-    return getattr(transform, name)(key, state, view, value)
+def jit_hook(name, transform, knowledge, key, state, ids, roles, value):
+    make = helpers.active_view if name == "on_labels" else helpers.party_view
+    return run_hook(transform, name, key, state, make(ids, roles, knowledge=knowledge), value)
 
 
-def start(transform, grant):
-    return transform.init(jax.random.key(9), SHAPES, 1, granted(grant))
+def start(transform):
+    return transform.init(jax.random.key(9), SHAPES, 1)
 
 
 @many()
 @hypothesis.given(grants, batches, orders, st.sampled_from([10.0, 1.0, -2.5]), st.integers(0, 99))
 def test_gradient_replacement_matches_its_oracle_over_several_steps(grant, ids_of, order_of, amplify, seed):
     attack, oracle = GradientReplacement(amplify=amplify), oracles.GradientReplacement(grant, C, amplify)
-    state = start(attack, grant)
+    state = start(attack)
     for t, (ids, order) in enumerate(zip(ids_of, order_of, strict=True)):
         roles, gradient = roles_in(order, grant), helpers.normal(B, C, seed=seed + t)
-        used, state = jit_hook("on_download", attack, jax.random.key(t), state, ids, roles, gradient)
+        used, state = jit_hook("on_download", attack, granted(grant), jax.random.key(t), state, ids, roles, gradient)
         np.testing.assert_array_equal(used, oracle.on_download(ids, roles, gradient))
         np.testing.assert_array_equal(state.recorded, oracle.recorded)
 
@@ -71,11 +72,13 @@ def test_gradient_replacement_matches_its_oracle_over_several_steps(grant, ids_o
 def test_gradient_replacement_by_hand():
     """Zero before the first target row; the last of several in batch order; recorded before replaced; stale after."""
     attack = GradientReplacement(amplify=10.0)
-    state = start(attack, oracles.Grant(poison=frozenset({0, 1}), target=frozenset({7, 8})))
+    known = granted(oracles.Grant(poison=frozenset({0, 1}), target=frozenset({7, 8})))
+    state = start(attack)
     gradient = jnp.arange(B * C, dtype=jnp.float32).reshape(B, C) + 1
 
     def use(ids, state):
-        return jit_hook("on_download", attack, jax.random.key(0), state, np.array(ids), np.zeros(B, np.int32), gradient)
+        ids, roles = np.array(ids), np.zeros(B, np.int32)
+        return jit_hook("on_download", attack, known, jax.random.key(0), state, ids, roles, gradient)
 
     used, state = use([0, 2, 3, 1, 4], state)
     np.testing.assert_array_equal(used, gradient.at[jnp.array([0, 3])].set(0.0))
@@ -96,12 +99,13 @@ def test_activation_blurring_matches_its_oracle_over_several_steps(grant, ids_of
     # The same key shows a step's draws where every row is poisoned and nothing is waited for.
     everything = oracles.Grant(poison=frozenset(range(N)), blur=grant.blur)
     reveal = ActivationBlurring(kind=kind, wait_for_target=False, stddev=0.5)
-    state, oracle = start(attack, grant), oracles.ActivationBlurring(grant, kind, wait)
+    state, oracle = start(attack), oracles.ActivationBlurring(grant, kind, wait)
     for t, (ids, order) in enumerate(zip(ids_of, order_of, strict=True)):
         roles, embedding = roles_in(order, grant), helpers.normal(B, C, seed=seed + t)
-        shown = start(reveal, everything)
-        draws, _ = jit_hook("on_upload", reveal, jax.random.key(t), shown, ids, np.zeros(B, np.int32), embedding)
-        sent, state = jit_hook("on_upload", attack, jax.random.key(t), state, ids, roles, embedding)
+        shown = start(reveal)
+        arguments = jax.random.key(t), shown, ids, np.zeros(B, np.int32), embedding
+        draws, _ = jit_hook("on_upload", reveal, granted(everything), *arguments)
+        sent, state = jit_hook("on_upload", attack, granted(grant), jax.random.key(t), state, ids, roles, embedding)
         np.testing.assert_array_equal(sent, oracle.on_upload(ids, roles, embedding, np.asarray(draws)))
 
 
@@ -109,8 +113,9 @@ def test_gaussian_blur_has_the_stated_deviation_and_is_drawn_anew():
     """The paper's variance 1e-6 is stddev 1e-3; every row, entry and step has its own draw."""
     attack = ActivationBlurring(kind="gaussian", wait_for_target=False, stddev=1e-3)
     shapes = helpers.shapes_of(num_samples=500, batch_rows=500, widths=(8,))
-    state = attack.init(jax.random.key(0), shapes, 0, helpers.knowledge(500, poison=range(500)))
-    view, embedding = helpers.party_view(range(500)), 100 * jnp.ones((500, 8))
+    state = attack.init(jax.random.key(0), shapes, 0)
+    known = helpers.knowledge(500, poison=range(500))
+    view, embedding = helpers.party_view(range(500), knowledge=known), 100 * jnp.ones((500, 8))
     upload = helpers.quick_jit(attack.on_upload)
     first, second = (np.asarray(upload(jax.random.key(t), state, view, embedding)[0]) for t in (1, 2))
     assert abs(float(first.mean())) < 5 * 1e-3 / np.sqrt(4000)
@@ -124,53 +129,10 @@ def test_blurring_is_silent_at_inference(kind):
     """While training only: the backdoor is triggered with honest embeddings."""
     attack, grant = ActivationBlurring(kind=kind, wait_for_target=False), oracles.Grant(poison=frozenset(range(N)))
     grant.blur = helpers.normal(N, C)
-    view = PartyInferView(features=jnp.ones((B, 2)), params={})
+    view = PartyInferView(features=jnp.ones((B, 2)), params={}, knowledge=granted(grant))
     embedding = jnp.asarray(helpers.normal(B, C))
-    sent = attack.infer_upload(jax.random.key(0), start(attack, grant), view, embedding)
+    sent = attack.infer_upload(jax.random.key(0), start(attack), view, embedding)
     chex.assert_trees_all_equal(sent, embedding)
-
-
-@many()
-@hypothesis.given(grants, batches, orders, st.integers(0, 99))
-def test_label_replacement_matches_its_oracle_over_several_steps(grant, ids_of, order_of, seed):
-    attack, oracle = LabelReplacement(), oracles.LabelReplacement(grant, N, SHAPES.row_weight)
-    state = start(attack, grant)
-    for t, (ids, order) in enumerate(zip(ids_of, order_of, strict=True)):
-        roles, gradient = roles_in(order, grant), helpers.normal(B, C, seed=seed + t)
-        used, state = jit_hook("on_download", attack, jax.random.key(t), state, ids, roles, gradient)
-        np.testing.assert_allclose(used, oracle.on_download(ids, roles, gradient), rtol=1e-6, atol=1e-7)
-        np.testing.assert_array_equal(attack.report(state)["label_guesses"], oracle.label_guesses)
-
-
-@pytest.mark.parametrize("row_weight", [1.0, 1 / 64])
-def test_label_replacement_reads_softmax_gradients_exactly_and_swaps_the_label(row_weight):
-    """The gradient w·(S − e_y) gives y away, and comes out as w·(S − e_τ); honest rows stay as they are."""
-    rng = np.random.default_rng(3)
-    labels, target_class = rng.integers(0, 4, 40), 2
-    softmax = np.asarray(jax.nn.softmax(3 * helpers.normal(40, 4), axis=-1))
-    gradient = (row_weight * (softmax - np.eye(4)[labels])).astype(np.float32)
-    shapes = helpers.shapes_of(num_samples=50, num_classes=4, batch_rows=40, row_weight=row_weight, widths=(4,))
-    attack = LabelReplacement()
-    state = attack.init(jax.random.key(0), shapes, 0, helpers.knowledge(50, range(20), (), target_class))
-    view = helpers.party_view(range(40))
-    used, state = attack.on_download(jax.random.key(0), state, view, jnp.asarray(gradient))
-    guesses = np.asarray(attack.report(state)["label_guesses"])
-    np.testing.assert_array_equal(guesses[:40], labels)
-    np.testing.assert_array_equal(guesses[40:], -1)
-    wanted = row_weight * (softmax - np.eye(4)[target_class])
-    np.testing.assert_allclose(used[:20], wanted[:20], atol=1e-6 * row_weight)
-    np.testing.assert_array_equal(used[20:], gradient[20:])
-
-
-def test_disabled_label_replacement_still_listens():
-    grant, gradient = oracles.Grant(poison=frozenset({0})), jnp.asarray(helpers.normal(B, C))
-    view, reports = helpers.party_view(range(B)), []
-    for enabled in (0.0, 1.0):
-        attack = LabelReplacement(enabled=enabled)
-        _, state = attack.on_download(jax.random.key(0), start(attack, grant), view, gradient)
-        reports.append(attack.report(state)["label_guesses"])
-    chex.assert_trees_all_equal(*reports)
-    assert (reports[0][:B] >= 0).all()
 
 
 @many()
@@ -179,12 +141,12 @@ def test_paired_replacement_matches_its_oracle_wherever_the_pair_stands(ids_of, 
     """The pair is told by its roles: the ids say that everything is poison and everything a target."""
     grant = oracles.Grant(poison=frozenset(range(N)), target=frozenset(range(N)), by_role=True)
     attack, oracle = PairedReplacement(amplify=amplify), oracles.PairedReplacement(grant, amplify)
-    state = start(attack, grant)
+    state = start(attack)
     for t, (ids, order) in enumerate(zip(ids_of, order_of, strict=True)):
         roles, value = roles_in(order, grant), helpers.normal(B, C, seed=seed + t)
-        sent, state = jit_hook("on_upload", attack, jax.random.key(t), state, ids, roles, value)
+        sent, state = jit_hook("on_upload", attack, granted(grant), jax.random.key(t), state, ids, roles, value)
         np.testing.assert_array_equal(sent, oracle.on_upload(ids, roles, value))
-        used, state = jit_hook("on_download", attack, jax.random.key(t), state, ids, roles, value)
+        used, state = jit_hook("on_download", attack, granted(grant), jax.random.key(t), state, ids, roles, value)
         np.testing.assert_array_equal(used, oracle.on_download(ids, roles, value))
 
 
@@ -192,9 +154,9 @@ def test_paired_replacement_matches_its_oracle_wherever_the_pair_stands(ids_of, 
 def test_an_appended_pair_is_found_by_role_even_where_its_id_is_in_the_batch_twice(attack):
     """The target row's id may stand among the ordinary rows too; only the appended copy is touched."""
     grant = oracles.Grant(poison=frozenset({4}), target=frozenset({2}), by_role=True, target_class=1)
-    state = start(attack, grant)
+    state = start(attack)
     gradient = jnp.asarray(helpers.normal(B, C))
-    view = helpers.party_view([2, 0, 1, 4, 2], PAIR)
+    view = helpers.party_view([2, 0, 1, 4, 2], PAIR, knowledge=granted(grant))
     used, state = attack.on_download(jax.random.key(0), state, view, gradient)
     np.testing.assert_array_equal(used[:3], gradient[:3])
     assert helpers.differs(used[3], gradient[3])
@@ -209,21 +171,28 @@ def test_an_appended_pair_is_found_by_role_even_where_its_id_is_in_the_batch_twi
 @hypothesis.given(grants, batches, orders, st.integers(0, 99))
 def test_active_backdoor_matches_its_oracle(grant, ids_of, order_of, seed):
     attack, oracle = ActiveBackdoor(), oracles.ActiveBackdoor(grant)
-    state = attack.init(jax.random.key(0), SHAPES, granted(grant))
+    state = attack.init(jax.random.key(0), SHAPES)
     for t, (ids, order) in enumerate(zip(ids_of, order_of, strict=True)):
         roles = roles_in(order, grant)
         targets = np.eye(C, dtype=np.float32)[np.random.default_rng(seed + t).integers(0, C, B)]
-        told, state = jit_hook("on_labels", attack, jax.random.key(t), state, ids, roles, targets)
+        told, state = jit_hook("on_labels", attack, granted(grant), jax.random.key(t), state, ids, roles, targets)
         np.testing.assert_array_equal(told, oracle.on_labels(ids, roles, targets))
 
 
 def test_amplify_and_enabled_are_swept_by_vmap():
     """A grid of numbers is the same attack with an extra axis."""
     grid = GradientReplacement(amplify=jnp.array([1.0, 5.0, 5.0]), enabled=jnp.array([1.0, 1.0, 0.0]))
-    state = start(grid, oracles.Grant(poison=frozenset({0}), target=frozenset({1})))
-    gradient, view = jnp.asarray(helpers.normal(B, C)), helpers.party_view(range(B))
-    used, _ = jax.vmap(lambda a: a.on_download(jax.random.key(0), state, view, gradient))(grid)
+    state, known = start(grid), granted(oracles.Grant(poison=frozenset({0}), target=frozenset({1})))
+    gradient, view = jnp.asarray(helpers.normal(B, C)), helpers.party_view(range(B), knowledge=known)
+    used, _ = jax.vmap(lambda a: run_hook(a, "on_download", jax.random.key(0), state, view, gradient))(grid)
     np.testing.assert_allclose(used[:, 0], jnp.stack([gradient[1], 5 * gradient[1], gradient[0]]), rtol=1e-6)
+
+
+def blurred(blur):
+    """A step of blurring with these vectors."""
+    attack, zeros = ActivationBlurring(kind="given"), np.zeros(B, np.int32)
+    arguments = granted(oracles.Grant(blur=blur)), jax.random.key(0), start(attack), zeros, zeros, helpers.normal(B, C)
+    return jit_hook("on_upload", attack, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +207,8 @@ def test_amplify_and_enabled_are_swept_by_vmap():
         (lambda: ActivationBlurring(stddev=-1.0), "stddev is -1.0"),
         (lambda: PairedReplacement().check(SHAPES, 1, False), "appended_pair"),
         (lambda: LabelReplacement().check(SHAPES._replace(widths=(C, 7)), 1, False), "bottoms.1.width is 7"),
-        (lambda: start(ActivationBlurring(kind="given"), oracles.Grant()), "given.blur has shape None"),
-        (lambda: start(ActivationBlurring(kind="given"), oracles.Grant(blur=np.zeros((N, 9)))), r"\(9, 9\)"),
+        (lambda: blurred(None), "given.blur has shape None"),
+        (lambda: blurred(np.zeros((N, 9))), r"\(9, 9\)"),
     ],
 )  # fmt: skip
 def test_misuse_is_refused_by_name(build, message):

@@ -20,7 +20,17 @@ from vfl_jax.attacks import (
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.records import POISON, TARGET, ActiveInferView, PartyInferView
 from vfl_jax.registry import Record, cast, from_json, kinds, numbers, with_numbers
-from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform
+from vfl_jax.transforms import (
+    ActiveAttack,
+    ActiveChain,
+    ActiveTransform,
+    Attack,
+    PartyChain,
+    PartyTransform,
+    Switched,
+    is_attack,
+    run_hook,
+)
 
 N, B, C, STEPS = 9, 6, 3, 4
 
@@ -46,6 +56,10 @@ CASES = {
     "label replacement": attack(LabelReplacement),
     "label replacement, pair": attack(LabelReplacement, by_role=True),
     "paired replacement": attack(PairedReplacement, by_role=True, amplify=2.0),
+    "label replacement, all messages": attack(LabelReplacement, evidence="sum"),
+    "label replacement, fading": attack(LabelReplacement, evidence="fading"),
+    "attack that does nothing": attack(Attack),
+    "active attack that does nothing": attack(ActiveAttack),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
     "no defense": Case(ActiveTransform(), ActiveTransform()),
     "active backdoor": attack(ActiveBackdoor),
@@ -75,12 +89,16 @@ PARTY = 1
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
-def start(transform, by_role):
+def start(transform):
     """The first state of a party's or the active party's transform."""
-    blur = helpers.normal(N, C)
-    known = helpers.knowledge(N, poison=(0, 3, 4), target=(1, 5), target_class=2, blur=blur, by_role=by_role)
     place = (PARTY,) if isinstance(transform, PartyTransform) else ()
-    return transform.init(jax.random.key(3), SHAPES, *place, known)
+    return transform.init(jax.random.key(3), SHAPES, *place)
+
+
+def granted(by_role):
+    """What attackers know."""
+    blur = helpers.normal(N, C)
+    return helpers.knowledge(N, poison=(0, 3, 4), target=(1, 5), target_class=2, blur=blur, by_role=by_role)
 
 
 def slot(t):
@@ -103,16 +121,16 @@ def values(transform, t):
     return jax.tree.map(jnp.asarray, found)
 
 
-def view_of(transform, ids, roles):
+def view_of(transform, ids, roles, knowledge):
     make = helpers.party_view if isinstance(transform, PartyTransform) else helpers.active_view
-    return make(ids, roles)
+    return make(ids, roles, knowledge=knowledge)
 
 
-def all_hooks(transform, state, key, ids, roles, inputs):
+def all_hooks(transform, state, key, ids, roles, inputs, knowledge):
     """One step through every training hook: (outputs by hook, state)."""
-    view, out = view_of(transform, ids, roles), {}
+    view, out = view_of(transform, ids, roles, knowledge), {}
     for i, (hook, value) in enumerate(sorted(inputs.items())):
-        out[hook], state = getattr(transform, hook)(jax.random.fold_in(key, i), state, view, value)
+        out[hook], state = run_hook(transform, hook, jax.random.fold_in(key, i), state, view, value)
     return out, state
 
 
@@ -120,9 +138,9 @@ def all_hooks(transform, state, key, ids, roles, inputs):
 jit_hooks = jax.jit(all_hooks)
 
 
-def one_step(transform, state, t, steps):
+def one_step(transform, state, t, steps, knowledge):
     ids, roles, inputs = helpers.at(steps, t)
-    return jit_hooks(transform, state, jax.random.key(t), ids, roles, inputs)
+    return jit_hooks(transform, state, jax.random.key(t), ids, roles, inputs, knowledge)
 
 
 def all_steps(transform):
@@ -134,24 +152,26 @@ def all_steps(transform):
 def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
     """A loop in Python equals a scan over steps, mapped over a grid of all numbers."""
     transform, steps = jax.tree.map(jnp.asarray, cast(case.transform)), all_steps(case.transform)
-    first = state = start(transform, case.by_role)
+    known = granted(case.by_role)
+    first = state = start(transform)
     looped, inputs = [], steps[2]
     for t in range(STEPS):
-        out, after = one_step(transform, state, t, steps)
+        out, after = one_step(transform, state, t, steps, known)
         chex.assert_trees_all_equal_shapes_and_dtypes((out, after), (helpers.at(inputs, t), state))
-        chex.assert_trees_all_equal((out, after), one_step(transform, state, t, steps))
+        chex.assert_trees_all_equal((out, after), one_step(transform, state, t, steps, known))
         looped, state = [*looped, out], after
     looped = jax.tree.map(lambda *outs: jnp.stack(outs), *looped)
     # Otherwise the test of neutral numbers would pass for a method that never does anything.
-    is_identity = type(transform) in (PartyTransform, ActiveTransform) or getattr(transform, "kind", "") == "none"
+    bases = (PartyTransform, ActiveTransform, Attack, ActiveAttack)
+    is_identity = type(transform) in bases or getattr(transform, "kind", "") == "none"
     assert helpers.differs(looped, inputs) != is_identity
 
     @helpers.quick_jit
     def scanned(grid):
         def body(state, step):
             t, (ids, roles, inputs) = step
-            out, state = jax.vmap(all_hooks, in_axes=(0, 0, None, None, None, None))(
-                grid, state, jax.random.key(t), ids, roles, inputs
+            out, state = jax.vmap(all_hooks, in_axes=(0, 0, *(None,) * 5))(
+                grid, state, jax.random.key(t), ids, roles, inputs, known
             )
             return state, out
 
@@ -168,9 +188,9 @@ def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
 def test_neutral_numbers_give_the_input_back_bitwise(case):
     """Over several steps, since a state may fill up; numbers are traced, as in a sweep, and −0 counts as 0."""
     transform, steps = jax.tree.map(jnp.asarray, cast(case.neutral)), all_steps(case.neutral)
-    state = start(transform, case.by_role)
+    state = start(transform)
     for t in range(STEPS):
-        out, state = one_step(transform, state, t, steps)
+        out, state = one_step(transform, state, t, steps, granted(case.by_role))
         helpers.assert_bitwise_equal(out, helpers.at(steps[2], t))
 
 
@@ -194,24 +214,24 @@ def test_captured_arrays_are_noticed():
 def test_hooks_capture_no_arrays(case):
     """All that a method knows is in its numbers, its state and its view."""
     transform = case.transform
-    state, inputs = start(transform, case.by_role), values(transform, 0)
+    state, inputs = start(transform), values(transform, 0)
     ids, roles = map(jnp.asarray, slot(0))
 
-    def hooks(state, key, ids, roles, inputs):
-        return all_hooks(transform, state, key, ids, roles, inputs)
+    def hooks(*arguments):
+        return all_hooks(transform, *arguments)
 
-    assert captured(hooks, state, jax.random.key(0), ids, roles, inputs) == []
+    assert captured(hooks, state, jax.random.key(0), ids, roles, inputs, granted(case.by_role)) == []
 
 
 @every_case
 def test_inference_hooks_keep_the_form_and_are_pure(case):
     transform, key = case.transform, jax.random.key(1)
-    state = start(transform, case.by_role)
+    state = start(transform)
     if isinstance(transform, PartyTransform):
-        view = PartyInferView(features=jnp.ones((B, 2)), params={})
+        view = PartyInferView(features=jnp.ones((B, 2)), params={}, knowledge=granted(case.by_role))
         calls = {"infer_features": jnp.ones((B, 2)), "infer_upload": jnp.ones((B, C))}
     else:
-        view = ActiveInferView()
+        view = ActiveInferView(knowledge=granted(case.by_role))
         messages = tuple(jnp.ones((B, SHAPES.widths[k])) for k in SHAPES.crossing)
         calls = {"infer_receive": messages, "infer_logits": jnp.ones((B, C))}
     for i, (hook, value) in enumerate(calls.items()):
@@ -230,7 +250,8 @@ def test_json_round_trip_equality_and_hash(case):
         assert type(back) is type(record)
         assert hash(back) == hash(record)
         for path in numbers(record):
-            assert with_numbers(record, {path: 0.125}) != record, path
+            other = 1 - numbers(record)[path] if path.endswith("enabled") else 0.125
+            assert with_numbers(record, {path: other}) != record, path
 
 
 @every_case
@@ -259,9 +280,11 @@ def test_every_transform_of_the_package_is_in_the_table():
 
 
 def test_every_attack_has_a_numeric_switch():
-    """``enabled`` is a leaf, so that a grid holds the honest baseline beside the attack."""
+    """``enabled`` is a leaf of the base, so that a grid holds the honest baseline beside the attack."""
     for base in (PartyTransform, ActiveTransform):
         for name, kind in kinds(base).items():
             if kind.__module__.startswith("vfl_jax.attacks"):
+                assert is_attack(kind()), name
+                assert issubclass(kind, Switched), name
                 assert numbers(kind())["enabled"] == 1.0, name
                 assert cast(kind()).enabled.dtype == np.float32

@@ -158,7 +158,7 @@ def test_sparsification_matches_its_oracle_over_several_steps(residual, with_pai
         roles[5:] = POISON, TARGET
     for drop_rate in SPARSE_RATES:
         defense, oracle = Sparsification(residual=residual), oracles.Sparsification(residual, drop_rate)
-        state = defense.init(jax.random.key(0), shapes, helpers.knowledge(9))
+        state = defense.init(jax.random.key(0), shapes)
         rng = np.random.default_rng(7)
         for t in range(6):
             ids = rng.permutation(9)[:7].astype(np.int32)
@@ -174,7 +174,7 @@ def test_what_is_dropped_waits_and_nothing_is_lost(residual):
     """All that was ever sent and what still waits add up to all gradients."""
     shapes = helpers.shapes_of(num_samples=12, batch_rows=6, widths=(4,))
     defense = Sparsification(residual=residual, drop_rate=0.8)
-    state, total_in, total_out = defense.init(jax.random.key(0), shapes, helpers.knowledge(12)), 0.0, 0.0
+    state, total_in, total_out = defense.init(jax.random.key(0), shapes), 0.0, 0.0
     for t in range(8):
         ids = np.random.default_rng(t).permutation(12)[:6]
         gradient = helpers.normal(6, 4, seed=t)
@@ -257,7 +257,7 @@ def test_an_entry_that_is_not_finite_is_sent_on_and_never_waits(bad, drop_rate):
     """A replica that diverges must be seen to do so; in the residual it would poison every later step."""
     shapes = helpers.shapes_of(num_samples=5, batch_rows=5, widths=(4,))
     defense = Sparsification(drop_rate=drop_rate)
-    state = defense.init(jax.random.key(0), shapes, helpers.knowledge(5))
+    state = defense.init(jax.random.key(0), shapes)
     message = helpers.normal(5, 4)
     message[2, 1] = bad
     (sent,), (waiting,) = send(defense, [message], state=state)
@@ -273,7 +273,7 @@ def test_sample_residuals_follow_the_sample_and_position_residuals_the_place():
     for residual, expected in wanted.items():
         shapes = helpers.shapes_of(num_samples=3, batch_rows=2, widths=(2,))
         drop, keep = (Sparsification(residual=residual, drop_rate=rate) for rate in (0.3, 0.0))
-        state = drop.init(jax.random.key(0), shapes, helpers.knowledge(3))
+        state = drop.init(jax.random.key(0), shapes)
         _, state = send(drop, [first], state=state, view=helpers.active_view([0, 1]))
         ((sent,), _) = send(keep, [second], state=state, view=helpers.active_view([1, 0]))
         np.testing.assert_array_equal(sent, expected, err_msg=residual)
@@ -282,7 +282,7 @@ def test_sample_residuals_follow_the_sample_and_position_residuals_the_place():
 def test_rows_of_an_appended_pair_have_no_residual_by_sample():
     shapes = helpers.shapes_of(num_samples=4, batch_rows=3, widths=(2,))
     defense = Sparsification(residual="sample", drop_rate=1.0)
-    state = defense.init(jax.random.key(0), shapes, helpers.knowledge(4))
+    state = defense.init(jax.random.key(0), shapes)
     view = helpers.active_view([1, 3, 1], [ORDINARY, POISON, TARGET])
     _, (waiting,) = send(defense, [[[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]]], state=state, view=view)
     np.testing.assert_array_equal(waiting, [[0, 0], [1, 2], [0, 0], [0, 0]])
@@ -291,7 +291,7 @@ def test_rows_of_an_appended_pair_have_no_residual_by_sample():
 def test_residuals_are_kept_for_crossing_messages_only():
     shapes = helpers.shapes_of(num_samples=12, batch_rows=5, widths=(3, 4, 6), active_party=1)
     for residual, rows in (("position", 5), ("sample", 12)):
-        state = Sparsification(residual=residual).init(jax.random.key(0), shapes, helpers.knowledge(12))
+        state = Sparsification(residual=residual).init(jax.random.key(0), shapes)
         assert [leaf.shape for leaf in state] == [(rows, 3), (rows, 6)]
 
 

@@ -25,7 +25,7 @@ from vfl_jax.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntro
 from vfl_jax.models import CNN, MLP, DenseHead, Linear, SumHead
 from vfl_jax.optimizers import Optimizer
 from vfl_jax.registry import static
-from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform
+from vfl_jax.transforms import ActiveChain, ActiveTransform, Attack, PartyChain, PartyTransform
 
 C = helpers.NUM_CLASSES
 IDS = np.array([5, 0, 41, 17, 30, 2, 11, 26])
@@ -212,21 +212,21 @@ def test_gradient_replacement_moves_the_attacker_alone(two_parties):
         chex.assert_trees_all_close(state.params[k], expected, rtol=1e-5, atol=1e-6)
 
 
-class Spy(PartyTransform):
+class Spy(Attack):
     """Test only: keeps what it is told and shown, and feeds its bottom other features."""
 
     num_features: int = static()
 
-    def init(self, key, shapes, party, knowledge):
+    def init(self, key, shapes, party):
         rows = shapes.batch_rows
         shown = jnp.zeros((rows, self.num_features)), jnp.zeros(rows, jnp.int32), jnp.int32(0)
-        return knowledge.is_poison, *shown, jnp.zeros((rows, shapes.widths[party]))
+        return jnp.zeros(shapes.num_samples, bool), *shown, jnp.zeros((rows, shapes.widths[party]))
 
     def on_features(self, key, state, view, features):
         return features + 1.0, state
 
     def on_upload(self, key, state, view, embedding):
-        return embedding, (state[0], view.features, view.sample_ids, view.step, embedding)
+        return embedding, (view.knowledge.is_poison, view.features, view.sample_ids, view.step, embedding)
 
 
 @pytest.mark.parametrize("poison_ids", [(2, 17), None], ids=["explicit", "drawn"])

@@ -2,6 +2,7 @@
 
 import itertools
 
+import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,7 +61,7 @@ def test_a_part_in_front_moves_no_noise_behind():
 
     def sent(first):
         chain = ActiveChain(parts=(first, GaussianNoise(stddev=0.05)))
-        return chain.on_send(jax.random.key(0), ((), ()), None, (message, message))[0]
+        return chain.on_send(jax.random.key(0), ((), ()), helpers.active_view([0]), (message, message))[0]
 
     jax.tree.map(np.testing.assert_array_equal, sent(LaplaceNoise(scale=0.0)), sent(ActiveTransform()))
 
@@ -94,10 +95,12 @@ def test_poison_rates_nest():
     sets = []
     for rate in (0.02, 0.1, 0.11, 0.5):
         poison = digits_scenario().poison.replace(rate=rate)
-        draws, state, _ = everything_drawn(digits_scenario(poison=poison))
+        scenario, data = digits_scenario(poison=poison), small_digits()
+        draws, _, _ = everything_drawn(scenario)
         sets.append(set(np.asarray(draws.poison_ids)))
         # What the attacker is told is the same set.
-        is_poison = np.asarray(state.attack_states[1][1].knowledge.is_poison)
+        arguments = scenario.shapes(data), simulation.prepare(scenario, data), cast(scenario), draws
+        is_poison = np.asarray(simulation.grant(*arguments).is_poison)
         assert set(np.flatnonzero(is_poison)) == sets[-1]
     assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))
 

@@ -28,11 +28,13 @@ from vfl_jax.records import VerticalData
 from vfl_jax.registry import Record, from_json, numbers, static
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.sweep import run, sweep
-from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform
+from vfl_jax.transforms import ActiveAttack, ActiveChain, ActiveTransform, Attack, PartyChain, PartyTransform
 
 __all__ = [
+    "ActiveAttack",
     "ActiveChain",
     "ActiveTransform",
+    "Attack",
     "BagOfIds",
     "BatchPlan",
     "Given",

@@ -16,7 +16,7 @@ import numpy as np
 
 from vfl_jax.records import ORDINARY, POISON, TARGET, Rows, Streams, VerticalData, content_hash
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.transforms import ActiveTransform, PartyTransform
+from vfl_jax.transforms import is_attack
 from vfl_jax.types import Array, Key, Params
 
 ALWAYS = -1
@@ -72,8 +72,7 @@ def draw(scenario: Scenario, data: VerticalData, key: Key, given: Given = Given(
     test_order = _order(jax.random.fold_in(streams.poison, 1), num_test, last=np.empty(0, np.int32))
 
     is_natural = explicit is not None and given.poison_ids is None and plan.poison_ids is None
-    is_attacked = any(type(attack) is not PartyTransform for attack in scenario.attacks)
-    is_attacked |= type(scenario.active_attack) is not ActiveTransform
+    is_attacked = bool(scenario.attackers) or is_attack(scenario.active_attack)
     if is_natural and is_attacked and not data.train.has_trigger.any():
         raise ValueError(
             f"poison.trigger is {type(plan.trigger).__name__}, but no training row of data {data.name!r} carries it: "

@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.protocol import poison_count, predict
-from vfl_jax.records import Rows, Shapes, Streams, TrainState
+from vfl_jax.records import Knowledge, Rows, Shapes, Streams, TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.types import Array
-
 
 GUESSES = "label_guesses"
 """What a method's report calls the labels it has guessed, int32[N]."""
@@ -43,6 +42,7 @@ def evaluate_chunk(
     chunk: EvalChunk,
     epoch: Array,
     streams: Streams,
+    knowledge: Knowledge,
 ) -> dict[str, Metric]:
     """Metrics of one replica on some test rows.
 
@@ -60,7 +60,7 @@ def evaluate_chunk(
     is_triggered = chunk.is_valid & (chunk.poison_rank < poison_count(plan.test_rate, num_test))
     features = tuple(plan.trigger.stamp(m, x, is_triggered) for m, x in zip(masks, rows.features, strict=True))
     key = jax.random.fold_in(streams.inference, epoch)
-    logits = predict(shapes, scenario, state, features, key)
+    logits = predict(shapes, scenario, state, features, key, knowledge)
 
     predicted = jnp.argmax(logits, axis=-1)
     is_correct = predicted == rows.labels
@@ -84,10 +84,10 @@ def evaluate_chunk(
 def evaluate_reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
     """Compares what methods report with the labels, which the methods never see.
 
-    ``label_guesses``, int32[N] with negative entries where there is none, becomes ``label_inference_accuracy``, among the
-    rows that were read, and ``label_inference_rate``, the share of rows that were. What a method reads in other ways too it
-    reports as ``label_guesses_<way>``, which becomes the same with that ending. Where several report, both are means over
-    all of them.
+    ``label_guesses``, int32[N] with negative entries where there is none, becomes ``label_inference_accuracy``, among
+    the rows that were read, and ``label_inference_rate``, the share of rows that were. What a method reads in other
+    ways too it reports as ``label_guesses_<way>``, which becomes the same with that ending. Where several report, both
+    are means over all of them.
     """
     reports = [attack.report(s) for attack, s in zip(scenario.attacks, state.attack_states, strict=True)]
     reports.append(scenario.active_attack.report(state.active_attack_state))

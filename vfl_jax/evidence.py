@@ -1,7 +1,7 @@
 """Evidence of labels: what a listener keeps of every row's gradients, and which label it reads off them.
 
-Under a sum head and softmax cross-entropy a gradient row is w·(S − e_y): its only negative entry is the label y. A defense
-dims this sign. What it dims differs from visit to visit, the label does not, so a row's evidence adds up over visits.
+Under a sum head and softmax cross-entropy a gradient row is w·(S − e_y): its only negative entry is the label y. A
+defense dims this sign. What it dims differs from visit to visit, the label does not: evidence adds up over visits.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array) -> tu
     """Adds a batch of gradient rows, float32[B, C]; returns what is known of each row now, float32[B, C], too.
 
     A row says something where it is finite and has an entry other than 0; under "last", a negative one. Whatever says
-    nothing leaves the evidence as it was. A row of an appended pair is none of the training rows: it is read off its own
-    message, and nothing is kept of it.
+    nothing leaves the evidence as it was. A row of an appended pair is none of the training rows: it is read off its
+    own message, and nothing is kept of it.
 
     Args:
       kind: "last" keeps a row's last message; "sum" adds up all; "fading" lets the k-th message count 1/√k, because
         messages shrink while a model learns, and a defense's noise does not.
     """
     says = jnp.isfinite(gradient).all(axis=-1) & jnp.any(gradient < 0 if kind == "last" else gradient != 0, axis=-1)
-    is_kept = says & (view.roles == ORDINARY)
-    ids = jnp.where(is_kept, view.sample_ids, evidence.num_heard.shape[0])  # out of range: not kept
-    num_heard = evidence.num_heard.at[ids].add(1, mode="drop")
+    before, heard = jnp.asarray(evidence.total), jnp.asarray(evidence.num_heard)
+    ids = jnp.where(says & (view.roles == ORDINARY), view.sample_ids, len(heard))  # out of range: not kept
+    num_heard = heard.at[ids].add(1, mode="drop")
     message = jnp.where(says[:, None], gradient, 0.0)
     if kind == "last":
-        total = evidence.total.at[ids].set(message, mode="drop")
+        total = before.at[ids].set(message, mode="drop")
     else:
         weight = 1.0 if kind == "sum" else 1.0 / jnp.sqrt(jnp.maximum(num_heard[view.sample_ids], 1)[:, None])
-        total = evidence.total.at[ids].add(weight * message, mode="drop")
+        total = before.at[ids].add(weight * message, mode="drop")
     known = jnp.where((view.roles == ORDINARY)[:, None], total[view.sample_ids], message)
     return Evidence(total=total, num_heard=num_heard), known
 

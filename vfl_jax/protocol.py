@@ -18,6 +18,7 @@ from vfl_jax.records import (
     ActiveInferView,
     ActiveView,
     Batch,
+    Knowledge,
     PartyInferView,
     PartyView,
     Shapes,
@@ -26,6 +27,7 @@ from vfl_jax.records import (
     TrainState,
 )
 from vfl_jax.scenario import Scenario
+from vfl_jax.transforms import run_hook, run_infer_hook
 from vfl_jax.types import Array, Features, Key, Params
 
 FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND = range(6)
@@ -47,6 +49,7 @@ def step(
     batch: Batch,
     clock: Clock,
     streams: Streams,
+    knowledge: Knowledge | None = None,
 ) -> tuple[TrainState, StepInfo]:
     """Takes one training step of one replica; pure.
 
@@ -55,6 +58,7 @@ def step(
       masks: where the trigger lies in each party's features, bool[F] or None.
       scenario: with numbers cast to their dtypes (scalars).
       batch: B rows of every party, not stamped yet.
+      knowledge: what attackers were granted; no defense sees it. None where nobody attacks.
     """
     parties = range(len(shapes.widths))
     is_poisoned = batch.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples)
@@ -71,19 +75,21 @@ def step(
             features=features[k],
             params=state.params[k],
             step=clock.step,
+            knowledge=knowledge,
         )
         attack = scenario.attacks[k]
         key = party_key(streams.attack, clock.step, k)
-        x, attack_states[k] = attack.on_features(jax.random.fold_in(key, FEATURES), attack_states[k], view, features[k])
+        key_features, key_upload = (jax.random.fold_in(key, hook) for hook in (FEATURES, UPLOAD))
+        x, attack_states[k] = run_hook(attack, "on_features", key_features, attack_states[k], view, features[k])
         embedding, pullback = local.forward(scenario.bottoms[k], state.params[k], x, shapes.rowwise[k])
         chex.assert_shape(embedding, (shapes.batch_rows, shapes.widths[k]))
-        message, attack_states[k] = attack.on_upload(jax.random.fold_in(key, UPLOAD), attack_states[k], view, embedding)
+        message, attack_states[k] = run_hook(attack, "on_upload", key_upload, attack_states[k], view, embedding)
         views.append(view)
         sent.append(message)
         pullbacks.append(pullback)
 
     # Active party: what it takes from the messages, its loss, its own gradient and every message back.
-    active = Active(shapes, scenario, clock, streams, batch, state)
+    active = Active(shapes, scenario, clock, streams, batch, state, knowledge)
     received = active.receive(tuple(sent))
     targets = active.targets()
 
@@ -100,7 +106,8 @@ def step(
     params, opt_states = list(state.params), list(state.opt_states)
     for k in parties:
         key = jax.random.fold_in(party_key(streams.attack, clock.step, k), DOWNLOAD)
-        used, attack_states[k] = scenario.attacks[k].on_download(key, attack_states[k], views[k], messages[k])
+        attack, state_here = scenario.attacks[k], attack_states[k]
+        used, attack_states[k] = run_hook(attack, "on_download", key, state_here, views[k], messages[k])
         chex.assert_equal_shape([used, messages[k]])
         params[k], opt_states[k] = local.update(
             scenario.optimizers[k],
@@ -140,11 +147,22 @@ class Active:
     """The active party's side of one step: its attack's hooks, then its defense's, on what crosses."""
 
     def __init__(
-        self, shapes: Shapes, scenario: Scenario, clock: Clock, streams: Streams, batch: Batch, state: TrainState
+        self,
+        shapes: Shapes,
+        scenario: Scenario,
+        clock: Clock,
+        streams: Streams,
+        batch: Batch,
+        state: TrainState,
+        knowledge: Knowledge | None,
     ) -> None:
         self.shapes, self.batch = shapes, batch
         self.view = ActiveView(
-            sample_ids=batch.sample_ids, roles=batch.roles, labels=batch.rows.labels, step=clock.step
+            sample_ids=batch.sample_ids,
+            roles=batch.roles,
+            labels=batch.rows.labels,
+            step=clock.step,
+            knowledge=knowledge,
         )
         self.transforms = (scenario.active_attack, scenario.defense)
         self.keys = tuple(jax.random.fold_in(s, clock.step) for s in (streams.active_attack, streams.defense))
@@ -161,7 +179,7 @@ class Active:
     def _apply(self, hook: str, hook_number: int, value):
         for i, transform in enumerate(self.transforms):
             key = jax.random.fold_in(self.keys[i], hook_number)
-            value, self.states[i] = getattr(transform, hook)(key, self.states[i], self.view, value)
+            value, self.states[i] = run_hook(transform, hook, key, self.states[i], self.view, value)
         return value
 
     def targets(self) -> Array:
@@ -179,27 +197,35 @@ class Active:
         return _merge(gradients, crossing, self.shapes.crossing)
 
 
-def predict(shapes: Shapes, scenario: Scenario, state: TrainState, features: tuple[Features, ...], key: Key) -> Array:
+def predict(
+    shapes: Shapes,
+    scenario: Scenario,
+    state: TrainState,
+    features: tuple[Features, ...],
+    key: Key,
+    knowledge: Knowledge | None = None,
+) -> Array:
     """Logits at inference, float32[B, C], through everyone's inference hooks."""
     embeddings = []
     for k, attack in enumerate(scenario.attacks):
-        view = PartyInferView(features=features[k], params=state.params[k])
-        key_party = jax.random.fold_in(key, k)
-        x = attack.infer_features(jax.random.fold_in(key_party, FEATURES), state.attack_states[k], view, features[k])
+        view = PartyInferView(features=features[k], params=state.params[k], knowledge=knowledge)
+        key_party, state_here = jax.random.fold_in(key, k), state.attack_states[k]
+        key_features, key_upload = (jax.random.fold_in(key_party, hook) for hook in (FEATURES, UPLOAD))
+        x = run_infer_hook(attack, "infer_features", key_features, state_here, view, features[k])
         embedding = scenario.bottoms[k].apply(state.params[k], x)
-        embeddings.append(
-            attack.infer_upload(jax.random.fold_in(key_party, UPLOAD), state.attack_states[k], view, embedding)
-        )
-    active_view = ActiveInferView()
+        embeddings.append(run_infer_hook(attack, "infer_upload", key_upload, state_here, view, embedding))
+    active_view = ActiveInferView(knowledge=knowledge)
     sides = (scenario.active_attack, state.active_attack_state), (scenario.defense, state.defense_state)
     keys = [jax.random.fold_in(key, len(shapes.widths) + i) for i in range(len(sides))]
     crossing = tuple(embeddings[k] for k in shapes.crossing)
     for side_key, (transform, side_state) in zip(keys, sides, strict=True):
-        crossing = transform.infer_receive(jax.random.fold_in(side_key, RECEIVE), side_state, active_view, crossing)
+        key_receive = jax.random.fold_in(side_key, RECEIVE)
+        crossing = run_infer_hook(transform, "infer_receive", key_receive, side_state, active_view, crossing)
     received = _merge(tuple(embeddings), crossing, shapes.crossing)
     logits = scenario.head.apply(state.head_params, received, shapes.num_classes)
     for side_key, (transform, side_state) in zip(keys, sides, strict=True):
-        logits = transform.infer_logits(jax.random.fold_in(side_key, LABELS), side_state, active_view, logits)
+        key_logits = jax.random.fold_in(side_key, LABELS)
+        logits = run_infer_hook(transform, "infer_logits", key_logits, side_state, active_view, logits)
     return logits
 
 

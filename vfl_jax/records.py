@@ -108,6 +108,7 @@ class PartyView:
     features: Features  # leaves [B, ...]  this party's own rows
     params: Params  # this party's own bottom model
     step: Array  # int32[]  steps taken since the start
+    knowledge: Knowledge | None = None  # what an attack was granted; None for everyone else
 
 
 @flax.struct.dataclass
@@ -118,6 +119,7 @@ class ActiveView:
     roles: Array  # int32[B]
     labels: Array  # int32[B]
     step: Array  # int32[]
+    knowledge: Knowledge | None = None  # what an attack was granted; None for a defense
 
 
 @flax.struct.dataclass
@@ -126,18 +128,21 @@ class PartyInferView:
 
     features: Features
     params: Params
+    knowledge: Knowledge | None = None  # what an attack was granted, of the training rows; None for everyone else
 
 
 @flax.struct.dataclass
 class ActiveInferView:
     """What the active party sees at inference: nothing but the messages themselves."""
 
+    knowledge: Knowledge | None = None  # what an attack was granted, of the training rows; None for a defense
+
 
 @flax.struct.dataclass
 class Knowledge:
-    """What an attacker was granted, resolved for one seed.
+    """What an attacker was granted, resolved for one seed; it reaches attacks as ``view.knowledge``, and no defense.
 
-    Attackers that collude hold equal records; there is no channel between them at run time.
+    Attackers that collude are granted the same; there is no channel between them at run time.
     """
 
     target_class: Array  # int32[]  the class τ the backdoor shall lead to

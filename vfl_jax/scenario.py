@@ -14,7 +14,7 @@ from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.optimizers import Optimizer
 from vfl_jax.records import Shapes, VerticalData
 from vfl_jax.registry import Record, static
-from vfl_jax.transforms import ActiveTransform, PartyTransform
+from vfl_jax.transforms import ActiveTransform, PartyTransform, Switched, is_attack
 
 Mode = Literal["in_place", "appended_pair"]
 Drawn = Literal["per_seed", "fixed"]
@@ -87,6 +87,11 @@ class Scenario(Record):
     poison: PoisonPlan = PoisonPlan()
     batches: BatchPlan = BatchPlan()
 
+    @property
+    def attackers(self) -> tuple[int, ...]:
+        """The parties that attack; one that only defends itself is none."""
+        return tuple(k for k, transform in enumerate(self.attacks) if is_attack(transform))
+
     def shapes(self, data: VerticalData) -> Shapes:
         """What the protocol makes public, for one data set."""
         rows = self.batches.size + (2 if self.poison.mode == "appended_pair" else 0)
@@ -132,15 +137,33 @@ class Scenario(Record):
         shapes = self.shapes(data)
         by_role = self.poison.mode == "appended_pair"
         self.head.check(shapes.widths, data.num_classes)
+        for transform in (*self.attacks, self.active_attack):
+            if isinstance(transform, Switched):
+                transform.check_switch()
         for party, attack in enumerate(self.attacks):
             attack.check(shapes, party, by_role)
         self.active_attack.check(shapes, by_role)
+        self._check_places(data)
         self.defense.check(shapes, by_role)
         self._check_trigger(data)
 
+    def _check_places(self, data: VerticalData) -> None:
+        """Attacks are where attackers are, and a party that attacks has a channel to attack over."""
+        if is_attack(self.defense):
+            raise ValueError(
+                f"defense is {self.defense!r}, an attack; an attack by the active party is given as active_attack."
+            )
+        if data.active_party in self.attackers:
+            others = [k for k in range(data.num_parties) if k != data.active_party]
+            raise ValueError(
+                f"attacks.{data.active_party} is at party {data.active_party} ({data.parties[data.active_party]}), "
+                "which holds the labels: its messages cross no channel, so that no defense could touch it. Let one of "
+                f"the parties {others} attack, or give the active party's own attack as active_attack."
+            )
+
     def _check_trigger(self, data: VerticalData) -> None:
         masks = self.poison.trigger.masks(data)
-        attackers = [k for k, attack in enumerate(self.attacks) if type(attack) is not PartyTransform]
+        attackers = list(self.attackers)
         if attackers and any(m is not None for m in masks) and all(masks[k] is None for k in attackers):
             raise ValueError(
                 f"poison.trigger touches only parties {[k for k, m in enumerate(masks) if m is not None]}, but the "

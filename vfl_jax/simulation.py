@@ -115,14 +115,6 @@ def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given
     params = _given_params("given.params", given.params, params)
     head_params = _given_params("given.head_params", given.head_params, head_params)
 
-    is_target = jnp.zeros(shapes.num_samples, bool).at[draws.target_ids].set(True)
-    knowledge = Knowledge(
-        target_class=jnp.int32(scenario.poison.target_class),
-        is_poison=draws.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples),
-        is_target=is_target,
-        blur=inputs.blur,
-        by_role=scenario.poison.mode == "appended_pair",
-    )
     first = jnp.int32(0)
     return TrainState(
         params=params,
@@ -130,13 +122,24 @@ def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given
         opt_states=tuple(o.build(first).init(p) for o, p in zip(scenario.optimizers, params, strict=True)),
         head_opt_state=scenario.head_optimizer.build(first).init(head_params),
         attack_states=tuple(
-            attack.init(party_key(streams.attack, BEFORE_TRAINING, k), shapes, k, knowledge)
+            attack.init(party_key(streams.attack, BEFORE_TRAINING, k), shapes, k)
             for k, attack in enumerate(scenario.attacks)
         ),
         active_attack_state=scenario.active_attack.init(
-            jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes, knowledge
+            jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes
         ),
-        defense_state=scenario.defense.init(jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes, knowledge),
+        defense_state=scenario.defense.init(jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes),
+    )
+
+
+def grant(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws) -> Knowledge:
+    """What the scenario lets attackers know, for one seed: an argument of their hooks, never state."""
+    return Knowledge(
+        target_class=jnp.int32(scenario.poison.target_class),
+        is_poison=draws.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples),
+        is_target=jnp.zeros(shapes.num_samples, bool).at[draws.target_ids].set(True),
+        blur=inputs.blur,
+        by_role=scenario.poison.mode == "appended_pair",
     )
 
 
@@ -164,7 +167,8 @@ def train_epoch(
     chex.assert_shape([ids, roles], (None, shapes.batch_rows))
 
     def one_step(scenario: Scenario, state: TrainState, batch: Batch, clock: Clock) -> Any:
-        return step(shapes, inputs.masks, scenario, state, batch, clock, streams)
+        knowledge = grant(shapes, inputs, scenario, draws)
+        return step(shapes, inputs.masks, scenario, state, batch, clock, streams, knowledge)
 
     mapped_step = over_grid(one_step, returns_state=True)
 
@@ -207,7 +211,8 @@ def evaluate(
     num_test = draws.test_poison_rank.shape[0]
 
     def one_chunk(scenario: Scenario, state: TrainState, chunk: EvalChunk) -> dict[str, Metric]:
-        return evaluate_chunk(shapes, num_test, inputs.masks, scenario, state, chunk, epoch, streams)
+        knowledge = grant(shapes, inputs, scenario, draws)
+        return evaluate_chunk(shapes, num_test, inputs.masks, scenario, state, chunk, epoch, streams, knowledge)
 
     mapped_chunk = over_grid(one_chunk, returns_state=False)
 

@@ -3,15 +3,21 @@
 A hook gets ``(key, state, view, value)`` and returns ``(value, state)``; at inference it returns
 the value alone. A method overrides only the hooks it needs. ``state`` is whatever pytree of
 arrays ``init`` returned, and keeps its shapes and dtypes.
+
+An attack derives from :class:`Attack` or :class:`ActiveAttack`. The package gives it the attacker's knowledge, as
+``view.knowledge``, and applies its switch; everything else is a defense and has neither.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from vfl_jax.records import ActiveInferView, ActiveView, Knowledge, PartyInferView, PartyView, Shapes
+from vfl_jax.checks import is_concrete
+from vfl_jax.records import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
 from vfl_jax.registry import Record
 from vfl_jax.types import Array, Features, Key, State
 
@@ -19,10 +25,43 @@ Messages = tuple[Array, ...]
 """One float32[B, E] per party whose message crosses, in the order of ``Shapes.crossing``."""
 
 
-class PartyTransform(Record):
-    """Runs at one party that holds features: attacks, and defenses that a party runs itself."""
+class Switched(Record):
+    """What makes a transform an attack: a switch, which the package applies.
 
-    def init(self, key: Key, shapes: Shapes, party: int, knowledge: Knowledge) -> State:
+    With ``enabled`` 0 the hooks run, and state and reports advance, so that a listener listens; but what leaves a hook
+    is what came in. That is the honest run, on the same stamped data. No other values than 0 and 1 are allowed.
+    """
+
+    enabled: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.check_switch()
+
+    def check_switch(self) -> None:
+        """Raises ``ValueError`` where the switch is a concrete number other than 0 and 1."""
+        if is_concrete(self.enabled) and self.enabled not in (0, 1):
+            raise ValueError(
+                f"{type(self).__name__}.enabled is {self.enabled}; it must be 0 (the honest run) or 1. What should "
+                "act by degrees is a number of another name."
+            )
+
+
+class PartyTransform(Record):
+    """Runs at one party that holds features and changes what it sends and uses; by itself an honest party.
+
+    An attack derives from :class:`Attack`; a defense that a party runs itself derives from this.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "enabled" in inspect.get_annotations(cls) and not issubclass(cls, Switched):
+            raise TypeError(
+                f"{cls.__name__} has a field 'enabled', the switch of an attack, but is none: an attack derives from "
+                "vfl_jax.Attack. Call the switch of a party's own defense something else."
+            )
+        super().__init_subclass__(**kwargs)
+
+    def init(self, key: Key, shapes: Shapes, party: int) -> State:
+        """The state before the first step."""
         return ()
 
     def on_features(self, key: Key, state: State, view: PartyView, features: Features) -> tuple[Features, State]:
@@ -52,9 +91,10 @@ class PartyTransform(Record):
 
 
 class ActiveTransform(Record):
-    """Runs at the active party: defenses, and attacks by the active party itself."""
+    """Runs at the active party: a defense; an attack by the active party itself derives from :class:`ActiveAttack`."""
 
-    def init(self, key: Key, shapes: Shapes, knowledge: Knowledge) -> State:
+    def init(self, key: Key, shapes: Shapes) -> State:
+        """The state before the first step."""
         return ()
 
     def on_labels(self, key: Key, state: State, view: ActiveView, targets: Array) -> tuple[Array, State]:
@@ -62,7 +102,11 @@ class ActiveTransform(Record):
         return targets, state
 
     def on_receive(self, key: Key, state: State, view: ActiveView, embeddings: Messages) -> tuple[Messages, State]:
-        """Changes the embeddings that came from other parties."""
+        """Changes the embeddings that came from other parties.
+
+        The change is differentiated as the identity (straight through): the gradients that are sent back are those at
+        what this hook returned, whatever it did to get there.
+        """
         return embeddings, state
 
     def on_send(self, key: Key, state: State, view: ActiveView, gradients: Messages) -> tuple[Messages, State]:
@@ -83,11 +127,52 @@ class ActiveTransform(Record):
         """Raises ``ValueError`` where the method does not fit the scenario."""
 
 
+class Attack(Switched, PartyTransform):
+    """Base of the attacks by a party that holds features; its hooks find what it was granted in ``view.knowledge``."""
+
+
+class ActiveAttack(Switched, ActiveTransform):
+    """Base of the attacks by the active party; its hooks find what it was granted in ``view.knowledge``."""
+
+
+def is_attack(transform: Any) -> bool:
+    """Whether a transform is an attack, or a chain with one among its parts."""
+    return isinstance(transform, Switched) or any(map(is_attack, getattr(transform, "parts", ())))
+
+
+def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> tuple[Any, State]:
+    """Applies one training hook: (value, state). The one place where knowledge is withheld and switches are applied."""
+    changed, state = getattr(transform, hook)(key, state, _seen_by(transform, view), value)
+    return _unless_disabled(transform, hook, changed, value), state
+
+
+def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
+    """Applies one inference hook, as :func:`run_hook` does."""
+    changed = getattr(transform, hook)(key, state, _seen_by(transform, view), value)
+    return _unless_disabled(transform, hook, changed, value)
+
+
+def _seen_by(transform: Any, view: Any) -> Any:
+    return view if is_attack(transform) else view.replace(knowledge=None)
+
+
+def _unless_disabled(transform: Any, hook: str, changed: Any, value: Any) -> Any:
+    """What leaves a hook: of an attack that is switched off, what came in."""
+    if changed is value or not isinstance(transform, Switched):
+        return changed
+    forms = [jax.tree.map(jnp.shape, tree) for tree in (changed, value)]
+    if forms[0] != forms[1]:
+        raise ValueError(
+            f"{type(transform).__name__}.{hook} returns {forms[0]}; it must keep the form of what it got, {forms[1]}."
+        )
+    return jax.tree.map(lambda new, old: jnp.where(transform.enabled > 0, new, old), changed, value)
+
+
 def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any, value: Any) -> tuple[Any, State]:
     """Applies one training hook of every part in turn, each with its own key and state."""
     new_states = []
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
-        value, state = getattr(part, hook)(jax.random.fold_in(key, i), state, view, value)
+        value, state = run_hook(part, hook, jax.random.fold_in(key, i), state, view, value)
         new_states.append(state)
     return value, tuple(new_states)
 
@@ -95,7 +180,7 @@ def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any,
 def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any, value: Any) -> Any:
     """Applies one inference hook of every part in turn."""
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
-        value = getattr(part, hook)(jax.random.fold_in(key, i), state, view, value)
+        value = run_infer_hook(part, hook, jax.random.fold_in(key, i), state, view, value)
     return value
 
 
@@ -114,8 +199,8 @@ class PartyChain(PartyTransform):
 
     parts: tuple[PartyTransform, ...] = ()
 
-    def init(self, key, shapes, party, knowledge):
-        return tuple(p.init(jax.random.fold_in(key, i), shapes, party, knowledge) for i, p in enumerate(self.parts))
+    def init(self, key, shapes, party):
+        return tuple(p.init(jax.random.fold_in(key, i), shapes, party) for i, p in enumerate(self.parts))
 
     def on_features(self, key, state, view, features):
         return _fold(self.parts, "on_features", key, state, view, features)
@@ -146,8 +231,8 @@ class ActiveChain(ActiveTransform):
 
     parts: tuple[ActiveTransform, ...] = ()
 
-    def init(self, key, shapes, knowledge):
-        return tuple(p.init(jax.random.fold_in(key, i), shapes, knowledge) for i, p in enumerate(self.parts))
+    def init(self, key, shapes):
+        return tuple(p.init(jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
 
     def on_labels(self, key, state, view, targets):
         return _fold(self.parts, "on_labels", key, state, view, targets)
@@ -177,3 +262,5 @@ def _check_parts(where: str, parts: tuple[Any, ...], base: type) -> None:
     for i, part in enumerate(parts):
         if not isinstance(part, base):
             raise ValueError(f"{where}.parts.{i} is a {type(part).__name__}; every part must be a {base.__name__}.")
+        if isinstance(part, Switched):
+            part.check_switch()

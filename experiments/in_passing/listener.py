@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from vfl_jax.evidence import hear, no_evidence, read
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.evidence import Kind, hear, no_evidence, read
+from vfl_jax.transforms import Attack
 
-WAYS = ("sum", "fading")
+WAYS: tuple[Kind, ...] = ("sum", "fading")
 """The kinds of evidence that are kept beside that of ``LabelReplacement``."""
 
 
-class LabelListener(PartyTransform):
+class LabelListener(Attack):
     """Keeps the evidence of every row in each of ``WAYS`` and changes nothing; ``enabled`` makes no difference."""
 
-    enabled: float = 1.0
-
-    def init(self, key, shapes, party, knowledge):
+    def init(self, key, shapes, party):
         return {way: no_evidence(shapes.num_samples, shapes.num_classes) for way in WAYS}
 
     def on_download(self, key, state, view, gradient):

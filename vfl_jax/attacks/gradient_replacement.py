@@ -6,18 +6,17 @@ import flax.struct
 import jax.numpy as jnp
 
 from vfl_jax.checks import check_range
-from vfl_jax.records import Knowledge, where_rows
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.records import where_rows
+from vfl_jax.transforms import Attack
 from vfl_jax.types import Array
 
 
 @flax.struct.dataclass
 class GradientReplacementState:
-    knowledge: Knowledge
     recorded: Array  # float32[E]  the last gradient row received for a known target row; 0 at first
 
 
-class GradientReplacement(PartyTransform):
+class GradientReplacement(Attack):
     """Pulls γ·g_rec back for every poisoned row, g_rec being the last gradient of a target row.
 
     All rows of a batch are looked at first: record, then replace. (Taken literally, Algorithm 2 lets
@@ -26,22 +25,21 @@ class GradientReplacement(PartyTransform):
     zero before the first.
 
     ``amplify`` is γ; it multiplies the recorded row as received (under a mean loss, with the factor
-    1/B in it). ``enabled`` 0 is the honest party.
+    1/B in it).
     """
 
     amplify: float = 10.0
-    enabled: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range("GradientReplacement", 0.0, 1.0, enabled=self.enabled)
+        super().__post_init__()
         check_range("GradientReplacement", amplify=self.amplify)
 
-    def init(self, key, shapes, party, knowledge):
-        return GradientReplacementState(knowledge=knowledge, recorded=jnp.zeros(shapes.widths[party]))
+    def init(self, key, shapes, party):
+        return GradientReplacementState(recorded=jnp.zeros(shapes.widths[party]))
 
     def on_download(self, key, state, view, gradient):
-        is_poison, is_target = state.knowledge.find(view)
+        is_poison, is_target = view.knowledge.find(view)
         last = gradient.shape[0] - 1 - jnp.argmax(is_target[::-1])
         recorded = jnp.where(is_target.any(), gradient[last], state.recorded)
-        replaced = where_rows(is_poison & (self.enabled > 0), self.amplify * recorded, gradient)
+        replaced = where_rows(is_poison, self.amplify * recorded, gradient)
         return replaced, state.replace(recorded=recorded)

@@ -6,22 +6,21 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_choice, check_range
+from vfl_jax.checks import check_choice
 from vfl_jax.evidence import UNREAD, Evidence, Kind, hear, no_evidence, read
-from vfl_jax.records import Knowledge, where_rows
+from vfl_jax.records import where_rows
 from vfl_jax.registry import static
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.transforms import Attack
 from vfl_jax.types import Array
 
 
 @flax.struct.dataclass
 class LabelReplacementState:
-    knowledge: Knowledge
     row_weight: Array  # float32[]  weight of one row in the batch loss
     evidence: Evidence  # of every training row's label
 
 
-class LabelReplacement(PartyTransform):
+class LabelReplacement(Attack):
     """Reads a row's label y off its gradients and swaps it for τ.
 
     Under a sum head and softmax cross-entropy the gradient row is w·(S − e_y), w being the weight of
@@ -33,16 +32,15 @@ class LabelReplacement(PartyTransform):
     negative entry; "sum" is the sum of all its messages; "fading" is that sum with 1/√k for the k-th, which reads most
     under noise (:mod:`vfl_jax.evidence`). Without a defense all three read the same.
 
-    ``report`` gives the guesses, −1 for rows not read. ``enabled`` 0 acts as the honest party but still listens, which
-    measures what the messages leak.
+    ``report`` gives the guesses, −1 for rows not read. With ``enabled`` 0 it listens all the same, which measures
+    what the messages leak.
     """
 
     evidence: Kind = static(default="last")
-    enabled: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("LabelReplacement", Kind, evidence=self.evidence)
-        check_range("LabelReplacement", 0.0, 1.0, enabled=self.enabled)
 
     def check(self, shapes, party, by_role):
         if shapes.widths[party] != shapes.num_classes:
@@ -51,20 +49,19 @@ class LabelReplacement(PartyTransform):
                 f"entries, so it needs one per class, {shapes.num_classes}."
             )
 
-    def init(self, key, shapes, party, knowledge):
+    def init(self, key, shapes, party):
         return LabelReplacementState(
-            knowledge=knowledge,
             row_weight=jnp.float32(shapes.row_weight),
             evidence=no_evidence(shapes.num_samples, shapes.num_classes),
         )
 
     def on_download(self, key, state, view, gradient):
         evidence, known = hear(self.evidence, state.evidence, view, gradient)
-        guess, (is_poison, _) = read(known), state.knowledge.find(view)
+        guess, (is_poison, _) = read(known), view.knowledge.find(view)
         true = jax.nn.one_hot(guess, gradient.shape[-1])
-        wanted = jax.nn.one_hot(state.knowledge.target_class, gradient.shape[-1])
+        wanted = jax.nn.one_hot(view.knowledge.target_class, gradient.shape[-1])
         swapped = gradient + state.row_weight * (true - wanted[None, :])
-        replaced = where_rows(is_poison & (guess != UNREAD) & (self.enabled > 0), swapped, gradient)
+        replaced = where_rows(is_poison & (guess != UNREAD), swapped, gradient)
         return replaced, state.replace(evidence=evidence)
 
     def report(self, state):

@@ -3,32 +3,25 @@ vertical federated learning)."""
 
 from __future__ import annotations
 
-import flax.struct
 import jax.numpy as jnp
 
 from vfl_jax.checks import check_range
-from vfl_jax.records import Knowledge, where_rows
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.records import where_rows
+from vfl_jax.transforms import Attack
 
 
-@flax.struct.dataclass
-class PairedReplacementState:
-    knowledge: Knowledge
-
-
-class PairedReplacement(PartyTransform):
+class PairedReplacement(Attack):
     """Works on the (poison, target) pair that is appended to every batch.
 
     Up: the target row is sent with the poison row's embedding. Down: the poison row gets γ times the
     gradient of the target row of the same step, and the target row itself is left out of the
-    attacker's own update. ``amplify`` is γ; ``enabled`` 0 is the honest party.
+    attacker's own update. ``amplify`` is γ.
     """
 
     amplify: float = 10.0
-    enabled: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range("PairedReplacement", 0.0, 1.0, enabled=self.enabled)
+        super().__post_init__()
         check_range("PairedReplacement", amplify=self.amplify)
 
     def check(self, shapes, party, by_role):
@@ -37,17 +30,13 @@ class PairedReplacement(PartyTransform):
                 "PairedReplacement needs poison.mode='appended_pair'; found 'in_place', where no batch has a pair."
             )
 
-    def init(self, key, shapes, party, knowledge):
-        return PairedReplacementState(knowledge=knowledge)
-
     def on_upload(self, key, state, view, embedding):
-        is_poison, is_target = state.knowledge.find(view)
+        is_poison, is_target = view.knowledge.find(view)
         poison_row = embedding[jnp.argmax(is_poison)]
-        return where_rows(is_target & (self.enabled > 0), poison_row, embedding), state
+        return where_rows(is_target, poison_row, embedding), state
 
     def on_download(self, key, state, view, gradient):
-        is_poison, is_target = state.knowledge.find(view)
+        is_poison, is_target = view.knowledge.find(view)
         target_row = gradient[jnp.argmax(is_target)]
         replaced = where_rows(is_poison, self.amplify * target_row, gradient)
-        replaced = where_rows(is_target, jnp.zeros_like(target_row), replaced)
-        return jnp.where(self.enabled > 0, replaced, gradient), state
+        return where_rows(is_target, jnp.zeros_like(target_row), replaced), state

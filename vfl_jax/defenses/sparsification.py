@@ -41,7 +41,7 @@ class Sparsification(ActiveTransform):
         check_choice("Sparsification", Residual, residual=self.residual)
         check_range("Sparsification", 0.0, 1.0, drop_rate=self.drop_rate)
 
-    def init(self, key, shapes, knowledge):
+    def init(self, key, shapes):
         if self.residual == "none":
             return ()
         rows = shapes.batch_rows if self.residual == "position" else shapes.num_samples

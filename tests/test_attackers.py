@@ -1,0 +1,232 @@
+"""Who is an attacker, what the package lets one know, and how it switches one off."""
+
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import vfl_jax as vfl
+from vfl_jax import protocol
+from vfl_jax.attacks import ActiveBackdoor, GradientReplacement, LabelReplacement
+from vfl_jax.data import NaturalTrigger
+from vfl_jax.defenses import GaussianNoise
+from vfl_jax.draws import draw
+from vfl_jax.models import MLP, SumHead
+from vfl_jax.optimizers import Optimizer
+from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform, is_attack
+
+HONEST = PartyTransform()
+IDS = np.arange(8)
+
+
+class Everywhere(vfl.Attack):
+    """Test only: changes whatever it may, in training and at inference, and counts its steps."""
+
+    def init(self, key, shapes, party):
+        return jnp.int32(0)
+
+    def on_features(self, key, state, view, features):
+        return features + 1, state + 1
+
+    def on_upload(self, key, state, view, embedding):
+        return 2 * embedding, state + 1
+
+    def on_download(self, key, state, view, gradient):
+        return -gradient, state + 1
+
+    def infer_features(self, key, state, view, features):
+        return features + 1
+
+    def infer_upload(self, key, state, view, embedding):
+        return 2 * embedding
+
+    def report(self, state):
+        return {"label_guesses": jnp.zeros(48, jnp.int32) + state}
+
+
+class ActiveEverywhere(vfl.ActiveAttack):
+    """Test only: the same at the active party."""
+
+    def init(self, key, shapes):
+        return jnp.int32(0)
+
+    def on_labels(self, key, state, view, targets):
+        return targets[:, ::-1], state + 1
+
+    def on_receive(self, key, state, view, embeddings):
+        return jax.tree.map(lambda e: e + 1, embeddings), state + 1
+
+    def on_send(self, key, state, view, gradients):
+        return jax.tree.map(lambda g: 3 * g, gradients), state + 1
+
+    def infer_receive(self, key, state, view, embeddings):
+        return jax.tree.map(lambda e: e + 1, embeddings)
+
+    def infer_logits(self, key, state, view, logits):
+        return logits[:, ::-1]
+
+
+def scenario(attacks=(HONEST, HONEST), **fields):
+    parties = range(len(attacks))
+    return helpers.scenario_of(
+        [MLP(hidden=(4,), width=3) for _ in parties],
+        [Optimizer(learning_rate=0.1) for _ in parties],
+        attacks,
+        head=SumHead(),
+        **fields,
+    )
+
+
+def step_and_logits(scenario, data):
+    replica = helpers.replica(scenario, data)
+    state, info = replica.step(IDS)
+    features = helpers.at(data.test, IDS).features
+    key = jax.random.key(1)
+    return state, info, protocol.predict(replica.shapes, replica.scenario, state, features, key, replica.knowledge)
+
+
+@pytest.mark.parametrize("in_chain", [False, True], ids=["alone", "in a chain"])
+def test_the_package_applies_the_switch_everywhere(two_parties, in_chain):
+    """Switched off, the hooks run and their state advances; messages, parameters and logits are the honest ones."""
+
+    def attacked(enabled):
+        party, active = Everywhere(enabled=enabled), ActiveEverywhere(enabled=enabled)
+        if in_chain:
+            party, active = PartyChain(parts=(HONEST, party)), ActiveChain(parts=(ActiveTransform(), active))
+        return scenario((HONEST, party), active_attack=active)
+
+    honest, disabled, enabled = (step_and_logits(s, two_parties) for s in (scenario(), attacked(0.0), attacked(1.0)))
+    for found, same in ((disabled, True), (enabled, False)):
+        params = [helpers.everyone(state) for state, _, _ in (honest, found)]
+        assert helpers.differs(*params) != same
+        assert helpers.differs(honest[2], found[2]) != same
+    helpers.assert_bitwise_equal(helpers.everyone(disabled[0]), helpers.everyone(honest[0]))
+    helpers.assert_bitwise_equal(disabled[2], honest[2])
+    assert jax.tree.leaves(disabled[0].attack_states) == [3]
+    assert jax.tree.leaves(disabled[0].active_attack_state) == [3]
+
+
+def test_a_hook_that_changes_the_form_is_refused_by_name(two_parties):
+    class Longer(vfl.Attack):
+        def on_upload(self, key, state, view, embedding):
+            return jnp.concatenate([embedding, embedding]), state
+
+    with pytest.raises(ValueError, match=r"Longer.on_upload returns"):
+        step_and_logits(scenario((HONEST, Longer())), two_parties)
+
+
+class Nosy(PartyTransform):
+    """Test only: a party's own defense that asks what attackers know."""
+
+    def on_upload(self, key, state, view, embedding):
+        assert view.knowledge is None
+        return embedding, state
+
+    def infer_upload(self, key, state, view, embedding):
+        assert view.knowledge is None
+        return embedding
+
+
+class NosyActive(ActiveTransform):
+    """Test only: a defense that asks what attackers know."""
+
+    def on_send(self, key, state, view, gradients):
+        assert view.knowledge is None
+        return gradients, state
+
+    def infer_logits(self, key, state, view, logits):
+        assert view.knowledge is None
+        return logits
+
+
+class Told(vfl.Attack):
+    """Test only: notes which rows it was told of, in training and at inference."""
+
+    def init(self, key, shapes, party):
+        return jnp.zeros(shapes.num_samples, bool)
+
+    def on_upload(self, key, state, view, embedding):
+        return embedding, view.knowledge.is_poison
+
+    def infer_upload(self, key, state, view, embedding):
+        return jnp.where(view.knowledge.is_target.any(), embedding, jnp.nan)
+
+
+def test_attackers_know_and_nobody_else_does(two_parties):
+    """In a chain too: an attacker's own defense is told nothing. Knowledge is no part of any state."""
+    chain = PartyChain(parts=(Nosy(), Told(), Nosy()))
+    defended = scenario((Nosy(), chain), defense=ActiveChain(parts=(NosyActive(),)), poison_ids=(2, 7), target_ids=(3,))
+    state, _, logits = step_and_logits(defended, two_parties)
+    np.testing.assert_array_equal(np.flatnonzero(state.attack_states[1][1]), [2, 7])
+    assert np.isfinite(logits).all()
+    plain = scenario((HONEST, GradientReplacement()), active_attack=ActiveBackdoor(), defense=GaussianNoise())
+    assert not [leaf for leaf in jax.tree.leaves(step_and_logits(plain, two_parties)[0]) if leaf.dtype == bool]
+
+
+def test_who_attacks_is_a_question_of_type():
+    own = Nosy()
+    assert scenario((own, PartyChain(parts=(own, LabelReplacement(enabled=0.0))))).attackers == (1,)
+    assert scenario((own, PartyChain(parts=(own, PartyChain())))).attackers == ()
+    assert is_attack(ActiveBackdoor())
+    assert not is_attack(GaussianNoise())
+
+
+def test_a_party_that_defends_itself_needs_nothing_to_attack(two_parties):
+    """No row carries the trigger: fine where nobody attacks, an error where somebody would."""
+    drawn = {"poison_ids": None, "plan": {"trigger": NaturalTrigger()}}
+    assert len(draw(scenario((HONEST, Nosy()), **drawn), two_parties, jax.random.key(0)).poison_ids) == 0
+    with pytest.raises(ValueError, match="there is nothing to attack"):
+        draw(scenario((HONEST, Told()), **drawn), two_parties, jax.random.key(0))
+
+
+def test_a_switch_without_an_attack_is_refused_and_a_defense_may_have_one():
+    with pytest.raises(TypeError, match=r"Seeming has a field 'enabled'.*vfl_jax\.Attack"):
+
+        class Seeming(PartyTransform):
+            enabled: float = 1.0
+
+    assert "Seeming" not in vfl.registry.kinds(PartyTransform)
+
+    class Switchable(ActiveTransform):
+        enabled: float = 1.0
+
+    assert not is_attack(Switchable())
+
+
+@pytest.mark.parametrize("value", [0.5, 2, -1, float("nan")])
+def test_no_attack_is_half_enabled(two_parties, value):
+    class Own(vfl.Attack):
+        amplify: float = 1.0
+
+        def __post_init__(self):
+            """An own check that forgets the base's."""
+
+    with pytest.raises(ValueError, match=r"enabled is .*; it must be 0 \(the honest run\) or 1"):
+        GradientReplacement(enabled=value)
+    for attack in (Own(enabled=value), PartyChain(parts=(HONEST, Own(enabled=value)))):
+        with pytest.raises(ValueError, match=r"Own\.enabled is"):
+            scenario((HONEST, attack)).check(two_parties)
+
+
+def test_attacks_are_where_attackers_are(four_parties, two_parties):
+    """Party 1 holds the labels: what it sends crosses no channel."""
+    attacks = (HONEST, GradientReplacement(), HONEST, HONEST)
+    with pytest.raises(ValueError, match=r"attacks\.1 is at party 1 .* holds the labels.*\[0, 2, 3\].*active_attack"):
+        scenario(attacks).check(four_parties)
+    with pytest.raises(ValueError, match=r"defense is ActiveChain.*an attack.*active_attack"):
+        scenario(defense=ActiveChain(parts=(ActiveBackdoor(),))).check(two_parties)
+
+
+def test_reports_of_chains_and_of_the_active_party_are_read(two_parties):
+    class Guesses(vfl.ActiveAttack):
+        def report(self, state):
+            return {"label_guesses_active": jnp.zeros(48, jnp.int32)}
+
+    chain = PartyChain(parts=(PartyChain(parts=(Everywhere(enabled=0.0),)), HONEST))
+    found, _ = vfl.run(scenario((HONEST, chain), active_attack=Guesses()), two_parties, jax.random.key(0), epochs=1)
+    # 6 steps of three hooks each: the guess is 18, which is no class; a third of the rows are of class 0.
+    assert found.label_inference_accuracy.item() == 0
+    assert found.label_inference_rate.item() == 1
+    assert found.label_inference_accuracy_active.item() == pytest.approx(1 / 3)
+    assert found.label_inference_accuracy_active_count.item() == 48
