@@ -14,7 +14,7 @@ from vfl_jax.models.bottoms import DenseStack
 from vfl_jax.optimizers import Optimizer
 from vfl_jax.registry import from_json, numbers, static
 from vfl_jax.sweep import sweep
-from vfl_jax.transforms import ActiveTransform, PartyTransform
+from vfl_jax.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 
 
 class OwnBottom(Bottom):
@@ -79,7 +79,7 @@ class OwnTrigger(StampTrigger):
         return masks
 
 
-class OwnParty(PartyTransform):
+class OwnParty(Attack):
     """A party that sends its embedding shifted."""
 
     shift: float = 0.0
@@ -93,7 +93,7 @@ class OwnDefense(ActiveTransform):
 
     share: float = 1.0
 
-    def init(self, key, shapes, knowledge):
+    def init(self, key, shapes):
         return jnp.int32(0)
 
     def on_send(self, key, state, view, gradients):
@@ -103,13 +103,17 @@ class OwnDefense(ActiveTransform):
         return {}
 
 
-class OwnActive(OwnDefense):
-    """An attack of the active party on its labels."""
+class OwnActive(ActiveAttack):
+    """An attack of the active party on its labels and messages."""
 
     flip: float = 0.0
+    share: float = 1.0
 
     def on_labels(self, key, state, view, targets):
         return (1 - self.flip) * targets + self.flip * targets[:, ::-1], state
+
+    def on_send(self, key, state, view, gradients):
+        return tuple(self.share * gradient for gradient in gradients), state
 
 
 DATA = tiny_data()

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.checks import is_concrete
+from vfl_jax.checks import is_number
 from vfl_jax.records import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
 from vfl_jax.registry import Record
 from vfl_jax.types import Array, Features, Key, State
@@ -39,7 +39,7 @@ class Switched(Record):
 
     def check_switch(self) -> None:
         """Raises ``ValueError`` where the switch is a concrete number other than 0 and 1."""
-        if is_concrete(self.enabled) and self.enabled not in (0, 1):
+        if is_number(self.enabled) and self.enabled not in (0, 1):
             raise ValueError(
                 f"{type(self).__name__}.enabled is {self.enabled}; it must be 0 (the honest run) or 1. What should "
                 "act by degrees is a number of another name."
