@@ -84,18 +84,22 @@ class LabelReader:
     def hear(self, sample_id, message):
         self.heard.setdefault(int(sample_id), []).append(np.asarray(message, np.float64))
 
+    def says(self, message):
+        """Silence, and what is not finite, tells nothing; a last message must have a negative entry."""
+        return bool(np.isfinite(message).all() and (min(message) < 0 if self.kind == "last" else np.any(message)))
+
     def label(self, sample_id, others=()):
-        """Silence, and what is not finite, tells nothing; a message without a negative entry names no label."""
-        told = [m for m in (*self.heard.get(int(sample_id), []), *others) if np.isfinite(m).all() and np.any(m)]
+        """Where nothing that was heard speaks for a label, there is none."""
+        told = [m for m in (*self.heard.get(int(sample_id), []), *others) if self.says(m)]
         if self.kind == "last":
-            told = [m for m in told if min(m) < 0][-1:]
+            told = told[-1:]
         weights = [1 / np.sqrt(k) if self.kind == "fading" else 1.0 for k in range(1, len(told) + 1)]
         total = sum((w * m for w, m in zip(weights, told, strict=True)), np.zeros(1))
         return int(np.argmin(total)) if min(total) < 0 else -1
 
 
 class LabelReplacement:
-    """Takes the label that was read out of a poisoned row's gradient and puts τ in; a row not read stays as it is."""
+    """Takes the label that was read out of a poisoned row's gradient and puts τ in; what says nothing stays so."""
 
     def __init__(self, grant, num_samples, row_weight, kind="last"):
         self.grant, self.row_weight, self.num_samples = grant, np.float32(row_weight), num_samples
@@ -115,7 +119,7 @@ class LabelReplacement:
                 continue
             alone = LabelReader(self.kind)  # an appended row is none of the training rows: only its own message counts
             label = self.reader.label(ids[row]) if roles[row] == ORDINARY else alone.label(0, [gradient[row]])
-            if label >= 0:
+            if label >= 0 and alone.says(gradient[row]):
                 out[row, label] += self.row_weight
                 out[row, self.grant.target_class] -= self.row_weight
         return out

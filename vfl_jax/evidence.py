@@ -33,7 +33,7 @@ def no_evidence(num_samples: int, num_classes: int) -> Evidence:
 
 
 def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array) -> tuple[Evidence, Array]:
-    """Adds a batch of gradient rows, float32[B, C]; returns what is known of each row now, float32[B, C], too.
+    """Adds a batch of gradient rows, float32[B, C]; returns the labels of those that said something too, int32[B].
 
     A row says something where it is finite and has an entry other than 0; under "last", a negative one. Whatever says
     nothing leaves the evidence as it was. A row of an appended pair is none of the training rows: it is read off its
@@ -54,7 +54,7 @@ def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array) -> tu
         weight = 1.0 if kind == "sum" else 1.0 / jnp.sqrt(jnp.maximum(num_heard[view.sample_ids], 1)[:, None])
         total = before.at[ids].add(weight * message, mode="drop")
     known = jnp.where((view.roles == ORDINARY)[:, None], total[view.sample_ids], message)
-    return Evidence(total=total, num_heard=num_heard), known
+    return Evidence(total=total, num_heard=num_heard), jnp.where(says, read(known), UNREAD)
 
 
 def read(total: Array) -> Array:

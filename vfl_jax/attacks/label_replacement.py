@@ -25,8 +25,8 @@ class LabelReplacement(Attack):
 
     Under a sum head and softmax cross-entropy the gradient row is w·(S − e_y), w being the weight of
     one row's loss: its only negative entry is y. Poisoned rows are pulled back as
-    w·(S − e_τ) = g + w·(e_y − e_τ). Under other heads the guess is the same rule, as good as it is. A row of which
-    nothing was read yet is pulled back as it came.
+    w·(S − e_τ) = g + w·(e_y − e_τ). Under other heads the guess is the same rule, as good as it is. A row whose message
+    says nothing, or of which nothing was read yet, is pulled back as it came.
 
     ``evidence`` says what the label is read off: "last" is the method as published, the row's last message that has a
     negative entry; "sum" is the sum of all its messages; "fading" is that sum with 1/√k for the k-th, which reads most
@@ -56,8 +56,8 @@ class LabelReplacement(Attack):
         )
 
     def on_download(self, key, state, view, gradient):
-        evidence, known = hear(self.evidence, state.evidence, view, gradient)
-        guess, (is_poison, _) = read(known), view.knowledge.find(view)
+        evidence, guess = hear(self.evidence, state.evidence, view, gradient)
+        is_poison, _ = view.knowledge.find(view)
         true = jax.nn.one_hot(guess, gradient.shape[-1])
         wanted = jax.nn.one_hot(view.knowledge.target_class, gradient.shape[-1])
         swapped = gradient + state.row_weight * (true - wanted[None, :])
