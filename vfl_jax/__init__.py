@@ -24,6 +24,7 @@ from vfl_jax.data import (
 from vfl_jax.devices import use_all_cores
 from vfl_jax.draws import Given
 from vfl_jax.files import load, load_params, save, save_params
+from vfl_jax.own_data import scenario_for
 from vfl_jax.records import VerticalData
 from vfl_jax.registry import Record, from_json, numbers, static
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
@@ -70,6 +71,7 @@ __all__ = [
     "run",
     "save",
     "save_params",
+    "scenario_for",
     "static",
     "statistics",
     "sweep",
