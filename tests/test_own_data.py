@@ -28,7 +28,7 @@ def own(parties=("bank", "shop"), active_party=None, classes=2, num_rows=200, tr
 
 
 def attackers(scenario):
-    return [k for k, attack in enumerate(scenario.attacks) if attack != HONEST]
+    return list(scenario.attackers)
 
 
 def test_two_parties_of_which_one_holds_the_labels():
@@ -198,6 +198,7 @@ BAD = {
     "no head": (DATA, {"attacker": 1, "head": "dense"}, ("preset.head is 'dense'", "'sum', 'trainable'")),
     "an attack by name": (DATA, {"attacker": 1, "attack": "label"}, ("attack is 'label'", "a PartyTransform")),
     "an attack's class": (DATA, {"attacker": 1, "attack": GradientReplacement}, ("attack is <class", "PartyTransform")),
+    "an honest party": (DATA, {"attacker": 1, "attack": HONEST}, ("attack is PartyTransform()", "vfl_jax.Attack")),
     "a rate by name": (DATA, {"attacker": 1, "learning_rate": "fast"}, ("learning_rate is 'fast'", "a number")),
 }
 

@@ -14,7 +14,7 @@ from vfl_jax.optimizers import Optimizer
 from vfl_jax.presets import HeadName, liu2020_paper
 from vfl_jax.records import VerticalData
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.transforms import PartyTransform, is_attack
 
 Party = str | int
 """A party by its name, or by its number from 0."""
@@ -62,6 +62,10 @@ def scenario_for(
     )
     if attack is not None:
         check_kind(PartyTransform, "such as GradientReplacement()", attack=attack)
+        if not is_attack(attack):
+            raise ValueError(
+                f"attack is {shown(attack)}, no attack; one derives from vfl_jax.Attack."
+            )
         attacks = tuple(attack if k in attackers else honest for k, honest in enumerate(scenario.attacks))
         scenario = scenario.replace(attacks=attacks)
     num_train = data.train.num_samples
