@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pandas as pd
 
-from vfl_jax.data.table_columns import Tags
+from vfl_jax.data.table_kinds import Tags
 from vfl_jax.data.tables import load_tables
 
 NUM_ROWS = 24

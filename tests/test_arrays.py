@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array, csr_array, csr_matrix
 
 from vfl_jax.bags import BagOfIds, multi_hot
-from vfl_jax.data.arrays import from_arrays, split_rows, standardised, take
+from vfl_jax.data.arrays import from_arrays, take
+from vfl_jax.data.scaling import scaled
+from vfl_jax.data.splits import split_rows
 
 NUM_ROWS = 20
 LABELS = np.arange(NUM_ROWS) % 2
@@ -133,7 +135,8 @@ def test_standardised_on_the_training_rows_alone():
     values = table()
     values[:, 1] = 7.25
     values[TEST_ROWS, 1] = 9.0
-    data = from_arrays({"bank": values, "shop": table(2)}, LABELS, test=TEST_ROWS, standardise=True)
+    with pytest.warns(UserWarning, match=says("constant over the training rows: party 'bank', column 1 (1 in all)")):
+        data = from_arrays({"bank": values, "shop": table(2)}, LABELS, test=TEST_ROWS, standardise=True)
     train, test = (rows.features[0] for rows in (data.train, data.test))
     np.testing.assert_allclose(train[:, [0, 2]].mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(train[:, [0, 2]].std(axis=0), 1, rtol=1e-6)
@@ -147,7 +150,9 @@ def test_standardised_on_the_training_rows_alone():
 def test_what_rounding_leaves_of_a_constant_is_no_deviation():
     values = np.full((NUM_ROWS, 1), 0.1, np.float32)
     values[0] = np.nextafter(np.float32(0.1), np.float32(1))
-    assert (standardised(values, np.ones(NUM_ROWS, bool)) == 0).all()
+    result, is_constant = scaled(values, np.ones(NUM_ROWS, bool))
+    assert (result == 0).all()
+    assert is_constant.all()
 
 
 @properties

@@ -60,6 +60,8 @@ class BagOfIds:
         Raises:
           ValueError: on what :meth:`check` refuses.
         """
+        if len(matrix.shape) != 2 or matrix.dtype.kind not in "fiub":
+            raise ValueError(f"{where} is sparse {matrix.dtype}{list(matrix.shape)}; expected real numbers, [N, F].")
         matrix = matrix.tocsr().copy()
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
@@ -71,7 +73,8 @@ class BagOfIds:
         weights = None
         if (matrix.data != 1).any():
             weights = np.zeros(ids.shape, np.float32)
-            weights[place] = matrix.data
+            with np.errstate(over="ignore"):  # what is beyond float32 is found below, as infinite
+                weights[place] = matrix.data
         bag = cls(ids, weights, vocabulary=int(matrix.shape[1]))
         bag.check(where)
         return bag
@@ -93,6 +96,10 @@ class BagOfIds:
         """
         if not isinstance(self.vocabulary, int | np.integer) or self.vocabulary < 1:
             raise ValueError(f"{where} has a vocabulary of {self.vocabulary!r}; it must be a whole number above 0.")
+        if np.ma.is_masked(self.ids) or np.ma.is_masked(self.weights):
+            raise ValueError(
+                f"{where} has ids or weights that are masked; give {ABSENT} as the id of what is not there."
+            )
         ids = np.asarray(self.ids)
         if ids.ndim != 2 or ids.dtype.kind not in "iu":
             raise ValueError(f"{where} has ids of {ids.dtype}, shape {ids.shape}; they must be whole numbers, [N, L].")
@@ -172,6 +179,8 @@ def _padded(name: str, lists: Sequence[Any], fill: int, dtype: Any, kinds: str) 
     """Lists of any lengths as one array, [N, L]; ``kinds`` are the kinds of numbers that may be in them."""
     rows = [np.asarray(row) for row in lists]
     for i, row in enumerate(rows):
+        if np.ma.is_masked(lists[i]):
+            raise ValueError(f"{name} has masked numbers in row {i}; leave out what is not there.")
         if row.ndim != 1 or (row.size and row.dtype.kind not in kinds):
             numbers = "numbers" if "f" in kinds else "whole numbers"
             raise ValueError(f"{name} has {lists[i]!r} in row {i}; it must be a list of {numbers}.")

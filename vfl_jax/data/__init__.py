@@ -13,8 +13,9 @@ from vfl_jax.data.nus_wide import load_nus_wide, table_1
 from vfl_jax.data.nus_wide_twin import load_nus_wide_twin
 from vfl_jax.data.partition import Partition, partition_images, partition_table
 from vfl_jax.data.repartition import repartition
-from vfl_jax.data.table_columns import Categorical, Numeric, Tags
-from vfl_jax.data.tables import Where, load_tables
+from vfl_jax.data.table_conditions import Where
+from vfl_jax.data.table_kinds import Categorical, Numeric, Tags
+from vfl_jax.data.tables import load_tables
 from vfl_jax.data.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
 from vfl_jax.records import VerticalData
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,11 @@ import jax
 import numpy as np
 
 from vfl_jax.bags import BagOfIds
+from vfl_jax.data.dense import Dense, check_finite, dense_of
+from vfl_jax.data.inputs import check_one_order
 from vfl_jax.data.partition import blocks_of_indices, even_cuts
+from vfl_jax.data.scaling import scaled
+from vfl_jax.data.splits import check_classes, encode_labels, flags, is_mask, split_rows
 from vfl_jax.records import Rows, VerticalData
 from vfl_jax.types import Features
 
@@ -32,54 +37,51 @@ def from_arrays(
 
     Args:
       parties: features of every party by its name, or of all parties in one array [N, F] (see ``by``). An array
-        [N, ...] or a pandas ``DataFrame`` of numbers, a SciPy sparse matrix, or bags of ids.
+        [N, ...], a data frame of numbers (pandas, Polars, Arrow), a SciPy sparse matrix, or bags of ids.
       labels: [N], of any kind that sorts.
       by: how one array is split: into so many blocks of columns, or a list of columns per party.
       test: the share of rows to test on, drawn by ``seed`` and alike in all classes; or these rows, as numbers or
         as bool[N].
-      standardise: dense columns to mean 0 and standard deviation 1 over the training rows; constant ones to 0.
+      standardise: dense columns to mean 0 and standard deviation 1 over the training rows, in float64; constant ones
+        to 0, with a warning that names them. A column is constant whose deviation is at most 8 eps of its dtype times
+        its mean.
       has_trigger: bool[N], rows that carry a trigger by nature.
       classes: the labels in the order of their class numbers; without it, those there are, sorted.
       active_party: the party that also holds the labels, by name or number; None when the label holder has no features.
 
     Raises:
-      ValueError: naming the party, row and column, on values that are no finite numbers; on lengths that differ; on
+      ValueError: naming the party, row and column, on values that are no finite numbers, masked ones included; on
+        lengths that differ; on frames and series that index their rows differently, since rows are paired by place; on
         labels that are missing or not in ``classes``; on a class without training rows; on an empty split.
     """
-    if not isinstance(parties, Mapping):
-        parties = _blocks(parties, by)
-    elif by is not None:
+    by_party = isinstance(parties, Mapping)
+    if by is not None and by_party:
         raise ValueError("by splits one array; features that are given by party are split already. Leave it out.")
-    if len(parties) < 2:
-        raise ValueError(f"parties are {list(parties)}; there must be at least 2.")
-    whole = {str(party): _features(str(party), values) for party, values in parties.items()}
-    if len(whole) < len(parties):
-        raise ValueError(f"parties are {list(parties)}; two of them have the same name when written.")
+    inputs = {f"party {str(party)!r}": x for party, x in parties.items()} if by_party else {"parties": parties}
+    check_one_order(inputs | {"labels": labels, "has_trigger": has_trigger, "test": test if is_mask(test) else None})
+    whole = _by_party(parties) if by_party else _blocks(parties, by)
     if feature_names is not None:
         _check_names(feature_names, whole)
+    active = _party_number(active_party, list(parties if by_party else whole))
     codes, classes = encode_labels(labels, classes)
     for party, features in whole.items():
         if (rows := _num_rows(features)) != len(codes):
             raise ValueError(f"party {party!r} has {rows} rows; there are {len(codes)} labels.")
-    triggers = np.zeros(len(codes), bool) if has_trigger is None else np.asarray(has_trigger)
-    if triggers.shape != codes.shape or triggers.dtype != bool:
-        raise ValueError(f"has_trigger is {triggers.dtype}{list(triggers.shape)}; it must be bool[{len(codes)}].")
-
+    triggers = np.zeros(len(codes), bool) if has_trigger is None else flags(has_trigger, len(codes))
     is_test = split_rows(test, codes, seed)
-    _check_classes(codes[~is_test], classes)
-    if standardise:
-        whole = {party: standardised(features, ~is_test) for party, features in whole.items()}
+    check_classes(codes[~is_test], classes)
+    ready = _standardised(whole, ~is_test) if standardise else {party: _ready(x) for party, x in whole.items()}
     train, tested = (
-        Rows(features=tuple(take(features, rows) for features in whole.values()), labels=codes[rows], has_trigger=mark)
+        Rows(features=tuple(take(features, rows) for features in ready.values()), labels=codes[rows], has_trigger=mark)
         for rows, mark in ((np.flatnonzero(~is_test), triggers[~is_test]), (np.flatnonzero(is_test), triggers[is_test]))
     )
     return VerticalData(
         name=name,
-        parties=tuple(whole),
+        parties=tuple(ready),
         train=train,
         test=tested,
         classes=tuple(map(str, classes)),
-        active_party=_party_number(active_party, list(whole)),
+        active_party=active,
         feature_names=None if feature_names is None else tuple(map(tuple, feature_names)),
     )
 
@@ -89,89 +91,22 @@ def take(features: Features, rows: np.ndarray) -> Features:
     return jax.tree.map(lambda leaf: np.ascontiguousarray(leaf[rows]), features)
 
 
-def standardised(features: Features, is_train: np.ndarray) -> Features:
-    """Columns to mean 0 and standard deviation 1 over the training rows, bool[N]; bags stay what they are."""
-    if isinstance(features, BagOfIds):
-        return features
-    mean, deviation = (f(features[is_train], axis=0, dtype=np.float64) for f in (np.mean, np.std))
-    # What rounding leaves of a constant column is no deviation.
-    is_constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
-    return np.where(is_constant, 0, (features - mean) / np.where(is_constant, 1, deviation)).astype(np.float32)
+def _by_party(parties: Mapping[Any, Any]) -> dict[str, Dense | BagOfIds]:
+    if len(parties) < 2:
+        raise ValueError(f"parties are {list(parties)}; there must be at least 2.")
+    whole = {str(party): _features(f"party {str(party)!r}", values) for party, values in parties.items()}
+    if len(whole) < len(parties):
+        raise ValueError(f"parties are {list(parties)}; two of them have the same name when written.")
+    return whole
 
 
-def split_rows(test: float | Any, codes: np.ndarray, seed: int) -> np.ndarray:
-    """Which rows are tested on, bool[N]: a share that is drawn alike in all classes, or given rows."""
-    num_rows = len(codes)
-    if isinstance(test, float):
-        return _drawn(test, codes, seed)
-    given = np.asarray(test)
-    is_test = np.zeros(num_rows, bool)
-    if given.dtype == bool and given.shape == (num_rows,):
-        is_test = given.copy()
-    elif given.ndim == 1 and given.dtype.kind in "iu":
-        if given.size and (given.min() < 0 or given.max() >= num_rows):
-            raise ValueError(f"test has rows {given.min()} to {given.max()}; they must lie in 0 to {num_rows - 1}.")
-        is_test[given] = True
-    else:
-        raise ValueError(
-            f"test is {given.dtype}{list(given.shape)}; it must be a share between 0 and 1, a list of row numbers, "
-            f"or bool[{num_rows}]."
-        )
-    if is_test.all() or not is_test.any():
-        raise ValueError(f"test holds {is_test.sum()} of {num_rows} rows; both splits must have some.")
-    return is_test
-
-
-def _drawn(share: float, codes: np.ndarray, seed: int) -> np.ndarray:
-    from sklearn.model_selection import train_test_split
-
-    if not 0 < share < 1:
-        raise ValueError(f"test is {share}; a share must lie between 0 and 1.")
-    try:
-        _, rows = train_test_split(np.arange(len(codes)), test_size=share, stratify=codes, random_state=seed)
-    except ValueError as error:
-        raise ValueError(f"test is {share}, which cannot be drawn alike in all classes: {error}") from error
-    is_test = np.zeros(len(codes), bool)
-    is_test[rows] = True
-    return is_test
-
-
-def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, list[Any]]:
-    """Labels as class numbers, int32[N], and the classes in their order.
-
-    Raises:
-      ValueError: on a label that is missing or not one of ``classes``, naming the row; on fewer than two classes.
-    """
-    values = np.asarray(labels)
-    if values.ndim != 1:
-        raise ValueError(f"labels have shape {values.shape}; expected [N].")
-    is_missing = values != values if values.dtype.kind == "f" else np.array([v is None or v != v for v in values])
-    if is_missing.any():
-        raise ValueError(f"labels has none in {is_missing.sum()} rows, the first of which is {is_missing.argmax()}.")
-    known = np.unique(values).tolist() if classes is None else list(classes)
-    if len(known) < 2 or len(set(known)) < len(known):
-        raise ValueError(f"classes are {known}; there must be at least 2, and none twice.")
-    numbers = {value: number for number, value in enumerate(known)}
-    codes = np.array([numbers.get(value, -1) for value in values.tolist()], np.int32)
-    if (codes < 0).any():
-        row = int(np.argmax(codes < 0))
-        raise ValueError(f"labels has {values.tolist()[row]!r} in row {row}; the classes are {known}.")
-    return codes, known
-
-
-def _check_classes(codes: np.ndarray, classes: Sequence[Any]) -> None:
-    counts = np.bincount(codes, minlength=len(classes))
-    if not counts.all():
-        empty = [classes[c] for c in np.flatnonzero(counts == 0).tolist()]
-        raise ValueError(f"classes {empty} have no training rows; leave them out, or choose other test rows.")
-
-
-def _blocks(values: Any, by: int | Sequence[Sequence[int]] | None) -> dict[str, Any]:
+def _blocks(values: Any, by: int | Sequence[Sequence[int]] | None) -> dict[str, Dense | BagOfIds]:
     """Columns of one array by party."""
-    array = values if hasattr(values, "tocsc") else np.asarray(values)
-    if len(array.shape) != 2:
-        raise ValueError(f"parties is one array of shape {array.shape}; expected [N, F], or a dict of arrays.")
-    width = array.shape[1]
+    is_sparse = hasattr(values, "tocsc")
+    shape = np.shape(values) if hasattr(values, "shape") else _shape_of_lists(values)
+    if len(shape) != 2:
+        raise ValueError(f"parties is one array of shape {shape}; expected [N, F], or a dict of arrays.")
+    width = shape[1]
     if by is None:
         raise ValueError("parties is one array; say with by how many parties, or which columns each of them, holds.")
     if isinstance(by, int | np.integer):
@@ -180,37 +115,56 @@ def _blocks(values: Any, by: int | Sequence[Sequence[int]] | None) -> dict[str, 
         blocks = np.split(np.arange(width), even_cuts(width, by))
     else:
         blocks = list(blocks_of_indices(width, by))
-    if hasattr(array, "tocsc"):
-        array = array.tocsc()
-    return {f"party {k}": array[:, block] for k, block in enumerate(blocks)}
+    if is_sparse:
+        columns = values.tocsc()
+        return {f"party {k}": _features(f"party 'party {k}'", columns[:, block]) for k, block in enumerate(blocks)}
+    whole = dense_of("parties", values)
+    return {f"party {k}": whole.columns(block) for k, block in enumerate(blocks)}
 
 
-def _features(party: str, values: Any) -> Features:
-    """One party's features as float32[N, ...] or bags of ids."""
-    where = f"party {party!r}"
+def _shape_of_lists(values: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(values)
+    except ValueError as error:
+        raise ValueError(f"parties is no array [N, F] and no dict of arrays by party: {error}") from error
+
+
+def _features(where: str, values: Any) -> Dense | BagOfIds:
     if isinstance(values, BagOfIds):
         values.check(where)
         return values
-    if hasattr(values, "tocsr"):
-        return BagOfIds.of_sparse(values, where)
-    try:
-        if np.asarray(values).dtype.kind in "mM":  # NumPy would count them in some unit
-            raise TypeError("dates or durations")
-        with np.errstate(over="ignore"):  # what is beyond float32 is found below, as infinite
-            array = np.asarray(values, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where} has values that are no numbers ({error}).") from error
-    if array.ndim < 2 or not array[:1].size:
-        raise ValueError(f"{where} has shape {array.shape}; expected [N, F].")
-    if not np.isfinite(array).all():
-        row, *place = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise ValueError(f"{where} is not finite in row {row}, column {', '.join(map(str, place))}.")
-    return array
+    return BagOfIds.of_sparse(values, where) if hasattr(values, "tocsr") else dense_of(where, values)
 
 
-def _check_names(feature_names: Sequence[Sequence[str]], whole: Mapping[str, Features]) -> None:
+def _ready(features: Dense | BagOfIds) -> Features:
+    return features.as_float32() if isinstance(features, Dense) else features
+
+
+def _standardised(whole: Mapping[str, Dense | BagOfIds], is_train: np.ndarray) -> dict[str, Features]:
+    """Standardised features by party, with one warning of all columns that are constant."""
+    ready: dict[str, Features] = {}
+    constant = []
+    for party, features in whole.items():
+        if isinstance(features, BagOfIds):
+            ready[party] = features
+            continue
+        ready[party], is_constant = result, _ = scaled(features.values, is_train, features.eps)
+        check_finite(f"party {party!r}, standardised,", result, features.name)
+        if is_constant.any():
+            places = np.argwhere(is_constant)
+            named = ", ".join(features.name(*place) for place in places[:5].tolist())
+            constant.append(f"party {party!r}, {named}{', …' * (len(places) > 5)} ({len(places)} in all)")
+    if constant:
+        warnings.warn(
+            f"standardise sets columns to 0 that are constant over the training rows: {'; '.join(constant)}.",
+            stacklevel=3,
+        )
+    return ready
+
+
+def _check_names(feature_names: Sequence[Sequence[str]], whole: Mapping[str, Dense | BagOfIds]) -> None:
     found = [len(names) for names in feature_names]
-    if found != (expected := [num_features(features) for features in whole.values()]):
+    if found != (expected := [num_features(_values(features)) for features in whole.values()]):
         raise ValueError(f"feature_names names {found} features of the parties; they have {expected}.")
 
 
@@ -219,14 +173,26 @@ def num_features(features: Features) -> int:
     return features.vocabulary if isinstance(features, BagOfIds) else int(np.prod(np.shape(features)[1:]))
 
 
-def _num_rows(features: Features) -> int:
-    return len(jax.tree.leaves(features)[0])
+def _values(features: Dense | BagOfIds) -> Features:
+    return features.values if isinstance(features, Dense) else features
 
 
-def _party_number(active_party: str | int | None, parties: list[str]) -> int | None:
+def _num_rows(features: Dense | BagOfIds) -> int:
+    return len(jax.tree.leaves(_values(features))[0])
+
+
+def _party_number(active_party: Any, parties: list[Any]) -> int | None:
+    """The place of a party that is named or numbered."""
+    if active_party is None:
+        return None
+    names = list(map(str, parties))
     is_number = isinstance(active_party, int | np.integer) and not isinstance(active_party, bool)
-    if active_party is None or (is_number and 0 <= int(active_party) < len(parties)):
-        return None if active_party is None else int(active_party)
-    if active_party not in parties:
-        raise ValueError(f"active_party is {active_party!r}; the parties are {parties}, or None.")
-    return parties.index(active_party)
+    if is_number and active_party in parties and parties[int(active_party) % len(parties)] != active_party:
+        raise ValueError(
+            f"active_party is {active_party}, a party's name and another's number; give {parties} as texts."
+        )
+    if is_number and 0 <= int(active_party) < len(parties):
+        return int(active_party)
+    if active_party not in names:
+        raise ValueError(f"active_party is {active_party!r}; the parties are {names}, or None.")
+    return names.index(active_party)

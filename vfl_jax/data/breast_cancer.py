@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vfl_jax.data.arrays import from_arrays
 from vfl_jax.data.repartition import repartition
 from vfl_jax.records import VerticalData
@@ -31,7 +33,7 @@ def load_breast_cancer(*, num_parties: int = 2, active_party: int | None = None)
     width = len(source.feature_names) // len(STATISTICS)
     columns = [slice(k * width, (k + 1) * width) for k in range(len(STATISTICS))]
     data = from_arrays(
-        {party: source.data[:, block] for party, block in zip(STATISTICS, columns, strict=True)},
+        {party: source.data[:, block].astype(np.float32) for party, block in zip(STATISTICS, columns, strict=True)},
         source.target_names[source.target],
         classes=source.target_names.tolist(),
         standardise=True,

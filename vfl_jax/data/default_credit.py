@@ -6,7 +6,8 @@ import os
 
 from vfl_jax.data.folder import find_file
 from vfl_jax.data.repartition import repartition
-from vfl_jax.data.tables import Where, load_tables
+from vfl_jax.data.table_conditions import Where
+from vfl_jax.data.tables import load_tables
 from vfl_jax.records import VerticalData
 
 TRIGGER = Where("host.x3", ">", 2)

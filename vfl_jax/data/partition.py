@@ -119,6 +119,8 @@ def _check_split(
     like: tuple[np.ndarray, np.ndarray],
 ) -> None:
     values, labels = split
+    if np.ma.is_masked(values) or np.ma.is_masked(labels):
+        raise ValueError(f"{name} has values or labels that are masked; fill them, or take their rows out.")
     if np.ndim(values) != ndim or np.shape(labels) != np.shape(values)[:1]:
         raise ValueError(
             f"{name} has values of shape {np.shape(values)} and labels of {np.shape(labels)}; expected {form} and [N]."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vfl_jax.data.table_files import Table
+from vfl_jax.data.values import canonical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,17 +23,23 @@ class Column:
     name: str
     rows: np.ndarray  # int[N], of the table
 
-    @property
+    @cached_property
     def cells(self) -> pd.Series:
-        """Numbered from 0; what the table keeps as categories is written out."""
-        import pandas as pd
+        """Numbered from 0, in one of few dtypes."""
+        return canonical(self.raw)
 
-        cells = self.table.frame[self.name].iloc[self.rows].set_axis(range(len(self.rows)))
-        return cells.astype(cells.cat.categories.dtype) if isinstance(cells.dtype, pd.CategoricalDtype) else cells
+    @property
+    def raw(self) -> pd.Series:
+        """As the table has them, numbered from 0."""
+        return self.table.frame[self.name].iloc[self.rows].set_axis(range(len(self.rows)))
 
     @property
     def reference(self) -> str:
         return f"{self.table.party}.{self.name}"
+
+    @property
+    def where(self) -> str:
+        return f"{self.table.where}, column {self.name!r}"
 
     def place(self, row: int) -> str:
         return f"{self.table.where}, {self.table.row(self.rows[row])}, column {self.name!r}"
@@ -49,16 +57,3 @@ class Column:
             f"Fill them: columns={{{self.reference!r}: {kind}}}; leave the column out: drop=[{self.reference!r}]; "
             "or take these rows out of the file."
         )
-
-
-def plain(cells: pd.Series) -> np.ndarray:
-    """Cells, none missing, as they are compared and named: numbers, whole ones without a point; truth values; texts."""
-    from pandas.api import types
-
-    if types.is_bool_dtype(cells.dtype) or types.is_integer_dtype(cells.dtype):
-        return np.asarray(cells.tolist())
-    if types.is_float_dtype(cells.dtype):
-        values = np.asarray(cells.tolist(), np.float64)
-        is_whole = (np.abs(values) < 2**53).all() and not (values % 1).any()
-        return values.astype(np.int64) if is_whole else values
-    return cells.astype(str).to_numpy(object)

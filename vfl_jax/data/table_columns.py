@@ -1,86 +1,25 @@
-"""Kinds of columns, and how each becomes features."""
+"""How columns of each kind become features."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from decimal import Decimal
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
-from vfl_jax.checks import is_number
-from vfl_jax.data.arrays import standardised
-from vfl_jax.data.table_cells import Column, plain
+from vfl_jax.data.scaling import scaled
+from vfl_jax.data.table_cells import Column
 from vfl_jax.data.table_files import listed
+from vfl_jax.data.table_kinds import Categorical, ColumnReport, Kind, Numeric, Tags
+from vfl_jax.data.table_numbers import read_numbers, written_numbers
+from vfl_jax.data.table_tags import encode_tags, looks_like_values, sparse_of
+from vfl_jax.data.values import NOTHING, NUMBERS, TEXTS, TRUTH, WHOLE, as_floats, eps_of, kind_of, plain
 
 MOST_CATEGORIES = 1000
 """Of a column whose kind is not given; one with more is rather a name or a text."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Numeric:
-    """A column of numbers: one feature. ``fill`` stands for missing cells: a number, or the training rows' mean."""
-
-    fill: float | Literal["mean"] | None = None
-
-    def __post_init__(self) -> None:
-        if self.fill not in (None, "mean") and not (is_number(self.fill) and np.isfinite(self.fill)):
-            raise ValueError(f"Numeric.fill is {self.fill!r}; it must be a finite number, 'mean' or None.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Categorical:
-    """A column of categories: one feature each, 1 or 0. ``fill`` is the category of missing cells."""
-
-    fill: str | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.fill, str | None):
-            raise ValueError(f"Categorical.fill is {self.fill!r}; it must be a text or None.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Tags:
-    """A column of any number of tags per cell, in a text or a list: one feature each, 1 or 0.
-
-    The ``vocabulary``, unless given, is what the training rows have: by number of rows, then by name, at ``most`` so
-    many. An empty cell has no tags.
-    """
-
-    separator: str = " "
-    vocabulary: Sequence[str] | None = None
-    most: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.separator:
-            raise ValueError("Tags.separator is empty; give what stands between two tags.")
-        if self.most is not None and (self.vocabulary is not None or self.most < 1):
-            raise ValueError(f"Tags.most is {self.most}; it must be above 0, and goes without a vocabulary.")
-        if self.vocabulary is not None and not 0 < len(set(self.vocabulary)) == len(self.vocabulary):
-            raise ValueError("Tags.vocabulary is empty or has a tag twice.")
-
-
-Kind: TypeAlias = Numeric | Categorical | Tags
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ColumnReport:
-    """What a column became."""
-
-    kind: str  # numeric, categorical or tags
-    num_features: int
-    num_filled: int = 0  # missing cells that were filled
-    num_unknown: int = 0  # categories or tags of a row that no feature stands for
-
-    def __str__(self) -> str:
-        count = {
-            "numeric": "",
-            "categorical": f", {self.num_features} categories",
-            "tags": f", {self.num_features} tags",
-        }
-        filled = f", {self.num_filled:,} cells filled" if self.num_filled else ""
-        unknown = f", {self.num_unknown:,} of the rows' are none of them" if self.num_unknown else ""
-        return self.kind + count[self.kind] + filled + unknown
 
 
 def encode_party(
@@ -100,26 +39,32 @@ def encode_party(
     from scipy import sparse
 
     of_kind: dict[type, list[tuple[Column, Any]]] = {Numeric: [], Categorical: [], Tags: []}
+    reports, names, blocks = {}, [], []
     for column, kind in columns:
-        kind = kind or _inferred(column)
-        of_kind[type(kind)].append((column, kind))
-
-    names: list[str] = []
-    blocks: list[Any] = []
-    reports = {}
+        known = kind or _inferred(column)
+        of_kind[type(known)].append((column, known))
     if of_kind[Numeric]:
-        values = []
+        values, eps = [], []
         for column, kind in of_kind[Numeric]:
             numbers, reports[column.name] = _numbers(column, kind, is_train)
             values.append(numbers)
+            eps.append(eps_of(column.cells.dtype))
             names.append(column.name)
         block = np.stack(values, axis=1)
-        blocks.append(standardised(block, is_train) if standardise else block.astype(np.float32))
-    for encode, wanted in ((_categories, Categorical), (_tags, Tags)):
-        for column, kind in of_kind[wanted]:
-            block, features, reports[column.name] = encode(column, kind, is_train)
-            blocks.append(block)
-            names += [f"{column.name}={feature}" for feature in features]
+        if standardise:
+            block, is_constant = scaled(block, is_train, np.array(eps))
+            for name, constant in zip(names, is_constant.tolist(), strict=True):
+                reports[name] = dataclasses.replace(reports[name], is_constant=constant)
+        blocks.append(block.astype(np.float32))
+    declared = {column.name for column, kind in columns if kind is not None}
+    for column, kind in of_kind[Categorical]:
+        block, features, reports[column.name] = _categories(column, kind, is_train, column.name in declared)
+        blocks.append(block)
+        names += [f"{column.name}={feature}" for feature in features]
+    for column, kind in of_kind[Tags]:
+        block, features, reports[column.name] = encode_tags(column, kind, is_train)
+        blocks.append(block)
+        names += [f"{column.name}={feature}" for feature in features]
 
     if of_kind[Tags]:
         joined = sparse.hstack(blocks, format="csr")
@@ -128,64 +73,54 @@ def encode_party(
     return joined, tuple(names), {column.name: reports[column.name] for column, _ in columns}
 
 
-def tags_of(column: Column, kind: Tags) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which row carries which tag: rows int[…] and numbers of tags int[…], each pair once; and the tags, sorted."""
-    import pandas as pd
-    from pandas.api import types
-
-    cells = column.cells.dropna().astype(object)
-    if types.infer_dtype(cells) in ("string", "empty"):
-        cells = cells.str.split(kind.separator, regex=False)
-    found = cells.explode().dropna()
-    if (what := types.infer_dtype(found)) not in ("string", "empty"):
-        raise ValueError(
-            f"{column.place(found.index[0])} holds {listed(found.iloc[[0]])} ({what}); expected tags: texts with "
-            f"{kind.separator!r} between them, or lists of texts."
-        )
-    codes, written = pd.factorize(found)
-    tags, numbers = np.unique(np.array([text.strip() for text in written], str), return_inverse=True)
-    pairs = pd.unique(found.index.to_numpy(np.int64) * len(tags) + numbers[codes])
-    rows, numbers = np.divmod(pairs, max(len(tags), 1))
-    is_tag = tags[numbers] != ""
-    return rows[is_tag], numbers[is_tag], tags
-
-
 def _inferred(column: Column) -> Kind:
-    import pandas as pd
-    from pandas.api import types
-
     cells = column.cells
-    if types.is_bool_dtype(cells.dtype):
-        return Categorical()
-    if types.is_numeric_dtype(cells.dtype):
+    found = kind_of(cells)
+    if found in (WHOLE, NUMBERS):
         return Numeric()
-    where, name = f"{column.table.where}, column {column.name!r}", column.reference
-    is_number = (pd.to_numeric(cells, errors="coerce").notna() | cells.isna()).to_numpy()
-    if is_number.mean() > 0.5 and not is_number.all():
-        i = int(is_number.argmin())
+    if found in (TRUTH, NOTHING):
+        return Categorical()
+    name = column.reference
+    if _may_be_written(column) and written_numbers(column) is not None:
+        return Numeric()
+    if found != TEXTS:
         raise ValueError(
-            f"{column.place(i)} holds {listed(cells[[i]])}, where most cells are numbers. Correct it, or say "
-            f"columns={{{name!r}: Categorical()}}."
-        )
-    found = types.infer_dtype(cells, skipna=True)
-    if found not in ("string", "boolean", "empty"):
-        raise ValueError(
-            f"{where} holds {found} values; expected numbers, texts or truth values. Convert it, say Tags() for "
+            f"{column.where} holds {found} values; expected numbers, texts or truth values. Convert it, say Tags() for "
             f"lists of texts, or leave it out: drop=[{name!r}]."
         )
-    if (count := cells.nunique()) > MOST_CATEGORIES:
+    distinct = cells.dropna().unique()
+    if separators := looks_like_values(distinct):
         raise ValueError(
-            f"{where} holds {count} different texts; up to {MOST_CATEGORIES} are taken for categories. Say "
+            f"{column.where} holds lists of tags and values, such as {listed(distinct, 1)}. Say columns={{{name!r}: "
+            f"Tags(separator={separators[0]!r}, value_separator={separators[1]!r})}}, Categorical() where each text is "
+            f"a category, or leave it out: drop=[{name!r}]."
+        )
+    if (count := len(distinct)) > MOST_CATEGORIES:
+        raise ValueError(
+            f"{column.where} holds {count} different texts; up to {MOST_CATEGORIES} are taken for categories. Say "
             f"columns={{{name!r}: Categorical()}} or Tags(), or leave it out: drop=[{name!r}]."
         )
     return Categorical()
 
 
-def _numbers(column: Column, kind: Numeric, is_train: np.ndarray) -> tuple[np.ndarray, ColumnReport]:
-    import pandas as pd
+def _may_be_written(column: Column) -> bool:
+    """Whether there are texts, and nothing but texts and numbers."""
+    types = set(map(type, column.cells.dropna()))
+    return any(issubclass(t, str) for t in types) and all(issubclass(t, str | Real | Decimal) for t in types)
 
-    cells = column.cells
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+
+def _numbers(column: Column, kind: Numeric, is_train: np.ndarray) -> tuple[np.ndarray, ColumnReport]:
+    """float64[N] of a column of numbers, or of texts that are numbers."""
+    cells, read_as = column.cells, None
+    if kind_of(cells) in (WHOLE, NUMBERS, TRUTH, NOTHING):
+        values = as_floats(cells).copy()
+    elif _may_be_written(column):
+        values, read_as = read_numbers(column, kind)
+    else:
+        raise ValueError(
+            f"{column.where} holds {kind_of(cells)} values; expected numbers. Convert it, as times to the seconds "
+            f"since one of them, or leave it out: drop=[{column.reference!r}]."
+        )
     is_missing = cells.isna().to_numpy()
     is_bad = ~is_missing & ~(np.abs(values) <= np.finfo(np.float32).max)
     if is_bad.any():
@@ -202,10 +137,12 @@ def _numbers(column: Column, kind: Numeric, is_train: np.ndarray) -> tuple[np.nd
         column.check_fillable("Numeric(fill='mean')")
     else:
         values[is_missing] = fill
-    return values, ColumnReport(kind="numeric", num_features=1, num_filled=int(is_missing.sum()))
+    return values, ColumnReport(kind="numeric", num_features=1, num_filled=int(is_missing.sum()), read_as=read_as)
 
 
-def _categories(column: Column, kind: Categorical, is_train: np.ndarray) -> tuple[Any, list[Any], ColumnReport]:
+def _categories(
+    column: Column, kind: Categorical, is_train: np.ndarray, is_declared: bool
+) -> tuple[Any, list[Any], ColumnReport]:
     import pandas as pd
 
     cells = column.cells
@@ -219,38 +156,18 @@ def _categories(column: Column, kind: Categorical, is_train: np.ndarray) -> tupl
         values = plain(cells)
     categories = np.unique(values[is_train])
     codes = pd.Index(categories).get_indexer(values)
+    is_new = codes[~is_train] < 0
+    if not is_declared and is_new.sum() > max(4, len(is_new) / 2):
+        raise ValueError(
+            f"{column.where} holds texts that are rather names, dates or numbers than categories: {is_new.sum()} of "
+            f"{len(is_new)} test rows have one that no training row has, as {listed(values[~is_train][is_new], 1)}. "
+            f"Say columns={{{column.reference!r}: Numeric()}}, Tags() or Categorical(), or leave it out: "
+            f"drop=[{column.reference!r}]."
+        )
     report = ColumnReport(
         kind="categorical",
         num_features=len(categories),
         num_filled=int(is_missing.sum()),
         num_unknown=int((codes < 0).sum()),
     )
-    return _ones(np.arange(len(codes)), codes, (len(codes), len(categories))), categories.tolist(), report
-
-
-def _tags(column: Column, kind: Tags, is_train: np.ndarray) -> tuple[Any, list[str], ColumnReport]:
-    import pandas as pd
-
-    rows, numbers, tags = tags_of(column, kind)
-    vocabulary = kind.vocabulary
-    if vocabulary is None:
-        counts = np.bincount(numbers[is_train[rows]], minlength=len(tags))
-        order = np.argsort(-counts, kind="stable")
-        vocabulary = tags[order[counts[order] > 0]].tolist()[: kind.most]
-        if not vocabulary:
-            raise ValueError(
-                f"{column.table.where}, column {column.name!r} has no tags in the training rows. Leave it out: "
-                f"drop=[{column.reference!r}]."
-            )
-    codes = pd.Index(vocabulary).get_indexer(tags)[numbers]
-    report = ColumnReport(kind="tags", num_features=len(vocabulary), num_unknown=int((codes < 0).sum()))
-    return _ones(rows, codes, (len(column.rows), len(vocabulary))), list(vocabulary), report
-
-
-def _ones(rows: np.ndarray, codes: np.ndarray, shape: tuple[int, int]) -> Any:
-    """A sparse array, float32[N, F], with ones at these places; codes below 0 are no place."""
-    from scipy import sparse
-
-    is_known = codes >= 0
-    places = rows[is_known], codes[is_known]
-    return sparse.csr_array((np.ones(len(places[0]), np.float32), places), shape=shape)
+    return sparse_of(np.arange(len(codes)), codes, (len(codes), len(categories))), categories.tolist(), report

@@ -13,6 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax.checks import shown
+from vfl_jax.data.inputs import frame_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -40,29 +43,43 @@ class Table:
         return f"line {next(line for n, (line, _) in enumerate(records) if n == i)}"
 
 
-def read_table(party: str, source: str | os.PathLike[str] | pd.DataFrame, text_columns: Iterable[str] = ()) -> Table:
+def read_table(party: str, source: Any, text_columns: Iterable[str] = ()) -> Table:
     """Reads a file by its ending, or takes a data frame as it is.
 
     Args:
+      source: a path; a data frame of pandas or Polars, an Arrow table; a dict of columns.
       text_columns: read as they are written: neither as numbers, nor as missing where they say NA.
 
     Raises:
       FileNotFoundError: where there is no such file.
       ValueError: naming the file and the line, on another ending, a damaged or empty file, a header with an empty or
-        a repeated name, one column only (a wrong delimiter), lines of another length than the header.
+        a repeated name, one column only (a wrong delimiter), lines of another length than the header; on what is no
+        table.
     """
-    import pandas as pd
-
-    if isinstance(source, pd.DataFrame):
-        table = Table(party=party, where=f"the data frame of {party!r}", frame=_with_index(source))
-    else:
-        path = Path(source)
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fsdecode(source))
+        if "://" in os.fsdecode(source):
+            raise ValueError(f"the table of {party!r} is at {source}; give pandas.read_csv or read_parquet of it.")
+        if path.is_dir():
+            raise ValueError(
+                f"{path}, the table of {party!r}, is a folder; give a file, or a data frame of what it holds."
+            )
         if not path.is_file():
             raise FileNotFoundError(f"{path}, the table of {party!r}, is not there. Check its path.")
         if path.name.lower().endswith(PARQUET):
             table = Table(party=party, where=str(path), frame=_read_parquet(path))
         else:
             table = Table(party=party, where=str(path), frame=_read_text(path, set(text_columns)), path=path)
+    else:
+        where = f"the data frame of {party!r}"
+        frame = frame_of(f"the table of {party!r}", source)
+        if frame is None:
+            raise ValueError(
+                f"the table of {party!r} is a {type(source).__name__}; expected a path, a data frame of pandas or "
+                "Polars, an Arrow table, or a dict of columns. An open file is read by pandas.read_csv, a lazy frame "
+                "by collect() or compute(), an array by pandas.DataFrame(array, columns=[...])."
+            )
+        table = Table(party=party, where=where, frame=_with_index(where, frame))
     _check_names(table.where, list(table.frame.columns))
     if table.frame.empty:
         raise ValueError(f"{table.where} has a header and no rows; expected one row per entity.")
@@ -72,24 +89,30 @@ def read_table(party: str, source: str | os.PathLike[str] | pd.DataFrame, text_c
 def listed(values: Iterable[Any], most: int = 20) -> str:
     """Values for a message; of many, the first."""
     found = values.tolist() if hasattr(values, "tolist") else list(values)
-    return ", ".join(map(repr, found[:most])) + (f", … ({len(found)} in all)" if len(found) > most else "")
+    return ", ".join(map(shown, found[:most])) + (f", … ({len(found)} in all)" if len(found) > most else "")
 
 
-def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_index(where: str, frame: pd.DataFrame) -> pd.DataFrame:
     """A frame whose index, where it has a name, is a column, and whose columns are named by texts."""
-    has_name = frame.index.names != [None]
-    return (frame.reset_index() if has_name else frame).rename(columns=str)
+    names = [name for name in frame.index.names if name is not None]
+    for name in names:
+        if name in frame.columns:  # as set_index(..., drop=False) leaves it
+            if not frame.index.get_level_values(name).equals(frame.set_index(name).index):
+                raise ValueError(f"{where} has {name!r} as a column and, with other values, as its index; rename one.")
+            frame = frame.drop(columns=name)
+    return (frame.reset_index() if names else frame).rename(columns=str)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return _with_index(pd.read_parquet(path))
+        frame = pd.read_parquet(path)
     except ImportError as error:
         raise ValueError(f"{path} is a Parquet file; to read it, install vfl_jax[parquet].") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} is not a whole Parquet file ({error}); fetch it again.") from error
+    return _with_index(str(path), frame)
 
 
 def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
