@@ -1,6 +1,7 @@
 """Metrics at inference against a plain NumPy count, over several chunks, with ties and with undefined ones."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from data_helpers import tiny_data, tiny_scenario
@@ -8,7 +9,9 @@ from data_helpers import tiny_data, tiny_scenario
 from vfl_jax import simulation
 from vfl_jax.draws import Given
 from vfl_jax.models import Linear
+from vfl_jax.registry import static
 from vfl_jax.sweep import run
+from vfl_jax.transforms import ActiveTransform
 
 NUM_TEST, TAU = 23, 1
 
@@ -22,11 +25,11 @@ def parameters(scale, seed=0):
     )
 
 
-def evaluated(scale, test_ids, chunk=1000):
+def evaluated(scale, test_ids, chunk=1000, **fields):
     """(results, data, parameters) after an epoch at learning rate 0, which leaves the given weights as they are."""
     data = tiny_data(num_test=NUM_TEST)
     still = [o.replace(learning_rate=0.0) for o in tiny_scenario().optimizers]
-    scenario = tiny_scenario(plan={"target_class": TAU}, bottoms=(Linear(width=3),) * 2, optimizers=still)
+    scenario = tiny_scenario(plan={"target_class": TAU}, bottoms=(Linear(width=3),) * 2, optimizers=still, **fields)
     given = Given(params=parameters(scale), test_poison_ids=np.asarray(test_ids, int))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulation, "TEST_CHUNK", chunk)
@@ -71,6 +74,59 @@ def test_metrics_equal_a_count_by_hand(chunk, test_ids):
         expected = np.mean(rows, axis=0) if rows else np.nan
         np.testing.assert_allclose(results[name], expected, rtol=1e-5, err_msg=name)
         assert int(results[f"{name}_count"]) == len(rows), name
+
+
+class Undefined(ActiveTransform):
+    """Test only: rows whose first logit is above 0 become undefined, all of a row or one class of it."""
+
+    which: int | None = static(default=None)
+
+    def infer_logits(self, key, state, view, logits):
+        bad = jnp.ones(3, bool) if self.which is None else jnp.arange(3) == self.which
+        return jnp.where((logits[:, :1] > 0) & bad[None], jnp.nan, logits)
+
+
+@pytest.mark.parametrize("which", [None, 0, TAU])
+def test_a_row_that_is_undefined_is_neither_right_nor_the_target_nor_a_tie(which):
+    """As an argmax has it, it would be the first class that is undefined."""
+    test_ids = (0, 1, 2, 4, 7, 8, 9, 15, 22)
+    found, data, params = evaluated(2.0, test_ids, defense=Undefined(which=which))
+    logits = sum(
+        np.reshape(x, (NUM_TEST, -1)) @ p["dense_0"]["kernel"]
+        for x, p in zip(stamped(data, test_ids), params, strict=True)
+    )
+    is_defined, best, labels = logits[:, 0] <= 0, logits.argmax(axis=1), data.test.labels
+    is_triggered = np.isin(np.arange(NUM_TEST), test_ids)
+    assert 5 < is_defined.sum() < 18
+    assert (labels[~is_defined] == (which or 0)).any()
+    hits = {
+        "main_task_accuracy": (is_defined & (best == labels)).mean(),
+        "main_clean": (is_defined & (best == labels))[~is_triggered].mean(),
+        "backdoor_accuracy": (is_defined & (best == TAU))[is_triggered].mean(),
+        "attack_success_rate": (is_defined & (best == TAU))[is_triggered & (labels != TAU)].mean(),
+        "backdoor_ties": 0.0,
+        "attack_ties": 0.0,
+    }
+    for name, expected in hits.items():
+        assert float(found[name]) == pytest.approx(expected), name
+
+
+def stamped(data, test_ids):
+    """Both parties' test features, with the trigger on some rows."""
+    blocks = [features.copy() for features in data.test.features]
+    blocks[1][list(test_ids), 1, 3] = 1.0
+    return blocks
+
+
+def test_a_batch_that_is_undefined_has_no_right_row():
+    """In training; labels of class 0 would be what an argmax says."""
+    scenario = tiny_scenario(bottoms=(Linear(width=3),) * 2)
+    weights = tuple(
+        {"dense_0": {"kernel": p["dense_0"]["kernel"] * np.nan, "bias": np.zeros(3, "f4")}} for p in parameters(1.0)
+    )
+    results, _ = run(scenario, tiny_data(), jax.random.key(0), 1, Given(params=weights))
+    assert float(results.train_accuracy[0]) == 0.0
+    assert not results.is_finite.any()
 
 
 def test_ties_do_not_count_for_the_target_class_and_are_told_apart():

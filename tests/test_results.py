@@ -3,13 +3,15 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from data_helpers import tiny_data, tiny_scenario
 
 from vfl_jax import study
-from vfl_jax.draws import Given
+from vfl_jax.draws import Given, draw, epoch_ids
 from vfl_jax.registry import from_json
+from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweep import run, sweep
 
 SCENARIO, DATA, KEY = tiny_scenario(), tiny_data(), jax.random.key(3)
@@ -56,6 +58,7 @@ def test_a_sweep_has_a_dimension_per_axis(swept):
 
 def test_a_sweep_has_the_documented_variables(swept):
     names = METRICS | {f"{name}_count" for name in METRICS} | {"is_finite", "poison_ids", "target_ids"}
+    names.add("rows_left_out")
     assert set(swept.data_vars) == names
     for name in METRICS:
         extra = ("class",) if name == "class_score" else ()
@@ -105,6 +108,40 @@ def test_attributes_say_what_was_run(swept):
     assert versions["jax"] == jax.__version__
     assert set(versions) == {*study.PACKAGES, "matmul_precision"}
     assert swept.attrs["given"] == "nothing"
+
+
+def epoch_of(scenario, seed, epoch, given=Given()):
+    """Every row that a step of the epoch uses."""
+    drawn = jax.tree.map(jnp.asarray, draw(scenario, DATA, jax.random.key(seed), given))
+    return set(np.asarray(epoch_ids(scenario, drawn, jnp.int32(epoch))[0]).ravel().tolist())
+
+
+TWO_EPOCHS = np.stack([np.arange(16).reshape(2, 8), np.array([range(8), range(1, 9)])])
+LEFT_OUT = {
+    "shuffled": ({}, {}, Given()),
+    "file": ({}, {"batches": BatchPlan(size=4, order="file")}, Given()),
+    "sampled": ({}, {"batches": BatchPlan(size=8, order="sampled")}, Given()),
+    # Of 6 poison rows, all of which leave the batches, each of 3 steps appends one.
+    "appended_pair": ({"mode": "appended_pair"}, {}, Given()),
+    "given": ({}, {}, Given(batch_ids=TWO_EPOCHS)),
+}
+KNOWN = {"shuffled": 6, "file": 2, "given": (14 + 21) / 2}
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_rows_left_out_are_those_that_no_step_of_an_epoch_used(case):
+    plan, fields, given = LEFT_OUT[case]
+    scenario = tiny_scenario(plan=plan, **fields)
+    counted = [[30 - len(epoch_of(scenario, seed, e, given)) for e in range(2)] for seed in (3, 0, 4)]
+    results = sweep(scenario, DATA, {"attack.enabled": [0, 1]}, [3, 0, 4], 2, given, progress=False, max_replicas=2)
+    assert results.rows_left_out.dims == ("seed", "epoch")
+    np.testing.assert_array_equal(results.rows_left_out, counted)
+    in_words = json.loads(results.attrs["rows"])["left_out_per_epoch"]
+    assert in_words == pytest.approx(np.mean(counted), abs=1e-3)
+    assert in_words == KNOWN.get(case, in_words)
+    if case == "sampled":
+        alone, _ = run(scenario, DATA, jax.random.key(3), 2, given)
+        np.testing.assert_array_equal(alone.rows_left_out, counted[0])
 
 
 def test_one_run_has_neither_grid_nor_seeds(ran):

@@ -8,7 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.protocol import poison_count, predict
+from vfl_jax.protocol import poison_count, predict, predicted_class
 from vfl_jax.records import Knowledge, Rows, Shapes, Streams, TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.types import Array
@@ -29,6 +29,7 @@ class EvalChunk(NamedTuple):
     """Test rows evaluated together; the last chunk is filled up with rows that are not valid."""
 
     rows: Rows  # leaves [M', ...]
+    row_ids: Array  # int32[M']  their places in the test set
     is_valid: Array  # bool[M']
     poison_rank: Array  # int32[M']
 
@@ -54,15 +55,15 @@ def evaluate_chunk(
     * ``class_score``, [C]: softmax scores of the triggered rows (Figure 3).
     * ``test_loss``: the scenario's loss, averaged over all rows.
 
-    Elsewhere the first of tied classes is the prediction.
+    Elsewhere the first of tied classes is the prediction. A row with a logit that is NaN is predicted as no class.
     """
     rows, plan = chunk.rows, scenario.poison
     is_triggered = chunk.is_valid & (chunk.poison_rank < poison_count(plan.test_rate, num_test))
     features = tuple(plan.trigger.stamp(m, x, is_triggered) for m, x in zip(masks, rows.features, strict=True))
     key = jax.random.fold_in(streams.inference, epoch)
-    logits = predict(shapes, scenario, state, features, key, knowledge)
+    logits = predict(shapes, scenario, state, features, key, knowledge, chunk.row_ids, chunk.is_valid)
 
-    predicted = jnp.argmax(logits, axis=-1)
+    predicted = predicted_class(logits)
     is_correct = predicted == rows.labels
     others = jnp.where(jnp.arange(shapes.num_classes) == plan.target_class, -jnp.inf, logits)
     is_target = logits[:, plan.target_class] > others.max(axis=-1)

@@ -6,7 +6,7 @@ optimizer (Algorithm 1 and equations 1 to 5 of Liu, Yi, Chen 2020).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -27,8 +27,8 @@ from vfl_jax.records import (
     TrainState,
 )
 from vfl_jax.scenario import Scenario
-from vfl_jax.transforms import run_hook, run_infer_hook
-from vfl_jax.types import Array, Features, Key, Params
+from vfl_jax.transforms import changes, run_hook, run_infer_hook
+from vfl_jax.types import Array, Features, Key, Params, State
 
 FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND = range(6)
 """Which hook a key is for."""
@@ -137,7 +137,7 @@ def step(
     )
     info = StepInfo(
         loss=loss,
-        num_correct=jnp.sum(jnp.argmax(logits, axis=-1) == batch.rows.labels, dtype=jnp.int32),
+        num_correct=jnp.sum(predicted_class(logits) == batch.rows.labels, dtype=jnp.int32),
         is_finite=jnp.isfinite(loss) & jnp.stack([jnp.isfinite(m).all() for m in messages]).all(),
     )
     return new_state, info
@@ -204,29 +204,52 @@ def predict(
     features: tuple[Features, ...],
     key: Key,
     knowledge: Knowledge | None = None,
+    row_ids: Array | None = None,
+    is_valid: Array | None = None,
 ) -> Array:
-    """Logits at inference, float32[B, C], through everyone's inference hooks."""
+    """Logits at inference, float32[B, C], through everyone's inference hooks.
+
+    Args:
+      features: those of B test rows, leaves [B, ...] per party.
+      key: of a whole evaluation; every row's own is folded from it and the row's number.
+      knowledge: what attackers were granted; no defense sees it. None where nobody attacks.
+      row_ids: the rows' numbers in the test set, int32[B]; 0 to B − 1 unless given.
+      is_valid: whether a row is of the test set or only fills up, bool[B]; all are unless given.
+    """
+    num_rows = len(jax.tree.leaves(features[0])[0])
+    row_ids = jnp.arange(num_rows) if row_ids is None else row_ids
+    is_valid = jnp.ones(num_rows, bool) if is_valid is None else is_valid
+
+    def run(transform: Any, hook: str, place: int, hook_number: int, state_here: State, view: Any, value: Any) -> Any:
+        """One hook of the party in this place; the active party's two follow those that hold features."""
+        if not changes(transform, hook):
+            return value
+        key_hook = jax.random.fold_in(jax.random.fold_in(key, place), hook_number)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key_hook, row_ids)
+        return run_infer_hook(transform, hook, keys, state_here, view, value)
+
     embeddings = []
     for k, attack in enumerate(scenario.attacks):
-        view = PartyInferView(features=features[k], params=state.params[k], knowledge=knowledge)
-        key_party, state_here = jax.random.fold_in(key, k), state.attack_states[k]
-        key_features, key_upload = (jax.random.fold_in(key_party, hook) for hook in (FEATURES, UPLOAD))
-        x = run_infer_hook(attack, "infer_features", key_features, state_here, view, features[k])
+        view = PartyInferView(features=features[k], params=state.params[k], knowledge=knowledge, is_valid=is_valid)
+        x = run(attack, "infer_features", k, FEATURES, state.attack_states[k], view, features[k])
         embedding = scenario.bottoms[k].apply(state.params[k], x)
-        embeddings.append(run_infer_hook(attack, "infer_upload", key_upload, state_here, view, embedding))
-    active_view = ActiveInferView(knowledge=knowledge)
+        embeddings.append(run(attack, "infer_upload", k, UPLOAD, state.attack_states[k], view, embedding))
+    active_view = ActiveInferView(knowledge=knowledge, is_valid=is_valid)
     sides = (scenario.active_attack, state.active_attack_state), (scenario.defense, state.defense_state)
-    keys = [jax.random.fold_in(key, len(shapes.widths) + i) for i in range(len(sides))]
     crossing = tuple(embeddings[k] for k in shapes.crossing)
-    for side_key, (transform, side_state) in zip(keys, sides, strict=True):
-        key_receive = jax.random.fold_in(side_key, RECEIVE)
-        crossing = run_infer_hook(transform, "infer_receive", key_receive, side_state, active_view, crossing)
+    for place, (transform, side_state) in enumerate(sides, start=len(shapes.widths)):
+        crossing = run(transform, "infer_receive", place, RECEIVE, side_state, active_view, crossing)
     received = _merge(tuple(embeddings), crossing, shapes.crossing)
     logits = scenario.head.apply(state.head_params, received, shapes.num_classes)
-    for side_key, (transform, side_state) in zip(keys, sides, strict=True):
-        key_logits = jax.random.fold_in(side_key, LABELS)
-        logits = run_infer_hook(transform, "infer_logits", key_logits, side_state, active_view, logits)
+    for place, (transform, side_state) in enumerate(sides, start=len(shapes.widths)):
+        logits = run(transform, "infer_logits", place, LABELS, side_state, active_view, logits)
     return logits
+
+
+def predicted_class(logits: Array) -> Array:
+    """The first of the classes with the largest logit, int32[B]; −1, no class, where a logit is NaN."""
+    is_defined = ~jnp.isnan(logits).any(axis=-1)
+    return jnp.where(is_defined, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
 
 
 def poison_count(rate: Array | float, num_rows: int) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import flax.struct
 import jax
@@ -126,16 +126,22 @@ class ActiveView:
 class PartyInferView:
     """What one party sees at inference: its own features and model, no ids, no step."""
 
+    OF_ROWS: ClassVar[tuple[str, ...]] = ("features",)
+
     features: Features
     params: Params
     knowledge: Knowledge | None = None  # what an attack was granted, of the training rows; None for everyone else
+    is_valid: Array | None = None  # bool[B]  false for rows that only fill up a batch
 
 
 @flax.struct.dataclass
 class ActiveInferView:
     """What the active party sees at inference: nothing but the messages themselves."""
 
+    OF_ROWS: ClassVar[tuple[str, ...]] = ()
+
     knowledge: Knowledge | None = None  # what an attack was granted, of the training rows; None for a defense
+    is_valid: Array | None = None  # bool[B]  false for rows that only fill up a batch
 
 
 @flax.struct.dataclass

@@ -17,6 +17,7 @@ from vfl_jax.draws import Draws, steps_per_epoch
 from vfl_jax.evaluation import Metric
 from vfl_jax.grid import Grid
 from vfl_jax.scenario import Scenario
+from vfl_jax.simulation import LEFT_OUT
 from vfl_jax.study import Study, versions
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def to_dataset(
 ) -> xr.Dataset:
     """Labels a history: dimensions ``point``, ``seed``, ``epoch`` and ``class``.
 
-    Every metric is a mean; beside it stands ``<metric>_count``, the number of things it is a mean of.
+    Every metric is a mean; beside it stands ``<metric>_count``, the number of things it is a mean of. ``rows_left_out``
+    has no point: training rows that no step of a seed's epoch used.
     """
     import xarray as xr
 
@@ -55,6 +57,9 @@ def to_dataset(
 
     variables: dict[str, Any] = {}
     for name, first in history[0].items():
+        if name == LEFT_OUT:
+            variables[name] = (("seed", "epoch"), np.stack([np.reshape(e[name], -1) for e in history], axis=1))
+            continue
         if not isinstance(first, Metric):
             variables[name] = ((*replicas, "epoch"), arranged([e[name] for e in history]))
             continue
@@ -75,7 +80,7 @@ def to_dataset(
         "train": data.train.num_samples,
         "test": data.test.num_samples,
         "steps_per_epoch": num_steps,
-        "left_out_per_epoch": int(draws.pool.shape[-1]) - num_steps * scenario.batches.size,
+        "left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1]),
     }
     attributes = {
         "scenario": scenario.to_json(),
@@ -134,10 +139,18 @@ def assemble(
         for name, variable in first.data_vars.items()
     }
     coordinates = {"seed": np.asarray(seeds), "epoch": first["epoch"].values, "class": first["class"].values}
-    dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, first.attrs)
+    rows = json.loads(first.attrs["rows"]) | {"left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1])}
+    attributes = first.attrs | {"rows": json.dumps(rows)}
+    dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, attributes)
     if runs := [part.encoding["run"] for _, part in parts if "run" in part.encoding]:
         dataset.encoding["run"] = runs[0] | {"wall_seconds": round(sum(run["wall_seconds"] for run in runs), 3)}
     return dataset
+
+
+def _left_out_per_epoch(left_out: np.ndarray) -> int | float:
+    """Training rows that no step of an epoch used, on average where seeds and epochs differ; from int[S, epochs]."""
+    mean = float(np.mean(left_out))
+    return int(mean) if mean.is_integer() else round(mean, 3)
 
 
 def _circumstances(period: Period) -> dict[str, Any]:

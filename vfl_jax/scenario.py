@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from vfl_jax.bags import BagOfIds
-from vfl_jax.checks import check_choice, check_range, check_widths
+from vfl_jax.checks import check_choice, check_count, check_range, check_widths
 from vfl_jax.data.triggers import NaturalTrigger, Trigger
 from vfl_jax.fields import check_fields
 from vfl_jax.local import may_update_rowwise
@@ -14,7 +15,7 @@ from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.optimizers import Optimizer
 from vfl_jax.records import Shapes, VerticalData
 from vfl_jax.registry import Record, static
-from vfl_jax.transforms import ActiveTransform, PartyTransform, Switched, is_attack
+from vfl_jax.transforms import ActiveTransform, InferenceOrder, PartyTransform, Switched, is_attack, methods
 
 Mode = Literal["in_place", "appended_pair"]
 Drawn = Literal["per_seed", "fixed"]
@@ -92,6 +93,23 @@ class Scenario(Record):
         """The parties that attack; one that only defends itself is none."""
         return tuple(k for k, transform in enumerate(self.attacks) if is_attack(transform))
 
+    @property
+    def inference_batch(self) -> int:
+        """Test rows are evaluated together in multiples of so many, that every method gets the batches it asks for."""
+        return math.lcm(*(method.inference_batch or 1 for method in self._methods()))
+
+    @property
+    def inference_order(self) -> InferenceOrder:
+        """The order of the test rows: shuffled where a method that sees several together asks for it."""
+        return "shuffled" if "shuffled" in self._inference_orders() else "file"
+
+    def _methods(self) -> tuple[Any, ...]:
+        return tuple(m for transform in (*self.attacks, self.active_attack, self.defense) for m in methods(transform))
+
+    def _inference_orders(self) -> dict[str, str]:
+        """Which orders are asked for, and by whom."""
+        return {m.inference_order: type(m).__name__ for m in self._methods() if (m.inference_batch or 1) > 1}
+
     def shapes(self, data: VerticalData) -> Shapes:
         """What the protocol makes public, for one data set."""
         rows = self.batches.size + (2 if self.poison.mode == "appended_pair" else 0)
@@ -145,7 +163,19 @@ class Scenario(Record):
         self.active_attack.check(shapes, by_role)
         self._check_places(data)
         self.defense.check(shapes, by_role)
+        self._check_inference()
         self._check_trigger(data)
+
+    def _check_inference(self) -> None:
+        for method in self._methods():
+            if method.inference_batch is not None:
+                check_count(**{f"{type(method).__name__}.inference_batch": method.inference_batch})
+            check_choice(type(method).__name__, InferenceOrder, inference_order=method.inference_order)
+        if len(orders := self._inference_orders()) > 1:
+            raise ValueError(
+                f"{orders['file']} asks for test rows in the order of the file (inference_order), {orders['shuffled']} "
+                "for shuffled ones; one evaluation has one order."
+            )
 
     def _check_places(self, data: VerticalData) -> None:
         """Attacks are where attackers are, and a party that attacks has a channel to attack over."""

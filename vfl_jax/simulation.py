@@ -24,10 +24,12 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.types import Array, Features
 
 TEST_CHUNK = 1000
-"""Test rows per evaluation step, which bounds the memory of its activations."""
+"""Test rows per evaluation step, which bounds the memory of its activations; a multiple of what a method asks for."""
 
 BEFORE_TRAINING = np.uint32(2**32 - 1)
 """Stands where a hook's key has the step number; no step reaches it."""
+ORDER = np.uint32(2**32 - 1)
+"""Stands where an inference hook's key has the party's number: of the order of the test rows."""
 
 
 @flax.struct.dataclass
@@ -50,7 +52,8 @@ def prepare(scenario: Scenario, data: VerticalData, given: Given = Given()) -> I
     check_data(data)
     scenario.check(data)
     num_test = data.test.num_samples
-    chunk = min(TEST_CHUNK, num_test)
+    together = scenario.inference_batch
+    chunk = min(max(TEST_CHUNK // together, 1) * together, num_test)
     num_chunks = -(-num_test // chunk)
     ids = np.arange(num_chunks * chunk, dtype=np.int32)
 
@@ -148,6 +151,10 @@ def identity(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
     return function
 
 
+LEFT_OUT = "rows_left_out"
+"""Beside the metrics of training: how many training rows no step of the epoch used, int32[]."""
+
+
 def train_epoch(
     shapes: Shapes,
     inputs: Inputs,
@@ -156,8 +163,8 @@ def train_epoch(
     state: TrainState,
     epoch: Array,
     over_grid: Callable[..., Any] = identity,
-) -> tuple[TrainState, dict[str, Metric], Array]:
-    """Trains one seed for an epoch: (state, metrics of training, is_finite bool[]).
+) -> tuple[TrainState, dict[str, Any], Array]:
+    """Trains one seed for an epoch: (state, metrics of training and ``LEFT_OUT``, is_finite bool[]).
 
     A replica is finite when every loss and message of the epoch was, and its parameters are at the end.
     """
@@ -191,10 +198,12 @@ def train_epoch(
 
     def has_finite_params(_: Scenario, state: TrainState) -> Array:
         leaves = jax.tree.leaves((state.params, state.head_params))
-        return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+        return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves], bool).all()
 
     ends_finite = over_grid(has_finite_params, returns_state=False)(scenario, state)
-    return state, metrics, infos.is_finite.all(axis=0) & ends_finite
+    was_used = jnp.zeros(shapes.num_samples, bool).at[ids].set(True)
+    found = metrics | {LEFT_OUT: jnp.sum(~was_used, dtype=jnp.int32)}
+    return state, found, infos.is_finite.all(axis=0) & ends_finite
 
 
 def evaluate(
@@ -216,12 +225,22 @@ def evaluate(
 
     mapped_chunk = over_grid(one_chunk, returns_state=False)
 
+    rows, row_ids = inputs.test, inputs.test_ids
+    if scenario.inference_order == "shuffled":
+        order = jax.random.permutation(
+            jax.random.fold_in(jax.random.fold_in(streams.inference, epoch), ORDER), num_test
+        )
+        order = jnp.concatenate([order, jnp.arange(num_test, row_ids.size)]).reshape(row_ids.shape)
+        rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[order], rows)
+        row_ids = row_ids.reshape(-1)[order]
+
     def one(slot: tuple[Rows, Array]) -> dict[str, Metric]:
         rows, ids = slot
         rank = jnp.asarray(draws.test_poison_rank).at[ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
-        return mapped_chunk(scenario, state, EvalChunk(rows=rows, is_valid=ids < num_test, poison_rank=rank))
+        chunk = EvalChunk(rows=rows, row_ids=ids, is_valid=ids < num_test, poison_rank=rank)
+        return mapped_chunk(scenario, state, chunk)
 
-    chunks = jax.lax.map(one, (inputs.test, inputs.test_ids))
+    chunks = jax.lax.map(one, (rows, row_ids))
     metrics = jax.tree.map(lambda leaf: leaf.sum(axis=0), chunks)
 
     def reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:

@@ -4,6 +4,10 @@ A hook gets ``(key, state, view, value)`` and returns ``(value, state)``; at inf
 the value alone. A method overrides only the hooks it needs. ``state`` is whatever pytree of
 arrays ``init`` returned, and keeps its shapes and dtypes.
 
+At inference a hook sees one test row at a time, [1, ...], with a key of that row's own: what it does to a row depends
+on no other, nor on how many are evaluated together. A method that must see rows together says how many
+(``inference_batch``).
+
 An attack derives from :class:`Attack` or :class:`ActiveAttack`. The package gives it the attacker's knowledge, as
 ``view.knowledge``, and applies its switch; everything else is a defense and has neither.
 """
@@ -11,7 +15,8 @@ An attack derives from :class:`Attack` or :class:`ActiveAttack`. The package giv
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +28,19 @@ from vfl_jax.types import Array, Features, Key, State
 
 Messages = tuple[Array, ...]
 """One float32[B, E] per party whose message crosses, in the order of ``Shapes.crossing``."""
+
+
+InferenceOrder = Literal["file", "shuffled"]
+
+
+class InferenceRows:
+    """Which test rows a method's inference hooks see together; class attributes, or static fields of a method."""
+
+    inference_batch: ClassVar[int | None] = 1
+    """So many, with one key; ``view.is_valid`` tells rows that only fill up the last batch. None: all rows of a chunk,
+    of any number, with a key per row, Key[B], for what shares them out itself, as chains do."""
+    inference_order: ClassVar[InferenceOrder] = "file"
+    """How rows become batches: in the order of the test set, or shuffled anew by each seed at each evaluation."""
 
 
 class Switched(Record):
@@ -46,7 +64,7 @@ class Switched(Record):
             )
 
 
-class PartyTransform(Record):
+class PartyTransform(InferenceRows, Record):
     """Runs at one party that holds features and changes what it sends and uses; by itself an honest party.
 
     An attack derives from :class:`Attack`; a defense that a party runs itself derives from this.
@@ -77,9 +95,11 @@ class PartyTransform(Record):
         return gradient, state
 
     def infer_features(self, key: Key, state: State, view: PartyInferView, features: Features) -> Features:
+        """Changes the test rows this party feeds to its own bottom model, leaves [inference_batch, ...]."""
         return features
 
     def infer_upload(self, key: Key, state: State, view: PartyInferView, embedding: Array) -> Array:
+        """Changes the embedding this party sends of test rows, float32[inference_batch, E]."""
         return embedding
 
     def report(self, state: State) -> dict[str, Array]:
@@ -90,7 +110,7 @@ class PartyTransform(Record):
         """Raises ``ValueError`` where the method does not fit the scenario."""
 
 
-class ActiveTransform(Record):
+class ActiveTransform(InferenceRows, Record):
     """Runs at the active party: a defense; an attack by the active party itself derives from :class:`ActiveAttack`."""
 
     def init(self, key: Key, shapes: Shapes) -> State:
@@ -114,9 +134,11 @@ class ActiveTransform(Record):
         return gradients, state
 
     def infer_receive(self, key: Key, state: State, view: ActiveInferView, embeddings: Messages) -> Messages:
+        """Changes the embeddings of test rows that came from other parties, float32[inference_batch, E] each."""
         return embeddings
 
     def infer_logits(self, key: Key, state: State, view: ActiveInferView, logits: Array) -> Array:
+        """Changes the logits of test rows, float32[inference_batch, C]."""
         return logits
 
     def report(self, state: State) -> dict[str, Array]:
@@ -147,9 +169,56 @@ def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value
 
 
 def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
-    """Applies one inference hook, as :func:`run_hook` does."""
-    changed = getattr(transform, hook)(key, state, _seen_by(transform, view), value)
+    """Applies one inference hook to a chunk of test rows, as many together as it asks for; see :func:`run_hook`.
+
+    Args:
+      key: a key per row, Key[B]; or one, Key[], where the rows are one batch already.
+    """
+
+    def seen(key: Key, view: Any, value: Any) -> Any:
+        return getattr(transform, hook)(key, state, _seen_by(transform, view), value)
+
+    if not changes(transform, hook):
+        return value
+    size = transform.inference_batch
+    changed = seen(key, view, value) if size is None or not key.ndim else _in_batches(seen, size, key, view, value)
     return _unless_disabled(transform, hook, changed, value)
+
+
+def changes(transform: Any, hook: str) -> bool:
+    """Whether a method overrides a hook; one that does not costs nothing at inference."""
+    bases = (getattr(base, hook, None) for base in (PartyTransform, ActiveTransform))
+    return getattr(type(transform), hook) not in bases
+
+
+def methods(transform: Any) -> Iterator[Any]:
+    """The transform itself, or every part of a chain, also of chains in it."""
+    parts = getattr(transform, "parts", None)
+    if parts is None:
+        yield transform
+    else:
+        for part in parts:
+            yield from methods(part)
+
+
+def _in_batches(seen: Callable[..., Any], size: int, keys: Key, view: Any, value: Any) -> Any:
+    """``seen(key, view, value)`` on so many rows at a time; the last batch is filled up with copies of the last row."""
+    num_rows = len(keys)
+    missing = -num_rows % size
+
+    def cut(leaf: Array, fill: Any = None) -> Array:
+        more = leaf[-1:] if fill is None else jnp.full_like(leaf[-1:], fill)
+        filled = jnp.concatenate([leaf, jnp.repeat(more, missing, axis=0)]) if missing else leaf
+        return filled.reshape(-1, size, *leaf.shape[1:])
+
+    def one_batch(key: Key, rows: dict[str, Any], value: Any) -> Any:
+        return seen(key, view.replace(**rows), value)
+
+    rows = {name: jax.tree.map(cut, getattr(view, name)) for name in view.OF_ROWS}
+    if view.is_valid is not None:
+        rows["is_valid"] = cut(view.is_valid, False)
+    changed = jax.vmap(one_batch)(keys[::size], rows, jax.tree.map(cut, value))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:num_rows], changed)
 
 
 def _seen_by(transform: Any, view: Any) -> Any:
@@ -180,7 +249,8 @@ def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any,
 def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any, value: Any) -> Any:
     """Applies one inference hook of every part in turn."""
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
-        value = run_infer_hook(part, hook, jax.random.fold_in(key, i), state, view, value)
+        fold_in = jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in
+        value = run_infer_hook(part, hook, fold_in(key, i), state, view, value)
     return value
 
 
@@ -197,6 +267,7 @@ def _merge_reports(parts: tuple[Any, ...], states: State) -> dict[str, Array]:
 class PartyChain(PartyTransform):
     """Several transforms of one party, applied in order; its state is the tuple of theirs."""
 
+    inference_batch = None
     parts: tuple[PartyTransform, ...] = ()
 
     def init(self, key, shapes, party):
@@ -229,6 +300,7 @@ class PartyChain(PartyTransform):
 class ActiveChain(ActiveTransform):
     """Several transforms of the active party, applied in order (clip, then noise, …)."""
 
+    inference_batch = None
     parts: tuple[ActiveTransform, ...] = ()
 
     def init(self, key, shapes):
