@@ -162,6 +162,9 @@ UNFIT = {
     "labels in a column": ({"labels": pd.DataFrame({"y": LABELS})}, ("labels has shape (20, 1)",)),
     "no labels": ({"labels": None}, ("labels is None",)),
     "a mask of 0 and 1": ({"test": IS_TEST.astype(int)}, ("test has 20 numbers that are all 0 or 1", "truth values")),
+    "rows of several lengths": ({"test": [[1], [2, 3]]}, ("test has shape (2, …)",)),
+    "a condition": ({"test": ("bank", ">", 3)}, ("[3]; it must be a share",)),
+    "classes without an order": ({"classes": {0, 1}}, ("classes is {0, 1}; expected a list",)),
     "a mask of texts": ({"test": ["yes"] * NUM_ROWS}, ("[20]; it must be a share", "bool[20]")),
 }
 

@@ -322,6 +322,8 @@ def test_cells_of_rows_that_are_not_joined_do_not_matter():
         (Tags, {"separator": ""}, ("Tags.separator is empty",)),
         (Tags, {"most": 0}, ("Tags.most is 0", "above 0")),
         (Tags, {"most": 3, "vocabulary": ("a",)}, ("Tags.most is 3", "without a vocabulary")),
+        (Tags, {"vocabulary": {"b", "a"}}, ("Tags.vocabulary is {", "expected a list")),
+        (Tags, {"vocabulary": "ab"}, ("Tags.vocabulary is 'ab'", "expected a list")),
         (Tags, {"vocabulary": ()}, ("Tags.vocabulary is empty",)),
         (Tags, {"vocabulary": ("a", "a")}, ("a tag twice",)),
         (Numeric, {"fill": "median"}, ("Numeric.fill is 'median'", "'mean' or None")),

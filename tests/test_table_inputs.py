@@ -150,7 +150,11 @@ OTHER_IDS = {
     "infinite": ([np.inf, *PLACES[1:]], PLACES, "holds inf as an id"),
     "several kinds": (pd.Series([1, "2"] * 6, dtype=object), PLACES, "ids of several kinds, such as 1, '2'"),
     "a blank more": (["k0 ", "k1", "k2", "k3"], ["k0", "k1", "k2", "k3"], "has id 'k0 '", "has 'k0': 1 ids"),
-    "zeros before": (["007", "100", "101"], ["7", "100", "101"], "has id '007'", "has '7'", "zeros before"),
+    "zeros before": (["007", "100", "101"], ["7", "100", "101"], "has id '007'", "has '7'", "leading zeros"),
+    "a fraction of nothing": (["7.0", "8.0", "x"], ["7", "8", "x"], "has id '7.0'", "2 ids would meet but for"),
+    "an invisible blank": (["\ufeff7a", "8a"], ["7a", "8a"], "1 ids would meet"),
+    "composed letters": (["M\u00fcller", "x"], ["Mu\u0308ller", "x"], "1 ids would meet"),
+    "letters of another case": (["AB1", "cd2", "3"], ["ab1", "CD2", "3"], "2 ids would meet", "another case"),
     "signed and not": (np.array([-1, 2, 3]), np.array([2**64 - 1, 2**63, 2**63 + 1], np.uint64), "no id in common"),
 }
 
@@ -162,9 +166,15 @@ def test_ids_that_only_seem_equal_are_refused(case):
         join(left, right)
 
 
-def test_zeros_that_tell_ids_apart_are_kept():
-    _, report = join(["7", "07", "8", "9"], ["07", "8", "9", "7"], test=["8", "9"])
+@pytest.mark.parametrize("ids", [["7", "07", "8", "9"], ["a", "A", "b", "B"], ["7", "7.0", "8", "9"]])
+def test_what_tells_ids_apart_is_kept(ids):
+    _, report = join(ids, ids[::-1], test=ids[2:])
     assert report.train_rows + report.test_rows == 4
+
+
+def test_few_letters_of_another_case_are_other_ids():
+    _, report = join(["a", "b", "c", "d", "E"], ["e", "a", "b", "c", "d"], test=["c", "d"])
+    assert report.parties["a"].rows_lost == 1
 
 
 IDS = np.arange(100, 124)
@@ -211,6 +221,12 @@ def test_a_condition_may_be_a_tuple():
 CONDITIONS = {
     "an operator there is not": ({"test": ("bank.age", ">=", 26)}, "test.comparison is '>='", "'==', '<', '>', 'has'"),
     "a trigger's": ({"trigger": ("bank.age", "!=", 26)}, "trigger.comparison is '!='"),
+    "several values": (
+        {"trigger": Where("bank.city", "==", ["Rome", "Oslo"])},
+        "trigger compares with ['Rome', 'Oslo']",
+    ),
+    "columns in a list": ({"columns": ["shop.words"]}, "columns is ['shop.words']; expected a dict of kinds"),
+    "classes without an order": ({"classes": {0, 1}}, "classes is {0, 1}; expected a list"),
     "two parts": ({"trigger": ("bank.age", 26)}, "trigger is ('bank.age', 26); expected Where(column"),
     "a name": ({"trigger": "bank.age"}, "trigger is 'bank.age'; expected Where("),
     "several columns": ({"id": ["id", "day"]}, "id is ['id', 'day']; expected the name of one column", "astype(str)"),
@@ -275,6 +291,13 @@ def test_times_are_compared_as_times():
     for value in ("2020-01-19", pd.Timestamp("2020-01-19"), np.datetime64("2020-01-19")):
         data, _ = load(frame, test=Where("bank.day", ">", value), drop=[])
         assert data.test.num_samples == 6
+
+
+def test_numbers_are_compared_in_their_own_dtype():
+    frame = bank().assign(age=np.where(ROWS < 6, 0.1, 0.7).astype(np.float32))
+    for where in (Where("bank.age", "==", 0.1), Where("bank.age", "<", np.float64(0.7)), Where("bank.age", ">", 0.1)):
+        _, report = load(frame, trigger=where)
+        assert report.train_triggered + report.test_triggered == (18 if where.comparison == ">" else 6)
 
 
 def test_ordered_categories_are_compared_in_their_order():

@@ -63,9 +63,7 @@ def scenario_for(
     if attack is not None:
         check_kind(PartyTransform, "such as GradientReplacement()", attack=attack)
         if not is_attack(attack):
-            raise ValueError(
-                f"attack is {shown(attack)}, no attack; one derives from vfl_jax.Attack."
-            )
+            raise ValueError(f"attack is {shown(attack)}, no attack; one derives from vfl_jax.Attack.")
         attacks = tuple(attack if k in attackers else honest for k, honest in enumerate(scenario.attacks))
         scenario = scenario.replace(attacks=attacks)
     num_train = data.train.num_samples

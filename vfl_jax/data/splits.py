@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vfl_jax.checks import shown
 from vfl_jax.data.inputs import column_of
 from vfl_jax.data.values import NOTHING, NUMBERS, TRUTH, WHOLE, exact, kind_of
 
@@ -14,9 +15,9 @@ from vfl_jax.data.values import NOTHING, NUMBERS, TRUTH, WHOLE, exact, kind_of
 def split_rows(test: float | Any, codes: np.ndarray, seed: int) -> np.ndarray:
     """Which rows are tested on, bool[N]: a share that is drawn alike in all classes, or given rows."""
     num_rows = len(codes)
-    if np.ndim(test) == 0 and np.asarray(test).dtype.kind == "f":
-        return _drawn(float(str(test)), codes, seed)  # as written: float32 knows no 0.2
-    if np.ndim(test) == 0 and not isinstance(test, set | frozenset):
+    if not np.iterable(test) or isinstance(test, str | bytes | dict):
+        if np.asarray(test).dtype.kind == "f":
+            return _drawn(float(str(test)), codes, seed)  # as written: float32 knows no 0.2
         raise _no_rows(f"{np.asarray(test).dtype}[]", num_rows)
     given = column_of("test", test)
     if given.isna().any():
@@ -65,6 +66,8 @@ def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarra
       ValueError: on a label that is missing or not one of ``classes``, naming the row; on labels of several kinds; on
         texts that differ only in blanks around them; on fewer than two classes.
     """
+    if isinstance(classes, str | set | frozenset):
+        raise ValueError(f"classes is {shown(classes)}; expected a list, whose order is that of the class numbers.")
     cells = column_of("labels", labels)
     is_missing = cells.isna().to_numpy()
     if is_missing.any():
@@ -103,7 +106,10 @@ def flags(has_trigger: Any, num_rows: int) -> np.ndarray:
 
 def is_mask(test: Any) -> bool:
     """Whether rows to test on are given as one truth value per row."""
-    return np.ndim(test) == 1 and kind_of(column_of("test", test)) == TRUTH
+    try:
+        return kind_of(column_of("test", test)) == TRUTH
+    except ValueError:  # a share, or what split_rows refuses
+        return False
 
 
 def check_classes(codes: np.ndarray, classes: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ from vfl_jax.data.table_kinds import Kind, Numeric, Tags
 from vfl_jax.data.table_names import ColumnName, find
 from vfl_jax.data.table_numbers import read_numbers, written_numbers
 from vfl_jax.data.table_tags import tags_of
-from vfl_jax.data.values import TEXTS, TIMES, kind_of, plain
+from vfl_jax.data.values import NUMBERS, TEXTS, TIMES, exact, kind_of, plain
 
 Comparison = Literal["==", "<", ">", "has"]
 COMPARISONS = {"==": operator.eq, "<": operator.lt, ">": operator.gt}
@@ -45,6 +45,8 @@ def condition_of(value: Any, argument: str) -> Where:
     column, comparison, compared = value
     where = Where(tuple(column) if isinstance(column, list) else column, comparison, compared)
     check_choice(argument, Comparison, comparison=where.comparison)
+    if not isinstance(compared, str) and np.iterable(compared):
+        raise ValueError(f"{argument} compares with {shown(compared)}; expected one value.")
     return where
 
 
@@ -103,4 +105,6 @@ def _comparable(column: Column, kind: Kind | None, where: Where, is_there: np.nd
         reading = read_numbers(column, kind) if isinstance(kind, Numeric) else written_numbers(column)
         if reading is not None:
             return reading.values[is_there], value
+    if kind_of(cells) == NUMBERS and is_number(value):
+        return exact(cells), float(value)  # in the column's own dtype: 0.1 of float32 is 0.1
     return plain(cells), value

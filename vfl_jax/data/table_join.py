@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import string
+import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -52,16 +55,16 @@ def join(tables: Mapping[str, Table], id_columns: Mapping[str, str], first: str)
     places = {party: others.find(ids[first]) for party, others in ids.items()}
     for party, found in places.items():
         alike = _spelt_otherwise(ids[first], ids[party], found)
+        if alike:
+            raise ValueError(
+                f"{tables[first].where} has id {alike[0]!r}, and {tables[party].where} has {alike[1]!r}: {alike[2]} "
+                "ids would meet but for blanks, leading zeros, a '.0' or letters of another case. Write them alike."
+            )
         if (found < 0).all():
             raise ValueError(
                 f"{tables[first].where} and {tables[party].where} have no id in common: {listed(ids[first].index, 3)} "
                 f"on one side, {listed(ids[party].index, 3)} on the other. Check that {id_columns[first]!r} and "
                 f"{id_columns[party]!r} name the same entities, written alike."
-            )
-        if alike:
-            raise ValueError(
-                f"{tables[first].where} has id {alike[0]!r}, and {tables[party].where} has {alike[1]!r}: {alike[2]} "
-                "ids would meet but for zeros before or blanks around them. Write them alike in both."
             )
     is_joined = np.all([found >= 0 for found in places.values()], axis=0)
     if not is_joined.any():
@@ -153,14 +156,19 @@ def _named(kind: str) -> str:
 
 
 def _spelt_otherwise(first: Ids, others: Ids, found: np.ndarray) -> tuple[str, str, int] | None:
-    """Two ids that did not meet and would without leading zeros and blanks, and how many there are."""
+    """Two ids that did not meet and would if spelt alike, and how many there are; of another case, if most would."""
     if first.kind != TEXTS or (found >= 0).all():
         return None
-    bare = {_bare(text): text for text in others.index[first.find(others) < 0]}
-    pairs = [(text, bare[_bare(text)]) for text in first.index[found < 0] if _bare(text) in bare]
-    return (*pairs[0], len(pairs)) if pairs else None
+    alone, others_alone = first.index[found < 0], others.index[first.find(others) < 0]
+    for bare, least in ((_bare, 1), (lambda text: _bare(text).casefold(), (found >= 0).sum() + 1)):
+        spelt = {bare(text): text for text in others_alone}
+        pairs = [(text, spelt[bare(text)]) for text in alone if bare(text) in spelt]
+        if len(pairs) >= least:
+            return *pairs[0], len(pairs)
+    return None
 
 
 def _bare(text: str) -> str:
-    text = text.strip()
-    return text.lstrip("0") or "0" if text.isdecimal() else text
+    """A text without what people do not see, and a number without zeros that say nothing."""
+    text = unicodedata.normalize("NFKC", text).strip(string.whitespace + "\ufeff\u200b\u200c\u200d")
+    return re.sub(r"^0+(?=\d)|\.0+$", "", text) if re.fullmatch(r"\d+(\.0+)?", text) else text

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from vfl_jax.checks import is_number
+from vfl_jax.checks import is_number, shown
 
 THOUSANDS = (",", ".", " ", "'", "_")
 
@@ -71,6 +71,10 @@ class Tags:
             raise ValueError(f"Tags.value_separator is {self.separator!r}, which separator is already; give another.")
         if self.most is not None and (self.vocabulary is not None or self.most < 1):
             raise ValueError(f"Tags.most is {self.most}; it must be above 0, and goes without a vocabulary.")
+        if isinstance(self.vocabulary, str | set | frozenset):
+            raise ValueError(
+                f"Tags.vocabulary is {shown(self.vocabulary)}; expected a list: its order is the features'."
+            )
         if self.vocabulary is not None and not 0 < len(set(self.vocabulary)) == len(self.vocabulary):
             raise ValueError("Tags.vocabulary is empty or has a tag twice.")
 

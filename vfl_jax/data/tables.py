@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from vfl_jax.checks import shown
 from vfl_jax.data.arrays import from_arrays
 from vfl_jax.data.splits import encode_labels, split_rows
 from vfl_jax.data.table_cells import Column
@@ -83,6 +84,10 @@ def load_tables(
     if not isinstance(tables, Mapping) or len({str(party) for party in tables}) < len(tables):
         raise ValueError(f"tables is {_short(tables)}; expected a dict of one table by party's name.")
     tables = {str(party): source for party, source in tables.items()}
+    if columns is not None and not isinstance(columns, Mapping):
+        raise ValueError(
+            f"columns is {shown(columns)}; expected a dict of kinds by column, as {{'party.column': Tags()}}."
+        )
     kinds = {place_of(tables, reference, "columns"): kind for reference, kind in (columns or {}).items()}
     if is_condition(test):
         test = condition_of(test, "test")

@@ -33,7 +33,7 @@ def canonical(cells: pd.Series) -> pd.Series:
         cells = cells.sparse.to_dense()
     if isinstance(cells.dtype, pd.ArrowDtype):
         cells = from_arrow(cells.array.__arrow_array__()).set_axis(cells.index)
-    if isinstance(cells.dtype, pd.CategoricalDtype):
+    if isinstance(cells.dtype, pd.CategoricalDtype | pd.StringDtype):
         cells = cells.astype(object)
     return _of_objects(cells) if cells.dtype == object else cells
 
@@ -142,9 +142,7 @@ def exact(cells: pd.Series) -> np.ndarray:
 
 def as_floats(cells: pd.Series) -> np.ndarray:
     """float64[N] of a column of numbers, truth values or texts that are numbers, NaN where there is none."""
-    import pandas as pd
-
-    if isinstance(cells.dtype, pd.StringDtype) or cells.dtype == object:
+    if cells.dtype == object:
         is_missing = cells.isna()
         return np.array([np.nan if gone else _float(value) for value, gone in zip(cells, is_missing, strict=True)])
     return np.asarray(cells.to_numpy(np.float64, na_value=np.nan))
