@@ -90,6 +90,12 @@ class Results:
                 self._studies[study] = {}
         return self._studies[study].get(case)
 
+    def file(self, place: str) -> xr.Dataset | None:
+        """The file at ``<study>/<name>`` that is no sweep's, or None where there is none yet."""
+        study, name = place.split("/")
+        path = self._home / study / self._folder / f"{name}.nc"
+        return load(path) if path.is_file() else None
+
 
 def _with_honest(dataset: xr.Dataset, lender: xr.Dataset) -> xr.Dataset | None:
     """With the honest runs of another case, where that is of the same data, epochs and seeds."""

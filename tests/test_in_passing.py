@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -14,10 +15,10 @@ from experiments.cases import PRESETS, load_task
 from experiments.in_passing import results
 from experiments.in_passing.clipping import clipped, clipping, noised
 from experiments.in_passing.comparisons import comparison_section, comparisons
-from experiments.in_passing.leakage import LARGEST_CLASS, leakage_row, listened
+from experiments.in_passing.leakage import LARGEST_CLASS, all_readings
 from experiments.in_passing.report import write_report
 from experiments.in_passing.results import Found
-from experiments.in_passing.study import BOUNDS, CASES, LISTENED, TASKS
+from experiments.in_passing.study import BOUNDS, CASES, TASKS
 from experiments.in_passing.validation import ROWS, compared, mean_with_interval, signed_rank, validation_row
 from vfl_jax.data.nus_wide_twin import load_nus_wide_twin
 
@@ -129,34 +130,6 @@ def test_clipping_beside_noise(found, tmp_path):
     assert clipping(tmp_path, only_noise) is None
 
 
-def test_leaked_labels_by_defense_and_head(found):
-    def values(head_share):
-        def at(settings):
-            numbers = [settings[f"defense.{name}"] for name in ("bound", "drop_rate", "stddev", "scale")]
-            place = list(LISTENED.values()).index(tuple(numbers))
-            inferred = head_share + 0.01 * place + 0.002 * np.arange(4)
-            return {"label_inference_accuracy": 0.0 if settings["attack.enabled"] else inferred}
-
-        return at
-
-    heads = listened(
-        found({"liu2020_code_labels_mnist_sum": values(0.9), "liu2020_code_labels_mnist_trainable": values(0.3)}),
-        "liu2020_code",
-        "mnist",
-    )
-    rows = [leakage_row("mnist", heads, place, name) for place, name in enumerate(LISTENED)]
-    for place, row in enumerate(rows):
-        assert row["sum head"].startswith(f"{0.9 + 0.01 * place + 0.003:.3f} [")
-        assert row["sum − trainable, paired by seed"] == "0.600 [0.600, 0.600]"
-    assert [row["defense"] for row in rows] == list(LISTENED)
-    assert rows[0]["largest class"] == "0.112"
-    alone = listened(found({"liu2020_code_labels_mnist_sum": values(0.9)}), "liu2020_code", "mnist")
-    row = leakage_row("mnist", alone, 0, "none")
-    assert [row[name] for name in ("trainable head", "sum − trainable, paired by seed", "main, trainable head")] == [
-        "–"
-    ] * 3
-
-
 def test_the_largest_class_of_nus_wide():
     labels = load_nus_wide_twin(num_train=6000, num_test=200).train.labels
     assert np.bincount(labels).max() / 6000 == pytest.approx(LARGEST_CLASS["nus_wide"], abs=1e-3)
@@ -168,7 +141,7 @@ def test_the_largest_class_of_mnist():
 
 
 def test_every_case_is_in_a_section(found):
-    plain = {"label_inference_accuracy": 0.5}
+    plain = {"label_inference_accuracy": 0.5, "label_inference_rate": 1.0}
     everything = {name: lambda settings: plain for name in BY_NAME if not name.startswith("noise/")}
     whole = found(everything, seeds=1)
     points = [point for c in comparisons(whole) for panel in c.panels.values() for point in panel.values()]
@@ -176,7 +149,7 @@ def test_every_case_is_in_a_section(found):
     scenarios = {point.attacked.attrs["scenario"] for point in points}
     scenarios |= {line.levels[math.inf].attacked.attrs["scenario"] for line in clipped(whole)}
     assert {case.scenario.to_json() for case in CASES} <= scenarios
-    assert [len(listened(whole, preset, task)) for preset in PRESETS for task in TASKS] == [2] * 4
+    assert len(all_readings(Path("nowhere"), whole)) == len(PRESETS) * len(TASKS) * 2
     assert len(compared(whole)) == 8
 
 
@@ -214,7 +187,7 @@ def test_other_attacks_stand_beside_the_published_one(found, tmp_path):
 def test_a_report_of_a_single_case(tmp_path, monkeypatch, name, section):
     monkeypatch.setattr(results, "HOME", tmp_path)
     folder = tmp_path / "in_passing" / "results"
-    inferred = {"label_inference_accuracy": 0.5} if "labels" in name else {}
+    inferred = {"label_inference_accuracy": 0.5, "label_inference_rate": 1.0} if "labels" in name else {}
     save_results(folder, CASES, name, lambda s: inferred | (SUCCESS if s["attack.enabled"] else {}))
     write_report(folder)
     text = (folder / "tables.md").read_text()

@@ -9,7 +9,7 @@ import tyro
 from experiments.command import ending_in_one_line
 from experiments.outcomes import Results
 from experiments.readme import write_tables
-from experiments.verdict import attacks, defenses
+from experiments.verdict import attacks, defenses, labels
 from experiments.verdict.data import judge_counts
 from experiments.verdict.judge import judge
 from vfl_jax.report import to_markdown
@@ -19,6 +19,7 @@ README = HOME / "README.md"
 SECTIONS = {
     "The protocol and attacks": attacks.CLAIMS,
     "Defenses": defenses.CLAIMS,
+    "Labels": labels.CLAIMS,
     "Beyond what it claims": attacks.EXTENSIONS,
 }
 

@@ -88,11 +88,6 @@ def _improves(trainable: xr.Dataset, fixed: xr.Dataset) -> Finding:
     return Finding(float(low > 0), f"paired difference {median_with_interval(gain)}")
 
 
-def _reveals(dataset: xr.Dataset) -> Finding:
-    read = _last(at(dataset).honest, "label_inference_accuracy")
-    return Finding(float(read.median()), f"labels read correctly {median_with_interval(read)}")
-
-
 def _blurring_needed(without: xr.Dataset, base: xr.Dataset) -> Finding:
     plain, blurred = at(without), at(base)
     return Finding(
@@ -119,13 +114,6 @@ CLAIMS = (
         "honest runs, trainable minus sum head, paired by seed",
         {label: (f"head/{case}", f"gamma/{case}") for label, case in BY_PRESET.items()},
         _improves,
-    ),
-    Claim(
-        "section 5.3",
-        "The signs of the gradients reveal the labels, where the active party is not trainable",
-        "an honest party that listens, sum head",
-        {f"{task}, {preset}": (f"in_passing/{preset}_labels_{task}_sum",) for preset in PRESETS for task in TASKS},
-        _reveals,
     ),
     Claim(
         "sections 5.3, 7.2",

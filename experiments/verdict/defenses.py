@@ -115,16 +115,6 @@ def _cheapest(dataset: xr.Dataset, path: str, neutral: float) -> tuple[str, xr.D
     return f"{_last(path)} {best:g}: {outcome(found[best])}; {_changed(changes[best])}", changes[best]
 
 
-def _leaks_fewer(trainable: xr.Dataset, fixed: xr.Dataset) -> Finding:
-    name = "label_inference_accuracy"
-    inferred = [at(dataset).honest[name].isel(epoch=-1) for dataset in (trainable, fixed)]
-    fewer = inferred[1] - inferred[0]
-    return Finding(
-        float(interval(fewer)[0] > 0),
-        f"labels read {median_with_interval(inferred[0])}, under the sum head {median_with_interval(inferred[1])}",
-    )
-
-
 def _sparsified(preset: str, task: str, head: str, residual: str) -> tuple[str, ...]:
     """A case, and the one that has drop rate 0 for it where it is another."""
     kinds = (residual,) if preset == "liu2020_paper" else dict.fromkeys((residual, PUBLISHED))
@@ -145,18 +135,6 @@ CLAIMS = (
         "trainable head, γ = 10",
         {f"nus_wide, {preset}": (f"head/{preset}_nus_wide",) for preset in PRESETS},
         succeeds(),
-    ),
-    Claim(
-        "section 8",
-        "A trainable active party alleviates the leakage of label information",
-        "an honest party that reads labels off the signs (section 5.3), both heads, embeddings of one output per "
-        "class; no other way of reading them was tried",
-        {
-            f"{task}, {preset}": tuple(f"in_passing/{preset}_labels_{task}_{head}" for head in ("trainable", "sum"))
-            for preset in PRESETS
-            for task in ("mnist", "nus_wide")
-        },
-        _leaks_fewer,
     ),
     *(
         Claim(

@@ -30,7 +30,8 @@ class Claim:
     """One claim of the paper, what was run, and what judges it.
 
     ``groups`` names, by a label, the results that are looked at together, each as ``<study>/<case>``;
-    ``look`` gets their data sets. A task in a label stands for the data that they were made on.
+    ``look`` gets their data sets. A task in a label stands for the data that they were made on. ``beside`` names, by
+    the same labels, files as ``<study>/<name>`` that are no sweeps; their data sets come last.
     """
 
     where: str
@@ -38,6 +39,7 @@ class Claim:
     ran: str
     groups: Mapping[str, tuple[str, ...]]
     look: Callable[..., Finding]
+    beside: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 def judge(claim: Claim, results: Results) -> Row:
@@ -46,12 +48,13 @@ def judge(claim: Claim, results: Results) -> Row:
     for label, places in claim.groups.items():
         found = [results.find(place) for place in places]
         trained = [dataset for dataset in found if dataset is not None]
-        if len(trained) < len(found):
+        beside = [results.file(place) for place in claim.beside.get(label, ())]
+        if len(trained) < len(found) or any(dataset is None for dataset in beside):
             missing.append(_named(label, DATA))
         elif not all(are_alike(trained[0], other) for other in trained):
             missing.append(f"{_named(label, DATA)} (so far on other data, for other epochs or with other seeds)")
         else:
-            findings[_named(label, dict.fromkeys(DATA, data_name(trained[0])))] = claim.look(*trained)
+            findings[_named(label, dict.fromkeys(DATA, data_name(trained[0])))] = claim.look(*trained, *beside)
     return row(claim.text, claim.where, claim.ran, findings, missing)
 
 
