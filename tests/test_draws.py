@@ -280,6 +280,19 @@ def test_sampled_batches_of_a_large_pool_are_distinct_and_uniform():
     assert 30 < counts.var() < 48
 
 
+FEW = [(8, 8), (8, 200), (9, 12), (16, 40), (31, 33), (31, 600), (32, 40), (32, 511), (40, 640), (64, 66)]
+
+
+@pytest.mark.parametrize(("size", "num_rows"), FEW)
+def test_a_sampled_batch_has_no_row_twice_out_of_however_few(size, num_rows):
+    scenario = tiny_scenario(batches=BatchPlan(size=size, order="sampled"))
+    draws = draw(scenario, tiny_data(num_train=num_rows), KEY).replace(pool=jnp.arange(num_rows, dtype=jnp.int32))
+    ids_of = jax.jit(jax.vmap(lambda epoch: epoch_ids(scenario, draws, epoch)[0]))
+    batches = np.asarray(ids_of(jnp.arange(300))).reshape(-1, size)
+    assert ((batches >= 0) & (batches < num_rows)).all()
+    assert (np.diff(np.sort(batches, axis=1), axis=1) > 0).all()
+
+
 def test_a_pair_is_appended_to_every_batch():
     draws, epochs = batches_of({"mode": "appended_pair", "num_targets": 4}, BatchPlan(size=4), epochs=3)
     poison, targets = set(draws.poison_ids.tolist()), set(draws.target_ids.tolist())
