@@ -42,13 +42,45 @@ def shorter(data):
     return dataclasses.replace(data, train=data.train.replace(features=features))
 
 
+def masked(values, place):
+    mask = np.zeros(np.shape(values), bool)
+    mask[place] = True
+    return np.ma.array(values, mask=mask)
+
+
+def hidden(field):
+    """The data with a masked value in one field of its training rows."""
+    values = getattr(DATA.train, field)
+    changed = (values[0], masked(values[1], (7, 0, 0))) if field == "features" else masked(values, 7)
+    return dataclasses.replace(DATA, train=DATA.train.replace(**{field: changed}))
+
+
 BAD_DATA = {
+    "a masked feature": (hidden("features"), ("data.train.features of party 1 has masked values",)),
+    "a masked label": (hidden("labels"), ("data.train.labels has masked values",)),
+    "a masked flag": (hidden("has_trigger"), ("data.train.has_trigger has masked values",)),
     "nan": (changed_data("train", set_feature(np.nan)), ("data.train.features of party 1", "row 7", "clean or drop")),
     "inf": (changed_data("test", set_feature(np.inf)), ("data.test.features of party 1", "row 7")),
     "label too large": (changed_data("train", set_label(3)), ("data.train.labels has 3 in row 5", "0 to 2")),
     "label below": (changed_data("test", set_label(-1)), ("data.test.labels has -1 in row 5", "0 to 2")),
     "lengths": (shorter(tiny_data()), ("data.train.features of party 1", "20 rows", "30")),
 }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"poison_ids": masked([1, 2], 0)},
+        {"target_ids": masked([0, 3], 0)},
+        {"test_poison_ids": masked([1, 2], 0)},
+        {"batch_ids": masked(np.zeros((1, 1, 10), int), (0, 0, 3))},
+        {"blur": masked(np.zeros((30, 3)), (4, 0))},
+    ],
+)
+def test_masked_values_are_not_given(given):
+    [name] = given
+    with pytest.raises(ValueError, match=says(name, "has masked values")):
+        run(SCENARIO, DATA, KEY, 1, given=Given(**given))
 
 
 @pytest.mark.parametrize("case", BAD_DATA)

@@ -42,6 +42,13 @@ def check_range(where: str, low: float = -math.inf, high: float = math.inf, **na
             raise ValueError(f"{where}.{name} is {value}; it must lie in [{low:g}, {high:g}].")
 
 
+def check_unmasked(**named: Any) -> None:
+    """Raises ``ValueError`` where an array has masked values: what they hide would count."""
+    for name, value in named.items():
+        if np.ma.is_masked(value):
+            raise ValueError(f"{name} has masked values; fill them, or leave out what is not there.")
+
+
 def check_count(**named: Any) -> None:
     """Raises ``ValueError`` unless every value is a whole number of at least 1."""
     for name, value in named.items():

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.checks import check_unmasked
 from vfl_jax.records import ORDINARY, POISON, TARGET, Rows, Streams, VerticalData, content_hash
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 from vfl_jax.transforms import is_attack
@@ -208,6 +209,7 @@ def _check_rate(name: str, rate: Any, explicit: np.ndarray | None, num_rows: int
 
 
 def _checked_ids(name: str, ids: Any, num_rows: int) -> np.ndarray:
+    check_unmasked(**{name: ids})
     ids = np.asarray(ids)
     if ids.size == 0:
         return np.empty(0, np.int32)
@@ -251,6 +253,7 @@ def _targets(plan: PoisonPlan, data: VerticalData, poison: np.ndarray | None, gi
 def _given_batches(batch_ids: Any, plan: BatchPlan, num_rows: int) -> np.ndarray | None:
     if batch_ids is None:
         return None
+    check_unmasked(**{"given.batch_ids": batch_ids})
     ids = np.asarray(batch_ids)
     if ids.ndim != 3 or ids.shape[-1] != plan.size or ids.shape[1] == 0:
         raise ValueError(

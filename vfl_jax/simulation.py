@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.bags import BagOfIds
+from vfl_jax.checks import check_unmasked
 from vfl_jax.draws import Draws, Given, epoch_ids
 from vfl_jax.evaluation import EvalChunk, Metric, evaluate_chunk, evaluate_reports
 from vfl_jax.protocol import Clock, party_key, poison_count, step
@@ -51,6 +52,7 @@ def prepare(scenario: Scenario, data: VerticalData, given: Given = Given()) -> I
     """
     check_data(data)
     scenario.check(data)
+    check_unmasked(**{"given.blur": given.blur})
     num_test = data.test.num_samples
     together = scenario.inference_batch
     chunk = min(max(TEST_CHUNK // together, 1) * together, num_test)
@@ -75,6 +77,7 @@ def prepare(scenario: Scenario, data: VerticalData, given: Given = Given()) -> I
 def check_data(data: VerticalData) -> None:
     """Raises ``ValueError`` on labels outside 0..C−1, bad features, parties of unequal length, splits that differ."""
     for split, rows in (("train", data.train), ("test", data.test)):
+        check_unmasked(**{f"data.{split}.labels": rows.labels, f"data.{split}.has_trigger": rows.has_trigger})
         labels = np.asarray(rows.labels)
         if labels.size == 0:
             raise ValueError(f"data.{split} has no rows.")
@@ -88,6 +91,7 @@ def check_data(data: VerticalData) -> None:
             if isinstance(features, BagOfIds):
                 features.check(where)
             for leaf in jax.tree.leaves(features):
+                check_unmasked(**{where: leaf})
                 if len(leaf) != len(labels):
                     raise ValueError(f"{where} has {len(leaf)} rows; the labels have {len(labels)}.")
                 if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
