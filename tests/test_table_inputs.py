@@ -1,5 +1,6 @@
 """Tables of any library, ids that meet exactly, conditions and names as people write them."""
 
+import datetime
 import io
 from decimal import Decimal
 from uuid import UUID
@@ -191,6 +192,7 @@ NO_LISTS = {
     "two kinds": ([100, "101"], "test has ids of several kinds"),
     "a neighbour of 64 bits": ([2**63 + 100], "none of them was joined"),
     "rounded ids": ([2.0**60], "test holds 1.152921504606847e+18 as an id"),
+    "a flag beside ids": ([True, 105], "test has ids of several kinds"),
     "a table": (pd.DataFrame({"id": [100]}), "test has shape (1, 1)"),
 }
 
@@ -200,6 +202,46 @@ def test_what_is_no_list_of_ids_is_refused(case):
     test, *message = NO_LISTS[case]
     with pytest.raises(ValueError, match=says(*message)):
         load(test=test)
+
+
+def test_ids_to_test_on_that_are_spelt_otherwise_are_refused():
+    ids = [f"k{i}" for i in PLACES]
+    with pytest.raises(ValueError, match=says("test lists id 'k1 ', and 'k1' was joined: 1 ids would meet")):
+        join(ids, ids, test=["k0", "k1 "])
+
+
+FILES = {
+    "beside gaps": ("", "line 2, column 'id' holds nothing; 1 such cells"),
+    "beside a sign": ("-1", None),
+    "beyond 64 bits": (str(2**64 + 7), None),
+}
+
+
+def test_truth_values_beside_gaps_stay_so(tmp_path):
+    path = tmp_path / "bank.csv"
+    bank().assign(owner=[None, *([True, False] * 11), True]).to_csv(path, index=False)
+    kinds = {"shop.words": Tags(), "bank.owner": Categorical(fill="unknown")}
+    names = load(path, columns=kinds)[0].feature_names[0]
+    assert {"owner=False", "owner=True"} <= set(names)
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_files_of_64_bit_ids_are_read_exactly(tmp_path, case):
+    first, message = FILES[case]
+    ids = [first, *(2**63 + i for i in range(12))]
+    for name, column in (("a", "y"), ("b", "w")):
+        lines = [f"{id},{i % 2},{i}" for i, id in enumerate(ids)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([f"id,{column},{name}", *lines]) + "\n")
+    paths = {name: tmp_path / f"{name}.csv" for name in "ab"}
+    if message:
+        with pytest.raises(ValueError, match=says("a.csv", message)):
+            load_tables(paths, id="id", label="a.y")
+        return
+    other = pd.DataFrame({"id": pd.Series([int(id) for id in ids], dtype=object), "b": range(13)})
+    for tables in (paths, paths | {"b": other}):
+        data, report = load_tables(tables, id="id", label="a.y", standardise=False, test=[2**63, 2**63 + 1])
+        assert report.train_rows + report.test_rows == 13
+        assert data.test.features[1][:, -1].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +263,9 @@ def test_a_condition_may_be_a_tuple():
 CONDITIONS = {
     "an operator there is not": ({"test": ("bank.age", ">=", 26)}, "test.comparison is '>='", "'==', '<', '>', 'has'"),
     "a trigger's": ({"trigger": ("bank.age", "!=", 26)}, "trigger.comparison is '!='"),
+    "a masked value": ({"trigger": Where("bank.age", ">", np.ma.masked)}, "trigger compares with masked; expected one"),
+    "no value": ({"test": Where("bank.age", ">", None)}, "test compares with None; expected one value"),
+    "not a number": ({"test": Where("bank.age", ">", np.nan)}, "test compares with nan; expected one value"),
     "several values": (
         {"trigger": Where("bank.city", "==", ["Rome", "Oslo"])},
         "trigger compares with ['Rome', 'Oslo']",
@@ -287,10 +332,15 @@ def test_parties_may_be_numbers_in_any_order():
 
 def test_times_are_compared_as_times():
     days = pd.date_range("2020-01-01 12:00", periods=NUM_ROWS)
-    frame = bank().assign(day=days)
-    for value in ("2020-01-19", pd.Timestamp("2020-01-19"), np.datetime64("2020-01-19")):
-        data, _ = load(frame, test=Where("bank.day", ">", value), drop=[])
-        assert data.test.num_samples == 6
+    for cells in (days, days.date + datetime.timedelta(days=1)):
+        for value in (
+            "2020-01-19",
+            pd.Timestamp("2020-01-19"),
+            np.datetime64("2020-01-19"),
+            datetime.date(2020, 1, 19),
+        ):
+            data, _ = load(bank().assign(day=cells), test=Where("bank.day", ">", value))
+            assert data.test.num_samples == 6
 
 
 def test_numbers_are_compared_in_their_own_dtype():

@@ -98,6 +98,12 @@ def test_lists_of_values_that_are_not_declared_are_refused():
         load(shop=shop, columns={})
 
 
+def test_rows_of_one_value_are_lists_too():
+    cells = ["1:0.5 2:0.25", "1:0.75"] * (NUM_ROWS // 2)
+    with pytest.raises(ValueError, match=says("lists of tags and values", "separator=' ', value_separator=':'")):
+        load(shop=pd.DataFrame({"id": bank()["id"], "words": cells}), columns={})
+
+
 def test_tags_that_look_like_values_may_be_meant():
     cells = ["size:10 color:3", "size:11 color:3"] * (NUM_ROWS // 2)
     _, names, _ = read(cells, Tags(value_separator=""))

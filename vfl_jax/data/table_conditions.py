@@ -39,13 +39,15 @@ def is_condition(value: Any) -> bool:
 
 
 def condition_of(value: Any, argument: str) -> Where:
-    """The condition that an argument is; ``ValueError`` where it is none."""
+    """The condition that an argument is; ``ValueError`` where it is none, or compares with no or several values."""
+    import pandas as pd
+
     if not is_condition(value):
         raise ValueError(f"{argument} is {shown(value)}; expected Where(column, comparison, value).")
     column, comparison, compared = value
     where = Where(tuple(column) if isinstance(column, list) else column, comparison, compared)
     check_choice(argument, Comparison, comparison=where.comparison)
-    if not isinstance(compared, str) and np.iterable(compared):
+    if (not isinstance(compared, str) and np.iterable(compared)) or compared is np.ma.masked or pd.isna(compared):
         raise ValueError(f"{argument} compares with {shown(compared)}; expected one value.")
     return where
 
@@ -96,9 +98,9 @@ def _comparable(column: Column, kind: Kind | None, where: Where, is_there: np.nd
         if value not in order:
             raise TypeError(f"its categories are, in their order, {listed(order)}")
         return column.raw[is_there].cat.codes.to_numpy(), order.index(value)
-    if kind_of(cells) == TIMES:
+    if kind_of(cells) in (TIMES, "date"):
         try:
-            return cells, pd.Timestamp(value)
+            return pd.to_datetime(cells), pd.Timestamp(value)
         except (TypeError, ValueError) as error:
             raise TypeError(f"it holds times, and that is none ({error})") from error
     if kind_of(cells) == TEXTS and is_number(value):

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import gzip
 import os
+import re
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,9 @@ DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 PARQUET = ".parquet"
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 """What stands in the cells of text files that hold nothing."""
+
+
+WHOLE = re.compile(r"[-+]?\d+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,6 +142,9 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             _check_lengths(path, header)
             raise ValueError(f"{path} is not a table that can be read: {error}") from error
+        for name in set(header) - text_columns:
+            if isinstance(frame[name].dtype, pd.StringDtype) or frame[name].dtype == object:
+                frame[name] = _whole_again(frame[name])
         last = frame.iloc[:, -1]
         if (last.isna() | (last == "")).any():  # as a line that is too short would have it
             _check_lengths(path, header)
@@ -148,6 +155,17 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
         raise ValueError(f"{path} is not a whole gzip file ({error}); fetch it again.") from error
     except csv.Error as error:
         raise ValueError(f"{path} is not a table that can be read: {error}") from error
+
+
+def _whole_again(cells: pd.Series) -> pd.Series:
+    """Whole numbers that pandas left as texts, as no dtype holds them: beyond 64 bits, or unsigned beside a gap or sign."""
+    import pandas as pd
+
+    cells = cells.mask(cells.isin(MISSING))
+    written = cells.dropna()
+    if not len(written) or not all(type(cell) is int or WHOLE.fullmatch(str(cell)) for cell in written):
+        return cells
+    return pd.Series([None if pd.isna(cell) else int(cell) for cell in cells], cells.index, dtype=object)
 
 
 def _delimiter(path: Path) -> str:

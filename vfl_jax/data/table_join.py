@@ -95,6 +95,11 @@ def listed_rows(wanted: Any, ids: Ids) -> tuple[np.ndarray, int]:
         )
     wanted_ids = Ids(given.index.unique(), given.kind)
     found = wanted_ids.find(ids) if wanted_ids.kind == ids.kind else np.full(len(ids.index), -1)
+    if alike := _spelt_otherwise(wanted_ids, ids, ids.find(wanted_ids)):
+        raise ValueError(
+            f"test lists id {alike[0]!r}, and {alike[1]!r} was joined: {alike[2]} ids would meet but for how they are "
+            "spelt. Write them alike."
+        )
     is_test = found >= 0
     if not is_test.any():
         raise ValueError(
@@ -157,7 +162,7 @@ def _named(kind: str) -> str:
 
 def _spelt_otherwise(first: Ids, others: Ids, found: np.ndarray) -> tuple[str, str, int] | None:
     """Two ids that did not meet and would if spelt alike, and how many there are; of another case, if most would."""
-    if first.kind != TEXTS or (found >= 0).all():
+    if first.kind != TEXTS or others.kind != TEXTS or (found >= 0).all():
         return None
     alone, others_alone = first.index[found < 0], others.index[first.find(others) < 0]
     for bare, least in ((_bare, 1), (lambda text: _bare(text).casefold(), (found >= 0).sum() + 1)):

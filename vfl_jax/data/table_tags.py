@@ -111,9 +111,11 @@ def looks_like_values(texts: Any) -> tuple[str, str] | None:
     for value_separator in (":", "="):
         pair = rf"[^\s:=;,|]+{value_separator}{NUMBER}"
         for separator in (";", ",", " ", "|"):
-            lists = re.compile(rf"{pair}(?:{re.escape(separator)}\s*{pair})+{re.escape(separator)}?")
-            is_list = [bool(lists.fullmatch(text.strip())) for text in texts]
-            if len(is_list) and np.mean(is_list) >= MOSTLY:
+            lists = re.compile(rf"{pair}(?P<more>{re.escape(separator)}\s*{pair})*{re.escape(separator)}?")
+            found = [lists.fullmatch(text.strip()) for text in texts]
+            if np.mean([match is not None for match in found]) >= MOSTLY and any(
+                match and match["more"] for match in found
+            ):
                 return separator, value_separator
     return None
 
