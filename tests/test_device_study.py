@@ -6,6 +6,7 @@ from result_helpers import COLLAPSED, FAILURE, SUCCESS, results_of, save_results
 from experiments import outcomes, readme
 from experiments.devices import report
 from experiments.devices.study import AGAIN, CASES
+from vfl_jax.files import save
 
 LISTENING = "label_inference_accuracy"
 
@@ -32,8 +33,8 @@ def test_outcomes_are_compared_seed_by_seed():
     there = values([SUCCESS, SUCCESS, COLLAPSED, FAILURE])
     here = values([SUCCESS, COLLAPSED, SUCCESS, FAILURE])  # as many of each, on other seeds
     (row,) = table_rows(report.tables(*both(there, here)), "other outcome")
-    assert row["successes, in_passing"] == row["successes, here"] == "2/4 [0.15, 0.85]"
-    assert row["collapsed, in_passing"] == row["collapsed, here"] == "1/4 [0.05, 0.70]"
+    assert row["successes, CPU"] == row["successes, here"] == "2/4 [0.15, 0.85]"
+    assert row["collapsed, CPU"] == row["collapsed, here"] == "1/4 [0.05, 0.70]"
     assert row["other outcome"].startswith("2/4")
 
 
@@ -48,7 +49,21 @@ def test_other_data_are_not_compared():
     case = case_named(AGAIN[0])
     there, here = both(values([FAILURE] * 4), values([FAILURE] * 4))
     here[case.name] = results_of(case, values([FAILURE] * 4), fingerprint="of other data")
-    assert report.tables(there, here).startswith("No sweep is of the same data, seeds and epochs")
+    assert report.tables(there, here).startswith("No sweep is of the same scenario, data, seeds and epochs")
+
+
+def test_only_the_same_scenario_is_compared(tmp_path, monkeypatch):
+    """Earlier results on a CPU stand in where in_passing has changed what is run."""
+    monkeypatch.setenv("VFL_JAX_RESULTS", str(tmp_path))
+    monkeypatch.setattr(report, "EARLIER", tmp_path / "cpu")
+    case = case_named(AGAIN[0])
+    here = {case.name: results_of(case, values([FAILURE] * 4))}
+    other = here[case.name].assign_attrs(scenario="{}")
+    (tmp_path / "in_passing").mkdir()
+    save(other, tmp_path / "in_passing" / f"{case.name}.nc")
+    assert report.of_cpu(here) == {}
+    save(here[case.name], tmp_path / "cpu" / f"{case.name}.nc")
+    assert list(report.of_cpu(here)) == [case.name]
 
 
 def test_the_command_writes_beside_its_results(tmp_path, monkeypatch):
@@ -65,5 +80,8 @@ def test_the_command_writes_beside_its_results(tmp_path, monkeypatch):
 
 def test_the_page_shows_the_saved_results():
     folder = report.README.with_name("results")
-    tables = report.tables(outcomes.read(outcomes.results_of("in_passing"), CASES), outcomes.read(folder, CASES))
+    here = outcomes.read(folder, CASES)
+    there = report.of_cpu(here)
+    assert sorted(there) == sorted(here) == sorted(AGAIN)
+    tables = report.tables(there, here)
     assert f"{readme.BEGIN}\n\n{tables}\n{readme.END}" in report.README.read_text()

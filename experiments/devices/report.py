@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 README = Path(__file__).with_name("README.md")
+EARLIER = README.with_name("results") / "cpu"
+"""The committed results of the GPU are compared with the same scenarios on a CPU; in in_passing labels are now read in
+another way."""
 MEASURES = {
     "main accuracy": "main_task_accuracy",
     "backdoor accuracy": "backdoor_accuracy",
@@ -32,10 +36,21 @@ success, collapsed or neither on one machine and not so on the other.
 
 def write_report(folder: Path) -> None:
     """Writes the tables into README.md, or beside other results than those that are committed."""
-    write_tables(README, folder, tables(read(results_of("in_passing"), CASES), read(folder, CASES)))
+    here = read(folder, CASES)
+    write_tables(README, folder, tables(of_cpu(here), here))
 
 
-def tables(there: dict[str, xr.Dataset], here: dict[str, xr.Dataset]) -> str:
+def of_cpu(here: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """For every case the results on a CPU of the very same scenario: in_passing's, or earlier ones."""
+    found = {}
+    for folder in (EARLIER, results_of("in_passing")):
+        for name, dataset in read(folder, CASES).items() if folder.is_dir() else ():
+            if name in here and dataset.attrs["scenario"] == here[name].attrs["scenario"]:
+                found[name] = dataset
+    return found
+
+
+def tables(there: Mapping[str, xr.Dataset], here: Mapping[str, xr.Dataset]) -> str:
     """What is shown of the cases that both machines have, of the same data, seeds and epochs."""
     pairs = {
         case.title: (there[case.name], here[case.name])
@@ -48,7 +63,7 @@ def tables(there: dict[str, xr.Dataset], here: dict[str, xr.Dataset]) -> str:
         for measure, name in MEASURES.items()
     ]
     outcomes = [{"sweep": title} | judged(*pair) for title, pair in pairs.items()]
-    parts = ["No sweep is of the same data, seeds and epochs as in in_passing.\n"]
+    parts = ["No sweep is of the same scenario, data, seeds and epochs as one on a CPU.\n"]
     if pairs:
         parts = [
             section("Numbers", NUMBERS, to_markdown(numbers)),
@@ -57,7 +72,7 @@ def tables(there: dict[str, xr.Dataset], here: dict[str, xr.Dataset]) -> str:
     return "\n".join(
         [
             *parts,
-            section("Runtime, in_passing", runtimes(CASES, there)),
+            section("Runtime, CPU", runtimes(CASES, there)),
             section("Runtime, here", runtimes(CASES, here)),
         ]
     )
@@ -81,9 +96,9 @@ def judged(there: xr.Dataset, here: xr.Dataset) -> Row:
     counts = [at(dataset).counted.isel(epoch=-1) for dataset in (there, here)]
     is_other = (counts[0].is_success != counts[1].is_success) | (counts[0].is_collapsed != counts[1].is_collapsed)
     return {
-        "successes, in_passing": share(counts[0].is_success),
+        "successes, CPU": share(counts[0].is_success),
         "successes, here": share(counts[1].is_success),
-        "collapsed, in_passing": share(counts[0].is_collapsed),
+        "collapsed, CPU": share(counts[0].is_collapsed),
         "collapsed, here": share(counts[1].is_collapsed),
         "other outcome": share(is_other),
     }
