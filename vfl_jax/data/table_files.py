@@ -158,7 +158,7 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
 
 
 def _whole_again(cells: pd.Series) -> pd.Series:
-    """Whole numbers that pandas left as texts, as no dtype holds them: beyond 64 bits, or unsigned beside a gap or sign."""
+    """Whole numbers that pandas left as texts: beyond 64 bits, or unsigned ones beside a gap or a sign."""
     import pandas as pd
 
     cells = cells.mask(cells.isin(MISSING))
