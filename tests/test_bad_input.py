@@ -256,6 +256,16 @@ BAD_ARGUMENTS = {
     "an empty list for a grid": ({"over": []}, ("over is []", "a dict of paths")),
     "no given": ({"given": None}, ("given is None", "must be a Given", "vfl.Given()")),
     "given as a dict": ({"given": {"poison_ids": [1]}}, ("given is {'poison_ids': [1]}", "must be a Given")),
+    "given texts": ({"given": Given(blur="zero")}, ("given.blur has 'zero'", "arrays of numbers")),
+    "given parameters of text": (
+        {"given": Given(params=({"kernel": np.array(["a"])},))},
+        ("given.params has array(['a']", "arrays of numbers"),
+    ),
+    "given lists of different lengths": (
+        {"given": Given(batch_ids=[[1], [1, 2]])},
+        ("given.batch_ids has [[1], [1, 2]]", "arrays of numbers"),
+    ),
+    "given ids that are none": ({"given": Given(target_ids=[None])}, ("given.target_ids has [None]", "numbers")),
     "progress as a text": ({"progress": "no"}, ("progress is 'no'", "True or False")),
     "a folder's number": ({"folder": 3}, ("folder is 3", "path of a folder")),
     "a folder without a name": ({"folder": ""}, ("folder is ''", "path of a folder")),

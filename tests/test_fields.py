@@ -1,5 +1,8 @@
 """Fields of records hold what their annotations say, or a message names the path, what is there and what must be."""
 
+import dataclasses
+import functools
+import json
 import math
 
 import jax
@@ -15,7 +18,7 @@ from vfl_jax.defenses import Clipping, GaussianNoise
 from vfl_jax.fields import check_fields
 from vfl_jax.models import CNN, MLP, DenseHead, SumHead
 from vfl_jax.optimizers import Optimizer
-from vfl_jax.registry import Record, from_json, numbers, static
+from vfl_jax.registry import Record, from_json, kinds, numbers, static
 from vfl_jax.scenario import BatchPlan, PoisonPlan
 from vfl_jax.sweep import run
 from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyTransform
@@ -219,3 +222,52 @@ def test_a_record_that_is_declared_wrongly_says_so(record, message):
 
 def test_infinite_numbers_are_numbers():
     check_fields(SCENARIO.replace(defense=Clipping(bound=math.inf)))
+
+
+JUNK = [None, "x", "inf", [], {}, {"record": "Clipping"}, {"record": "MLP"}, True, -1, 10**25, -(10**400), 1e39]
+JUNK += [[1, 2], ["x"]]
+
+
+def test_nothing_that_json_can_hold_ends_otherwise():
+    """In every field of every kind: it is taken, or a ValueError."""
+    needed = {"FeatureTrigger": {"party": 0, "index": 0}, "PixelTrigger": {"pixels": [[0, 0]]}}
+    refused = 0
+    for name, kind in kinds(Record).items():
+        if not kind.__module__.startswith("vfl_jax."):
+            continue
+        for field in dataclasses.fields(kind):
+            for junk in JUNK:
+                try:
+                    from_json(json.dumps({"record": name} | needed.get(name, {}) | {field.name: junk})).to_json()
+                except ValueError:
+                    refused += 1
+    assert refused > 500
+
+
+def test_no_scenario_that_json_can_hold_ends_otherwise():
+    """At every path of a scenario: it fits, or a ValueError."""
+    chain = ActiveChain(parts=(Clipping(), GaussianNoise()))
+    text, refused = SCENARIO.replace(defense=chain).to_json(), 0
+    for path in every_path(json.loads(text)):
+        for junk in (None, "x", {"record": "MLP"}, True, [1, 2], -1):
+            changed = json.loads(text)
+            place = functools.reduce(lambda part, name: part[name], path[:-1], changed)
+            place[path[-1]] = junk
+            try:
+                from_json(json.dumps(changed)).check(DATA)
+            except ValueError:
+                refused += 1
+    assert refused > 200
+
+
+def every_path(plain, path=()):
+    """The path of every part of plain JSON."""
+    for name, part in plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ():
+        yield (*path, name)
+        yield from every_path(part, (*path, name))
+
+
+@pytest.mark.parametrize("data", [None, "digits", tiny_data])
+def test_a_scenario_is_checked_against_data(data):
+    with pytest.raises(ValueError, match=says("data is", "a VerticalData")):
+        SCENARIO.check(data)

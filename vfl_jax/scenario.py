@@ -6,7 +6,7 @@ import math
 from typing import Any, Literal
 
 from vfl_jax.bags import BagOfIds
-from vfl_jax.checks import check_choice, check_count, check_range, check_widths
+from vfl_jax.checks import check_choice, check_count, check_kind, check_range, check_widths
 from vfl_jax.data.triggers import NaturalTrigger, Trigger
 from vfl_jax.fields import check_fields
 from vfl_jax.local import may_update_rowwise
@@ -128,6 +128,7 @@ class Scenario(Record):
 
     def check(self, data: VerticalData) -> None:
         """Raises ``ValueError``, naming the argument, where a field is of a wrong kind or does not fit the data."""
+        check_kind(VerticalData, "as vfl.from_arrays makes it, or the .data of vfl.load_tables", data=data)
         check_fields(self)
         for name in ("bottoms", "optimizers", "attacks"):
             found = len(getattr(self, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -13,7 +14,7 @@ import numpy as np
 
 from vfl_jax import devices
 from vfl_jax.atomic import check_folder, check_writable
-from vfl_jax.checks import check_count, check_kind
+from vfl_jax.checks import check_count, check_kind, shown
 from vfl_jax.chunks import Chunk, cut
 from vfl_jax.draws import Given
 from vfl_jax.folder import Folder
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-SCENARIO, GIVEN = "for example one of vfl.presets", "such as vfl.Given()"
+SCENARIO = "for example one of vfl.presets"
 
 
 def run(
@@ -53,7 +54,7 @@ def run(
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
         raise ValueError(f"key is {key!r}; it must be one typed key, for example jax.random.key(0).")
     check_kind(Scenario, SCENARIO, scenario=scenario)
-    check_kind(Given, GIVEN, given=given)
+    _check_given(given)
     check_kind(bool, "True or False", progress=progress)
     check_count(epochs=epochs)
     scenario.to_json()  # raises where a number is none, before anything is trained
@@ -157,7 +158,7 @@ def check_grid(
       ValueError: naming the argument.
     """
     check_kind(Scenario, SCENARIO, scenario=scenario)
-    check_kind(Given, GIVEN, given=given)
+    _check_given(given)
     check_count(epochs=epochs)
     scenario.to_json()  # raises where a field is of a wrong kind
     grid = parse(scenario, {} if over is None else over)
@@ -179,6 +180,20 @@ def check_study(
         point.check(data)
     study = Study(scenario, data, int(epochs), given)
     return study, check(study, grid.points(), seeds[0])
+
+
+def _check_given(given: Given) -> None:
+    """Raises ``ValueError``, naming the field, where what is given is no numbers; whether they fit is checked later."""
+    check_kind(Given, "such as vfl.Given()", given=given)
+    for field in dataclasses.fields(given):
+        value = getattr(given, field.name)
+        for leaf in jax.tree.leaves(value) if field.name in ("params", "head_params") else [value]:
+            try:
+                kind = np.asarray(leaf).dtype.kind
+            except ValueError:  # lists of different lengths
+                kind = "O"
+            if leaf is not None and kind not in "biuf":
+                raise ValueError(f"given.{field.name} has {shown(leaf)}; it must hold arrays of numbers.")
 
 
 def _plan(
