@@ -35,6 +35,8 @@ class Flagged(ActiveTransform):
     label: str = static(default="")
     levels: tuple[float, ...] = static(default=())
     corner: tuple[int, int] = static(default=(0, 0))
+    names: list[str] = static(default=())
+    anything: list = static(default=())
     inner: ActiveTransform | None = static(default=None)
 
 
@@ -106,6 +108,8 @@ WRONG = {
     "a number for a truth value": (flagged(is_loud=1), ("defense.is_loud is 1", "True or False")),
     "a number for a text": (flagged(label=3), ("defense.label is 3", "a text")),
     "a text among numbers": (flagged(levels=(0.1, "x")), ("defense.levels.1 is 'x'", "a number")),
+    "a number among texts": (flagged(names=["a", 1]), ("defense.names.1 is 1", "a text")),
+    "a text for texts": (flagged(names="ab"), ("defense.names is 'ab'", "a list")),
     "half a time": (flagged(times=0.5), ("defense.times is 0.5", "whole number")),
     "an attack inside": (flagged(inner=GradientReplacement()), ("defense.inner is", "an ActiveTransform or None")),
     "a wrong number inside": (flagged(inner=GaussianNoise(stddev="a")), ("defense.inner.stddev is 'a'", "a number")),
@@ -160,6 +164,7 @@ def test_some_are_refused_when_the_record_is_made(make, message):
         (PoisonPlan(target_ids=jnp.arange(2)), PoisonPlan(target_ids=(0, 1))),
         (PixelTrigger(pixels=np.array([[1, 2], [3, 0]])), PixelTrigger(pixels=((1, 2), (3, 0)))),
         (Flagged(levels=np.array([0.5, 1.0])), Flagged(levels=(0.5, 1.0))),
+        (Flagged(names=["a", "b"], anything=[1, "x"]), Flagged(names=("a", "b"), anything=(1, "x"))),
         (GaussianNoise(stddev=np.float64(0.5)), GaussianNoise(stddev=0.5)),
         (GaussianNoise(stddev=jnp.float32(0.5)), GaussianNoise(stddev=0.5)),
         (Flagged(times=2.0), Flagged(times=2)),  # as flags and grids give whole numbers

@@ -89,17 +89,18 @@ def _check(path: str, value: Any, hint: Any, is_leaf: bool) -> None:
         raise _wrong(path, value, hint)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"{path} is {shown(value)}; whole numbers must fit into 64 bits.")
-    if typing.get_origin(hint) is tuple:
-        for i, (entry, of_entry) in enumerate(_entries(path, value, typing.get_args(hint))):
+    if typing.get_origin(hint) in (tuple, list):
+        for i, (entry, of_entry) in enumerate(_entries(path, value, hint)):
             _check(f"{path}.{i}", entry, of_entry, is_leaf)
     elif _is_record(hint):
         check_fields(value, path)
     return None
 
 
-def _entries(path: str, value: tuple[Any, ...], of_entries: tuple[Any, ...]) -> Iterator[tuple[Any, Any]]:
+def _entries(path: str, value: tuple[Any, ...], hint: Any) -> Iterator[tuple[Any, Any]]:
     """Every entry of a tuple with its annotation."""
-    if len(of_entries) == 2 and of_entries[1] is Ellipsis:
+    of_entries = typing.get_args(hint)
+    if typing.get_origin(hint) is list or of_entries[1:] == (Ellipsis,):
         return ((entry, of_entries[0]) for entry in value)
     if len(value) != len(of_entries):
         raise ValueError(f"{path} has {len(value)} entries; it must have {len(of_entries)}.")
@@ -118,7 +119,7 @@ def _fits(value: Any, hint: Any, is_leaf: bool) -> bool:
         return value is None
     if origin is typing.Literal:
         return any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint))
-    if origin is tuple or hint is tuple:
+    if origin in (tuple, list) or hint in (tuple, list):  # lists have become tuples
         return type(value) is tuple
     return isinstance(value, hint) if isinstance(hint, type) else True
 
@@ -162,7 +163,7 @@ def _words(hint: Any) -> str:
         return " or ".join(map(_words, args))
     if typing.get_origin(hint) is typing.Literal:
         return f"one of {', '.join(map(repr, args))}"
-    if typing.get_origin(hint) is tuple:
+    if args and typing.get_origin(hint) in (tuple, list):
         return f"a list, of which every entry is {' and '.join(dict.fromkeys(_words(a) for a in args if a is not ...))}"
     if isinstance(hint, type):
         return with_article(hint.__name__)
