@@ -346,4 +346,4 @@ def test_the_guide_runs(tmp_path, monkeypatch, capsys):
     [code] = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "docs/tables.md", "exec"), {})
-    assert "800 rows joined: 640 to train on, 160 to test on" in capsys.readouterr().out
+    assert "800 rows joined: 480 to train on, 320 to test on" in capsys.readouterr().out
