@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.outcomes import Point, row, share
 from vfl_jax.report import Row, median_with_interval
-from vfl_jax.statistics import BACKDOOR_ABOVE
+from vfl_jax.statistics import ABOVE_FLOOR, BACKDOOR_ABOVE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,8 +23,9 @@ WITH_BACKDOOR = "with a backdoor"
 BLOCKS = f"""\
 A setting *blocks* the backdoor where no more than {FEW:.0%} of the seeds are left with one and the median attack
 success is no more than {NEAR_FLOOR} above its floor. *with a backdoor*: seeds whose backdoor accuracy is above
-{BACKDOOR_ABOVE}, also those that collapse. A model that is ruined without a backdoor counts as blocked; such seeds are
-among the *collapsed*.
+{BACKDOOR_ABOVE} and at least {ABOVE_FLOOR} above the honest run's, also those that collapse. A model that is ruined
+without a backdoor counts as blocked; such seeds are among the *collapsed*, or, where the defense ruins the honest run
+too, among the *not judged*.
 *{CHANGE}*: what the defense changes of the honest runs' main accuracy, paired by seed.
 """
 
@@ -33,8 +34,9 @@ BLOCKS_FROM = "*blocks from*: the smallest setting that does, as do all above it
 
 
 def backdoors(point: Point) -> xr.DataArray:
-    """Which seeds end with a backdoor, whatever it has cost them; bool by seed."""
-    return point.attacked.backdoor_accuracy.isel(epoch=-1) > BACKDOOR_ABOVE
+    """Which seeds end with a backdoor that their honest run has not, whatever it has cost them; bool by seed."""
+    attacked, floor = (part.backdoor_accuracy.isel(epoch=-1).astype(float) for part in (point.attacked, point.honest))
+    return (attacked > BACKDOOR_ABOVE) & (attacked - floor >= ABOVE_FLOOR - 1e-7)
 
 
 def blocks(point: Point) -> bool:
@@ -79,7 +81,10 @@ def blocking_row(found: Mapping[float, Point], settings: Mapping[str, str]) -> R
         f"undefended: {WITH_BACKDOOR}": "–" if undefended is None else share(backdoors(undefended)),
         "blocks from": "nothing to block" if level == 0 else "at none" if level is None else f"{level:g}",
     }
-    seen = (WITH_BACKDOOR, "successes", "collapsed", "attack success", "its floor", "main, honest", CHANGE)
+    seen = (
+        *(WITH_BACKDOOR, "successes", "collapsed", "not judged"),
+        *("attack success", "its floor", "main, honest", CHANGE),
+    )
     cells = defended_row(found[level], undefended, {}) if level else dict.fromkeys(seen, "–")
     return dict(settings) | said | {f"there: {name}": cells[name] for name in seen}
 

@@ -13,6 +13,8 @@ import xarray as xr
 from experiments.outcomes import Point
 from vfl_jax import plots
 from vfl_jax.atomic import write_atomically
+from vfl_jax.outcomes import NONE
+from vfl_jax.outcomes import NOT_JUDGED as NO_OUTCOMES
 from vfl_jax.statistics import interval
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 OUTCOMES = {"success": plots.COLORS[2], "neither": plots.COLORS[0], "collapsed": plots.COLORS[1]}
 """The colour of a seed."""
+NOT_JUDGED = {"not judged": plots.COLORS[6]}
+"""And of one whose honest run says nothing."""
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -62,11 +66,12 @@ def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str]) 
     Args:
       settings: what stands below each point, over the number of successes.
     """
-    ticks = []
+    ticks, shown = list[str](), dict(OUTCOMES)
     for place, (setting, point) in enumerate(zip(settings, found, strict=True)):
         attacked, clean, counted = (part.isel(epoch=-1) for part in point)
         values, seeds = attacked.backdoor_accuracy.astype(float), attacked.sizes["seed"]
-        colors = outcome_colors(counted.is_success, counted.is_collapsed)
+        colors = outcome_colors(counted.outcome)
+        shown |= NOT_JUDGED if not point.judged().all() else {}
         spread = place + 0.6 * (np.arange(seeds) - (seeds - 1) / 2) / seeds
         panel.scatter(spread, values, s=11, alpha=0.6, linewidths=0, color=colors)
         median = float(values.median())
@@ -74,7 +79,7 @@ def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str]) 
         panel.errorbar(place, median, reach[:, None], fmt="_", color="black", ms=14, capsize=4)
         panel.hlines(float(clean.backdoor_accuracy.median()), place - 0.4, place + 0.4, "black", "dashed", linewidth=1)
         ticks.append(f"{setting}\n{int(counted.is_success.sum())}/{seeds}")
-    for name, color in OUTCOMES.items():
+    for name, color in shown.items():
         panel.scatter([], [], color=color, label=name)
     panel.errorbar([], [], [], fmt="_", color="black", ms=14, capsize=4, label="median, 95 % interval")
     panel.plot([], [], "k--", linewidth=1, label="clean floor, median")
@@ -84,11 +89,14 @@ def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str]) 
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def outcome_colors(is_success: xr.DataArray, is_collapsed: xr.DataArray) -> list[str]:
-    """One of ``OUTCOMES`` for every seed."""
-    return np.select(
-        [is_success, is_collapsed], [OUTCOMES["success"], OUTCOMES["collapsed"]], OUTCOMES["neither"]
-    ).tolist()
+def outcome_colors(outcome: xr.DataArray) -> list[str]:
+    """The colour of every seed."""
+    return [(OUTCOMES | NOT_JUDGED)[said_of(str(name))] for name in outcome.values]
+
+
+def said_of(outcome: str) -> str:
+    """The label of an outcome in figures."""
+    return "not judged" if outcome in NO_OUTCOMES else "neither" if outcome == NONE else outcome
 
 
 def _scalars(part: xr.Dataset) -> list[str]:

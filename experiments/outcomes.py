@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from experiments.cases import Case
+from vfl_jax.data.nus_wide import PAPER
 from vfl_jax.files import load
 from vfl_jax.grid import parse
+from vfl_jax.outcomes import COLLAPSED, NOT_JUDGED, OUTCOMES, SUCCESS
 from vfl_jax.presets import HeadName
-from vfl_jax.report import Row, median_with_interval, to_markdown
-from vfl_jax.statistics import honest, outcomes, share_interval
+from vfl_jax.report import UNDEFINED, Row, count_text, interval_text, not_judged_text, rows_text, to_markdown
+from vfl_jax.statistics import honest, is_attacked, outcomes, share_interval
+from vfl_jax.summary import describe
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +30,11 @@ TABLE_2 = {"mnist": {"sum": 0.957, "trainable": 0.971}, "nus_wide": {"sum": 0.88
 STUDY_OF_HEAD: dict[HeadName, str] = {"sum": "gamma", "trainable": "head"}
 """Where gradient replacement without a defense is."""
 DATA = {"mnist": "MNIST", "nus_wide": "NUS-WIDE", "nus_wide_twin": "NUS-WIDE twin"}
+TEST_ROWS = {"mnist": (1135, 10_000)} | dict.fromkeys(
+    ("nus_wide", "nus_wide_twin"), (int(PAPER["test"].rows.max()), int(PAPER["test"].rows.sum()))
+)
+"""By the data's name, how many test rows are of the most frequent class, of how many; MNIST's are ones, NUS-WIDE's and
+its twin's persons. Results that were saved before they said it themselves get it from here."""
 
 
 class Point(NamedTuple):
@@ -34,11 +42,20 @@ class Point(NamedTuple):
 
     attacked: xr.Dataset
     honest: xr.Dataset  # the runs of the same seeds and settings without an attack
-    counted: xr.Dataset  # is_success, is_collapsed
+    counted: xr.Dataset  # outcome, is_success, is_collapsed
 
     def number(self, name: str) -> float:
         """The value of a swept setting."""
         return float(self.attacked[name])
+
+    def numbers(self) -> dict[str, float]:
+        """Its row of :func:`vfl_jax.summary`, at the last epoch."""
+        attacked, clean, counted = (part.isel(epoch=-1) for part in self)
+        return describe(attacked, clean, counted.outcome)
+
+    def judged(self) -> xr.DataArray:
+        """Which seeds say something of the attack at the last epoch: their honest run can be attacked; bool."""
+        return ~self.counted.outcome.isel(epoch=-1).isin(NOT_JUDGED)
 
 
 def results_of(study: str) -> Path:
@@ -53,7 +70,8 @@ def read(folder: Path, cases: Sequence[Case]) -> dict[str, xr.Dataset]:
     Raises:
       FileNotFoundError: when there are none.
     """
-    found = {case.name: load(folder / f"{case.name}.nc") for case in cases if (folder / f"{case.name}.nc").is_file()}
+    paths = {case.name: path for case in cases if (path := folder / f"{case.name}.nc").is_file()}
+    found = {name: read_one(path) for name, path in paths.items()}
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the study first.")
     whole = {}
@@ -64,6 +82,16 @@ def read(folder: Path, cases: Sequence[Case]) -> dict[str, xr.Dataset]:
         if dataset is not None:
             whole[case.name] = dataset
     return whole
+
+
+def read_one(path: Path) -> xr.Dataset:
+    """The results of one case, which say what share of the test rows the most frequent class has."""
+    dataset = load(path)
+    rows = json.loads(dataset.attrs.get("rows", "{}"))
+    most, total = TEST_ROWS.get(json.loads(dataset.attrs["data"])["name"], (0, 0))
+    if "test_majority" not in rows and total and rows.get("test", total) == total:
+        dataset.attrs["rows"] = json.dumps(rows | {"test_majority": most / total})
+    return dataset
 
 
 class Results:
@@ -109,14 +137,18 @@ def _with_honest(dataset: xr.Dataset, lender: xr.Dataset) -> xr.Dataset | None:
     return joined.assign_attrs(dataset.attrs)
 
 
-def points(dataset: xr.Dataset) -> Iterator[Point]:
-    """Every attacked grid point of a sweep that has honest runs."""
-    clean, counted = honest(dataset), outcomes(dataset)
+def points(dataset: xr.Dataset, undefended: xr.DataArray | None = None) -> Iterator[Point]:
+    """Every attacked grid point of a sweep that has honest runs.
+
+    Args:
+      undefended: main accuracy of the undefended honest runs, where the sweep itself has none.
+    """
+    clean, counted = honest(dataset), outcomes(dataset, undefended=undefended)
     dims = [d for d in dataset["main_task_accuracy"].dims if d not in ("seed", "epoch")]
     for place in np.ndindex(*(dataset.sizes[d] for d in dims)):
         here = dict(zip(dims, place, strict=True))
         attacked = dataset.isel(here)
-        if all(float(attacked[name]) for name in dataset.coords if str(name).endswith("enabled")):
+        if is_attacked(attacked).values:
             left = {d: i for d, i in here.items() if d in clean.dims}
             yield Point(attacked, clean.isel(left), counted.isel(here))
 
@@ -134,36 +166,54 @@ def at(dataset: xr.Dataset, **settings: float) -> Point:
     raise KeyError(f"no attacked point has {settings}.")
 
 
-def line(dataset: xr.Dataset, setting: str) -> dict[float, Point]:
-    """The attacked points of a sweep over one setting, by its value."""
-    return {point.number(setting): point for point in points(dataset)}
+def line(dataset: xr.Dataset, setting: str, undefended: xr.DataArray | None = None) -> dict[float, Point]:
+    """The attacked points of a sweep over one setting, by its value; ``undefended`` as in :func:`points`."""
+    return {point.number(setting): point for point in points(dataset, undefended)}
 
 
 def row(point: Point, settings: Mapping[str, str] = {}) -> Row:
     """What a study says of one attacked point, at the last epoch: medians over seeds with 95 % intervals."""
-    attacked, clean, counted = (part.isel(epoch=-1) for part in point)
-    main = "main_task_accuracy"
-    return dict(settings) | {
-        "main, honest": median_with_interval(clean[main]),
-        "main, attacked": median_with_interval(attacked[main]),
-        "difference": median_with_interval(attacked[main] - clean[main]),
-        "backdoor": median_with_interval(attacked.backdoor_accuracy),
-        "clean floor": median_with_interval(clean.backdoor_accuracy),
-        "attack success": median_with_interval(attacked.attack_success_rate),
-        "its floor": median_with_interval(clean.attack_success_rate),
-        "successes": share(counted.is_success),
-        "collapsed": f"{int(counted.is_collapsed.sum())}/{counted.sizes['seed']}",
+    numbers = point.numbers()
+    texts = {
+        "main, honest": "main_task_accuracy_honest",
+        "main, attacked": "main_task_accuracy",
+        "difference": "main_task_accuracy_difference",
+        "backdoor": "backdoor_accuracy",
+        "clean floor": "backdoor_accuracy_honest",
+        "attack success": "attack_success_rate",
+        "its floor": "attack_success_rate_honest",
     }
+    return (
+        dict(settings)
+        | {column: interval_text(numbers, name) for column, name in texts.items()}
+        | {
+            "successes": successes(numbers),
+            "collapsed": count_text(numbers, COLLAPSED),
+            "not judged": not_judged_text(numbers),
+            "rows measured": rows_text(numbers),
+        }
+    )
 
 
 COLUMNS = """\
 Columns, at the last epoch: medians over seeds, in brackets their 95 % bootstrap intervals. *main*: accuracy on all test
 rows, honest and attacked, and the *difference* of both, paired by seed. *backdoor*: triggered test rows predicted as τ,
 as the paper counts, beside the honest runs' (*clean floor*). *attack success*: the same without rows that are of
-class τ, and its floor. *successes*: seeds with a backdoor above 0.5 and a main accuracy no more than 0.02 below their
-honest run, with a Wilson interval; *collapsed*: seeds that lost more main accuracy than that, or
-whose loss is not finite.
+class τ, and its floor; *rows measured*: how many there are, of several seeds the fewest. Every seed has one outcome.
+*not judged*: there is nothing to attack, as the honest run is not finite, not better than the most frequent class, or
+more than 0.1 below the undefended one; or its own backdoor accuracy is above 0.5 (floor too high). *collapsed*: main
+accuracy more than 0.02 below the honest run, or not finite. *successes*: of the others those with a backdoor above 0.5
+and at least 0.25 above the honest run's, as a share of all seeds, with a Wilson interval. Where no seed can be judged,
+nothing is counted.
 """
+
+
+def successes(numbers: Mapping[str, float]) -> str:
+    """``14/20 [0.48, 0.85]`` of all seeds, or a dash where none can be judged."""
+    if all(numbers[name] == 0 for name in OUTCOMES if name not in NOT_JUDGED):
+        return UNDEFINED
+    low, high = numbers["success_share_low"], numbers["success_share_high"]
+    return f"{count_text(numbers, SUCCESS)} [{low:.2f}, {high:.2f}]"
 
 
 def share(flags: xr.DataArray) -> str:

@@ -56,13 +56,14 @@ report.figure_gamma(found)
 
 # %% [markdown]
 # Medians over seeds, in brackets their 95 % intervals. The *clean floor* is the backdoor accuracy of the honest runs.
-# A seed is a *success* when its backdoor accuracy is above 0.5 and its main accuracy no more than 0.02 below that of
-# its honest run, and *collapsed* when it lost more than that.
+# A seed has *collapsed* when its main accuracy is more than 0.02 below that of its honest run; else it is a *success*
+# when its backdoor accuracy is above 0.5 and at least 0.25 above its honest run's. Where the honest run is no better
+# than guessing, or a defense has ruined it, there is nothing to attack, and the seed is *not judged*.
 
 # %%
 name, dataset = next(iter(found.items()))
 print(name, "on", data_name(dataset))
-columns = ["main, honest", "main, attacked", "backdoor", "clean floor", "successes", "collapsed"]
+columns = ["main, honest", "main, attacked", "backdoor", "clean floor", "successes", "collapsed", "not judged"]
 rows = [row(point, {"γ": f"{gamma:g}"}) for gamma, point in line(dataset, "attack.amplify").items()]
 pd.DataFrame(rows).set_index("γ")[columns]
 
@@ -78,8 +79,7 @@ seeds = pd.DataFrame(
         "backdoor": point.attacked.backdoor_accuracy.isel(epoch=-1).to_series(),
         "main": point.attacked.main_task_accuracy.isel(epoch=-1).to_series(),
         "main, honest": point.honest.main_task_accuracy.isel(epoch=-1).to_series(),
-        "success": point.counted.is_success.isel(epoch=-1).to_series(),
-        "collapsed": point.counted.is_collapsed.isel(epoch=-1).to_series(),
+        "outcome": point.counted.outcome.isel(epoch=-1).to_series(),
     }
 )
 seeds.sort_values("backdoor").round(3)

@@ -54,11 +54,12 @@ report.figure_7(sweeps)
 # ## In numbers
 #
 # Medians over seeds, in brackets their 95 % intervals. The *clean floor* is the backdoor accuracy of the honest runs.
-# A seed is a *success* when its backdoor accuracy is above 0.5 and its main accuracy no more than 0.02 below that of
-# its honest run, and *collapsed* when it lost more than that.
+# A seed has *collapsed* when its main accuracy is more than 0.02 below that of its honest run; else it is a *success*
+# when its backdoor accuracy is above 0.5 and at least 0.25 above its honest run's. Where the honest run is no better
+# than guessing, or a defense has ruined it, there is nothing to attack, and the seed is *not judged*.
 
 # %%
-columns = ["main, honest", "main, attacked", "backdoor", "clean floor", "successes", "collapsed"]
+columns = ["main, honest", "main, attacked", "backdoor", "clean floor", "successes", "collapsed", "not judged"]
 sweep = sweeps[0]
 rows = [row(point, {"drop rate": f"{rate:g}"}) for rate, point in sweep.rates.items()]
 pd.DataFrame(rows).set_index("drop rate")[columns].rename_axis(f"{sweep.title}: drop rate")

@@ -23,6 +23,25 @@ NUM_CLEAN = {"mnist": 9900, "nus_wide": 39898}
 DATA = {"mnist": "mnist", "nus_wide": "nus_wide_twin"}
 
 
+def sweep_of(main, backdoor, finite=True, dimension="attack.enabled"):
+    """Results of a sweep over honest (0) and attacked (1), float[2, S], at one epoch."""
+    main, backdoor = (np.asarray(values, np.float32)[..., None] for values in (main, backdoor))
+    dims = (dimension, "seed", "epoch")
+    variables = {
+        "main_task_accuracy": (dims, main),
+        "backdoor_accuracy": (dims, backdoor),
+        "is_finite": (dims, np.broadcast_to(np.asarray(finite), main.shape[:2])[..., None]),
+    }
+    return xr.Dataset(variables, {dimension: [0, 1], "seed": np.arange(main.shape[1])})
+
+
+def scenario_json(**fields):
+    """A scenario's JSON with one party that attacks, and whatever kinds of records the fields name."""
+    attacks = [{"record": "PartyTransform"}, {"record": "Shouting", "enabled": 1.0}]
+    plain = {"record": "Scenario", "attacks": attacks, "active_attack": {"record": "ActiveTransform"}}
+    return json.dumps(plain | {"defense": {"record": "ActiveTransform"}} | fields)
+
+
 def results_of(case, values, seeds=4, fingerprint="of the data"):
     """Every grid point of a case over two epochs; in the first all numbers are zero.
 

@@ -8,12 +8,14 @@ import pytest
 import xarray as xr
 from data_helpers import says, tiny_data, tiny_scenario
 
+from vfl_jax import report
 from vfl_jax.attacks import LabelReplacement
 from vfl_jax.cases import sweep_cases
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.files import load, save
 from vfl_jax.models import DenseHead
-from vfl_jax.registry import from_json
+from vfl_jax.registry import from_json, with_numbers
+from vfl_jax.statistics import NoHonestRuns, honest, outcomes
 from vfl_jax.sweep import sweep
 from vfl_jax.transforms import PartyTransform
 
@@ -58,6 +60,34 @@ def test_the_scenarios_are_in_the_attributes(joined, tmp_path):
     assert read.identical(joined)
     scenarios = {name: from_json(json.dumps(plain)) for name, plain in json.loads(read.attrs["scenario"]).items()}
     assert scenarios == CASES
+
+
+def test_the_rows_of_every_case_are_in_the_attributes(joined):
+    rows = json.loads(joined.attrs["rows"])
+    assert rows == {name: json.loads(sweep(CASES[name], DATA, **OPTIONS).attrs["rows"]) for name in CASES}
+
+
+def test_a_case_is_a_row_of_tables_with_its_own_outcomes(joined):
+    shown = report.rows(joined)
+    assert [(row["case"], row["attack.enabled"]) for row in shown] == [(name, e) for name in CASES for e in "01"]
+    for name, scenario in CASES.items():
+        alone = report.rows(sweep(scenario, DATA, **OPTIONS))
+        of_case = [{k: v for k, v in row.items() if k != "case"} for row in shown if row["case"] == name]
+        assert [row | {"not judged": row.get("not judged", "–")} for row in of_case] == [
+            row | {"not judged": row.get("not judged", "–")} for row in alone
+        ]
+        counted = outcomes(sweep(scenario, DATA, **OPTIONS))
+        xr.testing.assert_equal(outcomes(joined).sel(case=name, drop=True), counted)
+        np.testing.assert_array_equal(honest(joined).loss.sel(case=name), joined.loss.sel(case=name)[0])
+
+
+def test_of_cases_without_a_switch_the_honest_ones_have_no_outcome():
+    switches = {"honest": 0, "attacked": 1}
+    scenarios = {name: with_numbers(CASES["plain"], {"attacks.1.enabled": value}) for name, value in switches.items()}
+    found = sweep_cases(scenarios, DATA, seeds=2, epochs=1, progress=False)
+    assert outcomes(found).outcome.values[..., -1].tolist() == [["", ""], ["no reference"] * 2]
+    with pytest.raises(NoHonestRuns):
+        honest(found)
 
 
 def test_cases_have_folders_of_their_own(joined, tmp_path):

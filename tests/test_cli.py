@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import subprocess
 import sys
 import typing
@@ -83,7 +84,8 @@ def test_sweep_takes_typed_flags_defenses_and_a_grid(tmp_path, capsys):
     assert scenario.defense.parts[0].bound == 0.5
     shown = capsys.readouterr().out
     assert "no honest run" not in shown
-    assert "0/2" in shown  # outcomes over seeds
+    assert "2/2" in " ".join(shown.split())  # outcomes over seeds
+    assert "rows measured: " in shown
 
 
 def test_a_sweep_in_a_folder_goes_on_where_it_was(tmp_path, capsys):
@@ -135,13 +137,20 @@ def test_without_honest_runs_the_table_says_so(capsys):
 def test_the_demo_writes_tables_results_and_figures(tmp_path, capsys):
     cli.main(["demo", "--seeds", "2", "--epochs", "2", "--out", str(tmp_path / "shown")])
     shown = capsys.readouterr().out
-    for words in ("sum head", "trainable head", "label replacement", "sparsification", "honest"):
+    for words in ("sum head", "trainable head", "label", "replacement", "sparsification", "honest", "rows measured: "):
         assert words in shown
     names = {path.name for path in (tmp_path / "shown").iterdir()}
     assert {"sum_head.nc", "trainable_head.nc"} <= names
     assert len([name for name in names if name.endswith(".png")]) == 8
     results = vfl_jax.load(tmp_path / "shown" / "sum_head.nc")
     assert json.loads(results.attrs["data"])["name"] == "digits"
+
+
+def test_warnings_are_lines(capsys):
+    """8 of 40 test rows are triggered; a line says so, with no place in the code."""
+    cli.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.enabled=0,1", "--seeds", "1"])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "vidence" in line]
+    assert re.match(r"warning: Little evidence: [5-8] test rows of data 'digits' measure the backdoor", line)
 
 
 @pytest.mark.parametrize(

@@ -52,24 +52,6 @@ def test_the_overview_suits_the_grid(results):
     assert one_axis.axes[0].get_xlabel() == "attack.amplify"
 
 
-def test_a_table_has_one_row_per_point_with_floor_and_outcomes(results):
-    rows = report.rows(results)
-    assert [(row["attack.enabled"], row["attack.amplify"]) for row in rows] == [
-        (enabled, amplify) for enabled in "01" for amplify in ("1", "5", "20")
-    ]
-    last = results.isel(epoch=-1)
-    for row, place in zip(rows, np.ndindex(2, 3), strict=True):
-        median = float(last.main_task_accuracy.isel({"attack.enabled": place[0], "attack.amplify": place[1]}).median())
-        assert row["main accuracy"].startswith(f"{median:.3f} [")
-        floor = float(last.attack_success_rate.isel({"attack.enabled": 0, "attack.amplify": place[1]}).median())
-        assert row["clean floor"].startswith(f"{floor:.3f} [")
-        assert row["success"].endswith(f"/{SEEDS}")
-        assert row["collapsed"].endswith(f"/{SEEDS}")
-    text = report.to_markdown(rows).splitlines()
-    assert len(text) == 2 + len(rows)
-    assert len({line.count("|") for line in text}) == 1
-
-
 def test_undefined_numbers_are_a_dash():
     assert report.median_with_interval([np.nan, np.nan]) == "–"
     assert report.median_with_interval([0.5]) == "0.500 [0.500, 0.500]"

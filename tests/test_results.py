@@ -102,7 +102,7 @@ def test_attributes_say_what_was_run(swept):
     assert from_json(swept.attrs["scenario"]) == SCENARIO
     expected = {"name": "tiny", "parties": ["party 0", "party 1"], "fingerprint": DATA.fingerprint()}
     assert json.loads(swept.attrs["data"]) == expected
-    rows = {"train": 30, "test": 12, "steps_per_epoch": 3, "left_out_per_epoch": 6}
+    rows = {"train": 30, "test": 12, "test_majority": 4 / 12, "steps_per_epoch": 3, "left_out_per_epoch": 6}
     assert json.loads(swept.attrs["rows"]) == rows
     versions = json.loads(swept.attrs["versions"])
     assert versions["jax"] == jax.__version__

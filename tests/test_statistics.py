@@ -1,25 +1,23 @@
-"""Statistics over seeds: intervals against known ones, pairing by seed, and what counts as a success."""
+"""Statistics over seeds: intervals against known ones, pairing by seed, and which runs are honest."""
 
 import numpy as np
 import pytest
 import xarray as xr
-from data_helpers import properties
+from data_helpers import properties, says
 from hypothesis import given
 from hypothesis import strategies as st
+from result_helpers import scenario_json, sweep_of
 
-from vfl_jax.statistics import honest, interval, outcomes, paired_difference, share_interval, summarize
-
-
-def sweep_of(main, backdoor, finite=True, dimension="attack.enabled"):
-    """Results of a sweep over honest (0) and attacked (1), float[2, S], at one epoch."""
-    main, backdoor = (np.asarray(values, np.float32)[..., None] for values in (main, backdoor))
-    dims = (dimension, "seed", "epoch")
-    variables = {
-        "main_task_accuracy": (dims, main),
-        "backdoor_accuracy": (dims, backdoor),
-        "is_finite": (dims, np.broadcast_to(np.asarray(finite), main.shape[:2])[..., None]),
-    }
-    return xr.Dataset(variables, {dimension: [0, 1], "seed": np.arange(main.shape[1])})
+from vfl_jax.statistics import (
+    NoHonestRuns,
+    honest,
+    interval,
+    outcomes,
+    paired_difference,
+    share_interval,
+    summarize,
+    undefended,
+)
 
 
 def test_the_interval_of_a_mean_is_the_normal_one():
@@ -30,6 +28,18 @@ def test_the_interval_of_a_mean_is_the_normal_one():
     assert high == pytest.approx(values.mean() + half, abs=0.03)
     narrow = interval(values, np.mean, level=0.5)
     assert low < narrow[0] < values.mean() < narrow[1] < high
+
+
+def test_intervals_are_of_95_percent_unless_asked_otherwise():
+    values = np.random.default_rng(2).normal(size=60)
+    assert interval(values) == interval(values, level=0.95)
+    assert interval(values) != interval(values, level=0.975)
+    # By normal theory, of which the width tells the level: 1.96 standard errors at 95 %, 2.24 at 97.5 %.
+    low, high = interval(np.random.default_rng(3).normal(size=4000), np.mean)
+    assert high - low == pytest.approx(2 * 1.96 / np.sqrt(4000), rel=0.06)
+    assert share_interval(3, 20) == share_interval(3, 20, level=0.95)
+    array = xr.DataArray(values[None], dims=("point", "seed"))
+    assert (summarize(array)["low"].item(), summarize(array)["high"].item()) == interval(values, level=0.95)
 
 
 def test_the_interval_of_a_median_follows_order_statistics():
@@ -155,36 +165,104 @@ def test_results_without_honest_runs_are_refused(enabled):
     dataset = sweep_of([[0.5], [0.6]], [[0.1], [0.2]]).drop_vars("attack.enabled")
     if enabled is not None:
         dataset = dataset.assign_coords({"attack.enabled": enabled})
-    with pytest.raises(ValueError, match=r"no honest runs: sweep 'attack\.enabled'"):
-        outcomes(dataset)
+    with pytest.raises(NoHonestRuns, match=r"no honest runs: sweep 'attack\.enabled'"):
+        honest(dataset)
 
 
-# (honest main, main, backdoor, finite) of one seed → (success, collapsed)
-CASES = {
-    "a backdoor at no cost": ((0.95, 0.95, 0.99, True), (True, False)),
-    "better than honest": ((0.95, 0.97, 0.99, True), (True, False)),
-    "0.02 below is allowed": ((0.95, 0.93, 0.99, True), (True, False)),
-    "0.021 below is not": ((0.95, 0.929, 0.99, True), (False, True)),
-    "no backdoor": ((0.95, 0.95, 0.10, True), (False, False)),
-    "half is not above half": ((0.95, 0.95, 0.5, True), (False, False)),
-    "just above half": ((0.95, 0.95, 0.5001, True), (True, False)),
-    "always the target class": ((0.95, 0.10, 1.0, True), (False, True)),
-    "diverged": ((0.95, 0.95, 0.99, False), (False, True)),
-    "diverged to nan": ((0.95, np.nan, np.nan, False), (False, True)),
-    "nan, called finite": ((0.95, np.nan, 0.99, True), (False, True)),
-    "no triggered rows": ((0.95, 0.95, np.nan, True), (False, False)),
-}
+ATTACK = {"record": "Shouting", "enabled": 1.0}
+PLAIN = {"record": "PartyTransform"}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_counts_as_a_success(case):
-    (baseline, main, backdoor, finite), expected = CASES[case]
-    dataset = sweep_of([[baseline], [main]], [[0.1], [backdoor]], finite=[[True], [finite]])
-    found = outcomes(dataset).sel({"attack.enabled": 1})
-    assert (found["is_success"].item(), found["is_collapsed"].item()) == expected
+def with_defense(values, name="defense.enabled", scenario=None):
+    """Results over an attack's switch and another axis: main accuracies [enabled, level] of one seed."""
+    main = np.asarray(values, np.float32)[..., None, None]
+    levels = np.arange(main.shape[1]) / (main.shape[1] - 1)
+    dims = ("attack.enabled", name, "seed", "epoch")
+    variables = dict.fromkeys(("main_task_accuracy", "backdoor_accuracy"), (dims, main))
+    variables["is_finite"] = (dims, np.ones(main.shape, bool))
+    found = xr.Dataset(variables, {"attack.enabled": [0, 1], name: levels, "seed": [0]})
+    return found.assign_attrs(scenario=scenario or scenario_json())
 
 
-def test_honest_runs_are_never_collapsed_against_themselves():
-    found = outcomes(sweep_of([[0.9, 0.3], [0.1, 0.1]], [[0.1, 0.9], [1, 1]])).sel({"attack.enabled": 0})
-    assert not found["is_collapsed"].any()
-    assert found["is_success"].dtype == bool
+def test_a_defense_with_a_switch_keeps_its_own_floor():
+    """The defense alone costs 0.3; an attack that costs nothing more is not blamed for it."""
+    dataset = with_defense([[0.9, 0.6], [0.9, 0.6]])
+    assert honest(dataset)["main_task_accuracy"].dims == ("defense.enabled", "seed", "epoch")
+    np.testing.assert_allclose(honest(dataset)["main_task_accuracy"].values.ravel(), [0.9, 0.6], atol=1e-6)
+    assert not paired_difference(dataset, "main_task_accuracy").any()
+    bare = dataset.drop_attrs()
+    np.testing.assert_array_equal(honest(bare)["main_task_accuracy"], honest(dataset)["main_task_accuracy"])
+
+
+def test_a_switch_of_a_defense_alone_makes_no_honest_run():
+    dataset = with_defense([[0.9, 0.6], [0.9, 0.6]]).sel({"attack.enabled": 1})
+    with pytest.raises(NoHonestRuns):
+        honest(dataset)
+    assert not outcomes(dataset.drop_attrs())["is_success"].any()
+
+
+def test_a_party_that_defends_itself_is_none_of_the_attackers():
+    """Its numbers are settings, of which the honest runs have their own."""
+    scenario = scenario_json(attacks=[{"record": "Rounding", "digits": 2.0}, ATTACK])
+    dataset = sweep_of([[0.0], [0.0]], [[0.0], [0.0]]).isel({"attack.enabled": [0] * 4})
+    dataset = dataset.drop_vars("attack.enabled").rename({"attack.enabled": "point"}).assign_attrs(scenario=scenario)
+    dataset["main_task_accuracy"] = (("point", "seed", "epoch"), np.float32([0.9, 0.5, 0.9, 0.5])[:, None, None])
+    values = {"attack.enabled": [0, 0, 1, 1], "attacks.0.digits": [5, 1, 5, 1]}
+    dataset = dataset.assign_coords({name: ("point", numbers) for name, numbers in values.items()})
+    assert not paired_difference(dataset, "main_task_accuracy").any()
+
+
+def test_an_attack_that_is_on_everywhere_leaves_no_honest_run():
+    scenario = scenario_json(attacks=[ATTACK, {"record": "PartyChain", "parts": [PLAIN, ATTACK]}])
+    dataset = sweep_of([[0.5], [0.6]], [[0.1], [0.2]], dimension="attacks.0.enabled").assign_attrs(scenario=scenario)
+    with pytest.raises(NoHonestRuns, match=says("'attacks.1.parts.1.enabled' is on in all of them")):
+        honest(dataset)
+    short = dataset.rename({"attacks.0.enabled": "attack.enabled"})
+    assert honest(short)["main_task_accuracy"].item() == pytest.approx(0.5)
+
+
+def test_results_of_a_scenario_without_an_attack_are_honest():
+    dataset = sweep_of([[0.5], [0.6]], [[0.1], [0.2]], dimension="defense.stddev")
+    dataset = dataset.assign_attrs(scenario=scenario_json(attacks=[PLAIN, PLAIN]))
+    xr.testing.assert_identical(honest(dataset), dataset)
+    assert set(outcomes(dataset)["outcome"].values.ravel()) == {""}
+
+
+def test_of_two_axes_of_attacks_the_honest_runs_have_none():
+    main = np.arange(4.0).reshape(2, 2, 1, 1)
+    dims = ("attacks.0.enabled", "active_attack.enabled", "seed", "epoch")
+    dataset = xr.Dataset({"main_task_accuracy": (dims, main)}, {dims[0]: [1, 0], dims[1]: [0, 1]})
+    assert honest(dataset)["main_task_accuracy"].item() == 2.0
+
+
+NOISE = {"record": "GaussianNoise", "stddev": 0.0, "variance": 0.0}
+CHAINED = {"record": "ActiveChain", "parts": [{"record": "Clipping", "by": "row_l2", "bound": "inf"}, NOISE]}
+
+
+@pytest.mark.parametrize(
+    ("defense", "name", "expected"),
+    [
+        (NOISE, "defense.stddev", 0.9),
+        (CHAINED, "defense.stddev", 0.9),
+        (CHAINED, "defense.parts.1.stddev", 0.9),
+        (CHAINED | {"parts": [CHAINED["parts"][0] | {"bound": 1.0}, NOISE]}, "defense.stddev", None),
+        (CHAINED | {"parts": [{"record": "OwnDefense", "bound": 1.0}, NOISE]}, "defense.stddev", None),
+        ({"record": "OwnDefense", "enabled": 1.0}, "defense.enabled", None),
+        (NOISE, "learning_rate", None),
+    ],
+)
+def test_undefended_runs_are_found_where_that_is_certain(defense, name, expected):
+    dataset = with_defense([[0.9, 0.6], [0.9, 0.6]], name, scenario_json(defense=defense))
+    found = undefended(dataset)
+    assert (found is None) == (expected is None)
+    if found is not None:
+        assert found["main_task_accuracy"].dims == ("seed", "epoch")
+        assert found["main_task_accuracy"].item() == pytest.approx(expected)
+
+
+def test_undefended_runs_are_found_on_an_axis_zipped_with_the_attack():
+    dataset = zipped([0, 0, 1, 1], [0.1, 0, 0.1, 0], [1, 1, 5, 5], [0.6, 0.95, 0.6, 0.95])
+    dataset = dataset.assign_attrs(scenario=scenario_json(defense=NOISE))
+    assert undefended(dataset)["main_task_accuracy"].item() == pytest.approx(0.95)
+    mixed = dataset.assign_coords({"learning_rate": ("point", [0.1, 0.2, 0.1, 0.2])})
+    assert undefended(mixed) is None

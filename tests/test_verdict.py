@@ -130,6 +130,18 @@ def test_attacks_and_heads(tmp_path):
     assert verdict("improves the accuracy", tmp_path) == "**does not hold**"  # they are equal
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "fixed", "trainable"),
+    [(0.9671, "does not hold", "holds"), (0.9469, "does not hold", "does not hold"), (0.9665, "holds", "holds")],
+)
+def test_an_accuracy_is_reached_neither_far_below_nor_above(tmp_path, accuracy, fixed, trainable):
+    """The paper's: 0.957 under the sum head, 0.971 under the trainable one."""
+    for study, cases in (("gamma", AMPLIFIED), ("head", HEADS)):
+        save_all(tmp_path, study, cases, lambda case: lambda settings: {"main_task_accuracy": accuracy})
+    assert verdict("MNIST, sum head: 95.7%", tmp_path) == f"**{fixed}**"
+    assert verdict("MNIST, trainable head: 97.1%", tmp_path) == f"**{trainable}**"
+
+
 def test_a_collapsed_seed_with_a_backdoor_has_not_been_defended(tmp_path):
     save_all(tmp_path, "head", HEADS, by_task(COLLAPSED, SUCCESS))
     save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, SUCCESS))

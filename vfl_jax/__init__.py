@@ -7,6 +7,7 @@ one compiled program and returns labelled results.
 from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
 from vfl_jax.bags import BagOfIds
 from vfl_jax.cases import sweep_cases
+from vfl_jax.cautions import EvidenceWarning
 from vfl_jax.data import (
     from_arrays,
     load_breast_cancer,
@@ -28,6 +29,7 @@ from vfl_jax.own_data import scenario_for
 from vfl_jax.records import VerticalData
 from vfl_jax.registry import Record, from_json, numbers, static
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.summary import summary
 from vfl_jax.sweep import run, sweep
 from vfl_jax.transforms import ActiveAttack, ActiveChain, ActiveTransform, Attack, PartyChain, PartyTransform
 
@@ -38,6 +40,7 @@ __all__ = [
     "Attack",
     "BagOfIds",
     "BatchPlan",
+    "EvidenceWarning",
     "Given",
     "PartyChain",
     "PartyTransform",
@@ -74,6 +77,7 @@ __all__ = [
     "scenario_for",
     "static",
     "statistics",
+    "summary",
     "sweep",
     "sweep_cases",
     "use_all_cores",

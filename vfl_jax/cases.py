@@ -31,8 +31,8 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
       options: those of :func:`vfl_jax.sweep.sweep`; in a ``folder`` every case has one of its own, by its name.
 
     Returns:
-      Results as of ``sweep``. A metric that a case does not have is NaN there, its count 0. The attribute ``scenario``
-      is a JSON object of all scenarios.
+      Results as of ``sweep``. A metric that a case does not have is NaN there, its count 0. The attributes ``scenario``
+      and ``rows`` are JSON objects by case.
 
     Raises:
       ValueError: where there is no case, or the name of one cannot be a folder's; and as ``sweep`` does, of any case
@@ -61,8 +61,11 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
         coords="minimal",
         compat="equals",
     )
-    scenario = {name: json.loads(dataset.attrs["scenario"]) for name, dataset in found.items()}
-    return joined.assign_attrs(scenario=json.dumps(scenario, sort_keys=True))
+    by_case = {
+        attribute: {name: json.loads(dataset.attrs[attribute]) for name, dataset in found.items()}
+        for attribute in ("scenario", "rows")
+    }
+    return joined.assign_attrs({name: json.dumps(content, sort_keys=True) for name, content in by_case.items()})
 
 
 def _check_cases(scenarios: Mapping[str, Scenario], data: VerticalData, options: Mapping[str, Any]) -> None:

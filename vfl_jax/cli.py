@@ -6,7 +6,9 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -138,9 +140,29 @@ def main(arguments: list[str] | None = None) -> None:
     perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, Data: _check_data, List: _list}
     try:
         _start_devices(getattr(chosen, "distributed", False))
-        perform[type(chosen)](chosen)
+        with _warnings_of_one_line():
+            perform[type(chosen)](chosen)
     except (ValueError, OSError, SweepIncomplete) as error:
         raise SystemExit(f"error: {error}") from error
+
+
+@contextlib.contextmanager
+def _warnings_of_one_line() -> Iterator[None]:
+    """What a study will not be able to show is a line for who typed the command, not a place in our code."""
+    from vfl_jax.cautions import EvidenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EvidenceWarning)
+        show = warnings.showwarning
+
+        def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, EvidenceWarning):
+                print(f"warning: {message}", file=sys.stderr, flush=True)
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = shown
+        yield
 
 
 def _start_devices(distributed: bool) -> None:

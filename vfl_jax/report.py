@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.statistics import NoHonestRuns, honest, interval, outcomes
+from vfl_jax.outcomes import (
+    ABOVE_FLOOR,
+    BACKDOOR_ABOVE,
+    COLLAPSED,
+    MAIN_LOSS_AT_MOST,
+    NO_REFERENCE,
+    NOT_JUDGED,
+    OUTCOMES,
+    SUCCESS,
+)
+from vfl_jax.summary import spread, summary
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -14,57 +25,85 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Row = dict[str, str]
+UNDEFINED = "–"
+MEASURED = "rows measured"
+NOT_COUNTED = "not judged"
+COUNTED = (SUCCESS, COLLAPSED, NOT_COUNTED)
 NOTE = (
     "Medians over seeds with their 95 % bootstrap interval, at the last epoch. The clean floor is the attack success "
-    "of the honest run of the same seeds. A seed is a success when its backdoor accuracy is above 0.5 and its main "
-    "accuracy no more than 0.02 below its honest run; it is collapsed when its main accuracy is lower than that, or "
-    "its loss not finite."
+    f"of the honest run of the same seeds. A seed is a success when its backdoor accuracy is above {BACKDOOR_ABOVE} "
+    f"and at least {ABOVE_FLOOR} above its honest run's, and its main accuracy no more than {MAIN_LOSS_AT_MOST} below "
+    "it; it has collapsed when its main accuracy is lower than that, or not finite. Not judged are seeds without an "
+    "honest run (no reference), with an honest run that is no better than guessing, or ruined by the defense (nothing "
+    "to attack), or that has the backdoor by itself (floor too high). Rows measured: triggered test rows of another "
+    "class than the target class."
 )
 
 
-def rows(dataset: xr.Dataset, main: str = "main_task_accuracy", epoch: int = -1) -> list[Row]:
+def rows(
+    dataset: xr.Dataset,
+    main: str = "main_task_accuracy",
+    epoch: int = -1,
+    *,
+    undefended: xr.Dataset | xr.DataArray | None = None,
+    test_majority: float | None = None,
+) -> list[Row]:
     """One row per grid point: its settings, accuracy, attack success, the clean floor, and outcomes over seeds.
 
-    ``main`` names the variable that is the main accuracy.
-
-    Without honest runs in the sweep there is no floor to stand beside the numbers, which the row then says.
+    Made from :func:`vfl_jax.summary`, whose arguments these are. A count over seeds is a dash in honest rows, which
+    have no outcome, and where no seed can be judged. Without honest runs in the sweep there is no floor to stand
+    beside the numbers, which the row then says.
     """
-    last = dataset.isel(epoch=epoch)
-    try:
-        floors, counted = honest(last), outcomes(dataset, main).isel(epoch=epoch)
-    except NoHonestRuns:
-        floors, counted = None, None
-    dimensions = [d for d in last["main_task_accuracy"].dims if d != "seed"]
-    return [
-        _row(
-            main,
-            last.isel(dict(zip(dimensions, place, strict=True))),
-            None if floors is None else floors.isel(_known(floors, dimensions, place)),
-            None if counted is None else counted.isel(dict(zip(dimensions, place, strict=True))),
-        )
-        for place in np.ndindex(*(last.sizes[d] for d in dimensions))
+    table = summary(dataset, main, epoch, undefended=undefended, test_majority=test_majority)
+    names = [name for name in table.index.names if name is not None]
+    keys = [key if len(names) > 1 else (key,) for key in table.index] if names else [()] * len(table)
+    found = [
+        {name: setting_text(value) for name, value in zip(names, key, strict=True)} | _cells(numbers, main)
+        for key, numbers in zip(keys, table.to_dict("records"), strict=True)
     ]
+    if all(row[NOT_COUNTED] == UNDEFINED for row in found):
+        for row in found:
+            del row[NOT_COUNTED]
+    return found
 
 
 def to_markdown(table: list[Row]) -> str:
     """A GitHub-flavoured table."""
     header = list(table[0])
     lines = [header, ["---"] * len(header), *(list(row.values()) for row in table)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
 def to_terminal(table: list[Row], title: str) -> Table:
-    """The same for a terminal."""
+    """The same for a terminal, narrower: outcomes in one column, and what is the same in every row below it."""
     from rich import box
     from rich.table import Table
 
+    measured = {row.get(MEASURED, UNDEFINED) for row in table}
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in table[0]:
-        shown.add_column(name.replace(" ", "\n"), justify="right", overflow="fold")
-    for row in table:
-        # The interval goes below its median, so that a table fits 80 columns.
-        shown.add_row(*(value.replace(" [", "\n").rstrip("]").replace(", ", "–") for value in row.values()))
+    if MEASURED in table[0] and len(measured) == 1:
+        shown.caption, shown.caption_justify = f"{MEASURED}: {measured.pop()}", "left"
+        table = [{name: cell for name, cell in row.items() if name != MEASURED} for row in table]
+    lines = [_narrow(row) for row in table]
+    for name in lines[0]:
+        widest = 13 if name == "outcomes" else None
+        shown.add_column(name.replace(" ", "\n"), justify="right", overflow="fold", max_width=widest)
+    for line in lines:
+        shown.add_row(*line.values())
     return shown
+
+
+def _narrow(row: Row) -> Row:
+    """Intervals go below their medians, and every count on a line of its own, so that a table fits 80 columns."""
+    found, counts = Row(), []
+    for name, cell in row.items():
+        if name in COUNTED:
+            said = [cell] if name == NOT_COUNTED else [f"{name} {cell}"]
+            counts += [] if cell == UNDEFINED else [line for text in said for line in text.split(", ")]
+            found["outcomes"] = "\n".join(counts) or UNDEFINED
+        else:
+            found[name] = cell.replace(" [", "\n").rstrip("]").replace(", ", "–") if cell.endswith("]") else cell
+    return found
 
 
 def console() -> Console:
@@ -77,30 +116,50 @@ def console() -> Console:
 
 def median_with_interval(values: Any) -> str:
     """``0.957 [0.950, 0.961]``, or a dash where nothing is defined."""
-    values = np.asarray(values, float).ravel()
-    if np.isnan(values).all():
-        return "–"
-    low, high = interval(values)
-    return f"{np.nanmedian(values):.3f} [{low:.3f}, {high:.3f}]"
+    return interval_text(spread(values, "value"), "value")
 
 
-def _known(dataset: xr.Dataset, dimensions: list[Any], place: tuple[int, ...]) -> dict[Any, int]:
-    """The part of a place that lies in dimensions the dataset still has."""
-    return {d: i for d, i in zip(dimensions, place, strict=True) if d in dataset.dims}
+def interval_text(numbers: Mapping[str, float], name: str) -> str:
+    """The median of a column of :func:`vfl_jax.summary` with its interval, or a dash where nothing is defined."""
+    median, low, high = (numbers[f"{name}_{end}"] for end in ("median", "low", "high"))
+    return UNDEFINED if np.isnan(median) else f"{median:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _row(main: str, point: xr.Dataset, floor: xr.Dataset | None, counted: xr.Dataset | None) -> Row:
-    settings = {
-        str(name): f"{value.item():g}"
-        for name, value in point.coords.items()
-        if value.ndim == 0 and name != "epoch" and np.issubdtype(value.dtype, np.number)
+def count_text(numbers: Mapping[str, float], outcome: str) -> str:
+    """``3/20`` of the seeds; a dash in honest rows, and where no seed can be judged."""
+    judged = sum(numbers[name] for name in OUTCOMES if name not in NOT_JUDGED)
+    return f"{int(numbers[outcome])}/{int(numbers['seeds'])}" if judged else UNDEFINED
+
+
+def not_judged_text(numbers: Mapping[str, float]) -> str:
+    """``3/20 nothing to attack``: the seeds that say nothing of the attack; a dash where there are none."""
+    there = {name: int(numbers[name]) for name in NOT_JUDGED if numbers[name]}
+    return ", ".join(f"{count}/{int(numbers['seeds'])} {name}" for name, count in there.items()) or UNDEFINED
+
+
+def rows_text(numbers: Mapping[str, float]) -> str:
+    """How many test rows measure the backdoor; a dash where the results do not say."""
+    return UNDEFINED if np.isnan(numbers["rows_measured"]) else f"{int(numbers['rows_measured']):,}"
+
+
+def setting_text(value: Any) -> str:
+    """A number as short as tells it from others, or a name."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        return str(value)
+    short = f"{value:g}"
+    is_same = float(short) == value or (isinstance(value, np.floating) and type(value)(short) == value)
+    return short if is_same or value != value else str(value)
+
+
+def _cells(numbers: Mapping[str, float], main: str) -> Row:
+    is_attacked = any(numbers[name] for name in OUTCOMES)
+    has_floor = not is_attacked or numbers[NO_REFERENCE] < numbers["seeds"]
+    return {
+        "main accuracy": interval_text(numbers, main),
+        "attack success": interval_text(numbers, "attack_success_rate"),
+        "clean floor": interval_text(numbers, "attack_success_rate_honest") if has_floor else "no honest run",
+        SUCCESS: count_text(numbers, SUCCESS),
+        COLLAPSED: count_text(numbers, COLLAPSED),
+        NOT_COUNTED: not_judged_text(numbers),
+        MEASURED: rows_text(numbers),
     }
-    row = settings | {
-        "main accuracy": median_with_interval(point[main]),
-        "attack success": median_with_interval(point["attack_success_rate"]),
-        "clean floor": "no honest run" if floor is None else median_with_interval(floor["attack_success_rate"]),
-    }
-    if counted is not None:
-        for label, name in (("success", "is_success"), ("collapsed", "is_collapsed")):
-            row[label] = f"{int(counted[name].sum())}/{counted[name].size}"
-    return row

@@ -11,15 +11,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.outcomes import (
+    ABOVE_FLOOR,
+    BACKDOOR_ABOVE,
+    DEFENSE_LOSS_AT_MOST,
+    MAIN_LOSS_AT_MOST,
+    OUTCOMES,
+    STANDARD_ERRORS,
+    outcomes,
+)
+from vfl_jax.references import NoHonestRuns, honest, is_attacked, undefended
+
 if TYPE_CHECKING:
     import xarray as xr
 
-BACKDOOR_ABOVE = 0.5
-MAIN_LOSS_AT_MOST = 0.02
-
-
-class NoHonestRuns(ValueError):
-    """There is nothing to compare attacked runs with."""
+__all__ = [
+    "ABOVE_FLOOR",
+    "BACKDOOR_ABOVE",
+    "DEFENSE_LOSS_AT_MOST",
+    "MAIN_LOSS_AT_MOST",
+    "OUTCOMES",
+    "STANDARD_ERRORS",
+    "NoHonestRuns",
+    "honest",
+    "interval",
+    "is_attacked",
+    "outcomes",
+    "paired_difference",
+    "share_interval",
+    "summarize",
+    "undefended",
+]
 
 
 def interval(
@@ -72,61 +94,6 @@ def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
     )
 
 
-def honest(dataset: xr.Dataset) -> xr.Dataset:
-    """The runs in which no attack is enabled, selected from a sweep over ``*.enabled``; that dimension is gone.
-
-    A zipped axis may have several honest points that differ in more than attacks, a defense say. There every point
-    gets the honest runs of its own settings, and the dimension stays whole; a single honest point is that of all.
-
-    Raises:
-      NoHonestRuns: when the sweep has none.
-      ValueError: when it has several on a zipped axis and none of them fits a point.
-    """
-    switches: dict[Any, list[np.ndarray]] = {}
-    for name, coordinate in dataset.coords.items():
-        if str(name).endswith("enabled") and coordinate.ndim == 1:
-            switches.setdefault(coordinate.dims[0], []).append(coordinate.values == 0)
-    is_honest = {dimension: np.all(masks, axis=0) for dimension, masks in switches.items()}
-    if not is_honest or not all(mask.any() for mask in is_honest.values()):
-        raise NoHonestRuns("The results have no honest runs: sweep 'attack.enabled' over 0 and 1.")
-    for dimension, mask in is_honest.items():
-        dataset = _honest_along(dataset, dimension, np.flatnonzero(mask))
-    return dataset
-
-
-def _honest_along(dataset: xr.Dataset, dimension: Any, found: np.ndarray) -> xr.Dataset:
-    """Along one axis whose points at ``found`` are honest."""
-    along = [name for name, coordinate in dataset.coords.items() if coordinate.dims == (dimension,)]
-    of_attacks = [name for name in along if str(name).partition(".")[0] in ("attack", "attacks", "active_attack")]
-    others = [name for name in along if name not in of_attacks]
-    settings = np.stack([dataset[name].values for name in others] or [np.zeros(dataset.sizes[dimension])], -1)
-    if (settings[found] == settings[found[0]]).all():
-        return dataset.isel({dimension: int(found[0])}, drop=True)
-    fits = (settings[:, None] == settings[found]).all(-1)
-    if not fits.any(-1).all():
-        first = dict(zip(others, settings[np.argmin(fits.any(-1))].tolist(), strict=True))
-        raise ValueError(f"No honest run on the zipped axis {dimension!r} has {first}, as an attacked one has.")
-    return dataset.drop_vars(of_attacks).isel({dimension: found[fits.argmax(-1)]})
-
-
 def paired_difference(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """A variable minus that of the honest run of the same seed (and other settings)."""
     return dataset[name] - honest(dataset)[name]
-
-
-def outcomes(dataset: xr.Dataset, main: str = "main_task_accuracy") -> xr.Dataset:
-    """Which replicas count as what, bool, at every epoch.
-
-    ``main`` names the main accuracy; take "main_clean" where so many test rows carry the trigger that a backdoor
-    alone costs 0.02 of the accuracy over all rows.
-
-    ``is_collapsed``: main accuracy is more than 0.02 below the honest run of the same seed, or not finite.
-    ``is_success``: not collapsed, and backdoor accuracy above 0.5. A model that always says τ has backdoor accuracy
-    1.00, so collapsed seeds are counted apart.
-    """
-    import xarray as xr
-
-    loss_of_main = -paired_difference(dataset, main)
-    is_collapsed = ~((loss_of_main <= MAIN_LOSS_AT_MOST + 1e-7) & dataset["is_finite"])
-    is_success = ~is_collapsed & (dataset["backdoor_accuracy"] > BACKDOOR_ABOVE)
-    return xr.Dataset({"is_success": is_success, "is_collapsed": is_collapsed})

@@ -14,11 +14,12 @@ import numpy as np
 
 from vfl_jax import devices
 from vfl_jax.atomic import check_folder, check_writable
+from vfl_jax.cautions import warn_of_little_evidence
 from vfl_jax.checks import check_count, check_kind, shown
 from vfl_jax.chunks import Chunk, cut
-from vfl_jax.draws import Given
+from vfl_jax.draws import Given, draw
 from vfl_jax.folder import Folder
-from vfl_jax.grid import Grid, Over, parse
+from vfl_jax.grid import Grid, Over, parse, stack
 from vfl_jax.progress import ChunkProgress, Progress
 from vfl_jax.records import TrainState, VerticalData
 from vfl_jax.results import assemble
@@ -123,6 +124,9 @@ def sweep(
             raise ValueError("executor is given, but no folder; its workers need one to leave their chunks in.")
     grid, seeds = check_grid(scenario, over, seeds, epochs, given)
     study, num_poison = check_study(scenario, load(data), grid, seeds, epochs, given)
+    swept = stack(scenario, grid.points())
+    drawn = draw(swept, study.data, jax.random.key(seeds[0]), given)
+    warn_of_little_evidence(swept, study.data, drawn, stacklevel=2)
 
     store = None if folder is None else Folder(folder, study.identity)
     chunks = _plan(study, grid, seeds, store, max_replicas, executor)

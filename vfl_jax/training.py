@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax import devices, programs, simulation
+from vfl_jax.cautions import warn_of_little_evidence
 from vfl_jax.checkpoints import Checkpoints
 from vfl_jax.chunks import Chunk
 from vfl_jax.draws import Draws, draw
@@ -39,6 +40,7 @@ def train_replica(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.D
     shapes, started = scenario.shapes(study.data), time.time()
     drawn = draw(scenario, study.data, key, study.given)
     _check_epochs(study.epochs, drawn)
+    warn_of_little_evidence(scenario, study.data, drawn, stacklevel=3)
     numbers = jax.tree.map(jnp.asarray, stack(scenario, ({},)))
     draws = jax.tree.map(jnp.asarray, drawn)
     state = _init_one(shapes, inputs, numbers, draws, study.given)

@@ -10,8 +10,18 @@ from experiments.clean_accuracy.data_sets import DATA_SETS
 from experiments.clean_accuracy.study import HEADS
 from experiments.readme import write_tables
 from vfl_jax.files import load
-from vfl_jax.report import Row, median_with_interval, to_markdown
-from vfl_jax.statistics import honest, outcomes
+from vfl_jax.outcomes import COLLAPSED, SUCCESS
+from vfl_jax.report import (
+    Row,
+    count_text,
+    interval_text,
+    median_with_interval,
+    not_judged_text,
+    rows_text,
+    to_markdown,
+)
+from vfl_jax.statistics import honest
+from vfl_jax.summary import summary
 
 README = Path(__file__).with_name("README.md")
 
@@ -27,7 +37,12 @@ def tables(folder: Path) -> str:
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the study first.")
     text = f"### Honest training\n\n{to_markdown([clean(folder, name, known) for name, known in found.items()])}"
-    if attacked := [backdoor(folder, name, head) for name in found if any(found[name]["triggers"]) for head in HEADS]:
+    if attacked := [
+        backdoor(folder, name, head, found[name]["majority"])
+        for name in found
+        if any(found[name]["triggers"])
+        for head in HEADS
+    ]:
         text += f"\n### The backdoor of natural triggers\n\n{to_markdown(attacked)}"
     return text
 
@@ -47,22 +62,28 @@ def clean(folder: Path, name: str, known: Facts) -> Row:
     }
 
 
-def backdoor(folder: Path, name: str, head: str) -> Row:
-    """One data set and head: the attacked runs beside the honest ones of the same seeds."""
-    last = load(folder / f"{name}_{head}.nc").isel(epoch=-1)
-    floor, attacked = honest(last), last.sel({"attack.enabled": 1})
-    counted = outcomes(last, "main_clean").sel({"attack.enabled": 1})
+def backdoor(folder: Path, name: str, head: str, majority: float) -> Row:
+    """One data set and head: the attacked runs beside the honest ones of the same seeds.
+
+    Args:
+      majority: the share of the most frequent class, for results that do not say it.
+    """
+    dataset = load(folder / f"{name}_{head}.nc")
+    said = "test_majority" in json.loads(dataset.attrs["rows"])
+    numbers = summary(dataset, "main_clean", test_majority=None if said else majority).loc[1].to_dict()
+    is_finite = dataset.is_finite.isel(epoch=-1).sel({"attack.enabled": 1})
     return {
         "data set": DATA_SETS[name].title,
         "head": head,
-        "main, honest": median_with_interval(floor.main_clean),
-        "main, attacked": median_with_interval(attacked.main_clean),
-        "attack success": median_with_interval(attacked.attack_success_rate),
-        "clean floor": median_with_interval(floor.attack_success_rate),
-        "measured on rows": f"{int(attacked.attack_success_rate_count.values.flat[0])}",
-        "success": f"{int(counted.is_success.sum())}/{counted.sizes['seed']}",
-        "collapsed": f"{int(counted.is_collapsed.sum())}/{counted.sizes['seed']}",
-        "not finite": f"{int((~attacked.is_finite).sum())}/{counted.sizes['seed']}",
+        "main, honest": interval_text(numbers, "main_clean_honest"),
+        "main, attacked": interval_text(numbers, "main_clean"),
+        "attack success": interval_text(numbers, "attack_success_rate"),
+        "clean floor": interval_text(numbers, "attack_success_rate_honest"),
+        "measured on rows": rows_text(numbers),
+        "success": count_text(numbers, SUCCESS),
+        "collapsed": count_text(numbers, COLLAPSED),
+        "not judged": not_judged_text(numbers),
+        "not finite": f"{int((~is_finite).sum())}/{is_finite.size}",
     }
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from experiments.cases import GAMMA
 from experiments.dependence.units import PREDICTORS, Units
 from experiments.figures import OUTCOMES, outcome_colors
-from experiments.outcomes import at, results_of, share
+from experiments.outcomes import at, read_one, results_of, share
 from experiments.readme import add_picture, section
 from experiments.separation import UNDEFINED, area_with_interval
 from vfl_jax import plots
-from vfl_jax.files import load
+from vfl_jax.outcomes import COLLAPSED, SUCCESS
 from vfl_jax.report import Row, median_with_interval, to_markdown
 from vfl_jax.scenario import Drawn
 
@@ -52,8 +52,7 @@ class Runs(NamedTuple):
     title: str
     seeds: np.ndarray
     backdoor: np.ndarray
-    is_success: xr.DataArray
-    is_collapsed: xr.DataArray
+    outcome: xr.DataArray
     units: dict[str, np.ndarray]
 
 
@@ -71,7 +70,7 @@ def related(found: Mapping[str, xr.Dataset], measured: Mapping[str, Any]) -> lis
     for draw, title in draws.items():
         path = results_of("mnist_check") / f"liu2020_code_sum_{draw}.nc"
         if path.is_file():
-            groups.append(_runs(title, load(path), measured, draw))
+            groups.append(_runs(title, read_one(path), measured, draw))
     return [group for group in groups if group.seeds.size]
 
 
@@ -89,8 +88,7 @@ def _runs(title: str, dataset: xr.Dataset, measured: Mapping[str, Any], draw: Dr
         title,
         attacked.seed.values,
         attacked.backdoor_accuracy.values.astype(float),
-        counted.is_success,
-        counted.is_collapsed,
+        counted.outcome,
         {name: np.asarray(units[name])[places] for name in PREDICTORS},
     )
 
@@ -114,14 +112,14 @@ def _by_life(group: Runs) -> list[Row]:
     for label, chosen in {"dead": ~is_alive, "alive": is_alive}.items():
         if not chosen.any():
             continue
-        success = group.is_success[chosen]
+        success = group.outcome[chosen] == SUCCESS
         exceptions = group.seeds[chosen][success.values != (label == "alive")]
         rows.append(
             {
                 "runs": group.title,
                 "unit": label,
                 "successes": share(success),
-                "collapsed": f"{int(group.is_collapsed[chosen].sum())}/{success.size}",
+                "collapsed": f"{int((group.outcome[chosen] == COLLAPSED).sum())}/{success.size}",
                 "backdoor": median_with_interval(group.backdoor[chosen]),
                 "dead and a success, or alive and none": ", ".join(map(str, exceptions)) or UNDEFINED,
             }
@@ -130,7 +128,7 @@ def _by_life(group: Runs) -> list[Row]:
 
 
 def _by_predictor(group: Runs) -> list[Row]:
-    success = group.is_success.values
+    success = group.outcome.values == SUCCESS
     return [
         {
             "runs": f"{group.title} ({success.sum()} of {success.size} succeed)",
@@ -167,7 +165,7 @@ def figure(groups: list[Runs]) -> Figure:
                 alpha=0.6,
                 marker=shapes[group.title],
                 linewidths=0,
-                color=outcome_colors(group.is_success, group.is_collapsed),
+                color=outcome_colors(group.outcome),
             )
         panel.set(xlabel=name, ylabel="backdoor accuracy", ylim=(-0.02, 1.02))
         panel.grid(alpha=0.25)

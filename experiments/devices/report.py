@@ -30,7 +30,7 @@ median over seeds.
 """
 OUTCOMES = """\
 Label replacement without a defense, at the last epoch, judged as everywhere else. *other outcome*: seeds that are a
-success, collapsed or neither on one machine and not so on the other.
+success, collapsed, neither or not to be judged on one machine and not so on the other.
 """
 
 
@@ -94,7 +94,7 @@ def compared(there: xr.DataArray, here: xr.DataArray) -> Row:
 def judged(there: xr.Dataset, here: xr.Dataset) -> Row:
     """How many seeds succeed and collapse on either machine."""
     counts = [at(dataset).counted.isel(epoch=-1) for dataset in (there, here)]
-    is_other = (counts[0].is_success != counts[1].is_success) | (counts[0].is_collapsed != counts[1].is_collapsed)
+    is_other = counts[0].outcome != counts[1].outcome
     return {
         "successes, CPU": share(counts[0].is_success),
         "successes, here": share(counts[1].is_success),

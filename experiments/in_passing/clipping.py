@@ -28,7 +28,8 @@ The paper (6.3): "we found that clipping is not as effective as adding noise"; i
 sample in a message is scaled down to a norm of at most the bound; ∞ is no defense. Beside it noise alone, of the same
 preset and with its meaning of the level, from the study noise. *{CHANGE}*: what a setting
 changes of the honest runs' main accuracy, paired by seed. Successes and collapsed seeds are counted against the honest
-runs of the same setting; *{WITH_BACKDOOR}* are those whose backdoor accuracy is above 0.5, also where they collapse.
+runs of the same setting; *{WITH_BACKDOOR}* are those whose backdoor accuracy is above 0.5 and at least 0.25 above
+that of the honest run, also where they collapse.
 """
 
 

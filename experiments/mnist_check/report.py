@@ -14,7 +14,8 @@ from experiments.mnist_check.study import CASES
 from experiments.outcomes import COLUMNS, points, read, row
 from experiments.readme import write_tables
 from vfl_jax import plots
-from vfl_jax.report import to_markdown
+from vfl_jax.outcomes import NONE
+from vfl_jax.report import UNDEFINED, to_markdown
 from vfl_jax.statistics import honest, outcomes
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _seed_by_seed(case: Case, dataset: xr.Dataset) -> str:
                 "backdoor, honest": f"{float(floor.backdoor_accuracy[-1]):.2f}",
                 "backdoor, attacked": f"{float(run.backdoor_accuracy[-1]):.2f}",
                 "best over epochs": f"{float(run.backdoor_accuracy[best]):.2f} (epoch {best + 1})",
-                "outcome": "success" if outcome.is_success else "collapsed" if outcome.is_collapsed else "–",
+                "outcome": UNDEFINED if outcome.outcome == NONE else outcome.outcome.item(),
             }
         )
     rows_left = json.loads(dataset.attrs["rows"])["left_out_per_epoch"]

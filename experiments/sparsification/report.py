@@ -62,10 +62,12 @@ def read_sweeps(folder: Path) -> list[Sweep]:
     for preset, task, head, residual in SWEPT:
         if (dataset := found.get(case_name(preset, task, head, residual))) is None:
             continue
-        rates = line(dataset, "defense.drop_rate")
-        lender = found.get(case_name(preset, task, head, PUBLISHED))
-        if 0 not in rates and lender is not None and are_alike(dataset, lender):
-            rates = {0.0: line(lender, "defense.drop_rate")[0]} | rates
+        lender, undefended = found.get(case_name(preset, task, head, PUBLISHED)), None
+        if 0 not in dataset["defense.drop_rate"] and lender is not None and are_alike(dataset, lender):
+            undefended = line(lender, "defense.drop_rate")[0]
+        main = None if undefended is None else undefended.honest["main_task_accuracy"]
+        rates = line(dataset, "defense.drop_rate", main)
+        rates = rates if undefended is None else {0.0: undefended} | rates
         sweeps.append(Sweep(preset, task, head, residual, data_name(dataset), rates))
     return sorted(sweeps, key=lambda sweep: (sweep.task, sweep.head))
 

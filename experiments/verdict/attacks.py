@@ -90,8 +90,9 @@ def _improves(trainable: xr.Dataset, fixed: xr.Dataset) -> Finding:
 
 def _blurring_needed(without: xr.Dataset, base: xr.Dataset) -> Finding:
     plain, blurred = at(without), at(base)
+    there, here = success_share(plain), success_share(blurred)
     return Finding(
-        float(success_share(plain) <= success_share(blurred) - HALF),
+        None if there is None or here is None else float(there <= here - HALF),
         f"not blurred: {outcome(plain)}; blurred: {outcome(blurred)}",
     )
 

@@ -11,7 +11,7 @@ from experiments.defended import FEW, SPARED, backdoors, blocks, change_of_main,
 from experiments.noise.study import MEANING
 from experiments.outcomes import Point, at, line, points
 from experiments.sparsification.study import PUBLISHED, SWEPT, case_name
-from experiments.verdict.judge import Claim, Finding, outcome, succeeds
+from experiments.verdict.judge import Claim, Finding, can_be_judged, outcome, succeeds
 from vfl_jax.report import median_with_interval
 from vfl_jax.statistics import interval
 
@@ -32,14 +32,15 @@ def _fails(trainable: xr.Dataset, fixed: xr.Dataset) -> Finding:
 
 
 def _noise_alleviates(dataset: xr.Dataset) -> Finding:
-    """Every level above the paper's mitigates a backdoor that is there without noise."""
+    """Every level above the paper's mitigates a backdoor that is there without noise, if it leaves one to attack."""
     (setting,) = _settings(dataset)
     found = line(dataset, setting)
     loud = [level for level in found if level > LOUD]
     if blocks(found[0]):
         return Finding(None, f"there is nothing to alleviate: {outcome(found[0])}")
-    held = all(mitigates(found[level], found[0]) for level in loud)
-    return Finding(float(held), "; at ".join(f"{level:g}: {outcome(found[level])}" for level in (0, *loud)))
+    held = [mitigates(found[level], found[0]) for level in loud if can_be_judged(found[level])]
+    said = "; at ".join(f"{level:g}: {outcome(found[level])}" for level in (0, *loud))
+    return Finding(float(all(held)) if held else None, said)
 
 
 def _noise_hurts(dataset: xr.Dataset) -> Finding:
@@ -62,12 +63,13 @@ def _spares_and(stops: Callable[[Point, Point], bool]):
     """Looks whether some setting of a sweep stops the backdoor, in the claim's sense, and spares the main task."""
 
     def look(swept: xr.Dataset, with_undefended: xr.Dataset | None = None) -> Finding:
-        found, settings = list(points(swept)), _settings(swept)
+        settings = _settings(swept)
         undefended = next(
             point
             for point in points(swept if with_undefended is None else with_undefended)
             if all(point.number(name) == NEUTRAL[_last(name)] for name in settings)
         )
+        found = list(points(swept, undefended.honest["main_task_accuracy"]))
         if blocks(undefended):
             return Finding(None, f"there is nothing to stop: {outcome(undefended)}")
 
@@ -106,9 +108,12 @@ def _clipping_weaker(clipped: xr.Dataset, noisy: xr.Dataset) -> Finding:
 
 
 def _cheapest(dataset: xr.Dataset, path: str, neutral: float) -> tuple[str, xr.DataArray | None]:
-    """Of the settings that mitigate the one that costs the honest runs least, in words, and what it changes there."""
+    """Of the settings that mitigate, and leave something to attack, the one that costs the honest runs least, in words,
+    and what it changes there."""
     found = line(dataset, path)
-    changes = {v: change_of_main(p, found[neutral]) for v, p in found.items() if mitigates(p, found[neutral])}
+    undefended = found[neutral]
+    stopping = {v: p for v, p in found.items() if mitigates(p, undefended) and can_be_judged(p)}
+    changes = {value: change_of_main(point, undefended) for value, point in stopping.items()}
     if not changes:
         return f"no {_last(path)}", None
     best = max(changes, key=lambda value: float(changes[value].median()))

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.defended import backdoors
-from experiments.outcomes import DATA, Point, Results, are_alike, at, data_name, share
-from vfl_jax.report import Row, median_with_interval
+from experiments.outcomes import DATA, Point, Results, are_alike, at, data_name, successes
+from vfl_jax.outcomes import COLLAPSED
+from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text
 from vfl_jax.statistics import BACKDOOR_ABOVE
 
 if TYPE_CHECKING:
     import xarray as xr
 
+ENOUGH = 0.5
+"""A group is judged where so large a share of its seeds can be: their honest runs have something to attack."""
 MOST = 0.9
 """A claim holds in a group where it holds for so large a share of seeds, and does not where it fails for as many."""
 
@@ -97,9 +100,16 @@ def _verdict(findings: Mapping[str, Finding]) -> str:
     return ". ".join(said)
 
 
-def success_share(point: Point) -> float:
-    """Which share of seeds succeeds at the last epoch."""
-    return float(point.counted.is_success.isel(epoch=-1).mean())
+def can_be_judged(point: Point) -> bool:
+    """Whether enough seeds have honest runs that are worth an attack."""
+    return float(point.judged().mean()) >= ENOUGH
+
+
+def success_share(point: Point) -> float | None:
+    """Which share of the seeds that can be judged succeeds at the last epoch; None where fewer than half can."""
+    if not can_be_judged(point):
+        return None
+    return float(point.counted.is_success.isel(epoch=-1)[point.judged().values].mean())
 
 
 def succeeds(**settings: float):
@@ -114,10 +124,12 @@ def succeeds(**settings: float):
 
 def outcome(point: Point) -> str:
     """Successes, collapsed seeds and the backdoor beside its floor, at the last epoch."""
-    attacked, clean, counted = (part.isel(epoch=-1) for part in point)
-    collapsed = int(counted.is_collapsed.sum())
+    numbers = point.numbers()
+    collapsed, unjudged = int(numbers[COLLAPSED]), not_judged_text(numbers)
+    said = [f"{successes(numbers)} seeds succeed"] if point.judged().any() else ["no seed can be judged"]
+    said += [f"{collapsed} collapse"] if collapsed else []
+    said += [unjudged] if unjudged != UNDEFINED else []
     return (
-        f"{share(counted.is_success)} seeds succeed{f', {collapsed} collapse' if collapsed else ''}; backdoor "
-        f"{median_with_interval(attacked.backdoor_accuracy)}, above {BACKDOOR_ABOVE} on {int(backdoors(point).sum())}, "
-        f"floor {median_with_interval(clean.backdoor_accuracy)}"
+        f"{', '.join(said)}; backdoor {interval_text(numbers, 'backdoor_accuracy')}, above {BACKDOOR_ABOVE} on "
+        f"{int(backdoors(point).sum())}, floor {interval_text(numbers, 'backdoor_accuracy_honest')}"
     )

@@ -1,0 +1,94 @@
+"""Warnings of studies whose numbers will say little: before training, once, and only where something is attacked."""
+
+import warnings
+
+import jax
+import numpy as np
+import pytest
+from data_helpers import tiny_data, tiny_scenario
+
+import vfl_jax as vfl
+from vfl_jax.cautions import EvidenceWarning
+from vfl_jax.data import NaturalTrigger, arrays
+from vfl_jax.transforms import PartyTransform
+
+
+def said(call):
+    """What a call warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [str(found.message) for found in caught if issubclass(found.category, EvidenceWarning)]
+
+
+def swept(scenario, data, over=None, **options):
+    options = {"seeds": 2, "epochs": 1, "progress": False} | options
+    return said(lambda: vfl.sweep(scenario, data, over or {}, **options))
+
+
+def test_few_rows_are_warned_of_once():
+    """6 of 12 test rows are triggered; of them those of another class than τ measure something."""
+    (message,) = swept(tiny_scenario(), tiny_data(), {"attack.enabled": [0, 1]}, max_replicas=1)
+    found = vfl.sweep(tiny_scenario(), tiny_data(), seeds=1, epochs=1, progress=False)
+    count = int(found.attack_success_rate_count.item())
+    assert message.startswith(f"Little evidence: {count} test rows of data 'tiny' measure the backdoor")
+    assert "poison.test_rate" in message
+    assert said(lambda: vfl.run(tiny_scenario(), tiny_data(), jax.random.key(0), 1)) == [message]
+
+
+@pytest.mark.parametrize(("num_test", "expected"), [(90, 0), (86, 1)])
+def test_thirty_rows_are_enough(num_test, expected):
+    """Test labels are 0, 1, 2, 0, 1, …: of all rows two thirds are of another class than τ; half carry the trigger."""
+    data, few = tiny_data(num_test=num_test), tiny_scenario(plan={"test_rate": 1.0, "target_class": 2})
+    others = int((data.test.labels != 2).sum())
+    ids = tuple(np.flatnonzero(data.test.labels != 2)[: 30 - expected].tolist())
+    assert others > 30
+    assert len(swept(few, data)) == 0
+    scenario = few.replace(poison=few.poison.replace(test_poison_ids=ids))
+    assert len(swept(scenario, data)) == expected
+
+
+def test_of_swept_rates_the_smallest_counts():
+    scenario, data = tiny_scenario(plan={"test_rate": 1.0}), tiny_data(num_test=90)
+    assert swept(scenario, data, {"poison.test_rate": [0.9, 1.0]}) == []
+    assert len(swept(scenario, data, {"poison.test_rate": [1.0, 0.1]})) == 1
+
+
+def of_two_classes(share):
+    """600 rows, so much of them of class 0; every other row carries the trigger."""
+    labels = (np.arange(600) >= share * 600).astype(int)
+    features = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
+    return arrays.from_arrays(
+        {"a": features[:, :2], "b": features[:, 2:]},
+        labels,
+        has_trigger=np.arange(600) % 2 == 0,
+        test=np.arange(0, 600, 3),
+    )
+
+
+@pytest.mark.parametrize(("share", "target", "expected"), [(0.6, 0, 1), (0.6, 1, 0), (0.5, 0, 0), (0.4, 1, 1)])
+def test_a_target_class_that_is_the_majority_is_warned_of(share, target, expected):
+    scenario = tiny_scenario(plan={"trigger": NaturalTrigger(), "target_class": target})
+    scenario = scenario.replace(
+        bottoms=tuple(bottom.replace(width=2) for bottom in scenario.bottoms),
+        poison=scenario.poison.replace(num_targets=1),
+    )
+    data = of_two_classes(share)
+    found = swept(scenario, data)
+    assert len(found) == expected
+    assert all("poison.target_class" in message and "%" in message for message in found)
+
+
+def test_what_attacks_nothing_is_not_warned_of():
+    honest = tiny_scenario(attacks=(PartyTransform(), PartyTransform()))
+    assert swept(honest, tiny_data()) == []
+    assert swept(tiny_scenario(), tiny_data(), {"attack.enabled": [0]}) == []
+    assert len(swept(tiny_scenario(), tiny_data(), {"attack.enabled": [1]})) == 1
+
+
+def test_the_category_has_a_name_of_its_own():
+    assert issubclass(vfl.EvidenceWarning, UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", vfl.EvidenceWarning)
+        with pytest.raises(vfl.EvidenceWarning):
+            vfl.sweep(tiny_scenario(), tiny_data(), seeds=1, epochs=1, progress=False)

@@ -1,0 +1,213 @@
+"""What counts as what: every attacked replica has one outcome, by stated thresholds, beside honest runs of any kind."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from data_helpers import properties, says
+from hypothesis import given
+from hypothesis import strategies as st
+from result_helpers import scenario_json, sweep_of
+
+from vfl_jax.statistics import OUTCOMES, outcomes
+
+NOISE = {"record": "GaussianNoise", "stddev": 0.0, "variance": 0.0}
+
+
+def one(honest=(0.95, 0.1, True), attacked=(0.95, 0.9, True), rows=10_000, **attributes):
+    """Results of one seed, honest and attacked: (main accuracy, backdoor accuracy, is finite)."""
+    (main, backdoor, finite) = zip(honest, attacked, strict=True)
+    found = sweep_of(*([[value] for value in values] for values in (main, backdoor, finite)))
+    found["main_task_accuracy_count"] = xr.full_like(found["main_task_accuracy"], rows, int)
+    return found.assign_attrs({name: json.dumps(value) for name, value in attributes.items()})
+
+
+def judged(dataset, **options):
+    """(outcome, success, collapsed) of the attacked run."""
+    found = outcomes(dataset, **options).sel({"attack.enabled": 1})
+    return tuple(found[name].item() for name in ("outcome", "is_success", "is_collapsed"))
+
+
+# (honest main, main, backdoor, finite) of one seed → (outcome, success, collapsed)
+CASES = {
+    "a backdoor at no cost": ((0.95, 0.95, 0.99, True), ("success", True, False)),
+    "better than honest": ((0.95, 0.97, 0.99, True), ("success", True, False)),
+    "0.02 below is allowed": ((0.95, 0.93, 0.99, True), ("success", True, False)),
+    "0.021 below is not": ((0.95, 0.929, 0.99, True), ("collapsed", False, True)),
+    "no backdoor": ((0.95, 0.95, 0.10, True), ("none", False, False)),
+    "half is not above half": ((0.95, 0.95, 0.5, True), ("none", False, False)),
+    "just above half": ((0.95, 0.95, 0.5001, True), ("success", True, False)),
+    "always the target class": ((0.95, 0.10, 1.0, True), ("collapsed", False, True)),
+    "diverged": ((0.95, 0.95, 0.99, False), ("collapsed", False, True)),
+    "diverged to nan": ((0.95, np.nan, np.nan, False), ("collapsed", False, True)),
+    "nan, called finite": ((0.95, np.nan, 0.99, True), ("collapsed", False, True)),
+    "no triggered rows": ((0.95, 0.95, np.nan, True), ("nothing to attack", False, False)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_counts_as_a_success(case):
+    (baseline, *attacked), expected = CASES[case]
+    assert judged(one((baseline, 0.1, True), attacked)) == expected
+
+
+@pytest.mark.parametrize(
+    ("honest", "attacked", "expected"),
+    [
+        # A model that diverged to τ as its honest twin did: neither is worth an attack, and it is ruined.
+        ((0.1, 1.0, True), (0.1, 1.0, True), ("nothing to attack", False, True)),
+        ((0.1, 0.0, True), (0.1, 1.0, True), ("nothing to attack", False, True)),
+        ((0.1, 0.1, True), (0.9, 1.0, True), ("nothing to attack", False, False)),
+        ((0.95, 0.1, False), (0.95, 0.9, True), ("nothing to attack", False, False)),
+        ((np.nan, 0.1, True), (0.95, 0.9, True), ("nothing to attack", False, True)),
+        ((0.95, np.nan, True), (0.95, 0.9, True), ("none", False, False)),
+        ((0.95, 0.51, True), (0.95, 1.0, True), ("floor too high", False, False)),
+        ((0.95, 0.51, True), (0.5, 1.0, True), ("floor too high", False, True)),
+        ((0.95, 0.5, True), (0.95, 1.0, True), ("success", True, False)),
+        ((0.95, 0.4, True), (0.95, 0.65, True), ("success", True, False)),
+        ((0.95, 0.4, True), (0.95, 0.649, True), ("none", False, False)),
+    ],
+)
+def test_beside_an_honest_run_that_is_ruined_or_has_the_backdoor(honest, attacked, expected):
+    assert judged(one(honest, attacked), test_majority=0.2) == expected
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected"), [(0.518, "nothing to attack"), (0.522, "success"), (0.45, "nothing to attack")]
+)
+def test_an_honest_run_must_be_above_the_majority_by_two_standard_errors(accuracy, expected):
+    """Of 2,500 rows half are of one class: two standard errors are 0.02."""
+    found = one((accuracy, 0.1, True), (accuracy, 0.9, True), rows=2500)
+    assert judged(found, test_majority=0.5)[0] == expected
+    assert judged(found.assign_attrs(rows=json.dumps({"test_majority": 0.5})))[0] == expected
+    assert judged(found, test_majority=0.5, standard_errors=3.0)[0] == "nothing to attack"
+    without_count = found.drop_vars("main_task_accuracy_count")
+    said = without_count.assign_attrs(rows=json.dumps({"test_majority": 0.5, "test": 2500}))
+    assert judged(said)[0] == expected
+
+
+def test_where_the_majority_is_not_known_it_is_at_least_one_of_the_classes():
+    found = one((0.12, 0.1, True), (0.12, 0.9, True))
+    assert judged(found)[0] == "success"
+    assert judged(found.assign_coords({"class": list("0123456789")}))[0] == "success"
+    assert judged(found.assign_coords({"class": list("01234567")}))[0] == "nothing to attack"
+
+
+def over_noise(honest, attacked=(0.9, 0.9), **attributes):
+    """Results over noise of 0 and 0.1, two seeds: honest and attacked main accuracies [stddev, seed]."""
+    main = np.float32([np.broadcast_to(honest, (2, 2)), np.broadcast_to(attacked, (2, 2))])[..., None]
+    dims = ("attack.enabled", "defense.stddev", "seed", "epoch")
+    variables = {
+        "main_task_accuracy": (dims, main),
+        "backdoor_accuracy": (dims, np.broadcast_to(np.float32([0.1, 0.9])[:, None, None, None], main.shape)),
+        "is_finite": (dims, np.ones(main.shape, bool)),
+    }
+    coordinates = {"attack.enabled": [0, 1], "defense.stddev": [0.0, 0.1], "seed": [3, 5]}
+    return xr.Dataset(variables, coordinates, {"scenario": scenario_json(defense=NOISE)} | attributes)
+
+
+def test_a_defense_that_ruins_the_honest_run_leaves_nothing_to_attack():
+    """Of the undefended 0.9 and 0.5, 0.75 is a loss of 0.15 in the first seed alone; 0.1 is allowed."""
+    swept = over_noise(honest=[[0.9, 0.5], [0.75, 0.75]], attacked=[[0.9, 0.5], [0.75, 0.75]])
+    found = outcomes(swept).isel(epoch=0).sel({"attack.enabled": 1})
+    assert found.outcome.sel({"defense.stddev": 0}).values.tolist() == ["success", "success"]
+    assert found.outcome.sel({"defense.stddev": 0.1}).values.tolist() == ["nothing to attack", "success"]
+    lenient = outcomes(swept, defense_loss_at_most=0.16).sel({"attack.enabled": 1})
+    assert (lenient.outcome == "success").all()
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(0.1, "success"), (0.11, "nothing to attack")])
+def test_what_a_defense_may_cost(loss, expected):
+    swept = over_noise([[0.9, 0.9], [0.9 - loss, 0.9]], [[0.9, 0.9], [0.9 - loss, 0.9]])
+    assert outcomes(swept).outcome.sel({"attack.enabled": 1, "defense.stddev": 0.1, "seed": 3}).item() == expected
+
+
+def test_undefended_runs_can_be_given():
+    defended = over_noise(honest=0.75, attacked=0.75).sel({"defense.stddev": [0.1]})
+    assert (outcomes(defended).outcome.sel({"attack.enabled": 1}) == "success").all()
+    others = over_noise(honest=[[0.9, 0.8], [0.2, 0.2]])
+    for undefended in (others, others.main_task_accuracy.sel({"attack.enabled": 0, "defense.stddev": 0}, drop=True)):
+        found = outcomes(defended, undefended=undefended).outcome.sel({"attack.enabled": 1})
+        assert found.values.ravel().tolist() == ["nothing to attack", "success"]
+        turned = outcomes(defended, undefended=undefended.isel(seed=[1, 0])).outcome.sel({"attack.enabled": 1})
+        np.testing.assert_array_equal(turned, found)  # by seed, not by place
+        first = outcomes(defended.isel(epoch=0, seed=0), undefended=undefended.assign_coords(epoch=[1]).isel(epoch=0))
+        assert first.outcome.values.ravel().tolist() == ["", "nothing to attack"]
+        unknown = outcomes(defended, undefended=undefended.isel(seed=[1])).outcome.sel({"attack.enabled": 1})
+        assert unknown.values.ravel().tolist() == ["success", "success"]
+
+
+def test_undefended_runs_that_cannot_be_found_are_refused():
+    swept = over_noise(honest=0.9)
+    with pytest.raises(ValueError, match=says("undefended", "no honest runs", "'attack.enabled' 0")):
+        outcomes(swept, undefended=swept.sel({"attack.enabled": [1]}))
+    with pytest.raises(ValueError, match=says("undefended", "bound", "select")):
+        outcomes(swept, undefended=swept.main_task_accuracy.expand_dims(bound=2))
+
+
+def test_without_an_honest_run_there_is_no_reference():
+    found = one().sel({"attack.enabled": [1]})
+    assert judged(found) == ("no reference", False, False)
+    ruined = one(attacked=(0.1, 1.0, True)).sel({"attack.enabled": [1]})
+    assert judged(ruined, test_majority=0.11) == ("no reference", False, True)
+    assert outcomes(found.drop_vars("attack.enabled").isel({"attack.enabled": 0})).outcome.item() == "no reference"
+
+
+def test_honest_runs_have_no_outcome():
+    found = outcomes(sweep_of([[0.9, 0.3], [0.1, 0.1]], [[0.1, 0.9], [1, 1]], [[True, False]] * 2))
+    honest = found.sel({"attack.enabled": 0})
+    assert set(honest.outcome.values.ravel()) == {""}
+    assert not honest.is_collapsed.any()
+    assert not honest.is_success.any()
+    assert found["is_success"].dtype == bool
+    assert found.outcome.dims == ("attack.enabled", "seed", "epoch")
+
+
+def test_triggered_rows_of_the_target_class_alone_measure_nothing():
+    """Its backdoor accuracy is defined, of rows that are of class τ anyway; its attack success is not."""
+    found = one()
+    found["attack_success_rate"] = xr.full_like(found["backdoor_accuracy"], np.nan)
+    assert judged(found) == ("nothing to attack", False, False)
+    found["attack_success_rate"] = xr.full_like(found["backdoor_accuracy"], 0.9)
+    assert judged(found) == ("success", True, False)
+
+
+def test_thresholds_are_arguments():
+    found = one((0.95, 0.3, True), (0.94, 0.6, True))
+    assert judged(found)[0] == "success"
+    assert judged(found, backdoor_above=0.61)[0] == "none"
+    assert judged(found, backdoor_above=0.2)[0] == "floor too high"
+    assert judged(found, above_floor=0.31)[0] == "none"
+    assert judged(found, main_loss_at_most=0.005)[0] == "collapsed"
+
+
+def test_the_main_accuracy_is_chosen():
+    found = one((0.95, 0.1, True), (0.9, 0.9, True))
+    found["main_clean"] = xr.full_like(found["main_task_accuracy"], 0.9)
+    assert judged(found)[0] == "collapsed"
+    assert judged(found, main="main_clean")[0] == "success"
+
+
+accuracies = st.one_of(st.floats(0, 1, width=32), st.just(float("nan")))
+runs = st.lists(st.tuples(accuracies, accuracies, st.booleans()), min_size=6, max_size=6)
+
+
+@properties
+@given(runs, runs, st.floats(0, 1), st.integers(0, 3))
+def test_every_attacked_replica_has_exactly_one_outcome(honest, attacked, majority, seed):
+    both = [honest, attacked]
+    main, backdoor, finite = ([[run[i] for run in side] for side in both] for i in range(3))
+    found = outcomes(sweep_of(main, backdoor, finite), test_majority=majority).isel(epoch=0)
+    there = found.sel({"attack.enabled": 1})
+    assert sum(int((there.outcome == name).sum()) for name in OUTCOMES) == 6
+    np.testing.assert_array_equal(there.is_success, there.outcome == "success")
+    assert not (there.is_success & there.is_collapsed).any()
+    assert there.is_collapsed.values[there.outcome.values == "collapsed"].all()
+    own = sweep_of(*([[values[seed]] for values in both] for both in (main, backdoor, finite)))
+    alone = outcomes(own, test_majority=majority)
+    assert alone.outcome.sel({"attack.enabled": 1}).item() == there.outcome.values[seed]  # whatever its neighbours are
+    successes = there.outcome.values == "success"
+    for name, values in (("main", main), ("backdoor", backdoor)):
+        kept = np.float32(values)[1][successes] - np.float32(values)[0][successes]
+        assert (kept >= {"main": -0.0201, "backdoor": 0.2499}[name]).all()
