@@ -15,6 +15,7 @@ from vfl_jax import plots
 from vfl_jax.atomic import write_atomically
 from vfl_jax.outcomes import NONE
 from vfl_jax.outcomes import NOT_JUDGED as NO_OUTCOMES
+from vfl_jax.report import UNDEFINED
 from vfl_jax.statistics import interval
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str]) 
     """Backdoor accuracy at the last epoch: every seed a dot in the colour of its outcome, and how many succeeded.
 
     Args:
-      settings: what stands below each point, over the number of successes.
+      settings: what stands below each point, over the number of successes; a dash where no seed can be judged.
     """
     ticks, shown = list[str](), dict(OUTCOMES)
     for place, (setting, point) in enumerate(zip(settings, found, strict=True)):
@@ -78,7 +79,8 @@ def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str]) 
         reach = np.abs(np.array(interval(values)) - median)
         panel.errorbar(place, median, reach[:, None], fmt="_", color="black", ms=14, capsize=4)
         panel.hlines(float(clean.backdoor_accuracy.median()), place - 0.4, place + 0.4, "black", "dashed", linewidth=1)
-        ticks.append(f"{setting}\n{int(counted.is_success.sum())}/{seeds}")
+        won = f"{int(counted.is_success.sum())}/{seeds}" if point.judged().any() else UNDEFINED
+        ticks.append(f"{setting}\n{won}")
     for name, color in shown.items():
         panel.scatter([], [], color=color, label=name)
     panel.errorbar([], [], [], fmt="_", color="black", ms=14, capsize=4, label="median, 95 % interval")

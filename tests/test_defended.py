@@ -5,7 +5,9 @@ import pytest
 from result_helpers import PLAIN, SUCCESS, results_of, save_results
 
 from experiments.clean_accuracy import report as clean_accuracy
-from experiments.defended import backdoors, blocks, mitigates, spares
+from experiments.combination import report as combination
+from experiments.combination.study import CASES as COMBINED
+from experiments.defended import backdoors, blocking_level, blocks, mitigates, spares
 from experiments.figures import NOT_JUDGED, OUTCOMES, outcome_colors
 from experiments.gamma.study import CASES as GAMMA
 from experiments.noise.study import CASES as NOISE
@@ -91,6 +93,37 @@ def test_ruined_honest_runs_are_not_attacked_with_success():
     assert success_share(found[0.05]) == 1
     assert set(outcome_colors(found[0.1].counted.outcome.isel(epoch=-1))) == set(NOT_JUDGED.values())
     assert set(outcome_colors(found[0.05].counted.outcome.isel(epoch=-1))) == {OUTCOMES["success"]}
+
+
+def test_a_setting_that_ruins_honest_runs_neither_blocks_nor_mitigates():
+    """From 0.05 on no seed has a backdoor; above, honest runs have lost 0.2."""
+
+    def honest(level):
+        return {"main_task_accuracy": 0.75} if level > 0.05 else {}
+
+    found = line(by_level(honest, lambda level: honest(level) | (SUCCESS if level < 0.05 else {})), "defense.stddev")
+    assert [blocks(found[level]) for level in (0.025, 0.05, 0.075, 0.1)] == [False, True, False, False]
+    assert mitigates(found[0.05], found[0])
+    assert not mitigates(found[0.1], found[0])
+    assert blocking_level(found) == 0.05
+    assert blocking_level({level: found[level] for level in (0, 0.075, 0.1)}) is None
+
+
+def test_a_page_of_combinations_says_where_nothing_is_left():
+    (case,) = [case for case in COMBINED if case.name == "liu2020_code_sum"]
+
+    def values(settings):
+        hurt = {"main_task_accuracy": 0.75} if settings["defense.drop_rate"] > 0.9 else {}
+        return hurt | (SUCCESS if settings["attack.enabled"] and settings["defense.stddev"] < 0.05 else {})
+
+    combined = combination.combinations(results_of(case, values, seeds=4))
+    assert set(combination.blocking(combined)) == {(0.0, 0.05), (0.9, 0.05)}
+    said = combination._found("a case", combined)
+    assert said.startswith(
+        "**a case**: of 8 settings, 2 block, 2 of them spare. Under 3 there is nothing to attack on "
+    )
+    words = {settings: row["blocks"] for settings, row in zip(combined, combination._rows("", combined), strict=True)}
+    assert (words[0.99, 0.05], words[0.9, 0.05], words[0.9, 0.01]) == ("nothing to attack", "yes", "no")
 
 
 @pytest.mark.parametrize(("ruined", "expected"), [(9, 1.0), (10, 1.0), (11, None)])

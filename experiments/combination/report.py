@@ -18,12 +18,14 @@ from experiments.defended import (
     blocks,
     change_of_main,
     defended_row,
+    leaves_something,
     spares,
 )
 from experiments.outcomes import COLUMNS, Point, data_name, points, read, runtimes
 from experiments.panels import figure_against
 from experiments.readme import add_picture, section, write_tables
 from vfl_jax import plots
+from vfl_jax.outcomes import NOTHING_TO_ATTACK
 from vfl_jax.report import Row, to_markdown
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ def _rows(title: str, combined: Combinations) -> list[Row]:
     undefended = combined[UNDEFENDED]
     return [
         defended_row(point, undefended, {"runs": title, "drop rate": f"{rate:g}", "noise": f"{noise:g}"})
-        | {"blocks": _word(blocks(point)), "spares": _word(spares(point, undefended))}
+        | {"blocks": _word(blocks(point)) if leaves_something(point) else NOTHING_TO_ATTACK}
+        | {"spares": _word(spares(point, undefended))}
         for (rate, noise), point in combined.items()
     ]
 
@@ -93,6 +96,8 @@ def _found(title: str, combined: Combinations) -> str:
     if blocks(combined[UNDEFENDED]):
         return f"**{title}**: there is nothing to block.\n"
     said = f"**{title}**: of {len(combined) - 1} settings, {len(found)} block, {len(sparing)} of them spare.\n"
+    if ruined := sum(not leaves_something(point) for point in combined.values()):
+        said = f"{said.rstrip()} Under {ruined} there is nothing to attack on most seeds.\n"
     if not found:
         return said
     shown = (

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from experiments.cases import GAMMA, PRESETS
-from experiments.defended import FEW, SPARED, backdoors, blocks, change_of_main, mitigates, spares
+from experiments.defended import FEW, SPARED, backdoors, blocks, change_of_main, leaves_something, mitigates, spares
 from experiments.noise.study import MEANING
 from experiments.outcomes import Point, at, line, points
 from experiments.sparsification.study import PUBLISHED, SWEPT, case_name
-from experiments.verdict.judge import Claim, Finding, can_be_judged, outcome, succeeds
+from experiments.verdict.judge import Claim, Finding, outcome, succeeds
 from vfl_jax.report import median_with_interval
 from vfl_jax.statistics import interval
 
@@ -38,7 +38,7 @@ def _noise_alleviates(dataset: xr.Dataset) -> Finding:
     loud = [level for level in found if level > LOUD]
     if blocks(found[0]):
         return Finding(None, f"there is nothing to alleviate: {outcome(found[0])}")
-    held = [mitigates(found[level], found[0]) for level in loud if can_be_judged(found[level])]
+    held = [mitigates(found[level], found[0]) for level in loud if leaves_something(found[level])]
     said = "; at ".join(f"{level:g}: {outcome(found[level])}" for level in (0, *loud))
     return Finding(float(all(held)) if held else None, said)
 
@@ -108,11 +108,10 @@ def _clipping_weaker(clipped: xr.Dataset, noisy: xr.Dataset) -> Finding:
 
 
 def _cheapest(dataset: xr.Dataset, path: str, neutral: float) -> tuple[str, xr.DataArray | None]:
-    """Of the settings that mitigate, and leave something to attack, the one that costs the honest runs least, in words,
-    and what it changes there."""
+    """Of the settings that mitigate the one that costs the honest runs least, in words, and what it changes there."""
     found = line(dataset, path)
     undefended = found[neutral]
-    stopping = {v: p for v, p in found.items() if mitigates(p, undefended) and can_be_judged(p)}
+    stopping = {v: p for v, p in found.items() if mitigates(p, undefended)}
     changes = {value: change_of_main(point, undefended) for value, point in stopping.items()}
     if not changes:
         return f"no {_last(path)}", None

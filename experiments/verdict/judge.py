@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from experiments.defended import backdoors
+from experiments.defended import backdoors, leaves_something
 from experiments.outcomes import DATA, Point, Results, are_alike, at, data_name, successes
 from vfl_jax.outcomes import COLLAPSED
 from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text
@@ -15,8 +15,6 @@ from vfl_jax.statistics import BACKDOOR_ABOVE
 if TYPE_CHECKING:
     import xarray as xr
 
-ENOUGH = 0.5
-"""A group is judged where so large a share of its seeds can be: their honest runs have something to attack."""
 MOST = 0.9
 """A claim holds in a group where it holds for so large a share of seeds, and does not where it fails for as many."""
 
@@ -100,14 +98,9 @@ def _verdict(findings: Mapping[str, Finding]) -> str:
     return ". ".join(said)
 
 
-def can_be_judged(point: Point) -> bool:
-    """Whether enough seeds have honest runs that are worth an attack."""
-    return float(point.judged().mean()) >= ENOUGH
-
-
 def success_share(point: Point) -> float | None:
     """Which share of the seeds that can be judged succeeds at the last epoch; None where fewer than half can."""
-    if not can_be_judged(point):
+    if not leaves_something(point):
         return None
     return float(point.counted.is_success.isel(epoch=-1)[point.judged().values].mean())
 
