@@ -13,7 +13,7 @@ from experiments.gamma.study import CASES as GAMMA
 from experiments.noise.study import CASES as NOISE
 from experiments.outcomes import at, line, points, read, row
 from experiments.sparsification import report as sparsification
-from experiments.verdict.defenses import _clipping_weaker, _leaks_fewer, _noise_alleviates, _noise_hurts
+from experiments.verdict.defenses import _clipping_weaker, _noise_alleviates, _noise_hurts
 from experiments.verdict.judge import success_share
 from vfl_jax.files import save
 
@@ -162,15 +162,6 @@ def test_clipping_is_weaker_where_the_whole_interval_says_so(more, expected):
     clipped = swept(first(more, 0.1, 0.0), lambda level: level == 0.1).rename({"defense.stddev": "defense.bound"})
     clipped = clipped.assign_coords({"defense.bound": [np.inf, *clipped["defense.bound"].values[1:]]})
     assert _clipping_weaker(clipped, noisy).held == expected
-
-
-@pytest.mark.parametrize(("fewer", "expected"), [(20, 1), (11, 0), (0, 0)])
-def test_fewer_labels_leak_where_the_whole_interval_says_so(fewer, expected):
-    def read(values):
-        dataset = results_of(GAMMA[0], lambda _: {"label_inference_accuracy": values}, SEEDS)
-        return dataset.isel({"attack.enabled+attack.amplify": [0, 1]})
-
-    assert _leaks_fewer(read(first(fewer, 0.4, 0.6)), read(0.5)).held == expected
 
 
 def test_undefended_runs_of_another_case_are_the_reference(tmp_path):

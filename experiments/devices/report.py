@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from experiments.devices.study import CASES
 from experiments.outcomes import are_alike, at, read, results_of, runtimes, share
 from experiments.readme import section, write_tables
+from vfl_jax.outcomes import COLLAPSED
 from vfl_jax.report import Row, to_markdown
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def judged(there: xr.Dataset, here: xr.Dataset) -> Row:
     return {
         "successes, CPU": share(counts[0].is_success),
         "successes, here": share(counts[1].is_success),
-        "collapsed, CPU": share(counts[0].is_collapsed),
-        "collapsed, here": share(counts[1].is_collapsed),
+        "collapsed, CPU": share(counts[0].outcome == COLLAPSED),
+        "collapsed, here": share(counts[1].outcome == COLLAPSED),
         "other outcome": share(is_other),
     }
