@@ -8,13 +8,21 @@ READY = $(VENV)/.ready
 VFL_JAX_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export VFL_JAX_DATA
 
-.PHONY: demo test lint types check clean
+# The lowest versions that pyproject.toml names have an environment of their own, and run what depends on them most.
+LOWEST = .venv-lowest
+LOWEST_TESTS = $(addprefix tests/test_, $(addsuffix .py, files netcdf atomic damage checkpoints code changed_code \
+	arrays tables table_errors data_sets results statistics grid cases cache lowest))
+
+.PHONY: demo test test-lowest lint types check clean
 
 demo: $(READY)
 	$(BIN)/vfl-jax demo
 
 test: $(READY)
 	env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-lowest: $(LOWEST)/.ready
+	env -u PYTHONPATH $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W default $(LOWEST_TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -31,5 +39,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) demo .mypy_cache .ruff_cache .pytest_cache

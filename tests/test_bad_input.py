@@ -186,7 +186,7 @@ class Weighted(SoftmaxCrossEntropy):
         return 3.0 * self.rows(logits, targets).mean()
 
 
-class Told(Weighted):
+class SaysItsWeight(Weighted):
     """Test only: and says so."""
 
     def row_weight(self, num_rows):
@@ -194,8 +194,8 @@ class Told(Weighted):
 
 
 def test_a_loss_with_a_sum_of_its_own_says_what_a_row_counts():
-    assert SCENARIO.replace(loss=Told()).shapes(DATA).row_weight == 3 / 8
-    SCENARIO.replace(loss=Told()).check(DATA)
+    assert SCENARIO.replace(loss=SaysItsWeight()).shapes(DATA).row_weight == 3 / 8
+    SCENARIO.replace(loss=SaysItsWeight()).check(DATA)
 
 
 BAD_SCENARIOS = {
@@ -245,6 +245,11 @@ BAD_ARGUMENTS = {
     "no seeds": ({"seeds": 0}, ("seeds is ()", "above 0")),
     "a seed twice": ({"seeds": [1, 2, 1]}, ("seeds is (1, 2, 1)", "distinct")),
     "a seed below 0": ({"seeds": [-1]}, ("seeds is (-1,)", "from 0")),
+    "a seed that JAX would cut": ({"seeds": [0, 2**32]}, ("seeds has 4294967296", "below 2**32")),
+    "a seed that no integer of JAX holds": ({"seeds": [2**64]}, ("seeds has 18446744073709551616", "below 2**32")),
+    "more seeds than there are": ({"seeds": 2**32 + 1}, ("seeds is 4294967297", "2**32")),
+    "no number": ({"seeds": None}, ("seeds is (None,)", "whole numbers")),
+    "yes": ({"seeds": True}, ("seeds is (True,)", "whole numbers")),
     "half a seed": ({"seeds": [0.5]}, ("seeds is (0.5,)", "whole numbers")),
     "too few given epochs": (
         {"epochs": 3, "given": Given(batch_ids=np.broadcast_to(np.arange(8), (2, 3, 8)))},

@@ -182,7 +182,7 @@ def test_none_is_restored_where_all_are_damaged(two, caplog):
 def test_numbers_that_are_not_those_saved_are_noticed(tmp_path, monkeypatch, caplog):
     saved = Checkpoints(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoints, "_digest", lambda epoch, arrays: np.zeros(32, np.uint8))
+        patched.setattr(checkpoints, "_digest", lambda owner, epoch, arrays: np.zeros(32, np.uint8))
         saved.save(1, small_tree(1))
     assert saved.restore(small_tree) is None
     saved.clear()
@@ -275,7 +275,7 @@ def test_a_killed_process_leaves_a_whole_checkpoint(tmp_path):
     assert as_bytes(found) == as_bytes(tree(epoch))
 
 
-@pytest.mark.parametrize("step", ["_flush", "_fingerprint", "rename", "rmtree"])
+@pytest.mark.parametrize("step", ["flush", "_fingerprint", "rename", "rmtree"])
 def test_a_save_cut_short_at_any_step_leaves_the_earlier_one(two, monkeypatch, step):
     class Killed(BaseException):
         pass

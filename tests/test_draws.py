@@ -152,7 +152,7 @@ def test_a_rate_without_effect_may_round_to_no_row():
     assert drawn(none | {"trigger": NaturalTrigger()}, data=data).poison_ids.tolist() == [4]
 
 
-class Shift(Trigger):
+class ShiftTrigger(Trigger):
     """Test only: adds to every feature of the last party."""
 
     size: float = 1.0
@@ -166,10 +166,10 @@ class Shift(Trigger):
 
 def test_rows_of_an_own_trigger_that_stamps_are_drawn():
     """Though it derives from no trigger of the package that does; and its rates may be swept."""
-    draws = drawn({"trigger": Shift(), "rate": 0.2})
+    draws = drawn({"trigger": ShiftTrigger(), "rate": 0.2})
     assert len(draws.poison_ids) == 6
     assert len(poisoned_at(draws, 0.1)) == 3
-    parse(tiny_scenario(plan={"trigger": Shift()}), {"poison.rate": [0.1, 0.2]})
+    parse(tiny_scenario(plan={"trigger": ShiftTrigger()}), {"poison.rate": [0.1, 0.2]})
 
 
 def poisoned_at(draws, rate, num_rows=NUM_TRAIN):

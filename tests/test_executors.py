@@ -1,6 +1,7 @@
 """Sweeps on executors: the same bytes as here; workers may die, fail and lie, and nothing is lost or done twice."""
 
 import multiprocessing
+import os
 import pickle
 import threading
 import time
@@ -169,6 +170,36 @@ def test_a_chunk_may_lose_any_number_of_workers_as_long_as_it_gets_further(expec
     assert [int(epoch) for _, epoch, _ in saved()] == [1, 2, 3, 4, 5]
     assert len({process for _, _, process in saved()}) == 5
     assert found == swept(tmp_path / "here", over=over, seeds=1)
+
+
+class OwnPool(ProcessPoolExecutor):
+    """As a user may derive one."""
+
+
+@pytest.mark.parametrize("kind", [ProcessPoolExecutor, OwnPool])
+def test_a_pool_that_forks_is_refused_at_once(kind, tmp_path):
+    with (
+        kind(1, multiprocessing.get_context("fork")) as pool,
+        pytest.raises(ValueError, match=says("executor", "forked", "'spawn'")),
+    ):
+        swept(tmp_path / "sweep", pool)
+    assert not (tmp_path / "sweep").exists()
+    with kind(1) as pool:  # as this Python starts processes where nothing is said
+        if multiprocessing.get_start_method() == "fork":
+            with pytest.raises(ValueError, match="forked"):
+                work.check_executor(pool)
+        else:
+            work.check_executor(pool)
+
+
+def test_a_worker_that_was_forked_in_another_way_says_so(tmp_path, monkeypatch):
+    def run(task, arguments, seed):
+        if seed == 3:
+            monkeypatch.setattr(work, "_sender", os.getpid() + 1)
+            task(*arguments)
+
+    with pytest.raises(SweepIncomplete, match=says("1 of 6", "seeds 3", "was forked", "'spawn'")):
+        work_on_six(tmp_path, AtOnce(run))
 
 
 class AtOnce(Executor):

@@ -20,6 +20,7 @@ from vfl_jax.draws import Given
 from vfl_jax.folder import Folder
 from vfl_jax.registry import with_numbers
 from vfl_jax.study import Study
+from vfl_jax.sweep import run
 
 OWN = {"poison.rate": [SCENARIO.poison.rate]}
 
@@ -95,14 +96,11 @@ def test_growth_and_shrinking_reuse(at_once, tmp_path, trained):
     assert shapes(trained) == [(1, 1), (3, 1)]
     assert_close(found, at_once)
     # A new axis, in which the old points are one value; the same number written otherwise.
-    further = {"attack.amplify": [10, np.float32(10.0)], "poison.rate": [0.2, 0.3, np.float32(0.1)]}
+    further = {"attack.amplify": [np.float32(10.0)], "poison.rate": [0.2, 0.3, np.float32(0.1)]}
     assert SCENARIO.attacks[1].amplify == 10.0
     found = grown(further)
     assert not trained
-    for i in range(2):
-        assert_close(
-            found.isel({"attack.amplify": i}).drop_vars("attack.amplify").assign_coords(at_once.coords), at_once
-        )
+    assert_close(found.isel({"attack.amplify": 0}).drop_vars("attack.amplify").assign_coords(at_once.coords), at_once)
     # Less of everything, in another order: what a sweep of that alone gives, down to the number of poison rows.
     for over, seeds in ((smaller, [1, 2]), ({}, [0])):
         found = grown(over, seeds=seeds)
@@ -186,10 +184,34 @@ def test_other_versions_and_random_numbers_are_refused(planned, monkeypatch):
     ):
         swept(planned)
     with (
-        jax.default_prng_impl("rbg"),
-        pytest.raises(ValueError, match=says("prng_impl was 'threefry2x32' there, is 'rbg'")),
+        jax.threefry_partitionable(False),
+        pytest.raises(ValueError, match=says("settings.jax_threefry_partitionable was True there, is False here")),
     ):
         swept(planned)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/x --xla_cpu_enable_fast_math=true")
+    with pytest.raises(
+        ValueError, match=says("settings.xla_flags was [] there, is ['--xla_cpu_enable_fast_math=true']")
+    ):
+        swept(planned)
+
+
+def test_wide_numbers_are_another_study(planned):
+    before = state_of(planned)
+    with jax.enable_x64(True), pytest.raises(ValueError, match=says("jax_enable_x64 was False there, is True here")):
+        swept(planned)
+    assert state_of(planned) == before
+
+
+@pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])
+def test_random_numbers_that_replicas_share_are_refused(implementation):
+    message = says("jax_default_prng_impl", implementation, "must be 'threefry2x32'", "vmap")
+    with jax.default_prng_impl(implementation):
+        with pytest.raises(ValueError, match=message):
+            swept()
+        with pytest.raises(ValueError, match=message):
+            run(SCENARIO, DATA, jax.random.key(0, impl="threefry2x32"), 1)
+    with pytest.raises(ValueError, match=says("generator of key", implementation, "must be 'threefry2x32'")):
+        run(SCENARIO, DATA, jax.random.key(0, impl=implementation), 1)
 
 
 def test_few_of_many_differences_are_shown(planned):
@@ -244,7 +266,7 @@ def test_a_folder_of_an_unknown_format_is_refused(planned, tmp_path):
     found = json.loads(path.read_text()) | {"format": manifest.FORMAT + 1}
     del found["digest"]
     path.write_text(json.dumps(found | {"digest": manifest.digest(found)}))
-    with pytest.raises(ValueError, match=says("manifest.json has format 2; this version reads 1")):
+    with pytest.raises(ValueError, match=says("manifest.json has format 3; this version reads 2", "another folder")):
         swept(tmp_path)
 
 
@@ -285,8 +307,12 @@ def test_a_damaged_chunk_is_set_aside_and_computed_again(tmp_path, trained, capl
         swept(tmp_path, seeds=2, max_replicas=3)
         assert trained == [second]
         assert content(tmp_path) == before
-    assert sorted(p.read_bytes() for p in tmp_path.glob("damaged/*")) == sorted(aside)
-    assert [message.startswith(str(path)) for message in caplog.messages] == [True] * len(aside)
+    found = sorted(p.read_bytes() for p in tmp_path.glob(f"damaged/{path.name}*"))
+    assert found == sorted(aside)
+    assert sum(message.startswith(str(path)) for message in caplog.messages) == len(aside)
+    # The whole that was damaged, not the one that was removed.
+    assert len(list(tmp_path.glob("damaged/results.nc.*"))) == 1
+    assert sum(message.startswith(str(tmp_path / "results.nc")) for message in caplog.messages) == 1
 
 
 def interrupted(path, monkeypatch, after):
@@ -372,6 +398,6 @@ def test_two_programs_that_plan_at_the_same_time_plan_once(tmp_path):
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(
-        OSError, match=says("The folder", str(tmp_path / "file"), "cannot be written (Not a directory)")
+        OSError, match=says("folder is", str(tmp_path / "file"), "no folder can be made (it is a file)")
     ):
         swept(tmp_path / "file")

@@ -5,36 +5,70 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from vfl_jax.checks import shown
 
+NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR, errno.ENOTTY}
+"""What file systems answer that offer no flush."""
+NOT_ALLOWED = {errno.EACCES, errno.EPERM}
+"""What they answer where a folder cannot be opened: on Windows, on some mounts, or for want of the right to list it."""
+
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
     """Lets ``write`` fill a temporary file beside ``path`` and moves it there when it is whole and on disk.
 
-    Whatever goes wrong, an earlier file stays as it was and no part of a new one is left.
+    Whatever goes wrong, an earlier file stays as it was and no part of a new one is left. Who may read the file is
+    decided by the process's umask, as it is for any new file.
+
+    Raises:
+      OSError: when it cannot be written (which file, and why).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        number = errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno  # a file where a folder must be
+        raise OSError(number, os.strerror(number or 0), str(path)) from error
     try:
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        flush(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(path.parent)
     return path
+
+
+def flush(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on disk.
+
+    Network disks, FUSE and Windows flush no folders, some not even files. What they hold is then as safe as they make
+    it, and no reason to give a result up.
+
+    Raises:
+      OSError: where the disk failed.
+    """
+    is_folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDWR if os.name == "nt" and not is_folder else os.O_RDONLY)
+    except OSError as error:
+        if is_folder and error.errno in NOT_ALLOWED | NOT_OFFERED:
+            return
+        raise
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NOT_OFFERED | (NOT_ALLOWED if is_folder else set()):
+            raise
+    finally:
+        os.close(handle)
 
 
 def check_writable(argument: str, path: Any, appends: bool = False) -> None:

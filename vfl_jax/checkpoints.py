@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.atomic import flush
 from vfl_jax.records import content_hash
 
 logger = logging.getLogger("vfl_jax")
@@ -32,10 +34,13 @@ class Checkpoints:
     One process saves, any process restores; none waits for another. A checkpoint is a folder called
     ``<epoch>-<digest of its files>``. It gets this name when it is whole and on disk, so that a process may be
     killed at any moment; and libraries read no file that is not as it was written.
+
+    Args:
+      owner: what is trained; checkpoints of another are passed over, wherever they come from.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).absolute()
+    def __init__(self, path: str | os.PathLike[str], owner: str = "") -> None:
+        self.path, self.owner = Path(path).absolute(), owner
 
     def save(self, epoch: int, tree: Any) -> None:
         """Writes the tree as it is after ``epoch`` epochs; returns when it is on disk.
@@ -47,16 +52,17 @@ class Checkpoints:
           OSError: when it cannot be written (where and why); earlier checkpoints are then as they were.
         """
         arrays = dict(zip(_names(tree), _arrays(tree), strict=True))
-        arrays[DIGEST] = _digest(epoch, arrays)
+        arrays[DIGEST] = _digest(self.owner, epoch, arrays)
         checkpointer, unfinished = _checkpointer(), self.path / "unfinished"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._remove_unfinished()
             with _silent("absl"):  # tracebacks of what is raised anyway
                 checkpointer.save(unfinished, arrays)
-            _flush(*unfinished.rglob("*"), unfinished)
+            for path in (*unfinished.rglob("*"), unfinished):
+                flush(path)
             new = unfinished.rename(self.path / f"{epoch:08d}-{_fingerprint(unfinished)}")
-            _flush(self.path)
+            flush(self.path)
         except Exception as error:  # a full disk is a ValueError of tensorstore's
             self._remove_unfinished()
             raise OSError(f"No checkpoint could be written in {self.path} ({_reason(error)}).") from error
@@ -68,25 +74,48 @@ class Checkpoints:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def restore(self, like: Callable[[int], Any]) -> tuple[int, Any] | None:
-        """Reads the newest checkpoint; one that is damaged, or holds another tree, is passed over with a warning.
+        """Reads the newest checkpoint; one that is damaged, or another's, is passed over with a warning.
+
+        One that cannot be read just now is not passed over: epochs would be lost that are there.
 
         Args:
           like: gives the tree that is expected after so many epochs; of its leaves only shapes and dtypes are used.
 
         Returns:
           How many epochs were done and the tree, in NumPy on the host but for typed keys; or None, where there is none.
+
+        Raises:
+          OSError: when one cannot be read just now (which, and why).
         """
         finished = self._finished()
         checkpointer = _checkpointer() if finished else None
         for place, (epoch, folder) in enumerate(finished, 1):
             expected = like(epoch)
             try:
-                return epoch, _read(checkpointer, folder, epoch, expected)
-            except Exception as error:  # whatever can go wrong with a disk; an earlier checkpoint costs time only
+                return epoch, self._read(checkpointer, folder, epoch, expected)
+            except Exception as error:  # whatever libraries make of damage; an earlier checkpoint costs time only
+                if (number := _system_error(error)) is not None:
+                    raise OSError(
+                        f"The checkpoint {folder} cannot be read just now ({os.strerror(number)}). It is left as it "
+                        "is; once this is mended, the same command goes on from it."
+                    ) from error
                 older = finished[place:]
                 instead = f"{older[0][1].name} is tried instead" if older else "there is no older one"
                 logger.warning("The checkpoint %s is passed over (%s); %s.", folder, _reason(error), instead)
         return None
+
+    def _read(self, checkpointer: Any, folder: Path, epoch: int, like: Any) -> Any:
+        """The tree in a checkpoint, or an error of any kind that says why it cannot be had."""
+        if not folder.name.endswith(_fingerprint(folder)):
+            raise ValueError("its files are not as they were written")
+        stored = checkpointer.restore(folder)
+        digest, names = stored.pop(DIGEST), _names(like)
+        if others := stored.keys() ^ set(names):
+            raise ValueError(f"{min(others)} is {'missing' if min(others) in names else 'not expected'}")
+        if not np.array_equal(digest, _digest(self.owner, epoch, stored)):
+            raise ValueError("its numbers are not those that were saved after this epoch of this training")
+        leaves = [_leaf(stored[name], leaf) for name, leaf in zip(names, jax.tree.leaves(like), strict=True)]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
     def clear(self) -> None:
         """Removes the folder, where there is one.
@@ -119,20 +148,6 @@ def _checkpointer() -> Any:
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
-def _read(checkpointer: Any, folder: Path, epoch: int, like: Any) -> Any:
-    """The tree in a checkpoint, or an error of any kind that says why it cannot be had."""
-    if not folder.name.endswith(_fingerprint(folder)):
-        raise ValueError("its files are not as they were written")
-    stored = checkpointer.restore(folder)
-    digest, names = stored.pop(DIGEST), _names(like)
-    if others := stored.keys() ^ set(names):
-        raise ValueError(f"{min(others)} is {'missing' if min(others) in names else 'not expected'}")
-    if not np.array_equal(digest, _digest(epoch, stored)):
-        raise ValueError("its numbers are not those that were saved after this epoch")
-    leaves = [_leaf(stored[name], leaf) for name, leaf in zip(names, jax.tree.leaves(like), strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
 def _names(tree: Any) -> list[str]:
     """Of every leaf its path, dtype and shape, for example ``tree['state'].head_params['bias']: float32[160, 10]``."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -157,26 +172,20 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _digest(epoch: int, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """SHA-256, as uint8[32], of the epoch and of every array's name and bytes."""
+def _digest(owner: str, epoch: int, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """SHA-256, as uint8[32], of what was trained, the epoch, and every array's name and bytes."""
     content = {name: array.reshape(-1).view(np.uint8) for name, array in arrays.items()}
-    return np.frombuffer(bytes.fromhex(content_hash(content, int(epoch))), np.uint8)
+    return np.frombuffer(bytes.fromhex(content_hash(content, owner, int(epoch))), np.uint8)
 
 
 def _fingerprint(folder: Path) -> str:
     """64 bits of SHA-256 of the names and bytes of the files in a folder."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    files = [Path(path, name) for path, _, names in os.walk(folder, onerror=fail) for name in names]
     return content_hash({path.relative_to(folder).as_posix(): np.fromfile(path, np.uint8) for path in files})[:16]
-
-
-def _flush(*paths: Path) -> None:
-    """Waits until files, or the names in folders, are on disk."""
-    for path in paths:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextlib.contextmanager
@@ -190,8 +199,22 @@ def _silent(name: str) -> Iterator[None]:
         log.disabled = before
 
 
+def _system_error(error: Exception) -> int | None:
+    """The number of the system's error behind one of a library; None where the content is at fault."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return errno.ENOMEM
+    number = error.errno if isinstance(error, OSError) else _quoted(error)
+    return None if number in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR) else number
+
+
+def _quoted(error: Exception) -> int | None:
+    """The number of the system's error that tensorstore quotes."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(code[1]) if code else None
+
+
 def _reason(error: Exception) -> str:
     """What the system says, where tensorstore quotes it in a page of its own; else the error's first line."""
-    if code := re.search(r"os_error_code='(\d+)'", str(error)):
-        return os.strerror(int(code[1]))
+    if code := _quoted(error):
+        return os.strerror(code)
     return next(iter(str(error).splitlines()), type(error).__name__)

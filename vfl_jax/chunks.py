@@ -36,6 +36,11 @@ class Chunk:
         """The hash of all that determines its numbers: the study's identity, its points and seeds, in their order."""
         return content_hash((), json.dumps([identity, *self.plain()], sort_keys=True, allow_nan=False))[:16]
 
+    def label(self, identity: dict[str, Any]) -> str:
+        """What a chunk's file says of itself, as JSON; the name stands for the study's identity."""
+        points, seeds = self.plain()
+        return json.dumps({"name": self.name(identity), "points": points, "seeds": seeds}, sort_keys=True)
+
     def plain(self) -> tuple[list[Any], list[int]]:
         """As JSON has it; infinite values as text, as in a scenario's JSON."""
         points = [{path: _to_plain(value) for path, value in point.items()} for point in self.points]

@@ -1,7 +1,7 @@
 """A sweep's folder: the plan, finished chunks, checkpoints of unfinished ones, the results.
 
 manifest.json         what the folder is for, and how the work was cut
-chunks/<name>.nc      finished chunks; a name is the hash of all that determines the numbers
+chunks/<name>.nc      finished chunks, each says which it is; a name is the hash of all that determines the numbers
 checkpoints/<name>/   of chunks that are not finished
 locks/<name>.lock     held while a process is at work on a chunk
 attempts/<run>/       while an executor works: one file per process that began a chunk and has not ended it
@@ -12,9 +12,12 @@ results.nc            the whole, labelled
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import logging
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,13 +26,16 @@ from typing import TYPE_CHECKING, Any
 from vfl_jax import manifest
 from vfl_jax.checkpoints import Checkpoints
 from vfl_jax.chunks import Chunk
-from vfl_jax.files import load, save
+from vfl_jax.files import Damaged, load_own, save
 
 if TYPE_CHECKING:
     import filelock
     import xarray as xr
 
 logger = logging.getLogger("vfl_jax")
+
+LABEL = "chunk"
+"""The attribute of a chunk's file that says which chunk it is."""
 
 MOST_DEATHS = 3
 """A chunk that has brought down so many workers at the same place is not tried again."""
@@ -49,10 +55,21 @@ class Folder:
         """The chunks there are to be, and how many replicas one may have; no chunks and None at the first start.
 
         Raises:
-          ValueError: when the folder belongs to another study (what differs), or is no sweep's.
-          OSError: when the manifest is damaged.
+          ValueError: when the folder belongs to another study (what differs), has results of other code of own records
+            (whose), or is no sweep's.
+          OSError: when the manifest is damaged, or cannot be read.
         """
-        return manifest.read(self.path, self.identity)
+        found = self._manifest()
+        return found.chunks, found.most
+
+    def accept_code(self) -> None:
+        """Lets what was found with other code of own records count as this study's, now and later."""
+        try:
+            manifest.read(self.path, self.identity)
+        except manifest.ChangedCode:
+            with self._explained(), self._lock("manifest"):
+                _remove_begun(self.path / manifest.NAME)
+                manifest.accept(self.path, self.identity)
 
     def plan(self, further: Callable[[list[Chunk], int], list[Chunk]], most: int) -> None:
         """Adds to the chunks those that ``further`` makes of them and of the largest number of replicas.
@@ -61,43 +78,50 @@ class Folder:
           OSError: when the folder cannot be written.
         """
         with self._explained(), self._lock("manifest"):
-            chunks, first_most = self.planned()  # another program may have planned meanwhile
-            most = first_most or most
+            found = self._manifest()  # another program may have planned meanwhile
+            most = found.most or most
+            chunks = [*found.chunks, *further(found.chunks, most)]
             _remove_begun(self.path / manifest.NAME)
-            manifest.write(self.path, self.identity, [*chunks, *further(chunks, most)], most)
+            manifest.write(self.path, dataclasses.replace(found, chunks=chunks, most=most))
 
     def read(self, chunk: Chunk) -> xr.Dataset:
         """What a finished chunk found.
 
         Raises:
-          OSError: when its file is damaged, or not there.
+          FileNotFoundError: when its file is not there.
+          Damaged: an OSError, when it is damaged, or not this chunk's.
+          OSError: when it cannot be read just now, and why.
         """
-        return load(self._chunk_path(chunk))
+        path = self._chunk_path(chunk)
+        found = self._load(path)
+        label = found.attrs.pop(LABEL, None)
+        if label != chunk.label(self._origin):
+            raise Damaged(f"{path} is not of the chunk {self.name(chunk)}: it says that it is {label or 'of none'}.")
+        return found
 
     def check(self, chunk: Chunk) -> bool:
         """Whether a chunk is finished and its file whole. A damaged one is set aside, to be computed again."""
         path = self._chunk_path(chunk)
         try:
             self.read(chunk)
-            if self.checkpoints(chunk).path.exists() or _begun(path):  # a process was killed right after it
-                with contextlib.suppress(OSError), self.work_on(chunk, wait=False) as is_held:
-                    if is_held:
-                        self._remove_checkpoints(chunk)
-            return True
         except FileNotFoundError:
             return False
-        except OSError as error:
-            with self._explained():
-                aside = self.path / "damaged" / f"{path.name}.{uuid.uuid4().hex[:8]}"
-                aside.parent.mkdir(exist_ok=True)
-                with contextlib.suppress(FileNotFoundError):  # another process was faster
-                    os.replace(path, aside)
-            logger.warning("%s It is set aside as %s and computed again.", error, aside)
+        except Damaged as error:
+            self._set_aside(path, error, "computed again")
             return False
+        with contextlib.suppress(OSError):
+            if self.checkpoints(chunk).path.exists() or _begun(path):  # a process was killed right after it
+                with self.work_on(chunk, wait=False) as is_held:
+                    if is_held:
+                        self._remove_checkpoints(chunk)
+        return True
 
     def is_finished(self, chunk: Chunk) -> bool:
         """Whether its file is there; what is in it is checked when it is read."""
-        return self._chunk_path(chunk).is_file()
+        try:
+            return stat.S_ISREG(self._chunk_path(chunk).stat().st_mode)
+        except FileNotFoundError:
+            return False
 
     @contextlib.contextmanager
     def work_on(self, chunk: Chunk, wait: bool = True, run: str | None = None) -> Iterator[bool]:
@@ -147,25 +171,66 @@ class Folder:
     def finish(self, chunk: Chunk, found: xr.Dataset) -> None:
         """Writes what a chunk found, then removes its checkpoints."""
         with self._explained():
-            save(found, self._chunk_path(chunk))
+            save(found.assign_attrs({LABEL: chunk.label(self._origin)}), self._chunk_path(chunk))
             self._remove_checkpoints(chunk)
 
     def checkpoints(self, chunk: Chunk) -> Checkpoints:
-        return Checkpoints(self.path / "checkpoints" / self.name(chunk))
+        return Checkpoints(self.path / "checkpoints" / self.name(chunk), owner=self.name(chunk))
 
     def finish_all(self, results: xr.Dataset) -> Path:
-        """Writes the labelled whole, unless that is what is there."""
+        """Writes the labelled whole, unless that is what is there. A damaged one is set aside.
+
+        Raises:
+          OSError: when it cannot be written, or what is there cannot be read just now, and why.
+        """
         path = self.path / "results.nc"
-        with self._explained():
-            with contextlib.suppress(OSError):
-                if load(path).identical(results):
-                    return path
-            with self._lock("results"):
-                _remove_begun(path)
-                return save(results, path)
+        try:
+            if self._load(path).identical(results):
+                return path
+        except FileNotFoundError:
+            pass
+        except Damaged as error:
+            self._set_aside(path, error, "written again")
+        with self._explained(), self._lock("results"):
+            _remove_begun(path)
+            return save(results, path)
 
     def name(self, chunk: Chunk) -> str:
-        return chunk.name(self.identity)
+        return chunk.name(self._origin)
+
+    @functools.cached_property
+    def _origin(self) -> dict[str, Any]:
+        """The identity of the study that began the folder: it may have had other code, where that was accepted."""
+        found = manifest.read(self.path, self.identity)
+        return self.identity if found is None else found.identity
+
+    def _manifest(self) -> manifest.Manifest:
+        found = manifest.read(self.path, self.identity)
+        if found is None:
+            manifest.check_own(self.path)
+            return manifest.Manifest(self.identity, [], None, [])
+        return found
+
+    @staticmethod
+    def _load(path: Path) -> xr.Dataset:
+        try:
+            return load_own(path)
+        except (FileNotFoundError, Damaged):
+            raise
+        except OSError as error:
+            raise OSError(
+                f"{path} cannot be read just now ({error.strerror or error}). It is left as it is; once this is "
+                "mended, the same command goes on."
+            ) from error
+
+    def _set_aside(self, path: Path, error: Damaged, what_now: str) -> None:
+        """Moves a damaged file where nobody reads it, and says so."""
+        aside = self.path / "damaged" / f"{path.name}.{uuid.uuid4().hex[:8]}"
+        with self._explained():
+            aside.parent.mkdir(exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                os.replace(path, aside)
+        logger.warning("%s It is set aside as %s and %s.", error, aside, what_now)
 
     def _chunk_path(self, chunk: Chunk) -> Path:
         return self.path / "chunks" / f"{self.name(chunk)}.nc"
@@ -195,7 +260,10 @@ class Folder:
 
         path = self.path / "locks" / f"{name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(path, timeout=timeout)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o666))
+        # Without its mode filelock would give it one, whatever the umask says: others of the group could not lock.
+        return filelock.FileLock(path, timeout=timeout, mode=stat.S_IMODE(path.stat().st_mode))
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import json
 import math
+import sys
 import typing
 from collections.abc import Iterator
 from typing import Any, Self, dataclass_transform
@@ -36,6 +37,9 @@ def static(*, default: Any = dataclasses.MISSING) -> Any:
 class Record(Declared):
     """Base of all configuration. Subclassing makes the dataclass and registers it by its name.
 
+    Within one module, or a notebook, a class may be defined again; the name then means the new one. A second class of
+    one name from another module is a ``ValueError``, because JSON could not tell them apart.
+
     Equality and hash are those of the canonical JSON, so ``10`` equals ``10.0`` in a ``float``
     field and a list never differs from a tuple. A record that holds traced or swept values
     has no JSON and cannot be compared.
@@ -43,6 +47,7 @@ class Record(Declared):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _check_name(cls)
         dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
         if RECORD in (f.name for f in dataclasses.fields(cls)):  # type: ignore[arg-type]
             raise TypeError(f"{cls.__name__} has a field {RECORD!r}, which names the kind of record in JSON.")
@@ -120,6 +125,26 @@ def cast(record: Any) -> Any:
 def with_numbers(record: Any, changes: dict[str, Any]) -> Any:
     """The same record with the numbers at some exact paths replaced."""
     return _map_numbers(record, "", lambda path, value, _: changes.get(path, value))
+
+
+def _check_name(cls: type[Record]) -> None:
+    """Raises ``ValueError`` where another module has a kind of this name."""
+    there = _KINDS.get(cls.__name__)
+    if there is not None and _place(there) != _place(cls):
+        raise ValueError(
+            f"{cls.__module__} defines a record {cls.__name__!r}, but {there.__module__} has one of that name, and a "
+            "scenario's JSON knows records by their names alone; choose another name."
+        )
+
+
+def _place(cls: type[Record]) -> str:
+    """The module that a kind is of. What is typed, executed or started as a script counts as one."""
+    if cls.__module__ in ("__main__", "__mp_main__", "builtins"):  # exec gives "builtins" where it is given no name
+        return "__main__"
+    main = sys.modules.get("__main__")
+    module = sys.modules.get(cls.__module__)
+    is_script = module is not None and getattr(module, "__file__", None) == getattr(main, "__file__", "")
+    return "__main__" if is_script else cls.__module__
 
 
 def _register(cls: type[Record]) -> None:

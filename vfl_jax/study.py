@@ -6,29 +6,47 @@ import dataclasses
 import functools
 import importlib.metadata
 import json
+import os
 from typing import Any
 
 import jax
 
-from vfl_jax import simulation
+from vfl_jax import code, simulation
 from vfl_jax.draws import Given
 from vfl_jax.records import VerticalData, content_hash
 from vfl_jax.scenario import Scenario
 
 PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
-RANDOM_NUMBERS = ("jax_default_prng_impl", "jax_threefry_partitionable")
-"""Settings of JAX that decide which numbers a seed stands for."""
+GENERATOR = "threefry2x32"
+"""The one implementation of random numbers in JAX of which every replica has its own under ``vmap``."""
+
+SETTINGS = (
+    *("jax_default_prng_impl", "jax_threefry_partitionable", "jax_threefry_gpu_kernel_lowering"),
+    *("jax_random_seed_offset", "jax_high_dynamic_range_gumbel"),
+    *("jax_enable_x64", "jax_explicit_x64_dtypes", "jax_default_dtype_bits", "jax_allow_f16_reductions"),
+)
+"""Settings of JAX that decide which numbers a seed stands for, and of what type numbers are."""
+
+FLAGS = ("fast_math", "excess_precision", "denormal")
+"""Parts of the names of flags of XLA that allow it other results than the arithmetic of a type."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A scenario on data, trained for so many epochs, with what is given instead of drawn."""
+    """A scenario on data, trained for so many epochs, with what is given instead of drawn.
+
+    Raises:
+      ValueError: where JAX is set to random numbers that a replica would share with its neighbours.
+    """
 
     scenario: Scenario
     data: VerticalData
     epochs: int
     given: Given
+
+    def __post_init__(self) -> None:
+        check_generator(str(jax.config.values["jax_default_prng_impl"]), "jax_default_prng_impl")
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -43,13 +61,39 @@ class Study:
             "epochs": self.epochs,
             "given": self.given.fingerprint() or "nothing",
             "versions": versions(),
-            "random_numbers": {name: jax.config.values[name] for name in RANDOM_NUMBERS},
+            "settings": settings(),
+            "code": code.of_records(self.scenario),
         }
 
     @functools.cached_property
     def inputs(self) -> simulation.Inputs:
         """The data on the device, checked."""
         return simulation.prepare(self.scenario, self.data, self.given)
+
+
+def check_generator(found: str, name: str) -> None:
+    """Raises ``ValueError`` on random numbers that depend on which replicas are trained together."""
+    if found != GENERATOR:
+        raise ValueError(
+            f"{name} is {found!r}; it must be {GENERATOR!r}, because under vmap other generators may give a replica "
+            f"other numbers than it draws alone. Call jax.config.update('jax_default_prng_impl', {GENERATOR!r}), or "
+            f"make the key with jax.random.key(seed, impl={GENERATOR!r})."
+        )
+
+
+def settings() -> dict[str, Any]:
+    """What is set, by hand or by the environment, and decides the numbers."""
+    import flax
+
+    flags = sorted(flag for flag in os.environ.get("XLA_FLAGS", "").split() if any(part in flag for part in FLAGS))
+    found = {name: jax.config.values.get(name) for name in SETTINGS}
+    plain = {name: v if v is None or isinstance(v, bool | int) else str(v) for name, v in found.items()}
+    others = {
+        "flax_fix_rng_separator": bool(flax.config.flax_fix_rng_separator),
+        "numpy_promotion": os.environ.get("NPY_PROMOTION_STATE", "weak"),
+        "xla_flags": flags,
+    }
+    return plain | others
 
 
 def versions() -> dict[str, str]:

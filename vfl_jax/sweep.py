@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ import numpy as np
 from vfl_jax import devices
 from vfl_jax.atomic import check_folder, check_writable
 from vfl_jax.cautions import warn_of_little_evidence
-from vfl_jax.checks import check_count, check_kind, shown
+from vfl_jax.checks import check_count, check_kind, is_whole, shown
 from vfl_jax.chunks import Chunk, cut
 from vfl_jax.draws import Given, draw
 from vfl_jax.folder import Folder
@@ -24,15 +24,16 @@ from vfl_jax.progress import ChunkProgress, Progress
 from vfl_jax.records import TrainState, VerticalData
 from vfl_jax.results import assemble
 from vfl_jax.scenario import Scenario
-from vfl_jax.study import Study
+from vfl_jax.study import Study, check_generator
 from vfl_jax.training import check, most_replicas, train_chunk, train_replica
 from vfl_jax.types import Key
-from vfl_jax.work import Source, load, work_here, work_through
+from vfl_jax.work import Source, check_executor, load, work_here, work_through
 
 if TYPE_CHECKING:
     import xarray as xr
 
-
+NUM_SEEDS = 2**32
+"""How many seeds there are: JAX takes 32 bits of one."""
 SCENARIO = "for example one of vfl.presets"
 
 
@@ -58,6 +59,7 @@ def run(
     _check_given(given)
     check_kind(bool, "True or False", progress=progress)
     check_count(epochs=epochs)
+    check_generator(str(jax.random.key_impl(key)), "The generator of key")
     scenario.to_json()  # raises where a number is none, before anything is trained
     study = Study(scenario, load(data), int(epochs), given)
     with Progress(study.epochs, [1], shown=progress).show() as told:
@@ -78,6 +80,7 @@ def sweep(
     max_replicas: int | None = None,
     executor: Executor | None = None,
     log_json: str | os.PathLike[str] | None = None,
+    accept_changed_code: bool = False,
 ) -> xr.Dataset:
     """Trains every grid point with every seed, as many at a time as fit into memory, in compiled programs.
 
@@ -94,25 +97,32 @@ def sweep(
         ``executor`` then calls.
       over: what to sweep, e.g. ``{"attack.amplify": [1, 10], "defense.stddev": [0, 0.01]}``; a tuple of
         paths with tuples of values is one zipped axis.
-      seeds: how many (0, 1, …), or which.
+      seeds: how many (0, 1, …), or which, below 2³².
       given: choices that are given instead of drawn, the same for every seed.
-      folder: where results and what is needed to go on are kept.
+      folder: where results and what is needed to go on are kept. It belongs to one study: the scenario, the data, the
+        versions, the settings of JAX that decide numbers, and the code of records that are not the package's own
+        (their methods, and the functions, classes and values of their module that these use by name). A change of that
+        code is refused; so is another version of Python, which compiles it anew. A change that comes from another
+        module, such as a helper function that is imported, is not seen: then take another folder.
       checkpoint_every: how many epochs lie between two checkpoints in the folder.
       max_replicas: how many replicas are trained as one chunk at most, settled when a folder is begun; by default as
         many as fit into the memory that is free, and with an executor all grid points of a seed for each device.
-      executor: whose workers train the chunks; they must see the folder.
+      executor: whose workers train the chunks; they must see the folder, and must not be forked from this process.
       log_json: a file that progress is added to, one JSON object per line.
+      accept_changed_code: keep what the folder has from before the code of own records changed, as if it had not; this
+        need be said once. What is not finished is then trained with the code as it is now.
 
     Returns:
       Labelled results: one dimension per swept path, ``seed``, ``epoch`` and ``class``.
 
     Raises:
       ValueError: naming the argument, where anything does not fit, before anything is trained; or when the folder
-        belongs to another study (what differs).
-      OSError: when the folder cannot be written; what is finished there stays whole.
+        belongs to another study (what differs), or has results of other code (of which record).
+      OSError: when the folder cannot be written, or a file in it cannot be read just now; what is finished there stays
+        whole. A file that is damaged is set aside with a warning, and computed again.
       SweepIncomplete: when chunks failed on an executor.
     """
-    check_kind(bool, "True or False", progress=progress)
+    check_kind(bool, "True or False", progress=progress, accept_changed_code=accept_changed_code)
     check_count(checkpoint_every=checkpoint_every, **({} if max_replicas is None else {"max_replicas": max_replicas}))
     if folder is not None:
         check_folder("folder", folder)
@@ -120,6 +130,7 @@ def sweep(
         check_writable("log_json", log_json, appends=True)
     if executor is not None:
         check_kind(Executor, "of concurrent.futures (of a Dask client, client.get_executor())", executor=executor)
+        check_executor(executor)
         if folder is None:
             raise ValueError("executor is given, but no folder; its workers need one to leave their chunks in.")
     grid, seeds = check_grid(scenario, over, seeds, epochs, given)
@@ -129,24 +140,27 @@ def sweep(
     warn_of_little_evidence(swept, study.data, drawn, stacklevel=2)
 
     store = None if folder is None else Folder(folder, study.identity)
+    first = devices.is_first_process()
+    if store is not None and accept_changed_code:
+        if first:
+            store.accept_code()
+        devices.agree(0)  # the others read what the first has written
     chunks = _plan(study, grid, seeds, store, max_replicas, executor)
 
-    first = devices.is_first_process()
-
-    def shown(chunks: Sequence[Chunk]) -> Progress:
+    def progress_of(chunks: Sequence[Chunk]) -> Progress:
         replicas = [chunk.num_replicas for chunk in chunks]
         return Progress(study.epochs, replicas, progress and first, log_json if first else None)
 
     if store is None:
-        with shown(chunks).show() as told:
+        with progress_of(chunks).show() as told:
             parts = [train_chunk(study, chunk, ChunkProgress(told, i)) for i, chunk in enumerate(chunks)]
         return assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), num_poison)
 
     while missing := _missing(store, chunks):
         if executor is None:
-            work_here(study, store, missing, shown(missing), checkpoint_every)
+            work_here(study, store, missing, progress_of(missing), checkpoint_every)
         else:
-            work_through(executor, data, study, store, missing, shown(missing), checkpoint_every)
+            work_through(executor, data, study, store, missing, progress_of(missing), checkpoint_every)
     results = assemble(scenario, grid, seeds, [(chunk, store.read(chunk)) for chunk in chunks], num_poison)
     if first:
         store.finish_all(results)
@@ -243,8 +257,18 @@ def _missing(folder: Folder, chunks: Sequence[Chunk]) -> list[Chunk]:
 
 
 def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(range(seeds)) if isinstance(seeds, int | np.integer) else tuple(seeds)
-    are_whole = all(isinstance(seed, int | np.integer) for seed in checked)
-    if not checked or not are_whole or len(set(checked)) != len(checked) or min(checked) < 0:
-        raise ValueError(f"seeds is {checked!r}; give a number above 0, or distinct whole numbers from 0.")
+    if isinstance(seeds, int | np.integer) and seeds > NUM_SEEDS:
+        raise ValueError(f"seeds is {shown(seeds)}; there are 2**32 of them.")
+    given: Any = range(seeds) if isinstance(seeds, int | np.integer) and is_whole(seeds) else seeds
+    try:
+        checked = tuple(given)
+    except TypeError:
+        checked = (given,)
+    if not checked or not all(map(is_whole, checked)) or len(set(checked)) != len(checked) or min(checked) < 0:
+        raise ValueError(f"seeds is {shown(checked)}; give a number above 0, or distinct whole numbers from 0.")
+    if max(checked) >= NUM_SEEDS:
+        raise ValueError(
+            f"seeds has {shown(max(checked))}; a seed must be below 2**32, because JAX takes 32 bits: a larger one "
+            "would be a smaller one again."
+        )
     return tuple(int(seed) for seed in checked)

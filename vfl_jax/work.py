@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from os import PathLike
 from queue import SimpleQueue
 from typing import Any
@@ -33,6 +34,23 @@ BUSY, DONE, TRAIN = range(3)
 
 class SweepIncomplete(RuntimeError):
     """Some chunks failed; the others are finished in the folder."""
+
+
+_sender: int | None = None
+"""The process that sent tasks last; in a worker that was forked from it, not the worker's own."""
+
+
+SPAWN = (
+    "JAX has threads that a fork does not survive, so they would wait for ever. Give one that starts its own: "
+    "ProcessPoolExecutor(..., mp_context=multiprocessing.get_context('spawn'))."
+)
+
+
+def check_executor(executor: Executor) -> None:
+    """Raises ``ValueError`` on a pool whose processes would hang for ever."""
+    context = getattr(executor, "_mp_context", None) if isinstance(executor, ProcessPoolExecutor) else None
+    if context is not None and context.get_start_method() == "fork":
+        raise ValueError(f"executor is a pool whose workers are forked from this process; {SPAWN}")
 
 
 def load(source: Source) -> VerticalData:
@@ -113,6 +131,8 @@ def work_through(
     Raises:
       SweepIncomplete: naming the chunks that failed, and why.
     """
+    global _sender
+    _sender = os.getpid()
     attempts = itertools.count()
     results: SimpleQueue[Future[None]] = SimpleQueue()
     waiting: dict[Future[None], int] = {}
@@ -196,10 +216,12 @@ def work_on_one(
     """The task: trains one chunk of a folder, unless it is finished. Running it twice does no harm.
 
     Raises:
-      ValueError: where this process has other data or versions than the one that sent the task.
+      ValueError: where this process has other data or versions than the one that sent the task, or is a fork of it.
       OSError: where it sees another folder.
       ChunkRefused: where the chunk has brought down too many workers.
     """
+    if _sender not in (None, os.getpid()):
+        raise ValueError(f"This worker was forked from the process that sent the task; {SPAWN}")
     folder = Folder(path, identity)
     with folder.work_on(chunk, run=run):
         if folder.is_finished(chunk):

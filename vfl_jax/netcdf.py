@@ -1,0 +1,242 @@
+"""What NetCDF cannot hold as it is, brought to what it can, and back.
+
+Real numbers, booleans and text, with attributes that are text, numbers or rows of numbers, are written as they are.
+Time stamps become whole numbers, mixed and missing values JSON, and attributes that NetCDF would lose, change or take
+for an instruction go together into one attribute, ``MARK``, as JSON. Other programs can read all of it; here it comes
+back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MARK = "vfl_jax"
+"""The attribute that says what a variable, or the whole, has been before."""
+JSON = "json"
+"""The dtype that the mark names where every entry is written as JSON."""
+INSTRUCTIONS = {
+    *("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "dtype", "units", "calendar"),
+    *("coordinates", "grid_mapping", "bounds", "cell_measures", "formula_terms", "ancillary_variables"),
+    *("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "digest", MARK),
+}
+"""Attributes that a reader of NetCDF, or this package, would follow instead of showing."""
+UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+EPOCH = "since 1970-01-01 00:00:00"
+MOST_BYTES = 32_000
+"""HDF5 has no room for larger arrays in an attribute."""
+
+
+def to_stored(dataset: xr.Dataset) -> xr.Dataset:
+    """The same content in variables and attributes that NetCDF gives back as they are; in memory.
+
+    Raises:
+      ValueError: naming the variable or attribute that no file can hold, what it holds, and what is allowed.
+    """
+    import xarray as xr
+
+    _check_names(dataset)
+    changed, variables = False, {}
+    for name, variable in dataset.variables.items():
+        values = variable.values
+        plain, was = _to_plain(name, values)
+        attributes = _to_attributes(f"variable {name!r}", variable.attrs, {} if was is None else {"dtype": was})
+        changed |= plain is not values or plain.dtype != variable.dtype or attributes is not variable.attrs
+        variables[name] = xr.Variable(variable.dims, plain, attributes)
+    odd = [str(name) for name in dataset.coords if " " in str(name)]  # NetCDF lists coordinates between spaces
+    attributes = _to_attributes("the results", dataset.attrs, {"coordinates": odd} if odd else {})
+    if not changed and attributes is dataset.attrs:
+        return dataset.drop_encoding()
+    coordinates = {name: variables.pop(name) for name in dataset.coords if str(name) not in odd}
+    return xr.Dataset(variables, xr.Coordinates(coordinates, indexes={}), attributes)
+
+
+def from_stored(dataset: xr.Dataset) -> xr.Dataset:
+    """What :func:`to_stored` was given."""
+    import xarray as xr
+
+    if not any(MARK in attributes for attributes in (dataset.attrs, *(v.attrs for v in dataset.variables.values()))):
+        return dataset
+    variables = {}
+    for name, variable in dataset.variables.items():
+        attributes, notes = _from_attributes(variable.attrs)
+        variables[name] = xr.Variable(variable.dims, _from_plain(variable.values, notes.get("dtype")), attributes)
+    attributes, notes = _from_attributes(dataset.attrs)
+    coordinates = {name: variables.pop(name) for name in [*dataset.coords, *notes.get("coordinates", ())]}
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def with_hints(dataset: xr.Dataset) -> xr.Dataset:
+    """Tells other programs which whole numbers are time stamps."""
+    changed = dataset.copy()
+    for name, variable in dataset.variables.items():
+        if hints := _hints(variable.attrs):
+            changed[name].attrs.update(hints)
+    return changed
+
+
+def without_hints(dataset: xr.Dataset) -> xr.Dataset:
+    """Undoes :func:`with_hints`, in a dataset that is not decoded yet."""
+    changed = dataset.copy()
+    for name, variable in dataset.variables.items():
+        for hint in _hints(variable.attrs):
+            changed[name].attrs.pop(hint, None)
+    return changed
+
+
+def text(values: np.ndarray) -> np.ndarray:
+    """Text in an array as wide as its longest entry."""
+    return np.asarray(values.tolist(), np.str_).reshape(values.shape)
+
+
+def _hints(attributes: Mapping[Any, Any]) -> dict[str, str]:
+    was = _notes(attributes).get("dtype", "")
+    if not (match := re.fullmatch(r"(datetime|timedelta)64\[(\w+)\]", was)):
+        return {}
+    unit = UNITS[match[2]]
+    return (
+        {"units": f"{unit} {EPOCH}", "calendar": "proleptic_gregorian"} if match[1] == "datetime" else {"units": unit}
+    )
+
+
+def _check_names(dataset: xr.Dataset) -> None:
+    import pandas as pd
+
+    for name in (*dataset.variables, *dataset.dims):
+        if not isinstance(name, str) or not name or name == "." or re.search("[/\0\ud800-\udfff]", name):
+            raise ValueError(
+                f"The results have a variable or dimension called {name!r}; a file needs names that are text without "
+                "'/'. Rename it (dataset.rename)."
+            )
+    for name, index in dataset.indexes.items():
+        if isinstance(index, pd.MultiIndex):
+            raise ValueError(
+                f"The coordinate {name!r} is an index of several levels ({', '.join(map(str, index.names))}), which no "
+                f"file holds; give dataset.reset_index({name!r}) or dataset.unstack({name!r})."
+            )
+
+
+def _to_plain(name: Hashable, values: Any) -> tuple[np.ndarray, str | None]:
+    """The values as NetCDF holds them, and what they were; the very same array where nothing is to be done."""
+    if not isinstance(values, np.ndarray):  # one time stamp alone, or an array of pandas
+        values = np.asarray(values) if isinstance(values, np.generic) else np.asarray(values, object)
+    kind = values.dtype.kind
+    if kind in "Mm":
+        return values.astype(np.int64), values.dtype.name
+    if kind == "V" and values.dtype.name == "bfloat16":
+        return values.astype(np.float32), values.dtype.name
+    if kind in "UTO" and all(isinstance(value, str) and _is_plain_text(value) for value in values.flat):
+        plain = text(values)
+        return (values if kind == "U" and plain.dtype == values.dtype else plain), None
+    if kind in "UTO":
+        return _to_numbers_or_json(name, values)
+    if kind not in "fiubcS":
+        raise _refused(f"variable {name!r}", values.dtype)
+    return (values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))), None
+
+
+def _to_numbers_or_json(name: Hashable, values: np.ndarray) -> tuple[np.ndarray, str | None]:
+    entries = [_to_jsonable(value, f"variable {name!r}") for value in values.flat]
+    kinds = {type(entry) for entry in entries}
+    if kinds == {bool} or kinds <= {int, float}:
+        numbers = np.asarray(entries)
+        if numbers.dtype.kind in "fib" and numbers.tolist() == entries:
+            return numbers.reshape(values.shape), None
+    written = np.asarray([json.dumps(entry, sort_keys=True) for entry in entries], np.str_)
+    return written.reshape(values.shape), JSON
+
+
+def _from_plain(values: np.ndarray, was: str | None) -> np.ndarray:
+    if was is None:
+        return values
+    if was == JSON:
+        found = np.empty(values.size, object)
+        for i, written in enumerate(values.flat):
+            found[i] = json.loads(written)
+        return found.reshape(values.shape)
+    if was == "bfloat16":
+        import ml_dtypes
+
+        return values.astype(ml_dtypes.bfloat16)
+    return values.astype(np.dtype(was))
+
+
+def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, Any]) -> Any:
+    """Attributes as NetCDF holds them, the others in the mark; the very same where nothing is to be done."""
+    plain, marked = {}, {}
+    for name, value in attributes.items():
+        if not isinstance(name, str):
+            raise ValueError(f"An attribute of {where} is called {name!r}; a name must be text.")
+        if (is_own := name == "digest" and where == "the results") or _is_plain_attribute(name, value):
+            if not is_own:  # of what was read by another program: it is made anew
+                plain[name] = value
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+            marked[name] = {"values": value.tolist(), "dtype": value.dtype.name}
+        else:
+            marked[name] = {"values": _to_jsonable(value, f"attribute {name!r} of {where}")}
+    notes = notes | ({"attributes": marked} if marked else {})
+    if not notes and plain.keys() == attributes.keys():
+        return attributes
+    return plain | ({MARK: json.dumps(notes, sort_keys=True)} if notes else {})
+
+
+def _from_attributes(attributes: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    notes = _notes(attributes)
+    plain = {name: value for name, value in attributes.items() if name != MARK}
+    for name, marked in notes.get("attributes", {}).items():
+        values = marked["values"]
+        plain[name] = np.asarray(values, marked["dtype"]) if "dtype" in marked else values
+    return plain, notes
+
+
+def _notes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    return json.loads(attributes[MARK]) if MARK in attributes else {}
+
+
+def _is_plain_attribute(name: str, value: Any) -> bool:
+    if name in INSTRUCTIONS or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.:+ -]*", name):
+        return False
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.size > 1 and value.dtype.kind in "fiu" and value.nbytes < MOST_BYTES
+    if isinstance(value, str):
+        return bool(value) and _is_plain_text(value)
+    if isinstance(value, bool | np.bool_):
+        return False
+    return isinstance(value, float | np.floating | np.integer) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
+def _is_plain_text(value: str) -> bool:
+    return not re.search("[\0\ud800-\udfff]", value)
+
+
+def _to_jsonable(value: Any, where: str) -> Any:
+    """Python's plain values, for any that mean the same."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, np.generic) and value.dtype.kind in "fiubU":
+        value = value.item()
+    if value is None or type(value).__name__ == "NAType":
+        return None
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str) and not re.search("[\ud800-\udfff]", value):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_to_jsonable(entry, where) for entry in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {str(key): _to_jsonable(entry, where) for key, entry in value.items()}
+    raise _refused(where, type(value).__name__)
+
+
+def _refused(where: str, found: Any) -> ValueError:
+    return ValueError(
+        f"{where[0].upper()}{where[1:]} holds {found}; a file holds numbers, booleans, text, None, lists and "
+        "dictionaries of them, and variables also time stamps without a zone. Convert it, for example with str()."
+    )
