@@ -147,7 +147,11 @@ OTHER_IDS = {
         "no id in common",
     ),
     "rounded": (np.array(PLACES) + 2.0**53, PLACES, "holds 9007199254740992.0 as an id, a floating number"),
-    "rounded float32": (np.array(PLACES, np.float32) + 2**24, PLACES, "holds 1.6777216e+07 as an id", "rounded to one"),
+    "rounded float32": (
+        np.array(PLACES, np.float32) + 2**24,
+        PLACES,
+        "as an id, a floating number: from 16,777,216 on",
+    ),
     "infinite": ([np.inf, *PLACES[1:]], PLACES, "holds inf as an id"),
     "several kinds": (pd.Series([1, "2"] * 6, dtype=object), PLACES, "ids of several kinds, such as 1, '2'"),
     "a blank more": (["k0 ", "k1", "k2", "k3"], ["k0", "k1", "k2", "k3"], "has id 'k0 '", "has 'k0': 1 ids"),

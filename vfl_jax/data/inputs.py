@@ -77,7 +77,7 @@ def frame_of(where: str, values: Any) -> pd.DataFrame | None:
     try:
         table = pa.table(values)
         found = [from_arrow(column) for column in table.columns]
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
         raise ValueError(f"{where} is a {_type(values)} that Arrow cannot read as a table: {error}.") from error
     frame = pd.DataFrame(dict(enumerate(found)), index=pd.RangeIndex(table.num_rows))
     return frame.set_axis(table.column_names, axis=1)
@@ -124,7 +124,7 @@ def _arrow_column(values: Any) -> pd.Series | None:
 
         found = pa.chunked_array(values) if hasattr(values, "__arrow_c_stream__") else pa.array(values)
         return None if pa.types.is_struct(found.type) else from_arrow(found)
-    except (ImportError, ValueError, TypeError, NotImplementedError):
+    except (ImportError, ValueError, TypeError, NotImplementedError, OSError):
         return None
 
 

@@ -161,11 +161,12 @@ def _whole_again(cells: pd.Series) -> pd.Series:
     """Whole numbers that pandas left as texts: beyond 64 bits, or unsigned ones beside a gap or a sign."""
     import pandas as pd
 
-    cells = cells.mask(cells.isin(MISSING))
+    found = [None if pd.isna(cell) or cell in MISSING else cell for cell in cells]
+    cells = pd.Series(found, cells.index, dtype=object)
     written = cells.dropna()
     if not len(written) or not all(type(cell) is int or WHOLE.fullmatch(str(cell)) for cell in written):
         return cells
-    return pd.Series([None if pd.isna(cell) else int(cell) for cell in cells], cells.index, dtype=object)
+    return pd.Series([None if cell is None else int(cell) for cell in found], cells.index, dtype=object)
 
 
 def _delimiter(path: Path) -> str:

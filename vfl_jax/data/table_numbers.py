@@ -104,8 +104,9 @@ def read_numbers(column: Column, kind: Numeric | None) -> Reading:
         raise _no_number(column, int((is_number | is_missing).argmin()), kind)
     found = {text: written for text, written in texts.items() if written is not None}
     values = _read(column, kind or Numeric(), found)
+    written = [np.nan if gone else cell for cell, gone in zip(cells, is_missing, strict=True)]
     example = max(found, key=lambda text: (len(text), abs(values[text])))
-    numbers = [values[cell] if isinstance(cell, str) else float(cell) for cell in cells.where(~is_missing, np.nan)]
+    numbers = [values[cell] if isinstance(cell, str) else float(cell) for cell in written]
     return Reading(np.array(numbers), (example, values[example]))
 
 
