@@ -111,6 +111,15 @@ def test_numbers_are_set_in_their_order():
         "attack.enabled": [0, 1],
         "learning_rate": [0.1],
     }
+    # What is set counts where only a part of it is swept.
+    part = "optimizers.0.learning_rate"
+    assert to_over(scenario, [f"{part}=1,2"], ["learning_rate=0.5"]) == {part: [1, 2]}
+
+
+def test_defenses_are_chained_in_the_order_of_the_flag():
+    chosen = cli.Run(SCENARIO, defense=("GaussianNoise", "Clipping"), set=("defense.stddev=0.1", "defense.bound=2"))
+    parts = vfl_jax.defenses.GaussianNoise(stddev=0.1), vfl_jax.defenses.Clipping(bound=2.0)
+    assert cli._scenario(chosen).defense == vfl_jax.ActiveChain(parts=parts)
 
 
 def test_run_is_the_run_of_its_flags(small, tmp_path, capsys):

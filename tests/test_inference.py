@@ -248,8 +248,8 @@ def loss_of(logits, labels):
 
 @pytest.mark.parametrize("chunk", [1000, 7, 2])
 def test_batches_never_end_at_a_chunk(data, chunk):
-    """Chunks are multiples of what the methods ask for, here of 3 and 4; of the whole test set at most."""
-    parts = MeanOfBatch(inference_batch=3), MeanOfBatch(inference_batch=4)
+    """Chunks are multiples of what methods ask for, here of 3, in a chain of a chain, and 4; the test set at most."""
+    parts = ActiveChain(parts=(MeanOfBatch(inference_batch=3),)), MeanOfBatch(inference_batch=4)
     scenario = scenario_of(defense=ActiveChain(parts=parts))
     assert scenario.inference_batch == 12
     replica = helpers.replica(scenario, data)

@@ -28,8 +28,8 @@ BY_NAME = {case.name: case for case in CASES}
 
 
 def test_a_row_gets_the_label_of_the_known_row_that_points_the_same_way():
-    """Directions count, not lengths; a silent row is not read."""
-    heard = np.float32([[1, 0], [0, 2], [5, 1], [0.1, 3], [0, 0], [-1, 0.1]])
+    """Directions count, not lengths, be it a known row's; a silent row is not read."""
+    heard = np.float32([[1, 0], [0, 20], [5, 1], [0.1, 3], [0, 0], [-1, 0.1]])
     guesses = nearest_known(heard, np.array([0, 1]), np.array([7, 8]))
     np.testing.assert_array_equal(guesses[:5], [7, 8, 7, 8, -1])
 
@@ -43,6 +43,12 @@ def test_smoothing_tells_each_row_what_rows_like_it_are_told():
     alone, smoothed = ((evidence.argmin(1) == labels).mean() for evidence in (heard, Smoother(features)(heard)))
     assert alone < 0.45
     assert smoothed > 0.8
+
+
+def test_smoothing_keeps_what_all_rows_are_told():
+    """Whatever the features are, which here say nothing and are 0 on average."""
+    features = np.random.default_rng(0).normal(0, 1, (500, 2)).astype(np.float32)
+    np.testing.assert_allclose(Smoother(features)(np.full((500, 1), 3.0)), 3, atol=0.1)
 
 
 def test_features_of_bags_and_images_are_rows():
@@ -115,6 +121,20 @@ def test_two_numbers_belong_to_a_reader():
     assert found["last message, 2 epochs"].shown() == "0.900 of 0.50"
     assert found["sum, 2 epochs"].shown() == "0.600"
     assert Reading(np.array([np.nan]), np.array([0.0])).right == 0
+
+
+def test_signs_are_those_of_the_honest_run_of_a_defense():
+    """Wherever on their axis the runs stand in which the label is replaced."""
+    case, places = BY_NAME["liu2020_code_labels_mnist_sum"], {name: i for i, name in enumerate(LISTENED)}
+    trained = results_of(case, lambda s: {"label_inference_accuracy": 0.0, "label_inference_rate": 1.0}, seeds=2)
+    switch = trained["attack.enabled"]
+    honest = np.flatnonzero(switch == 0)
+    for i in places.values():
+        trained["label_inference_accuracy"][{switch.dims[0]: honest[i]}] = i / 10
+    attacked_first = trained.isel({switch.dims[0]: np.argsort(-switch.values, kind="stable")})
+    for defense, i in places.items():
+        (reading,) = of_signs(attacked_first, defense).values()
+        np.testing.assert_allclose(reading.right, i / 10, rtol=1e-6)
 
 
 def test_the_best_reader_by_what_it_knows():

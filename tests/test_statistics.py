@@ -26,6 +26,7 @@ def test_the_interval_of_a_mean_is_the_normal_one():
     half = 1.96 * values.std() / np.sqrt(400)
     assert low == pytest.approx(values.mean() - half, abs=0.03)
     assert high == pytest.approx(values.mean() + half, abs=0.03)
+    assert interval(values, np.mean, level=0.95) == (low, high) != interval(values, np.mean, level=0.975)
     narrow = interval(values, np.mean, level=0.5)
     assert low < narrow[0] < values.mean() < narrow[1] < high
 

@@ -170,6 +170,8 @@ def test_a_label_is_swapped_by_the_weight_of_its_row(data, reduction):
     )
     weight = {"mean": 1 / B, "sum": 1.0}[reduction]
     assert scenario.shapes(data).row_weight == weight
+    paired = scenario.replace(poison=scenario.poison.replace(mode="appended_pair"))
+    assert paired.shapes(data).row_weight == {"mean": 1 / (B + 2), "sum": 1.0}[reduction]
     replica = helpers.replica(scenario, data)
     state, _ = replica.step(IDS)
     wanted = np.where(np.isin(IDS, IDS[:4]), 0, data.train.labels[IDS])

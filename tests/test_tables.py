@@ -219,7 +219,7 @@ def test_a_party_and_a_column_may_have_points_in_their_names():
 
 
 def test_rows_to_test_on_by_a_condition_or_by_ids():
-    by_ids, report = load(test=[*TEST_IDS, 999])
+    by_ids, report = load(test=[*TEST_IDS, TEST_IDS[0], 999, 999])
     assert report.test_ids_lost == 1
     assert "1 of the ids to test on were not joined" in str(report)
     by_column, _ = load(bank().assign(split=np.where(np.arange(NUM_ROWS) < 6, "test", "train")), test=split_is_test())

@@ -54,6 +54,7 @@ def test_every_group_of_every_claim_names_cases_that_exist(tmp_path):
         ((0.95, 0.5), "**holds only: a; b (some seeds)**"),
         ((0.5, 0.05), "**holds only: a (some seeds). Not: b**"),
         ((0.95,), "**holds** (so far)"),
+        ((0.9, 0.1), "**holds only: a. Not: b**"),
         ((None, 0.95), "**holds. Cannot be judged: a**"),
         ((None, 0.05), "**does not hold. Cannot be judged: a**"),
         ((0.5, None), "**holds only: a (some seeds). Cannot be judged: b**"),
