@@ -13,7 +13,7 @@ from experiments.in_passing.leakage import (
     Reading,
     best_reader,
     num_known,
-    of_first_epoch,
+    of_kept,
     of_signs,
     short_row,
     without_messages,
@@ -139,7 +139,7 @@ def test_signs_are_those_of_the_honest_run_of_a_defense():
 
 def test_the_best_reader_by_what_it_knows():
     """Whoever hears nothing is no reader of messages, but the floor; more labels known never read less."""
-    found = of_first_epoch(
+    found = of_kept(
         heard(**{"features alone, 1 known": 0.4, "signs": 0.3, "messages, 1 known": 0.5, "messages, 4 known": 0.8}),
         "none",
     )

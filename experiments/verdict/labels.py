@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.cases import PRESETS
-from experiments.in_passing.leakage import HEADLINE, best_reader, of_first_epoch, of_signs, without_messages
+from experiments.in_passing.leakage import HEADLINE, best_reader, of_kept, of_signs, without_messages
 from experiments.in_passing.study import TASKS
 from experiments.verdict.judge import Claim, Finding
 from vfl_jax.presets import Task
@@ -30,10 +30,10 @@ def _reveals(dataset: xr.Dataset) -> Finding:
 def _leaks_fewer(trainable: xr.Dataset, fixed: xr.Dataset, *heard: xr.Dataset) -> Finding:
     """The best reader with few labels, under both heads, without a defense."""
     read = [
-        of_signs(trained, UNDEFENDED) | of_first_epoch(listened, UNDEFENDED)
+        of_signs(trained, UNDEFENDED) | of_kept(listened, UNDEFENDED)
         for trained, listened in zip((trainable, fixed), heard, strict=True)
     ]
-    names = [best_reader(readings, HEADLINE) for readings in read]
+    names = [best_reader(readings, HEADLINE) or "" for readings in read]
     right = [readings[name].right for readings, name in zip(read, names, strict=True)]
     task: Task = "mnist" if heard[0].attrs["data"] == "mnist" else "nus_wide"
     floor = without_messages(task, read[0], HEADLINE)
