@@ -62,7 +62,7 @@ class Listening:
 
     @property
     def epochs(self) -> int:
-        """One; where every step draws its batch at random five, because one leaves out more than a third of the rows."""
+        """One; where every step draws a batch at random five, because one leaves out more than a third of the rows."""
         return 5 if self.scenario.batches.order == "sampled" else 1
 
 
