@@ -1,5 +1,7 @@
 """What is read off messages in the studies: readers by hand, an epoch that is really listened to, tables, verdicts."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -102,7 +104,7 @@ def heard(**right):
     return xr.Dataset(
         {"accuracy": (dims, values), "rate": (dims, np.ones_like(values))},
         {"defense": list(LISTENED), "reader": readers, "seed": [0, 1]},
-        {"data": "mnist"},
+        {"data": json.dumps({"name": "mnist"})},
     )
 
 

@@ -198,7 +198,7 @@ def test_leaked_labels(tmp_path):
         kept = xr.Dataset(
             {name: (("defense", "reader", "seed"), np.full((1, 1, SEEDS), n)) for name, n in numbers.items()},
             {"defense": ["none"], "reader": ["messages, 1 known"], "seed": np.arange(SEEDS)},
-            {"data": "mnist" if case.task == "mnist" else "nus_wide_twin"},
+            {"data": json.dumps({"name": "mnist" if case.task == "mnist" else "nus_wide_twin"})},
         )
         save(kept, tmp_path / "in_passing" / "results" / f"{case.name.replace('labels', 'listened')}.nc")
     assert verdict("alleviates the leakage", tmp_path) == "**does not hold** (so far)"

@@ -12,7 +12,7 @@ import numpy as np
 from experiments.cases import PRESETS
 from experiments.in_passing.results import Found
 from experiments.in_passing.study import HEADS, LISTENED, TASKS
-from experiments.outcomes import DATA
+from experiments.outcomes import data_name
 from experiments.panels import add_legend
 from experiments.readme import add_picture, section
 from experiments.separation import UNDEFINED
@@ -76,6 +76,8 @@ class Reading(NamedTuple):
     def shown(self) -> str:
         """Both numbers where they differ from one, in the median over seeds."""
         rate = float(np.median(self.rate))
+        if rate == 0:
+            return "silent"
         if rate > 0.995:
             return f"{np.median(self.right):.3f}"
         return f"{np.nanmedian(self.accuracy):.3f} of {rate:.2f}"
@@ -83,8 +85,15 @@ class Reading(NamedTuple):
 
 Readings = dict[str, dict[str, Reading]]
 """By defense and reader."""
-Runs = tuple[str, Task, str]
-"""Preset, task and head, in words."""
+
+
+class Runs(NamedTuple):
+    """What was listened to."""
+
+    preset: str
+    task: Task
+    head: str  # in words
+    data: str  # its name in words
 
 
 def leakage(folder: Path, found: Found) -> str | None:
@@ -92,9 +101,9 @@ def leakage(folder: Path, found: Found) -> str | None:
     groups = all_readings(folder, found)
     if not groups:
         return None
-    labels = {key: f"{key[0]}, {DATA.get(key[1], key[1])}, {key[2]}" for key in groups}
+    labels = {key: f"{key.preset}, {key.data}, {key.head}" for key in groups}
     short = [
-        {"runs": labels[key]} | short_row(key[1], defenses, name)
+        {"runs": labels[key]} | short_row(key.task, defenses, name)
         for key, defenses in groups.items()
         for name in defenses
     ]
@@ -125,8 +134,9 @@ def all_readings(folder: Path, found: Found) -> dict[Runs, Readings]:
         heard = load(path) if path.is_file() else None
         readings = {name: of_signs(trained, name) | of_kept(heard, name) for name in LISTENED}
         if all(readings.values()):
-            bottoms = ", own bottoms" if head == "trainable_own" else ""
-            groups[preset, task, f"{head.removesuffix('_own')} head{bottoms}"] = readings
+            words = f"{head.removesuffix('_own')} head{', own bottoms' if head == 'trainable_own' else ''}"
+            one = next(dataset for dataset in (trained, heard) if dataset is not None)
+            groups[Runs(preset, task, words, data_name(one))] = readings
     return groups
 
 
@@ -186,19 +196,19 @@ def short_row(task: Task, defenses: Readings, defense: str) -> Row:
 
 def figure(groups: Mapping[Runs, Readings]) -> Figure:
     """A panel per preset and task: what the best reader with few labels reads by defense and head; bars are medians."""
-    panels_of = list(dict.fromkeys((preset, task) for preset, task, _ in groups))
-    heads = list(dict.fromkeys(head for _, _, head in groups))
+    panels_of = list(dict.fromkeys((runs.preset, runs.task, runs.data) for runs in groups))
+    heads = list(dict.fromkeys(runs.head for runs in groups))
     columns = min(2, len(panels_of))
     picture, panels = plots.grid_of_panels(-(-len(panels_of) // columns), columns)
-    for panel, (preset, task) in zip(panels.flat, panels_of, strict=False):
-        lines = {head: groups[preset, task, head] for head in heads if (preset, task, head) in groups}
+    for panel, (preset, task, data) in zip(panels.flat, panels_of, strict=False):
+        lines = {head: groups[runs] for head in heads if (runs := Runs(preset, task, head, data)) in groups}
         for head, defenses in lines.items():
             best = [read[name].right for read in defenses.values() if (name := best_reader(read, HEADLINE))]
             _draw(panel, best, head, heads)
         floors = [max(without_messages(task, of[name], HEADLINE) for of in lines.values()) for name in LISTENED]
         panel.plot(range(len(floors)), floors, color="black", linestyle="--", linewidth=1, label="without messages")
         panel.set_xticks(range(len(LISTENED)), [_broken(name) for name in LISTENED], fontsize=8)
-        panel.set(title=f"{preset}, {DATA.get(task, task)}", ylim=(-0.02, 1.02), ylabel="labels read correctly")
+        panel.set(title=f"{preset}, {data}", ylim=(-0.02, 1.02), ylabel="labels read correctly")
         panel.grid(axis="y", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels.flat[len(panels_of) :]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,7 +111,7 @@ def listen(listening: Listening, seeds: int) -> xr.Dataset:
     return xr.Dataset(
         {"accuracy": (dims, values[..., 0]), "rate": (dims, values[..., 1])},
         {"defense": list(LISTENED), "reader": readers, "seed": np.arange(seeds)},
-        {"scenario": listening.scenario.to_json(), "data": data.name, "epochs": listening.epochs},
+        {"scenario": listening.scenario.to_json(), "data": json.dumps({"name": data.name}), "epochs": listening.epochs},
     )
 
 

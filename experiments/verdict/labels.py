@@ -9,6 +9,7 @@ import numpy as np
 from experiments.cases import PRESETS
 from experiments.in_passing.leakage import HEADLINE, best_reader, of_kept, of_signs, without_messages
 from experiments.in_passing.study import TASKS
+from experiments.outcomes import DATA, data_name
 from experiments.verdict.judge import Claim, Finding
 from vfl_jax.presets import Task
 from vfl_jax.report import median_with_interval
@@ -35,7 +36,7 @@ def _leaks_fewer(trainable: xr.Dataset, fixed: xr.Dataset, *heard: xr.Dataset) -
     ]
     names = [best_reader(readings, HEADLINE) or "" for readings in read]
     right = [readings[name].right for readings, name in zip(read, names, strict=True)]
-    task: Task = "mnist" if heard[0].attrs["data"] == "mnist" else "nus_wide"
+    task: Task = "mnist" if data_name(heard[0]) == DATA["mnist"] else "nus_wide"
     floor = without_messages(task, read[0], HEADLINE)
     hidden = (right[1] - right[0]) / (right[1] - floor)
     return Finding(
