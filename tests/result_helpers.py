@@ -73,7 +73,13 @@ def results_of(case, values, seeds=4, fingerprint="of the data"):
         "data": json.dumps({"name": DATA[case.task], "parties": [], "fingerprint": fingerprint}),
     }
     dataset = xr.Dataset(variables, coordinates, attributes)
-    dataset.encoding["run"] = {"wall_seconds": 90.0, "devices": ["cpu", "cpu"]}
+    dataset.encoding["run"] = {
+        "started": "2026-01-01T00:00:00Z",
+        "wall_seconds": 90.0,
+        "devices": ["cpu", "cpu"],
+        "machine": "x86_64",
+        "python": "3.11",
+    }
     return dataset
 
 

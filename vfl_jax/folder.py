@@ -263,7 +263,8 @@ class Folder:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o666))
         # Without its mode filelock would give it one, whatever the umask says: others of the group could not lock.
-        return filelock.FileLock(path, timeout=timeout, mode=stat.S_IMODE(path.stat().st_mode))
+        mode = stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR  # it takes no other, though it may be so
+        return filelock.FileLock(path, timeout=timeout, mode=mode)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
