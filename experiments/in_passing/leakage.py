@@ -173,9 +173,14 @@ def num_known(reader: str) -> int:
 
 
 def best_reader(read: Mapping[str, Reading], known: int) -> str | None:
-    """Of the readers of messages that know no more labels the one that reads most, in the median; None without one."""
+    """Of the readers of messages that know no more labels the one that reads most, in the median.
+
+    None where none was run that knows as many: others would stand for it, and seem the best there is.
+    """
     able = [name for name in read if not name.startswith(ALONE) and num_known(name) <= known]
-    return max(able, key=lambda name: float(np.median(read[name].right)), default=None)
+    if known not in map(num_known, able):
+        return None
+    return max(able, key=lambda name: float(np.median(read[name].right)))
 
 
 def without_messages(task: Task, read: Mapping[str, Reading], known: int) -> float:
@@ -203,8 +208,9 @@ def figure(groups: Mapping[Runs, Readings]) -> Figure:
     for panel, (preset, task, data) in zip(panels.flat, panels_of, strict=False):
         lines = {head: groups[runs] for head in heads if (runs := Runs(preset, task, head, data)) in groups}
         for head, defenses in lines.items():
-            best = [read[name].right for read in defenses.values() if (name := best_reader(read, HEADLINE))]
-            _draw(panel, best, head, heads)
+            if all(best_reader(read, HEADLINE) for read in defenses.values()):
+                best = [read[best_reader(read, HEADLINE) or ""].right for read in defenses.values()]
+                _draw(panel, best, head, heads)
         floors = [max(without_messages(task, of[name], HEADLINE) for of in lines.values()) for name in LISTENED]
         panel.plot(range(len(floors)), floors, color="black", linestyle="--", linewidth=1, label="without messages")
         panel.set_xticks(range(len(LISTENED)), [_broken(name) for name in LISTENED], fontsize=8)
