@@ -58,6 +58,8 @@ that 0.86 of the rows that were read are right, and that 0.79 of all rows were r
   by giving each row the label of the known row with the most similar features. What is read beyond it, messages leak.
 
 Known rows are drawn by the seed, and do not count. Bottoms have one output per class under both heads, as signs need.
+"""
+OWN = """\
 *own bottoms* are those of the preset under its trainable head, with 32 outputs: there nobody reads signs.
 """
 
@@ -117,7 +119,7 @@ def leakage(folder: Path, found: Found) -> str | None:
     picture = add_picture(folder, "leakage", figure(groups), caption)
     return section(
         "Leaked labels (section 8)",
-        TEXT,
+        TEXT + (OWN if any("own bottoms" in runs.head for runs in groups) else ""),
         picture,
         to_markdown(short),
         "Every reader, medians over seeds:\n",
