@@ -189,6 +189,29 @@ def test_the_main_accuracy_is_chosen():
     assert judged(found, main="main_clean")[0] == "success"
 
 
+def test_what_is_asked_for_reaches_the_results_of_every_case():
+    """Of results of several scenarios every option does what it does for each of them alone."""
+    alone = one((0.95, 0.3, True), (0.94, 0.6, True), rows=400)
+    alone["main_clean"] = alone["main_task_accuracy"] - xr.where(alone["attack.enabled"] == 1, np.float32(0.1), 0)
+    scenarios = {name: json.loads(scenario_json()) for name in ("first", "second")}
+    cases = xr.concat([alone, alone], "case").assign_coords(case=list(scenarios))
+    cases = cases.assign_attrs(scenario=json.dumps(scenarios))
+    reference = xr.full_like(alone["main_task_accuracy"].isel({"attack.enabled": 0}, drop=True), 0.99)
+    asked = [
+        ({}, "success"),
+        ({"main": "main_clean"}, "collapsed"),
+        ({"undefended": reference, "defense_loss_at_most": 0.03}, "nothing to attack"),
+        ({"test_majority": 0.94}, "nothing to attack"),
+        ({"test_majority": 0.94, "standard_errors": 0.5}, "success"),
+        ({"backdoor_above": 0.2}, "floor too high"),
+        ({"above_floor": 0.31}, "none"),
+        ({"main_loss_at_most": 0.005}, "collapsed"),
+    ]
+    for options, expected in asked:
+        assert judged(alone, **options)[0] == expected, options
+        assert (outcomes(cases, **options).sel({"attack.enabled": 1}).outcome == expected).all(), options
+
+
 accuracies = st.one_of(st.floats(0, 1, width=32), st.just(float("nan")))
 runs = st.lists(st.tuples(accuracies, accuracies, st.booleans()), min_size=6, max_size=6)
 

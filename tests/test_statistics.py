@@ -236,6 +236,15 @@ def test_of_two_axes_of_attacks_the_honest_runs_have_none():
     assert honest(dataset)["main_task_accuracy"].item() == 2.0
 
 
+def test_of_several_attackers_on_a_zipped_axis_the_honest_runs_have_none():
+    """Where one of two attackers is off, the other attacks."""
+    dataset = zipped([1, 0, 0], [0, 0, 0], [1, 1, 1], [0.7, 0.8, 0.9]).rename({"attack.enabled": "attacks.0.enabled"})
+    dataset = dataset.assign_coords({"attacks.1.enabled": ("point", [0, 1, 0])})
+    shouting = {"record": "Shouting", "enabled": 1.0}
+    for named in (dataset, dataset.assign_attrs(scenario=scenario_json(attacks=[shouting, shouting]))):
+        assert honest(named)["main_task_accuracy"].item() == pytest.approx(0.9)
+
+
 NOISE = {"record": "GaussianNoise", "stddev": 0.0, "variance": 0.0}
 CHAINED = {"record": "ActiveChain", "parts": [{"record": "Clipping", "by": "row_l2", "bound": "inf"}, NOISE]}
 
@@ -265,5 +274,7 @@ def test_undefended_runs_are_found_on_an_axis_zipped_with_the_attack():
     dataset = zipped([0, 0, 1, 1], [0.1, 0, 0.1, 0], [1, 1, 5, 5], [0.6, 0.95, 0.6, 0.95])
     dataset = dataset.assign_attrs(scenario=scenario_json(defense=NOISE))
     assert undefended(dataset)["main_task_accuracy"].item() == pytest.approx(0.95)
+    both = dataset.assign_coords({"defense.variance": ("point", [0, 0.2, 0, 0.2])})
+    assert undefended(both) is None  # at every point one of the two is at work
     mixed = dataset.assign_coords({"learning_rate": ("point", [0.1, 0.2, 0.1, 0.2])})
     assert undefended(mixed) is None
