@@ -265,6 +265,19 @@ def test_checkpoints_of_another_chunk_are_passed_over(folder, caplog):
     assert first.restore(tree)[0] == 2
 
 
+def test_checkpoints_outlive_a_save_that_fails(folder, monkeypatch):
+    """A disk that is full at the very end costs the file alone, not the training."""
+    chunk = CHUNKS[0]
+    folder.checkpoints(chunk).save(2, tree(2))
+    with monkeypatch.context() as patch:
+        patch.setattr("vfl_jax.files.write_atomically", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(OSError, match="full"):
+            folder.finish(chunk, found(chunk))
+    assert folder.checkpoints(chunk).restore(tree)[0] == 2
+    folder.finish(chunk, found(chunk))
+    assert folder.checkpoints(chunk).restore(tree) is None
+
+
 @pytest.mark.parametrize("number", JUST_NOW)
 def test_a_checkpoint_that_cannot_be_read_just_now_is_not_passed_over(tmp_path, monkeypatch, number, caplog):
     saved = Checkpoints(tmp_path)

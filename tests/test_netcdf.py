@@ -53,6 +53,7 @@ KINDS = {
     "large numbers": of_objects(2**70, 1),
     "numbers and nothing": of_objects(1.5, None),
     "flags as objects": of_objects(True, False),
+    "flags and numbers": of_objects(True, 2, 0),
     "categories": of(pd.Categorical(["b", "a", "b"])),
     "nullable numbers": of(pd.array([1, 2], dtype="Int64")),
     "flags": of(np.array([True, False])),
@@ -80,6 +81,8 @@ def test_results_of_any_kind_come_back(name, tmp_path):
     found = files.load(path)
     assert list(found.coords) == list(results.coords)
     assert found.identical(results.as_numpy())
+    if name == "flags and numbers":  # which are equal to numbers
+        assert [type(value) for value in found["found"].values] == [bool, int, int]
     for kind in "Mm":
         times = {n: v.dtype for n, v in results.variables.items() if getattr(v.dtype, "kind", "") == kind}
         assert {n: found[n].dtype for n in times} == times
@@ -134,6 +137,22 @@ def test_other_programs_read_numbers_text_and_dates(tmp_path):
         np.testing.assert_array_equal(found["loss"], results["loss"])
         assert found["defense"].values.tolist() == ["none"]
         np.testing.assert_array_equal(found["epoch"].values, results["epoch"].values)
+
+
+def test_other_programs_follow_no_attribute_of_ours(tmp_path):
+    """An attribute that tells readers of NetCDF to change values or dimensions is kept where they do not look."""
+    told = {
+        "_FillValue": 1,
+        "missing_value": 2,
+        "scale_factor": 2.0,
+        "add_offset": 1.0,
+        "units": "days since 2000-01-01",
+    }
+    for name, value in told.items():
+        path = files.save(of([1, 2], **{name: value}), tmp_path / f"{name}.nc")
+        with xr.open_dataset(path, engine="h5netcdf") as found:
+            assert found["found"].values.tolist() == [1, 2], name
+        assert files.load(path)["found"].attrs == {name: value}
 
 
 def test_numbers_that_lie_in_files_yet_are_read(tmp_path):
