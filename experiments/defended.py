@@ -24,10 +24,11 @@ CHANGE = "honest, defended − undefended"
 WITH_BACKDOOR = "with a backdoor"
 BLOCKS = f"""\
 A setting *blocks* the backdoor where no more than {FEW:.0%} of the seeds are left with one and the median attack
-success is no more than {NEAR_FLOOR} above its floor. *with a backdoor*: seeds whose backdoor accuracy is above
-{BACKDOOR_ABOVE} and at least {ABOVE_FLOOR} above the honest run's, also those that collapse. A model that is ruined
-without a backdoor counts as blocked; such seeds are among the *collapsed*. A setting that ruins honest runs, so that
-fewer than half of the seeds have something to attack, blocks nothing: those are among the *not judged*.
+success is no more than {NEAR_FLOOR} above its floor. Only seeds that are judged count, for a defense or against it: one
+whose honest run the defense has ruined does neither, and where fewer than half are judged a setting blocks nothing.
+*{WITH_BACKDOOR}*, of the seeds that are judged: backdoor accuracy is above {BACKDOOR_ABOVE} and at least {ABOVE_FLOOR}
+above the honest run's, also where the seed collapses. A model that is ruined by the attack without a backdoor counts as
+blocked; such seeds are among the *collapsed*.
 *{CHANGE}*: what the defense changes of the honest runs' main accuracy, paired by seed.
 """
 
@@ -36,9 +37,26 @@ BLOCKS_FROM = "*blocks from*: the smallest setting that does, as do all above it
 
 
 def backdoors(point: Point) -> xr.DataArray:
-    """Which seeds end with a backdoor that their honest run has not, whatever it has cost them; bool by seed."""
-    attacked, floor = (part.backdoor_accuracy.isel(epoch=-1).astype(float) for part in (point.attacked, point.honest))
+    """Which of the seeds that are judged end with a backdoor that their honest run has not, whatever it has cost them.
+
+    Bool by seed, of those alone: a seed whose honest run the defense has ruined counts neither for nor against it.
+    """
+    attacked, floor = (_judged(point, part)["backdoor_accuracy"] for part in (point.attacked, point.honest))
     return (attacked > BACKDOOR_ABOVE) & (attacked - floor >= ABOVE_FLOOR - 1e-7)
+
+
+def _judged(point: Point, part: xr.Dataset) -> xr.Dataset:
+    """The last epoch of the seeds that are judged."""
+    return part[["backdoor_accuracy", "attack_success_rate"]].isel(epoch=-1, seed=point.judged().values).astype(float)
+
+
+def attack_success(point: Point) -> float:
+    """The median of the seeds that are judged."""
+    return float(_judged(point, point.attacked)["attack_success_rate"].median())
+
+
+def _floor(point: Point) -> float:
+    return float(_judged(point, point.honest)["attack_success_rate"].median())
 
 
 def leaves_something(point: Point) -> bool:
@@ -46,23 +64,26 @@ def leaves_something(point: Point) -> bool:
     return float(point.judged().mean()) >= ENOUGH
 
 
+def has_nothing_to_stop(undefended: Point) -> bool:
+    """Whether there is no backdoor that a defense could stop: hardly a seed has one, whatever the attack has moved."""
+    return not leaves_something(undefended) or float(backdoors(undefended).mean()) <= FEW
+
+
 def blocks(point: Point) -> bool:
     """Whether there is something to attack, hardly a seed has a backdoor, and the median attack success is near its
-    floor."""
+    floor; of the seeds that are judged."""
     if not leaves_something(point):
         return False
-    attack, floor = (part.attack_success_rate.isel(epoch=-1).median() for part in (point.attacked, point.honest))
-    return float(backdoors(point).mean()) <= FEW and float(attack - floor) <= NEAR_FLOOR
+    return float(backdoors(point).mean()) <= FEW and attack_success(point) - _floor(point) <= NEAR_FLOOR
 
 
 def mitigates(point: Point, undefended: Point) -> bool:
-    """Whether there is something to attack, at most half as many seeds have a backdoor, and the median attack success
-    is at most half."""
-    if not leaves_something(point):
+    """Whether there is something to attack, at most half the share of seeds has a backdoor, and the median attack
+    success is at most half; of the seeds that are judged."""
+    if not (leaves_something(point) and leaves_something(undefended)):
         return False
-    left, before = (backdoors(p).sum() for p in (point, undefended))
-    attack, attack_before = (p.attacked.attack_success_rate.isel(epoch=-1).median() for p in (point, undefended))
-    return bool(left <= before / 2) and bool(attack <= attack_before / 2)
+    left, before = (float(backdoors(p).mean()) for p in (point, undefended))
+    return left <= before / 2 and attack_success(point) <= attack_success(undefended) / 2
 
 
 def change_of_main(point: Point, undefended: Point) -> xr.DataArray:
@@ -89,7 +110,8 @@ def blocking_row(found: Mapping[float, Point], settings: Mapping[str, str]) -> R
     Args:
       found: points by their level; at level 0 there is no defense.
     """
-    undefended, level = found.get(0), blocking_level(found)
+    undefended = found.get(0)
+    level = 0 if undefended is not None and has_nothing_to_stop(undefended) else blocking_level(found)
     said = {
         f"undefended: {WITH_BACKDOOR}": "–" if undefended is None else share(backdoors(undefended)),
         "blocks from": "nothing to block" if level == 0 else "at none" if level is None else f"{level:g}",

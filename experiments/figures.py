@@ -61,11 +61,12 @@ def draw_points(
     plots.draw_against(panel, attacked, settings, name, honest, label, plots.COLORS[place], shift)
 
 
-def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str]) -> None:
+def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str], axis: str = "") -> None:
     """Backdoor accuracy at the last epoch: every seed a dot in the colour of its outcome, and how many succeeded.
 
     Args:
-      settings: what stands below each point, over the number of successes; a dash where no seed can be judged.
+      settings: what stands below each point, over the successes among seeds that are judged; a dash where none is.
+      axis: what the settings are.
     """
     ticks, shown = list[str](), dict(OUTCOMES)
     for place, (setting, point) in enumerate(zip(settings, found, strict=True)):
@@ -79,13 +80,15 @@ def draw_outcomes(panel: Axes, found: Sequence[Point], settings: Sequence[str]) 
         reach = np.abs(np.array(interval(values)) - median)
         panel.errorbar(place, median, reach[:, None], fmt="_", color="black", ms=14, capsize=4)
         panel.hlines(float(clean.backdoor_accuracy.median()), place - 0.4, place + 0.4, "black", "dashed", linewidth=1)
-        won = f"{int(counted.is_success.sum())}/{seeds}" if point.judged().any() else UNDEFINED
+        judged = int(point.judged().sum())
+        won = f"{int(counted.is_success.sum())}/{judged}" if judged else UNDEFINED
         ticks.append(f"{setting}\n{won}")
     for name, color in shown.items():
         panel.scatter([], [], color=color, label=name)
     panel.errorbar([], [], [], fmt="_", color="black", ms=14, capsize=4, label="median, 95 % interval")
     panel.plot([], [], "k--", linewidth=1, label="clean floor, median")
     panel.set_xticks(np.arange(len(ticks)), ticks)
+    panel.set_xlabel(f"{axis}{'; ' if axis else ''}last line: successes of judged seeds")
     panel.set(ylim=(-0.02, 1.02), xlim=(-0.6, len(ticks) - 0.4), ylabel="backdoor accuracy")
     panel.grid(axis="y", alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)

@@ -17,7 +17,7 @@ from vfl_jax.files import load
 from vfl_jax.grid import parse
 from vfl_jax.outcomes import COLLAPSED, NOT_JUDGED, OUTCOMES, SUCCESS
 from vfl_jax.presets import HeadName
-from vfl_jax.report import UNDEFINED, Row, count_text, interval_text, not_judged_text, rows_text, to_markdown
+from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text, rows_text, to_markdown
 from vfl_jax.statistics import honest, is_attacked, outcomes, share_interval
 from vfl_jax.summary import describe
 
@@ -35,6 +35,11 @@ TEST_ROWS = {"mnist": (1135, 10_000)} | dict.fromkeys(
 )
 """By the data's name, how many test rows are of the most frequent class, of how many; MNIST's are ones, NUS-WIDE's and
 its twin's persons. Results that were saved before they said it themselves get it from here."""
+
+FIXED_LIST = {"mnist": {"draw": "fixed", "fixed_seed": 0, "test_rate": 0.01, "target_class": 0}}
+"""By the data's name, the plan of the published list of triggered test rows."""
+MEASURED = {"mnist": 83}
+"""How many of that list are of another class than τ; results that were saved before they said it get it from here."""
 
 
 class Point(NamedTuple):
@@ -91,7 +96,18 @@ def read_one(path: Path) -> xr.Dataset:
     most, total = TEST_ROWS.get(json.loads(dataset.attrs["data"])["name"], (0, 0))
     if "test_majority" not in rows and total and rows.get("test", total) == total:
         dataset.attrs["rows"] = json.dumps(rows | {"test_majority": most / total})
-    return dataset
+    return _with_measured(dataset)
+
+
+def _with_measured(dataset: xr.Dataset) -> xr.Dataset:
+    """With the number of rows that measure a backdoor, where the published list was taken and nothing says it."""
+    name, count = json.loads(dataset.attrs["data"])["name"], "attack_success_rate_count"
+    plan = json.loads(dataset.attrs["scenario"])["poison"]
+    if count in dataset or name not in MEASURED or plan.get("test_poison_ids") is not None:
+        return dataset
+    if any(plan.get(field) != value for field, value in FIXED_LIST[name].items()):
+        return dataset
+    return dataset.assign({count: dataset["attack_success_rate"] * 0 + MEASURED[name]})
 
 
 class Results:
@@ -188,7 +204,7 @@ def row(point: Point, settings: Mapping[str, str] = {}) -> Row:
         | {column: interval_text(numbers, name) for column, name in texts.items()}
         | {
             "successes": successes(numbers),
-            "collapsed": count_text(numbers, COLLAPSED),
+            "collapsed": collapsed(numbers),
             "not judged": not_judged_text(numbers),
             "rows measured": rows_text(numbers),
         }
@@ -203,23 +219,34 @@ class τ, and its floor; *rows measured*: how many there are, of several seeds t
 *not judged*: there is nothing to attack, as the honest run is not finite, not better than the most frequent class, or
 more than 0.1 below the undefended one; or its own backdoor accuracy is above 0.5 (floor too high). *collapsed*: main
 accuracy more than 0.02 below the honest run, or not finite. *successes*: of the others those with a backdoor above 0.5
-and at least 0.25 above the honest run's, as a share of all seeds, with a Wilson interval. Where no seed can be judged,
-nothing is counted.
+and at least 0.25 above the honest run's, with a Wilson interval. Both are shares of the seeds that are judged; medians
+are of all seeds.
 """
 
 
 def successes(numbers: Mapping[str, float]) -> str:
-    """``14/20 [0.48, 0.85]`` of all seeds, or a dash where none can be judged."""
-    if all(numbers[name] == 0 for name in OUTCOMES if name not in NOT_JUDGED):
-        return UNDEFINED
-    low, high = numbers["success_share_low"], numbers["success_share_high"]
-    return f"{count_text(numbers, SUCCESS)} [{low:.2f}, {high:.2f}]"
+    """``14/20 [0.48, 0.85]`` of the seeds that are judged, or a dash where none is."""
+    return _share(int(numbers[SUCCESS]), _num_judged(numbers))
+
+
+def collapsed(numbers: Mapping[str, float]) -> str:
+    """``1/20`` of the seeds that are judged, or a dash where none is."""
+    judged = _num_judged(numbers)
+    return f"{int(numbers[COLLAPSED])}/{judged}" if judged else UNDEFINED
+
+
+def _num_judged(numbers: Mapping[str, float]) -> int:
+    return int(sum(numbers[name] for name in OUTCOMES if name not in NOT_JUDGED))
 
 
 def share(flags: xr.DataArray) -> str:
-    """``14/20 [0.48, 0.85]``."""
-    low, high = share_interval(int(flags.sum()), flags.size)
-    return f"{int(flags.sum())}/{flags.size} [{low:.2f}, {high:.2f}]"
+    """``14/20 [0.48, 0.85]``, or a dash of no seed at all."""
+    return _share(int(flags.sum()), flags.size)
+
+
+def _share(count: int, of: int) -> str:
+    low, high = share_interval(count, of) if of else (0.0, 0.0)
+    return f"{count}/{of} [{low:.2f}, {high:.2f}]" if of else UNDEFINED
 
 
 def are_alike(one: xr.Dataset, other: xr.Dataset) -> bool:

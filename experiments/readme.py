@@ -33,3 +33,8 @@ def add_picture(folder: Path, name: str, figure: Figure, caption: str) -> str:
 def section(title: str, *parts: str) -> str:
     """A heading and what is below it; every part ends with its line."""
     return "\n".join([f"### {title}\n", *parts])
+
+
+def details(summary: str, *parts: str) -> str:
+    """What a reader opens who wants it; blank lines let Markdown be Markdown inside."""
+    return "\n".join([f"<details><summary>{summary}</summary>\n", *parts, "</details>\n"])

@@ -7,7 +7,17 @@ from result_helpers import PLAIN, SUCCESS, results_of, save_results
 from experiments.clean_accuracy import report as clean_accuracy
 from experiments.combination import report as combination
 from experiments.combination.study import CASES as COMBINED
-from experiments.defended import backdoors, blocking_level, blocks, mitigates, spares
+from experiments.defended import (
+    WITH_BACKDOOR,
+    backdoors,
+    blocking_level,
+    blocking_row,
+    blocks,
+    defended_row,
+    has_nothing_to_stop,
+    mitigates,
+    spares,
+)
 from experiments.figures import NOT_JUDGED, OUTCOMES, outcome_colors
 from experiments.gamma.study import CASES as GAMMA
 from experiments.noise.study import CASES as NOISE
@@ -67,10 +77,76 @@ def test_a_hundredth_of_main_accuracy_is_spared(loss, expected):
 
 def test_a_backdoor_is_one_that_the_honest_run_has_not():
     found = at(
-        by_level(lambda _: {"backdoor_accuracy": first(4, 0.8, 0.3)}, lambda _: {"backdoor_accuracy": 0.6}), stddev=0
+        by_level(lambda _: {"backdoor_accuracy": first(4, 0.4, 0.3)}, lambda _: {"backdoor_accuracy": 0.6}), stddev=0
     )
     assert backdoors(found).values.tolist() == [False] * 4 + [True] * 16
     assert backdoors(pair(20, 1.0)[0]).all()
+
+
+def half_ruined(ruined, left, attack=0.0):
+    """The undefended point has 20 backdoors. Under the defense the last seeds are ruined before they are attacked and
+    have no backdoor; of the others so many have one, and all an attack success."""
+    is_ruined = np.arange(SEEDS) >= SEEDS - ruined
+    main = {"main_task_accuracy": np.where(is_ruined, 0.7, 0.95)}
+    success = {"attack_success_rate": np.where(is_ruined, 0.0, attack), "backdoor_accuracy": first(left)}
+    found = line(
+        by_level(lambda level: main if level else {}, lambda level: main | success if level else SUCCESS),
+        "defense.stddev",
+    )
+    return found[0.1], found[0.0]
+
+
+@pytest.mark.parametrize(
+    ("ruined", "left", "blocked", "mitigated", "shown"),
+    [
+        (0, 2, True, True, "2/20"),
+        (1, 2, False, True, "2/19"),
+        (9, 1, True, True, "1/11"),
+        (10, 1, True, True, "1/10"),
+        (11, 0, False, False, "0/9"),
+        (8, 6, False, True, "6/12"),
+        (8, 7, False, False, "7/12"),
+        (20, 0, False, False, "–"),
+    ],
+)
+def test_a_seed_that_the_defense_ruined_counts_neither_for_nor_against_it(ruined, left, blocked, mitigated, shown):
+    point, undefended = half_ruined(ruined, left)
+    assert (blocks(point), mitigates(point, undefended)) == (blocked, mitigated)
+    cells = defended_row(point, undefended, {})
+    assert cells[WITH_BACKDOOR].split()[0] == shown
+    assert cells["successes"].split()[0] == shown
+    assert cells["collapsed"] == ("–" if ruined == 20 else f"0/{20 - ruined}")
+    assert cells[COLUMN] == (f"{ruined}/20 nothing to attack" if ruined else "–")
+
+
+@pytest.mark.parametrize(
+    ("attack", "blocked", "mitigated"), [(0.04, True, True), (0.4, False, True), (0.5, False, False)]
+)
+def test_the_median_attack_success_is_of_the_seeds_that_are_judged(attack, blocked, mitigated):
+    """Of all 20 it would be 0 or half as much: ten are ruined."""
+    point, undefended = half_ruined(10, 0, attack)
+    assert (blocks(point), mitigates(point, undefended)) == (blocked, mitigated)
+
+
+def test_there_is_nothing_to_stop_without_a_backdoor_whatever_the_attack_has_moved():
+    moved = {"attack_success_rate": 0.4}
+    for left, expected in ((0, True), (2, True), (3, False)):
+        point = at(by_level(lambda _: {}, lambda _, n=left: moved | {"backdoor_accuracy": first(n)}), stddev=0)
+        assert has_nothing_to_stop(point) == expected
+        assert not blocks(point)
+        levels = {0.0: point, 0.1: at(by_level(lambda _: {}, lambda _: {}), stddev=0.1)}
+        assert blocking_row(levels, {})["blocks from"] == ("nothing to block" if expected else "0.1")
+    assert has_nothing_to_stop(half_ruined(11, 9)[0])
+
+
+def test_the_published_list_says_how_many_rows_measure_where_results_do_not(tmp_path):
+    """83 of its 100 rows are no zeros; rows that every seed draws anew are not known."""
+    for name, shown in (("liu2020_code_mnist", "83"), ("liu2020_paper_mnist", "–")):
+        (case,) = [case for case in GAMMA if case.name == name]
+        dataset = results_of(case, lambda s: SUCCESS if s["attack.enabled"] else {})
+        save(dataset.drop_vars([v for v in dataset.data_vars if v.endswith("_count")]), tmp_path / f"{name}.nc")
+        found = read(tmp_path, GAMMA)[name]
+        assert {row(point)["rows measured"] for point in points(found)} == {shown}
 
 
 def ruined_above(level):
@@ -124,6 +200,12 @@ def test_a_page_of_combinations_says_where_nothing_is_left():
     )
     words = {settings: row["blocks"] for settings, row in zip(combined, combination._rows("", combined), strict=True)}
     assert (words[0.99, 0.05], words[0.9, 0.05], words[0.9, 0.01]) == ("nothing to attack", "yes", "no")
+    drawn = {settings: combination._cell(point) for settings, point in combined.items()}
+    assert drawn[0.9, 0.05] == (0.0, "0/4\nattack success 0.00")
+    assert drawn[0.9, 0.01] == (1.0, "4/4\nattack success 0.90")
+    share, said = drawn[0.99, 0.05]
+    assert np.isnan(share)
+    assert said == "nothing to\nattack"
 
 
 @pytest.mark.parametrize(("ruined", "expected"), [(9, 1.0), (10, 1.0), (11, None)])

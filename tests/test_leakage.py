@@ -1,6 +1,7 @@
 """What is read off messages in the studies: readers by hand, an epoch that is really listened to, tables, verdicts."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,14 +10,20 @@ from helpers import hardly_optimized
 from result_helpers import results_of
 from study_helpers import small_task
 
+from experiments.defended import CHANGE
 from experiments.in_passing import listening
 from experiments.in_passing.leakage import (
     KNOWN,
     Reading,
+    all_prices,
+    all_readings,
     best_reader,
+    headline_row,
+    leakage,
     num_known,
     of_kept,
     of_signs,
+    price_cells,
     short_row,
     without_messages,
 )
@@ -24,7 +31,7 @@ from experiments.in_passing.readers import Smoother, as_matrix, known_rows, near
 from experiments.in_passing.study import CASES, LISTENED
 from experiments.verdict import labels
 from vfl_jax.bags import BagOfIds
-from vfl_jax.files import load
+from vfl_jax.files import load, save
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -155,6 +162,40 @@ def test_the_best_reader_by_what_it_knows():
     assert row["without messages, 1"] == "0.400"
 
 
+def test_what_is_read_stands_beside_its_price(tmp_path):
+    """Noise of 0.05 costs the two seeds 0.3 and 0.5, and the second ends with a loss that is not finite."""
+    case = BY_NAME["liu2020_code_labels_mnist_sum"]
+
+    def values(settings):
+        numbers = {"label_inference_accuracy": 0.6, "label_inference_rate": 1.0}
+        return numbers | ({"main_task_accuracy": [0.65, 0.45]} if settings["defense.stddev"] == 0.05 else {})
+
+    trained = results_of(case, values, seeds=2)
+    loud = np.flatnonzero(np.isclose(trained["defense.stddev"], 0.05))
+    trained["is_finite"][{trained["defense.stddev"].dims[0]: loud, "seed": 1}] = False
+    found = SimpleNamespace(own={case.name: trained})
+    prices = all_prices(found)
+    place = ("liu2020_code", "mnist", "sum head")
+    assert list(prices) == [place]
+    assert price_cells(prices[place]["Gaussian noise 0.05"]) == {
+        "main, honest": "0.550 [0.450, 0.650]",
+        CHANGE: "-0.400 [-0.500, -0.300]",
+        "finite": "1/2",
+    }
+    assert price_cells(None)["finite"] == "–"
+    save(heard(**{"messages, 1 known": 0.5}), tmp_path / "liu2020_code_listened_mnist_sum.nc")
+    (readings,) = all_readings(tmp_path, found).values()
+    row = headline_row("mnist", readings, prices[place])
+    assert (row["none"], row["Gaussian noise 0.01"]) == ("0.600", "0.600 (+0.000)")
+    assert row["Gaussian noise 0.05"] == "0.600 (-0.400, 1/2 finite)"
+    assert headline_row("mnist", readings, {})["Gaussian noise 0.05"] == "0.600"
+    text = leakage(tmp_path, found)
+    headline, *opened = text.split("<details>")
+    assert "0.600 (-0.400, 1/2 finite)" in headline
+    assert [CHANGE in part for part in opened] == [True, False]
+    assert text.count("</details>") == 2
+
+
 @pytest.mark.parametrize(("trainable", "held"), [(0.69, 1.0), (0.71, 0.0)])
 def test_a_head_alleviates_where_half_of_the_leak_is_hidden(trainable, held):
     """Between what needs no messages, 0.4, and the sum head's 1.0; the reader that knows four rows is not asked."""
@@ -167,5 +208,6 @@ def test_a_head_alleviates_where_half_of_the_leak_is_hidden(trainable, held):
     )
     finding = labels._leaks_fewer(silent, spoken, *beside)
     assert finding.held == held
+    assert finding.evidence.startswith(f"hidden on {int(2 * held)}/2 seeds; ")
     assert "messages, 1 known" in finding.evidence
     assert "without messages 0.400" in finding.evidence

@@ -22,6 +22,7 @@ from experiments.verdict import attacks, defenses, labels
 from experiments.verdict.__main__ import README, SECTIONS, page
 from experiments.verdict.data import TEXTS, judge_counts
 from experiments.verdict.judge import Claim, Finding, judge, outcome
+from experiments.verdict.judge import row as row_of
 from vfl_jax.data.nus_wide import PAPER
 from vfl_jax.files import save
 
@@ -85,14 +86,14 @@ def test_a_point_is_found_by_its_settings_and_told_with_its_floor():
     values = lambda s: (SUCCESS if s["attack.amplify"] == 20 else FAILURE) if s["attack.enabled"] else {}  # noqa: E731
     dataset = results_of(case, values, seeds=SEEDS)
     assert outcome(at(dataset, amplify=20)).startswith(
-        "20/20 [0.84, 1.00] seeds succeed; backdoor 0.900 [0.900, 0.900], above 0.5 on 20"
+        "20/20 [0.84, 1.00] seeds succeed, 20 have a backdoor; backdoor 0.900 [0.900, 0.900], floor 0.100"
     )
-    assert outcome(at(dataset, amplify=1)).startswith("0/20 [0.00, 0.16] seeds succeed; backdoor 0.100")
+    assert outcome(at(dataset, amplify=1)).startswith("0/20 [0.00, 0.16] seeds succeed, 0 have a backdoor; ")
     assert outcome(at(dataset, amplify=1)).endswith("floor 0.100 [0.100, 0.100]")
     collapsed = results_of(case, attacked(**COLLAPSED), seeds=SEEDS)
     found = outcome(at(collapsed, amplify=20))
     assert found.startswith(
-        "0/20 [0.00, 0.16] seeds succeed, 20 collapse; backdoor 0.900 [0.900, 0.900], above 0.5 on 20"
+        "0/20 [0.00, 0.16] seeds succeed, 20 have a backdoor, 20 collapse; backdoor 0.900 [0.900, 0.900], floor"
     )
     with pytest.raises(KeyError, match="amplify"):
         at(dataset, amplify=3)
@@ -149,6 +150,25 @@ def test_a_collapsed_seed_with_a_backdoor_has_not_been_defended(tmp_path):
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**does not hold**"
     save_all(tmp_path, "gamma", AMPLIFIED, by_task(FAILURE, SUCCESS))  # there is none to fail
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**cannot be judged**"
+
+
+def test_an_attack_that_moves_rows_without_a_backdoor_leaves_nothing_to_fail(tmp_path):
+    """MNIST as the text has it: a median attack success of 0.08 under the sum head, and no seed has a backdoor."""
+    save_all(tmp_path, "head", HEADS, by_task(FAILURE, SUCCESS))
+    save_all(tmp_path, "gamma", AMPLIFIED, by_task({"attack_success_rate": 0.08}, SUCCESS))
+    assert verdict("On MNIST the backdoor fails", tmp_path) == "**cannot be judged**"
+
+
+def test_of_many_groups_a_verdict_counts_and_the_evidence_names():
+    findings = {f"g{i}": Finding(held, f"seen {i}") for i, held in enumerate([1.0] * 4 + [0.5] * 2 + [0.0] * 2)}
+    assert row_of("", "", "", findings, [])["verdict"].startswith("**holds only: g0; g1; g2; g3; g4 (some seeds)")
+    found = row_of("", "", "", findings | {"g8": Finding(None, "seen 8")}, ["g9"])
+    assert found["verdict"] == "**holds in 4 of 9 groups, on some seeds in 2, not in 2. Cannot be judged: 1** (so far)"
+    assert found["evidence"].startswith("<details><summary>9 groups</summary>**holds**, g0: seen 0<br>**holds**, g1")
+    assert "**some seeds**, g4: seen 4<br>" in found["evidence"]
+    assert found["evidence"].endswith("**cannot be judged**, g8: seen 8</details><br>not run yet: g9")
+    all_good = {f"g{i}": Finding(1.0, "") for i in range(9)}
+    assert row_of("", "", "", all_good, [])["verdict"] == "**holds**"
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "of other data"}, {"seeds": 3}])

@@ -14,16 +14,18 @@ from experiments.defended import (
     CHANGE,
     SPARED,
     WITH_BACKDOOR,
+    attack_success,
     backdoors,
     blocks,
     change_of_main,
     defended_row,
+    has_nothing_to_stop,
     leaves_something,
     spares,
 )
 from experiments.outcomes import COLUMNS, Point, data_name, points, read, runtimes
 from experiments.panels import figure_against
-from experiments.readme import add_picture, section, write_tables
+from experiments.readme import add_picture, details, section, write_tables
 from vfl_jax import plots
 from vfl_jax.outcomes import NOTHING_TO_ATTACK
 from vfl_jax.report import Row, to_markdown
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SHORT = ("runs", "drop rate", "noise", "main, honest", CHANGE, WITH_BACKDOOR, "not judged", "blocks", "spares")
+"""The columns that say what was found."""
 README = Path(__file__).with_name("README.md")
 Combinations = Mapping[tuple[float, float], Point]
 """Attacked points of one preset and head by drop rate and standard deviation of the noise."""
@@ -59,7 +63,12 @@ def write_report(folder: Path) -> None:
             CRITERION,
             "\n".join(_found(title, combined) for title, combined in runs.items()),
         ),
-        section("Every combination", *pictures, COLUMNS, to_markdown(table)),
+        section(
+            "Every combination",
+            *pictures,
+            to_markdown([{name: row[name] for name in SHORT} for row in table]),
+            details("every number of every combination", COLUMNS, to_markdown(table)),
+        ),
         section("Runtime", runtimes(CASES, found)),
     )
     write_tables(README, folder, "\n".join(sections))
@@ -73,7 +82,7 @@ def combinations(dataset: xr.Dataset) -> Combinations:
 def blocking(combined: Combinations) -> dict[tuple[float, float], Point]:
     """Those that block the backdoor, the cheapest for the main task first; none where there is nothing to block."""
     undefended = combined[UNDEFENDED]
-    if blocks(undefended):
+    if has_nothing_to_stop(undefended):
         return {}
     found = {settings: point for settings, point in combined.items() if blocks(point)}
     return dict(sorted(found.items(), key=lambda item: -float(change_of_main(item[1], undefended).median())))
@@ -93,7 +102,7 @@ def _found(title: str, combined: Combinations) -> str:
     """What holds in one case: a sentence, and a table of the combinations that block the backdoor."""
     found = blocking(combined)
     sparing = [point for point in found.values() if spares(point, combined[UNDEFENDED])]
-    if blocks(combined[UNDEFENDED]):
+    if has_nothing_to_stop(combined[UNDEFENDED]):
         return f"**{title}**: there is nothing to block.\n"
     said = f"**{title}**: of {len(combined) - 1} settings, {len(found)} block, {len(sparing)} of them spare.\n"
     if ruined := sum(not leaves_something(point) for point in combined.values()):
@@ -132,23 +141,30 @@ def figure_seeds(runs: Mapping[str, Combinations]) -> Figure:
 
 
 def figure_combination(runs: Mapping[str, Combinations]) -> Figure:
-    """Heat maps of every combination: the share of seeds with a backdoor, the honest main accuracy, a row per case."""
+    """Heat maps of every combination: the share of seeds with a backdoor, the honest main accuracy, a row per case.
+
+    Where there is nothing to attack, no share is shown: it would look like a defense.
+    """
     figure, panels = plots.grid_of_panels(len(runs), 2)
     accuracies = [_main(point) for combined in runs.values() for point in combined.values()]
     for (left, right), (title, combined) in zip(panels, runs.items(), strict=True):
-        shares, attacks = {}, {}
-        for settings, point in combined.items():
-            left_with_one = backdoors(point)
-            shares[settings] = float(left_with_one.mean())
-            rate = float(point.attacked.attack_success_rate.isel(epoch=-1).median())
-            attacks[settings] = f"{int(left_with_one.sum())}/{left_with_one.size}\nattack success {rate:.2f}"
-        _draw_map(left, shares, attacks, (0.0, 1.0), "Reds")
-        left.set_title(f"{_narrow(title)}\nseeds with a backdoor, median attack success")
+        cells = {settings: _cell(point) for settings, point in combined.items()}
+        shares = {settings: share for settings, (share, _) in cells.items()}
+        _draw_map(left, shares, {settings: text for settings, (_, text) in cells.items()}, (0.0, 1.0), "Reds")
+        left.set_title(f"{_narrow(title)}\njudged seeds with a backdoor, their median attack success")
         accuracy = {settings: _main(point) for settings, point in combined.items()}
         written = {settings: f"{value:.3f}" for settings, value in accuracy.items()}
         _draw_map(right, accuracy, written, (min(accuracies), max(accuracies)), "Blues")
         right.set_title(f"{_narrow(title)}\nmedian main accuracy of honest runs")
     return figure
+
+
+def _cell(point: Point) -> tuple[float, str]:
+    """The share of judged seeds with a backdoor, and what is written of it; NaN where too few are judged."""
+    if not leaves_something(point):
+        return float("nan"), NOTHING_TO_ATTACK.replace("to ", "to\n")
+    with_one = backdoors(point)
+    return float(with_one.mean()), f"{int(with_one.sum())}/{with_one.size}\nattack success {attack_success(point):.2f}"
 
 
 def _narrow(title: str) -> str:
@@ -167,10 +183,14 @@ def _draw_map(
     limits: tuple[float, float],
     colors: str,
 ) -> None:
-    """Coloured cells with numbers, drop rates downwards and noise to the right."""
+    """Coloured cells with numbers, drop rates downwards and noise to the right; hatched where there is none."""
+    from matplotlib.patches import Rectangle
+
     rates, noises = (sorted(set(numbers)) for numbers in zip(*values, strict=True))
     cells = np.array([[values[rate, noise] for noise in noises] for rate in rates])
     panel.imshow(cells, cmap=colors, vmin=limits[0], vmax=limits[1], aspect="auto")
+    for row, column in np.argwhere(np.isnan(cells)):
+        panel.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="0.92", edgecolor="0.7", hatch="//"))
     for (rate, noise), text in written.items():
         is_dark = values[rate, noise] - limits[0] > 0.5 * (limits[1] - limits[0])
         place = noises.index(noise), rates.index(rate)

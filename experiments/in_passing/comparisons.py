@@ -29,6 +29,7 @@ class Comparison(NamedTuple):
     text: str
     panels: Panels
     has_published: bool = True
+    axis: str = ""  # what the settings are, where they are numbers
 
 
 def comparisons(found: Found) -> tuple[Comparison, ...]:
@@ -77,6 +78,7 @@ def comparisons(found: Found) -> tuple[Comparison, ...]:
                 for preset, task, head in WHERE_IT_WORKS
             },
             has_published=False,
+            axis="the attacker's learning rate",
         ),
         Comparison(
             "trigger",
@@ -111,7 +113,7 @@ def comparison_section(folder: Path, comparison: Comparison) -> str | None:
     columns = min(2, len(panels))
     figure, axes = plots.grid_of_panels(-(-len(panels) // columns), columns)
     for panel, (title, points) in zip(axes.flat, panels.items(), strict=False):
-        draw_outcomes(panel, list(points.values()), list(points))
+        draw_outcomes(panel, list(points.values()), list(points), comparison.axis)
         panel.set_title(title)
     for panel in axes.flat[len(panels) :]:
         panel.remove()

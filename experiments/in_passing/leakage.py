@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from experiments.cases import PRESETS
+from experiments.defended import CHANGE
 from experiments.in_passing.results import Found
 from experiments.in_passing.study import HEADS, LISTENED, TASKS
 from experiments.outcomes import data_name
 from experiments.panels import add_legend
-from experiments.readme import add_picture, section
+from experiments.readme import add_picture, details, section
 from experiments.separation import UNDEFINED
 from vfl_jax import plots
 from vfl_jax.data.nus_wide import PAPER
@@ -48,8 +49,9 @@ that 0.86 of the rows that were read are right, and that 0.79 of all rows were r
 
 * *last message*, *sum*, *fading sum*, of 50 epochs: the most negative entry (5.3) of a row's last message that has one,
   of the sum of all, or of the sum in which the k-th counts 1/√k.
-* *signs*: the most negative entry, of the first epoch's messages alone, which all others keep too. Where batches are
-  drawn at random (liu2020_paper) it is five epochs, because one leaves out more than a third of the rows.
+* *signs*: the most negative entry of the first epoch's messages. All readers below have those messages alone: one epoch
+  in liu2020_code, five in liu2020_paper, where batches are drawn at random, so that one leaves out more than a third of
+  the rows.
 * *messages, 1 known* (or 4): one row of every class is known; each row gets the label of the known row whose message
   points most nearly the same way.
 * *and features*: messages are first regressed on the party's own features (ridge), so that each row is told what rows
@@ -58,6 +60,10 @@ that 0.86 of the rows that were read are right, and that 0.79 of all rows were r
   by giving each row the label of the known row with the most similar features. What is read beyond it, messages leak.
 
 Known rows are drawn by the seed, and do not count. Bottoms have one output per class under both heads, as signs need.
+
+The first table has the best reader who knows at most one row of every class, in the median, and in brackets the price:
+what the defense changes of the honest runs' main accuracy after 50 epochs. *finite*: so many of those runs end with a
+finite loss, where not all do; readers of the first epochs are not touched by it.
 """
 OWN = """\
 *own bottoms* are those of the preset under its trainable head, with 32 outputs: there nobody reads signs.
@@ -97,6 +103,11 @@ class Runs(NamedTuple):
     head: str  # in words
     data: str  # its name in words
 
+    @property
+    def place(self) -> tuple[str, Task, str]:
+        """What prices are kept by."""
+        return self.preset, self.task, self.head
+
 
 def leakage(folder: Path, found: Found) -> str | None:
     """The section, or None where nothing was trained."""
@@ -104,8 +115,13 @@ def leakage(folder: Path, found: Found) -> str | None:
     if not groups:
         return None
     labels = {key: f"{key.preset}, {key.data}, {key.head}" for key in groups}
+    prices = all_prices(found)
+    headline = [
+        {"runs": labels[key]} | headline_row(key.task, defenses, prices.get(key.place, {}))
+        for key, defenses in groups.items()
+    ]
     short = [
-        {"runs": labels[key]} | short_row(key.task, defenses, name)
+        {"runs": labels[key]} | short_row(key.task, defenses, name) | price_cells(prices.get(key.place, {}).get(name))
         for key, defenses in groups.items()
         for name in defenses
     ]
@@ -116,15 +132,72 @@ def leakage(folder: Path, found: Found) -> str | None:
         for name, read in defenses.items()
     ]
     caption = "share of labels read by the best reader who knows at most one row of every class, every seed a point"
-    picture = add_picture(folder, "leakage", figure(groups), caption)
+    picture = add_picture(folder, "leakage", figure(groups, prices), caption)
     return section(
         "Leaked labels (section 8)",
         TEXT + (OWN if any("own bottoms" in runs.head for runs in groups) else ""),
         picture,
-        to_markdown(short),
-        "Every reader, medians over seeds:\n",
-        to_markdown(whole),
+        to_markdown(headline),
+        details("the best readers by how many labels they know, with intervals", to_markdown(short)),
+        details("every reader, medians over seeds", to_markdown(whole)),
     )
+
+
+class Price(NamedTuple):
+    """What a defense does to the honest runs of the label cases, at the last epoch; arrays by seed."""
+
+    main: np.ndarray  # float[S]
+    change: np.ndarray  # float[S]  against no defense, paired by seed
+    is_finite: np.ndarray  # bool[S]
+
+    def shown(self) -> str:
+        """``-0.085``, and how many runs are finite where not all are."""
+        finite = int(self.is_finite.sum())
+        some = "" if finite == self.is_finite.size else f", {finite}/{self.is_finite.size} finite"
+        return f"{np.median(self.change):+.3f}{some}"
+
+
+Place = tuple[str, Task, str]
+"""Preset, task, head in words."""
+
+
+def all_prices(found: Found) -> dict[Place, dict[str, Price]]:
+    """By place and defense; the presets' own bottoms were not trained for 50 epochs."""
+    prices = {}
+    for preset, task, head in itertools.product(PRESETS, TASKS, HEADS):
+        if (trained := found.own.get(f"{preset}_labels_{task}_{head}")) is not None:
+            last = {name: _honest(trained, name) for name in LISTENED}
+            plain = last["none"]["main_task_accuracy"].values
+            prices[preset, task, f"{head} head"] = {
+                name: Price(
+                    runs["main_task_accuracy"].values,
+                    runs["main_task_accuracy"].values - plain,
+                    runs["is_finite"].values.astype(bool),
+                )
+                for name, runs in last.items()
+            }
+    return prices
+
+
+def price_cells(price: Price | None) -> Row:
+    """Honest accuracy under a defense, and what the defense changes of it."""
+    if price is None:
+        return {"main, honest": UNDEFINED, CHANGE: UNDEFINED, "finite": UNDEFINED}
+    return {
+        "main, honest": median_with_interval(price.main),
+        CHANGE: median_with_interval(price.change),
+        "finite": f"{int(price.is_finite.sum())}/{price.is_finite.size}",
+    }
+
+
+def headline_row(task: Task, defenses: Readings, prices: Mapping[str, Price]) -> Row:
+    """What the best reader with few labels reads under every defense, with the price in brackets."""
+    row = {"without messages": f"{without_messages(task, defenses['none'], HEADLINE):.3f}"}
+    for name, read in defenses.items():
+        best = best_reader(read, HEADLINE)
+        price = "" if name == "none" or name not in prices else f" ({prices[name].shown()})"
+        row[name] = UNDEFINED if best is None else f"{np.median(read[best].right):.3f}{price}"
+    return row
 
 
 def all_readings(folder: Path, found: Found) -> dict[Runs, Readings]:
@@ -146,9 +219,7 @@ def of_signs(trained: xr.Dataset | None, defense: str) -> dict[str, Reading]:
     """What an honest party reads off the signs at the last epoch."""
     if trained is None:
         return {}
-    (dimension,) = trained["attack.enabled"].dims
-    honest = np.flatnonzero(trained["attack.enabled"] == 0)
-    here = trained.isel({dimension: honest[list(LISTENED).index(defense)], "epoch": -1})
+    here = _honest(trained, defense)
     return {
         f"{name}, {int(trained['epoch'][-1])} epochs": Reading(
             here[f"label_inference_accuracy{way}"].values, here[f"label_inference_rate{way}"].values
@@ -156,6 +227,13 @@ def of_signs(trained: xr.Dataset | None, defense: str) -> dict[str, Reading]:
         for way, name in WAYS.items()
         if f"label_inference_rate{way}" in trained
     }
+
+
+def _honest(trained: xr.Dataset, defense: str) -> xr.Dataset:
+    """The honest runs under a defense, at the last epoch."""
+    (dimension,) = trained["attack.enabled"].dims
+    honest = np.flatnonzero(trained["attack.enabled"] == 0)
+    return trained.isel({dimension: honest[list(LISTENED).index(defense)], "epoch": -1})
 
 
 def of_kept(heard: xr.Dataset | None, defense: str) -> dict[str, Reading]:
@@ -201,8 +279,11 @@ def short_row(task: Task, defenses: Readings, defense: str) -> Row:
     return {"defense": defense} | cells
 
 
-def figure(groups: Mapping[Runs, Readings]) -> Figure:
-    """A panel per preset and task: what the best reader with few labels reads by defense and head; bars are medians."""
+def figure(groups: Mapping[Runs, Readings], prices: Mapping[Place, Mapping[str, Price]]) -> Figure:
+    """A panel per preset and task: what the best reader with few labels reads by defense and head; bars are medians.
+
+    Below every defense stands what it changes of the honest runs' main accuracy, under the sum and the trainable head.
+    """
     panels_of = list(dict.fromkeys((runs.preset, runs.task, runs.data) for runs in groups))
     heads = list(dict.fromkeys(runs.head for runs in groups))
     columns = min(2, len(panels_of))
@@ -215,7 +296,16 @@ def figure(groups: Mapping[Runs, Readings]) -> Figure:
                 _draw(panel, best, head, heads)
         floors = [max(without_messages(task, of[name], HEADLINE) for of in lines.values()) for name in LISTENED]
         panel.plot(range(len(floors)), floors, color="black", linestyle="--", linewidth=1, label="without messages")
-        panel.set_xticks(range(len(LISTENED)), [_broken(name) for name in LISTENED], fontsize=8)
+        here = [prices[place] for head in HEADS if (place := (preset, task, f"{head} head")) in prices]
+        costs = ["\n".join(f"{np.median(of[name].change):+.3f}" for of in here) for name in LISTENED]
+        ticks = [f"{_broken(name)}\n{cost}" for name, cost in zip(LISTENED, costs, strict=True)]
+        panel.set_xticks(range(len(LISTENED)), ticks, fontsize=8)
+        epochs = "the first" if preset == "liu2020_code" else "the first five"
+        panel.set_xlabel(
+            f"last lines: change of honest accuracy, {' and '.join(HEADS)} head\n"
+            f"readers of signs had 50 epochs, with features or known rows {epochs}",
+            fontsize=8,
+        )
         panel.set(title=f"{preset}, {data}", ylim=(-0.02, 1.02), ylabel="labels read correctly")
         panel.grid(axis="y", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
@@ -236,5 +326,6 @@ def _draw(panel: Axes, values: Sequence[np.ndarray], head: str, heads: Sequence[
 
 
 def _broken(defense: str) -> str:
-    """Narrow enough for an axis."""
-    return defense.replace("sparsification", "sparsi-\nfication").replace(" ", "\n")
+    """Narrow enough for an axis, of three lines."""
+    broken = defense.replace("sparsification", "sparsi-\nfication").replace(" ", "\n")
+    return broken + "\n" * (2 - broken.count("\n"))

@@ -115,10 +115,16 @@ def figure(runs: dict[str, Point]) -> Figure:
         panel.plot([0, 1], both, "o-", color=plots.COLORS[0], alpha=0.5, linewidth=0.8, markersize=4)
         medians = np.median(both, axis=1)
         panel.plot([0, 1], medians, "_", color="black", markersize=24, markeredgewidth=2, label="median")
+        panel.axhline(-TICKS[-1], color="0.4", linestyle=":", linewidth=1)
         panel.set_xticks([0, 1], ["honest", f"attacked, γ = {GAMMA}"])
         panel.set_yscale("symlog", linthresh=TICKS[-1], linscale=2)
         panel.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
-        panel.set(title=name, xlim=(-0.4, 1.4), ylim=(-1, TICKS[-1]), ylabel="accuracy minus honest median")
+        panel.set(
+            title=name,
+            xlim=(-0.4, 1.4),
+            ylim=(-1, TICKS[-1]),
+            ylabel=f"accuracy minus honest median\n(logarithmic below {-TICKS[-1]:g})",
+        )
         panel.grid(axis="y", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels.flat[len(runs) :]:

@@ -60,7 +60,7 @@ def _hidden(dataset: xr.Dataset) -> Finding:
     if not has_backdoor.any():
         return Finding(None, "no seed has a backdoor")
     clean = _last(point.honest, "main_clean")
-    lost = (clean - _last(point.attacked, "main_clean"))[has_backdoor.values]
+    lost = (clean - _last(point.attacked, "main_clean"))[point.judged().values][has_backdoor.values]
     bound = 2 * standard_error(point, "main_clean")
     is_hidden = lost <= bound
     return Finding(

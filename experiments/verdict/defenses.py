@@ -7,7 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from experiments.cases import GAMMA, PRESETS
-from experiments.defended import FEW, SPARED, backdoors, blocks, change_of_main, leaves_something, mitigates, spares
+from experiments.defended import (
+    FEW,
+    SPARED,
+    backdoors,
+    blocks,
+    change_of_main,
+    has_nothing_to_stop,
+    leaves_something,
+    mitigates,
+    spares,
+)
 from experiments.noise.study import MEANING
 from experiments.outcomes import Point, at, line, points
 from experiments.sparsification.study import PUBLISHED, SWEPT, case_name
@@ -28,7 +38,8 @@ def _fails(trainable: xr.Dataset, fixed: xr.Dataset) -> Finding:
     """There is something to fail where the sum head has a backdoor."""
     point, undefended = at(trainable), at(fixed, amplify=GAMMA)
     said = f"{outcome(point)}; under the sum head: {outcome(undefended)}"
-    return Finding(None if blocks(undefended) else 1 - float(backdoors(point).mean()), said)
+    can_be_judged = leaves_something(point) and not has_nothing_to_stop(undefended)
+    return Finding(1 - float(backdoors(point).mean()) if can_be_judged else None, said)
 
 
 def _noise_alleviates(dataset: xr.Dataset) -> Finding:
@@ -36,7 +47,7 @@ def _noise_alleviates(dataset: xr.Dataset) -> Finding:
     (setting,) = _settings(dataset)
     found = line(dataset, setting)
     loud = [level for level in found if level > LOUD]
-    if blocks(found[0]):
+    if has_nothing_to_stop(found[0]):
         return Finding(None, f"there is nothing to alleviate: {outcome(found[0])}")
     held = [mitigates(found[level], found[0]) for level in loud if leaves_something(found[level])]
     said = "; at ".join(f"{level:g}: {outcome(found[level])}" for level in (0, *loud))
@@ -70,7 +81,7 @@ def _spares_and(stops: Callable[[Point, Point], bool]):
             if all(point.number(name) == NEUTRAL[_last(name)] for name in settings)
         )
         found = list(points(swept, undefended.honest["main_task_accuracy"]))
-        if blocks(undefended):
+        if has_nothing_to_stop(undefended):
             return Finding(None, f"there is nothing to stop: {outcome(undefended)}")
 
         def said(point: Point) -> str:
@@ -95,7 +106,7 @@ def _last(path: str) -> str:
 def _clipping_weaker(clipped: xr.Dataset, noisy: xr.Dataset) -> Finding:
     """The cheapest bound that mitigates costs the honest runs more than such noise does, paired by seed."""
     undefended = line(clipped, "defense.bound")[math.inf]
-    if blocks(undefended):
+    if has_nothing_to_stop(undefended):
         return Finding(None, f"there is nothing to stop: {outcome(undefended)}")
     bound, lost_to_bound = _cheapest(clipped, "defense.bound", math.inf)
     (noise,) = _settings(noisy)
@@ -129,7 +140,7 @@ CLAIMS = (
     Claim(
         "Figure 5",
         "On MNIST the backdoor fails under a trainable active party",
-        "trainable head, γ = 10",
+        "trainable head, γ = 10; there must be a backdoor under the sum head",
         {f"mnist, {preset}": (f"head/{preset}_mnist", f"gamma/{preset}_mnist") for preset in PRESETS},
         _fails,
     ),

@@ -10,13 +10,15 @@ from experiments.defended import backdoors, leaves_something
 from experiments.outcomes import DATA, Point, Results, are_alike, at, data_name, successes
 from vfl_jax.outcomes import COLLAPSED
 from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text
-from vfl_jax.statistics import BACKDOOR_ABOVE
 
 if TYPE_CHECKING:
     import xarray as xr
 
 MOST = 0.9
 """A claim holds in a group where it holds for so large a share of seeds, and does not where it fails for as many."""
+
+MANY = 8
+"""With more groups than this a verdict counts them, and each is named with its evidence."""
 
 
 class Finding(NamedTuple):
@@ -68,6 +70,11 @@ def _named(label: str, names: Mapping[str, str]) -> str:
 def row(text: str, where: str, ran: str, findings: Mapping[str, Finding], missing: Sequence[str]) -> Row:
     """A claim as a row of the page; ``missing`` are the groups that nothing is known of yet."""
     lines = [f"{label}: {finding.evidence}" for label, finding in findings.items()]
+    if len(findings) > MANY:
+        each = [
+            f"**{_GRADES[_grade(finding)]}**, {said}" for finding, said in zip(findings.values(), lines, strict=True)
+        ]
+        lines = [f"<details><summary>{len(findings)} groups</summary>{'<br>'.join(each)}</details>"]
     lines += [f"not run yet: {'; '.join(missing)}"] if missing else []
     return {
         "claim": f"{text} ({where})",
@@ -77,24 +84,43 @@ def row(text: str, where: str, ran: str, findings: Mapping[str, Finding], missin
     }
 
 
+_GRADES = {"good": "holds", "partly": "some seeds", "bad": "does not hold", "unjudged": "cannot be judged"}
+
+
+def _grade(finding: Finding) -> str:
+    if finding.held is None:
+        return "unjudged"
+    return "good" if finding.held >= MOST else "bad" if finding.held <= 1 - MOST + 1e-9 else "partly"
+
+
 def _verdict(findings: Mapping[str, Finding]) -> str:
     if not findings:
         return "not run yet"
-    if all(finding.held is None for finding in findings.values()):
+    graded: dict[str, list[str]] = {grade: [] for grade in _GRADES}
+    for label, finding in findings.items():
+        graded[_grade(finding)].append(label)
+    num_judged = len(findings) - len(graded["unjudged"])
+    if not num_judged:
         return "cannot be judged"
-    judged = {label: finding.held for label, finding in findings.items() if finding.held is not None}
-    good = [label for label, held in judged.items() if held >= MOST]
-    bad = [label for label, held in judged.items() if held <= 1 - MOST + 1e-9]
-    partly = [f"{label} (some seeds)" for label in judged if label not in good + bad]
-    if len(good) == len(judged):
+    is_short = len(findings) > MANY
+
+    def named(grade: str, suffix: str = "") -> list[str]:
+        return [f"{label}{suffix}" for label in graded[grade]]
+
+    if len(graded["good"]) == num_judged:
         said = ["holds"]
-    elif len(bad) == len(judged):
+    elif len(graded["bad"]) == num_judged:
         said = ["does not hold"]
+    elif is_short:
+        said = [f"holds in {len(graded['good'])} of {len(findings)} groups"]
+        said += [f"on some seeds in {len(graded['partly'])}"] if graded["partly"] else []
+        said += [f"not in {len(graded['bad'])}"] if graded["bad"] else []
+        said = [", ".join(said)]
     else:
-        said = [f"holds only: {'; '.join(good + partly)}"]
-        said += [f"Not: {'; '.join(bad)}"] if bad else []
-    unjudged = [label for label in findings if label not in judged]
-    said += [f"Cannot be judged: {'; '.join(unjudged)}"] if unjudged else []
+        said = [f"holds only: {'; '.join(named('good') + named('partly', ' (some seeds)'))}"]
+        said += [f"Not: {'; '.join(graded['bad'])}"] if graded["bad"] else []
+    if graded["unjudged"]:
+        said += [f"Cannot be judged: {len(graded['unjudged']) if is_short else '; '.join(graded['unjudged'])}"]
     return ". ".join(said)
 
 
@@ -116,13 +142,15 @@ def succeeds(**settings: float):
 
 
 def outcome(point: Point) -> str:
-    """Successes, collapsed seeds and the backdoor beside its floor, at the last epoch."""
+    """Successes, seeds with a backdoor, collapsed ones, and the backdoor beside its floor, at the last epoch."""
     numbers = point.numbers()
-    collapsed, unjudged = int(numbers[COLLAPSED]), not_judged_text(numbers)
-    said = [f"{successes(numbers)} seeds succeed"] if point.judged().any() else ["no seed can be judged"]
+    collapsed, unjudged, has_backdoor = int(numbers[COLLAPSED]), not_judged_text(numbers), backdoors(point)
+    said = ["no seed can be judged"]
+    if has_backdoor.size:
+        said = [f"{successes(numbers)} seeds succeed, {int(has_backdoor.sum())} have a backdoor"]
     said += [f"{collapsed} collapse"] if collapsed else []
     said += [unjudged] if unjudged != UNDEFINED else []
     return (
-        f"{', '.join(said)}; backdoor {interval_text(numbers, 'backdoor_accuracy')}, above {BACKDOOR_ABOVE} on "
-        f"{int(backdoors(point).sum())}, floor {interval_text(numbers, 'backdoor_accuracy_honest')}"
+        f"{', '.join(said)}; backdoor {interval_text(numbers, 'backdoor_accuracy')}, floor "
+        f"{interval_text(numbers, 'backdoor_accuracy_honest')}"
     )

@@ -39,10 +39,11 @@ def _leaks_fewer(trainable: xr.Dataset, fixed: xr.Dataset, *heard: xr.Dataset) -
     task: Task = "mnist" if data_name(heard[0]) == DATA["mnist"] else "nus_wide"
     floor = without_messages(task, read[0], HEADLINE)
     hidden = (right[1] - right[0]) / (right[1] - floor)
+    is_hidden = hidden >= HIDDEN
     return Finding(
-        float((hidden >= HIDDEN).mean()),
-        f"labels read {median_with_interval(right[0])} ({names[0]}), under the sum head "
-        f"{median_with_interval(right[1])}, without messages {floor:.3f}",
+        float(is_hidden.mean()),
+        f"hidden on {int(is_hidden.sum())}/{is_hidden.size} seeds; labels read {median_with_interval(right[0])} "
+        f"({names[0]}), under the sum head {median_with_interval(right[1])}, without messages {floor:.3f}",
     )
 
 
