@@ -248,8 +248,8 @@ BAD = {
         ("'shop'", "not finite", "row 0"),
     ),
     "a truth value for a party": ({"active_party": True}, ("active_party is True",)),
-    "an unknown party": ({"active_party": "firm"}, ("'firm'", "['bank', 'shop']", "None")),
-    "a party outside": ({"active_party": 2}, ("active_party is 2", "['bank', 'shop']")),
+    "an unknown party": ({"active_party": "firm"}, ("'firm'", "None", "'bank' (0), 'shop' (1)")),
+    "a party outside": ({"active_party": 2}, ("active_party is 2", "'bank' (0), 'shop' (1)")),
 }
 
 

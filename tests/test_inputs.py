@@ -220,9 +220,30 @@ def test_parties_of_another_order_are_refused():
         load({"a": pd.Series(ROWS), "b": pd.Series(ROWS, OTHER_ORDER)})
 
 
+@pytest.mark.parametrize("kind", ["a dict", "several columns", "of xarray", "a data set"])
+def test_columns_of_another_order_than_other_parties_are_refused(kind):
+    column = pd.Series(BANK[:, 0], OTHER_ORDER)
+    bank = {
+        "a dict": {"x": column},
+        "several columns": {"w": ROWS, "x": column},
+        "of xarray": {"x": column.to_xarray()},
+        "a data set": column.rename("x").to_xarray().to_dataset(),
+    }[kind]
+    shop = pd.DataFrame(SHOP, CLIENTS)
+    with pytest.raises(ValueError, match=says("party 'shop' has another index than party 'bank', column 'x'")):
+        from_arrays({"bank": bank, "shop": shop}, LABELS, test=IS_TEST)
+    with pytest.raises(ValueError, match=says("labels has another index than party 'bank', column 'x'")):
+        load(bank, pd.Series(LABELS, CLIENTS))
+    data = load(bank, pd.Series(LABELS, OTHER_ORDER))
+    np.testing.assert_array_equal(data.test.features[0][:, -1], BANK[IS_TEST, 0])
+
+
 def test_a_number_that_names_two_parties_is_refused():
-    with pytest.raises(ValueError, match=says("active_party is 1, a party's name and another's number")):
-        from_arrays({1: BANK, 0: SHOP}, LABELS, test=IS_TEST, active_party=1)
+    for names in ((1, 0), ("1", "0"), ("1.0", "shop"), ("01", "shop")):
+        parties = dict(zip(names, (BANK, SHOP), strict=True))
+        with pytest.raises(ValueError, match=says("active_party is 1, which is the name of one", f"text '{names[0]}'")):
+            from_arrays(parties, LABELS, test=IS_TEST, active_party=1)
+        assert from_arrays(parties, LABELS, test=IS_TEST, active_party=str(names[0])).active_party == 0
     assert from_arrays({0: BANK, 1: SHOP}, LABELS, test=IS_TEST, active_party=1).active_party == 1
 
 

@@ -142,6 +142,29 @@ def test_the_target_class_by_name_or_number():
             vfl.scenario_for(data, target_class=given)
 
 
+@pytest.mark.parametrize("names", [(1, 2, 3), (1.0, 2.0, 3.0), ("01", "02", "03")])
+def test_a_number_that_names_another_class_is_refused(names):
+    labels = np.resize(np.array(names, object), 90)
+    columns = {"a": np.eye(90), "b": np.ones((90, 1))}
+    data = vfl.from_arrays(columns, labels, has_trigger=np.arange(90) % 9 == 0, active_party="a")
+    for given, place in ((1, 0), (3, 2)):  # the second is the number of none
+        message = f"target_class is {given}, which is the name of one", f"text '{names[place]}', or its number {place}"
+        with pytest.raises(ValueError, match=says(*message)):
+            vfl.scenario_for(data, target_class=given)
+        assert vfl.scenario_for(data, target_class=str(names[place])).poison.target_class == place
+    assert vfl.scenario_for(data, target_class=0).poison.target_class == 0  # no name
+
+
+def test_a_number_that_names_another_party_is_refused():
+    data = own(("2", "1", "0"))
+    for given in (2, 0, np.int64(2), [1, 2]):
+        with pytest.raises(ValueError, match=says("attacker is", "which is the name of one", "the text '")):
+            vfl.scenario_for(data, attacker=given)
+    assert attackers(vfl.scenario_for(data, attacker="2")) == [0]
+    assert attackers(vfl.scenario_for(data, attacker=1)) == [1]  # name and number are one
+    assert attackers(vfl.scenario_for(data, attacker=-3)) == [0]
+
+
 @pytest.mark.parametrize("head", ["sum", "trainable"])
 def test_bags_are_trained_on(head):
     data = helpers.bag_data()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,46 @@ def shown(value: Any) -> str:
 
 def with_article(name: str) -> str:
     return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
+
+
+def place_of(argument: str, given: Any, names: Sequence[str], among: str, from_end: bool = False) -> int:
+    """The place of what is given by its name, a text, or by its number from 0.
+
+    Args:
+      argument: what messages call ``given``.
+      names: those there are, in their order.
+      among: what messages say before them, as "the parties are".
+      from_end: whether numbers below 0 count from the end.
+
+    Raises:
+      ValueError: on what is neither; on a number that is, when written, the name of another.
+    """
+    if isinstance(given, str) and given in names:
+        return list(names).index(given)
+    if is_whole(given):
+        number = int(given)
+        is_place = (-len(names) if from_end else 0) <= number < len(names)
+        for place, name in enumerate(names):
+            if _is_written(name, number) and not (is_place and place == number % len(names)):
+                raise ValueError(
+                    f"{argument} is {number}, which is the name of one and, counted from 0, the number of another or of "
+                    f"none. Give the text {name!r}, or its number {place}; {_numbered(among, names)}."
+                )
+        if is_place:
+            return number % len(names)
+    raise ValueError(f"{argument} is {shown(given)}; {_numbered(among, names)}, by name or number.")
+
+
+def _is_written(name: str, number: int) -> bool:
+    """Whether a name is this number, as "1", "01" and "1.0" are 1."""
+    try:
+        return float(name) == number
+    except (ValueError, OverflowError):
+        return False
+
+
+def _numbered(among: str, names: Sequence[str]) -> str:
+    return f"{among} {', '.join(f'{name!r} ({place})' for place, name in enumerate(names))}"
 
 
 def check_range(where: str, low: float = -math.inf, high: float = math.inf, **named: Any) -> None:

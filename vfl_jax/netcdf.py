@@ -176,7 +176,7 @@ def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, A
             raise ValueError(f"An attribute of {where} is called {name!r}; a name must be text.")
         if (is_own := name == "digest" and where == "the results") or _is_plain_attribute(name, value):
             if not is_own:  # of what was read by another program: it is made anew
-                plain[name] = value
+                plain[str(name)] = str(value) if isinstance(value, np.str_) else value
         elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             marked[name] = {"values": value.tolist(), "dtype": value.dtype.name}
         else:

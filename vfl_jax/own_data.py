@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vfl_jax.checks import check_kind, is_whole, shown
+from vfl_jax.checks import check_kind, place_of, shown
 from vfl_jax.data.tables import LoadedTables
 from vfl_jax.data.triggers import NaturalTrigger, StampTrigger, Trigger
 from vfl_jax.fields import check_fields
@@ -38,8 +38,9 @@ def scenario_for(
 
     Args:
       data: whose parties, classes and rows the scenario fits; also what ``load_tables`` returns.
-      attacker: the malicious party, or several that collude, by name or number. It may be left out where there is but
-        one that can be meant: the only party without labels, or the only one of these in which the trigger lies.
+      attacker: the malicious party, or several that collude, by name (text) or number. It may be left out where
+        there is but one that can be meant: the only party without labels, or the only one of these in which the trigger
+        lies.
       head: "sum" or "trainable".
       target_class: what the attacker wants triggered rows to be taken for, by name (text) or number. By default, of
         the classes other than the most frequent, the one that the fewest triggered rows have (of a stamped trigger:
@@ -50,8 +51,9 @@ def scenario_for(
       learning_rate: of every party and the head.
 
     Raises:
-      ValueError: naming the argument; where the attacker or the trigger would have to be guessed; where the attacker
-        holds the labels; where no target row is free of the trigger.
+      ValueError: naming the argument; where the attacker or the trigger would have to be guessed; where a number is
+        the name of another party or class; where the attacker holds the labels; where no target row is free of the
+        trigger.
     """
     data = data.data if isinstance(data, LoadedTables) else data
     check_kind(VerticalData, "as vfl.from_arrays or vfl.load_tables make it", data=data)
@@ -110,7 +112,8 @@ def _attackers(data: VerticalData, attacker: Party | Sequence[Party] | None, tri
             )
         return tuple(found)
     parties = attacker if isinstance(attacker, list | tuple) else (attacker,)
-    numbers = tuple(_party(data, party) for party in parties)
+    known = f"the parties of data {data.name!r} are"
+    numbers = tuple(place_of("attacker", party, data.parties, known, from_end=True) for party in parties)
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(f"attacker is {shown(attacker)}; name at least one party, and none twice.")
     if data.active_party in numbers:
@@ -121,27 +124,9 @@ def _attackers(data: VerticalData, attacker: Party | Sequence[Party] | None, tri
     return numbers
 
 
-def _party(data: VerticalData, party: Party) -> int:
-    if isinstance(party, str) and party in data.parties:
-        return data.parties.index(party)
-    if is_whole(party) and -data.num_parties <= int(party) < data.num_parties:
-        return int(party) % data.num_parties
-    raise ValueError(
-        f"attacker is {shown(party)}; the parties of data {data.name!r} are "
-        f"{', '.join(f'{name!r} ({k})' for k, name in enumerate(data.parties))}."
-    )
-
-
 def _target_class(data: VerticalData, target_class: str | int | None, trigger: Trigger) -> int:
-    if isinstance(target_class, str) and target_class in data.classes:
-        return data.classes.index(target_class)
-    if is_whole(target_class) and 0 <= int(target_class) < data.num_classes:  # type: ignore[arg-type]
-        return int(target_class)  # type: ignore[arg-type]
     if target_class is not None:
-        raise ValueError(
-            f"target_class is {shown(target_class)}; the classes of data {data.name!r} are "
-            f"{', '.join(f'{name!r} ({c})' for c, name in enumerate(data.classes))}, by name or number."
-        )
+        return place_of("target_class", target_class, data.classes, f"the classes of data {data.name!r} are")
     labels, is_triggered = np.asarray(data.train.labels), np.asarray(data.train.has_trigger)
     is_natural = not isinstance(trigger, StampTrigger)
     count = np.bincount(labels, minlength=data.num_classes)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from vfl_jax.bags import BagOfIds
+from vfl_jax.checks import place_of
 from vfl_jax.data.dense import Dense, check_finite, dense_of
 from vfl_jax.data.inputs import check_one_order
 from vfl_jax.data.partition import blocks_of_indices, even_cuts
@@ -185,14 +186,4 @@ def _party_number(active_party: Any, parties: list[Any]) -> int | None:
     """The place of a party that is named or numbered."""
     if active_party is None:
         return None
-    names = list(map(str, parties))
-    is_number = isinstance(active_party, int | np.integer) and not isinstance(active_party, bool)
-    if is_number and active_party in parties and parties[int(active_party) % len(parties)] != active_party:
-        raise ValueError(
-            f"active_party is {active_party}, a party's name and another's number; give {parties} as texts."
-        )
-    if is_number and 0 <= int(active_party) < len(parties):
-        return int(active_party)
-    if active_party not in names:
-        raise ValueError(f"active_party is {active_party!r}; the parties are {names}, or None.")
-    return names.index(active_party)
+    return place_of("active_party", active_party, list(map(str, parties)), "None, or one of the parties")

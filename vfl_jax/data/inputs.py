@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,9 +94,12 @@ def index_of(values: Any) -> pd.Index | None:
 
 
 def check_one_order(inputs: Mapping[str, Any]) -> None:
-    """Raises ``ValueError`` where two inputs, by what messages call them, have rows of other names in their index."""
+    """Raises ``ValueError`` where two inputs, by what messages call them, have rows of other names in their index.
+
+    Of a dict of columns each is an input.
+    """
     first, expected = None, None
-    for what, values in inputs.items():
+    for what, values in _with_columns(inputs):
         index = index_of(values)
         if index is None:
             continue
@@ -110,6 +113,14 @@ def check_one_order(inputs: Mapping[str, Any]) -> None:
                 f"{other!r}. Rows are paired by place: sort both alike, as by .loc[index], or give .to_numpy() "
                 "of what has the right order already."
             )
+
+
+def _with_columns(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for what, values in inputs.items():
+        if isinstance(values, Mapping):
+            yield from _with_columns({f"{what}, column {name!r}": column for name, column in values.items()})
+        else:
+            yield what, values
 
 
 def _is_arrow(values: Any) -> bool:
