@@ -53,6 +53,11 @@ BAD_OUTPUTS = {
         ["--log-json", "a.nc", "--out", "a.nc"],
         ("--out is a.nc", "--log-json", "two files"),
     ),
+    "a log that is beside the results": (
+        ["--log-json", "a.nc.run.json", "--out", "a.nc"],
+        ("what is written beside --out is a.nc.run.json", "--log-json", "two files"),
+    ),
+    "a folder beside the results": (["--out", "beside.nc"], ("beside --out is beside.nc.run.json", "it is a folder")),
     "a log that is the figure": (["--log-json", "a.png", "--out", "a.nc"], ("figure", "a.png", "--log-json")),
     "a folder that is a file": (["--folder", "file"], ("--folder is file", "it is a file")),
     "a folder below a file": (["--folder", "file/below"], ("--folder is file/below",)),
@@ -66,6 +71,7 @@ def test_outputs_that_cannot_be_are_found_before_training(name, untrained, tmp_p
     (tmp_path / "file").touch()
     (tmp_path / "there.nc").mkdir()
     (tmp_path / "figure.png").mkdir()
+    (tmp_path / "beside.nc.run.json").mkdir()
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit, match=says("error: ", *message)) as ended:
         cli.main(["sweep", "digits_demo-sum", *flags])

@@ -73,7 +73,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     if circumstances := dataset.encoding.get("run"):
         written = json.dumps(circumstances, indent=1) + "\n"
         try:
-            write_atomically(_beside(path), lambda temporary: temporary.write_text(written))
+            write_atomically(beside(path), lambda temporary: temporary.write_text(written))
         except OSError as error:  # nothing hangs on it
             logger.warning("%s is written, but not what is beside it (%s).", path, error)
     return path
@@ -133,12 +133,12 @@ def _read(path: Path, needs_digest: bool) -> xr.Dataset:
         dataset = stored
     elif expected != found:
         raise Damaged(f"{path} is damaged: its content has digest {found}, but it was written with {expected}.")
-    if (circumstances := _circumstances(_beside(path))) is not None:
+    if (circumstances := _circumstances(beside(path))) is not None:
         dataset.encoding["run"] = circumstances
     return dataset
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
     """Where host, dates and wall time of a file go."""
     return path.with_name(path.name + ".run.json")
 
@@ -161,7 +161,7 @@ def _digest(dataset: xr.Dataset) -> str:
     digest = hashlib.sha256(_plain(dataset.attrs).encode())
     for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
         values = text(variable.values) if variable.dtype.kind in "OT" else variable.values
-        facts = str(name), variable.dims, _plain(variable.attrs), values.dtype.str, values.shape
+        facts = str(name), tuple(map(str, variable.dims)), _plain(variable.attrs), values.dtype.str, values.shape
         digest.update(repr(facts).encode())
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()

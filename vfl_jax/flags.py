@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vfl_jax.atomic import check_writable
+from vfl_jax.files import beside
 from vfl_jax.grid import Grid, parse, resolve
 from vfl_jax.registry import with_numbers
 from vfl_jax.scenario import Scenario
@@ -55,6 +56,7 @@ def check_outputs(out: Path | None, log_json: Path | None = None) -> None:
         if not out.suffix:
             raise ValueError(f"--out is {out}; give the name an ending, such as {out.name}.nc.")
         files["the figure of --out"] = picture(out)
+        files["what is written beside --out"] = beside(out)
     taken: dict[Path, str] = {}
     for name, path in files.items():
         if path is not None:

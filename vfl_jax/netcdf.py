@@ -174,6 +174,8 @@ def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, A
     for name, value in attributes.items():
         if not isinstance(name, str):
             raise ValueError(f"An attribute of {where} is called {name!r}; a name must be text.")
+        if not _is_text(name):
+            raise ValueError(f"An attribute of {where} is called {name!r}, half a character in it; rename it.")
         if (is_own := name == "digest" and where == "the results") or _is_plain_attribute(name, value):
             if not is_own:  # of what was read by another program: it is made anew
                 plain[str(name)] = str(value) if isinstance(value, np.str_) else value
@@ -182,7 +184,7 @@ def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, A
         else:
             marked[name] = {"values": _to_jsonable(value, f"attribute {name!r} of {where}")}
     notes = notes | ({"attributes": marked} if marked else {})
-    if not notes and plain.keys() == attributes.keys():
+    if not notes and all(plain.get(name) is value for name, value in attributes.items()):
         return attributes
     return plain | ({MARK: json.dumps(notes, sort_keys=True)} if notes else {})
 
@@ -213,7 +215,12 @@ def _is_plain_attribute(name: str, value: Any) -> bool:
 
 
 def _is_plain_text(value: str) -> bool:
-    return not re.search("[\0\ud800-\udfff]", value)
+    return "\0" not in value and _is_text(value)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text has no half of a character, which no encoding writes."""
+    return not re.search("[\ud800-\udfff]", value)
 
 
 def _to_jsonable(value: Any, where: str) -> Any:
@@ -226,13 +233,14 @@ def _to_jsonable(value: Any, where: str) -> Any:
         return None
     if isinstance(value, bool | int | float):
         return value
-    if isinstance(value, str) and not re.search("[\ud800-\udfff]", value):
+    if isinstance(value, str) and _is_text(value):
         return str(value)
     if isinstance(value, list | tuple):
         return [_to_jsonable(entry, where) for entry in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+    if isinstance(value, Mapping) and all(isinstance(key, str) and _is_text(key) for key in value):
         return {str(key): _to_jsonable(entry, where) for key, entry in value.items()}
-    raise _refused(where, type(value).__name__)
+    found = f"{value!r}, half a character in it" if isinstance(value, str) else type(value).__name__
+    raise _refused(where, found)
 
 
 def _refused(where: str, found: Any) -> ValueError:
