@@ -16,7 +16,7 @@ from vfl_jax.bags import BagOfIds
 from vfl_jax.data.arrays import from_arrays
 from vfl_jax.data.inputs import column_of
 from vfl_jax.data.partition import partition_table
-from vfl_jax.data.scaling import scaled
+from vfl_jax.data.scaling import merged, scaled
 from vfl_jax.data.splits import encode_labels, split_rows
 from vfl_jax.data.values import exact
 
@@ -277,14 +277,21 @@ OFFSETS = {
     "float32 days": (1.7e9 + 86_400 * ROWS).astype(np.float32),
     "small": 1e-30 * (1 + ROWS),
     "zero on average": ROWS - 9.5,
+    "tiny": 1e-170 * (1 + ROWS),
+    "the tiniest": 1e-310 * (1 + ROWS),
+    "huge": 1e60 * (1 + ROWS),
+    "the largest": 8e306 * (1 + ROWS),
+    "huge and far": 1e200 * (1e6 + ROWS),
 }
 
 
 @pytest.mark.parametrize("case", OFFSETS)
 def test_columns_far_from_zero_are_standardised(case):
     values = OFFSETS[case][:, None]
-    result, is_constant = scaled(values, ALL)
+    result, is_constant = scaled(np.hstack([values, BANK[:, :1]]), ALL)
     assert not is_constant.any()
+    np.testing.assert_array_equal(result[:, 1:], scaled(BANK[:, :1], ALL)[0])  # whatever stands beside it
+    result = result[:, :1]
     exactly = values.astype(np.longdouble)
     np.testing.assert_allclose(result, (exactly - exactly.mean()) / exactly.std(), rtol=1e-4, atol=1e-6)
     data = load(pd.DataFrame({"t": OFFSETS[case], "a": BANK[:, 0]}), standardise=True)
@@ -316,6 +323,40 @@ def test_each_column_of_a_frame_has_its_own_eps():
     with pytest.warns(UserWarning, match=says("party 'bank', column 1 ('narrow') (1 in all)")):
         data = load(pd.DataFrame({"wide": wide, "narrow": jitter.astype(np.float32)}), standardise=True)
     assert data.train.features[0].std(axis=0).round(3).tolist() == [1, 0]
+
+
+def test_columns_that_float32_cannot_tell_apart_are_named():
+    seconds = 1_700_000_000 + 10.0 * ROWS
+    frame = pd.DataFrame({"t": seconds, "a": BANK[:, 0], "u": seconds.astype(np.int64)})
+    found = "column 0 ('t'), 2 of 20; party 'bank', column 2 ('u'), 2 of 20. Say standardise=True"
+    with pytest.warns(UserWarning, match=says(f"party 'bank', {found}")):
+        load(frame)
+    with pytest.warns(UserWarning, match=says("party 'party 1', column 0, 2 of 20. Say")):
+        from_arrays(np.stack([ROWS, seconds], axis=1), LABELS, by=2, test=IS_TEST)
+    # Rows that lie far apart are looked at, too.
+    long = np.sort(np.tile(seconds, 100) + np.repeat(np.arange(100) * 200.0, 20))
+    assert merged(long[:, None])[0][1:] == (len(np.unique(long)), len(np.unique(long.astype(np.float32))))
+
+
+@pytest.mark.parametrize("kind", ["drawn", "float32", "constant", "whole", "a few equal"])
+def test_other_columns_are_not_named(kind):
+    values = {
+        "drawn": np.random.default_rng(0).normal(1, 1e-4, (3000, 2)),
+        "float32": (1.7e9 + 10 * ROWS[:, None]).astype(np.float32),
+        "constant": np.full((20, 1), 0.1),
+        "whole": ROWS[:, None] * 1000,
+        "a few equal": np.append(ROWS / 7, ROWS[-1] / 7 + 1e-12)[:, None],
+    }[kind]
+    assert merged(values) == []
+
+
+@pytest.mark.parametrize("dtype", [float, "Float64", object])
+def test_numbers_beyond_float32_are_standardised_or_refused(dtype):
+    frame = pd.DataFrame({"x": pd.Series(1e60 * ROWS, dtype=dtype), "y": ROWS})
+    data = load(frame, standardise=True)
+    np.testing.assert_array_equal(data.train.features[0][:, 0], data.train.features[0][:, 1])
+    with pytest.raises(ValueError, match=says("party 'bank'", "beyond float32 in row 1, column 0 ('x')")):
+        load(frame)
 
 
 def test_a_test_row_beyond_float32_is_refused():

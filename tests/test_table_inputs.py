@@ -388,8 +388,18 @@ def test_constant_columns_are_reported():
     assert [of_columns[name].is_constant for name in ("age", "score", "city")] == [True, False, False]
     assert "age: numeric, constant over the training rows and therefore set to 0" in str(report)
     assert abs(data.train.features[0][:, 1].std() - 1) < 1e-5
-    _, report = load(frame, standardise=False)
+    with pytest.warns(UserWarning, match=says("'bank', column 'score', 1 of 24. Say standardise=True")):
+        _, report = load(frame, standardise=False)
     assert not report.parties["bank"].columns["age"].is_constant
+
+
+def test_numbers_beyond_float32_are_standardised_or_refused():
+    frame = bank().assign(age=1e60 * ROWS, score=1e-170 * ROWS)
+    data, report = load(frame)
+    assert not any(report.parties["bank"].columns[name].is_constant for name in ("age", "score"))
+    assert abs(data.train.features[0][:, :2].std(axis=0) - 1).max() < 1e-5
+    with pytest.raises(ValueError, match=says("row 1", "'age' holds 1e+60; expected a finite number that float32")):
+        load(frame, standardise=False)
 
 
 def test_texts_that_are_no_categories_are_refused():

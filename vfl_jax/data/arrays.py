@@ -14,7 +14,7 @@ from vfl_jax.checks import place_of
 from vfl_jax.data.dense import Dense, check_finite, dense_of
 from vfl_jax.data.inputs import check_one_order
 from vfl_jax.data.partition import blocks_of_indices, even_cuts
-from vfl_jax.data.scaling import scaled
+from vfl_jax.data.scaling import LOST, scaled, written_merged
 from vfl_jax.data.splits import check_classes, encode_labels, flags, is_mask, split_rows
 from vfl_jax.records import Rows, VerticalData
 from vfl_jax.types import Features
@@ -45,7 +45,7 @@ def from_arrays(
         as bool[N].
       standardise: dense columns to mean 0 and standard deviation 1 over the training rows, in float64; constant ones
         to 0, with a warning that names them. A column is constant whose deviation is at most 8 eps of its dtype times
-        its mean.
+        its mean. Without it, there is a warning of columns of whose distinct numbers float32 leaves less than half.
       has_trigger: bool[N], rows that carry a trigger by nature.
       classes: the labels in the order of their class numbers; without it, those there are, sorted.
       active_party: the party that also holds the labels, by name or number; None when the label holder has no features.
@@ -71,7 +71,7 @@ def from_arrays(
     triggers = np.zeros(len(codes), bool) if has_trigger is None else flags(has_trigger, len(codes))
     is_test = split_rows(test, codes, seed)
     check_classes(codes[~is_test], classes)
-    ready = _standardised(whole, ~is_test) if standardise else {party: _ready(x) for party, x in whole.items()}
+    ready = _standardised(whole, ~is_test) if standardise else _as_they_are(whole)
     train, tested = (
         Rows(features=tuple(take(features, rows) for features in ready.values()), labels=codes[rows], has_trigger=mark)
         for rows, mark in ((np.flatnonzero(~is_test), triggers[~is_test]), (np.flatnonzero(is_test), triggers[is_test]))
@@ -137,8 +137,20 @@ def _features(where: str, values: Any) -> Dense | BagOfIds:
     return BagOfIds.of_sparse(values, where) if hasattr(values, "tocsr") else dense_of(where, values)
 
 
-def _ready(features: Dense | BagOfIds) -> Features:
-    return features.as_float32() if isinstance(features, Dense) else features
+def _as_they_are(whole: Mapping[str, Dense | BagOfIds]) -> dict[str, Features]:
+    """Features by party as float32, with one warning of all columns of which that leaves little."""
+    ready: dict[str, Features] = {}
+    lost = []
+    for party, features in whole.items():
+        if isinstance(features, BagOfIds):
+            ready[party] = features
+            continue
+        ready[party] = cast = features.as_float32()
+        check_finite(f"party {party!r}", cast, features.name)
+        lost += [f"party {party!r}, {of_column}" for of_column in written_merged(features.values, features.name)]
+    if lost:
+        warnings.warn(f"{LOST} {'; '.join(lost)}. Say standardise=True.", stacklevel=3)
+    return ready
 
 
 def _standardised(whole: Mapping[str, Dense | BagOfIds], is_train: np.ndarray) -> dict[str, Features]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """Real numbers that are finite as float32, not yet cast."""
+    """Real numbers that are finite, not yet cast."""
 
     values: np.ndarray  # [N, ...]
     eps: float | np.ndarray  # of the dtype they came in, [F] where a frame's columns have several
@@ -45,7 +45,7 @@ def dense_of(where: str, values: Any) -> Dense:
       where: what messages call them.
 
     Raises:
-      ValueError: naming row and column, on what is no real number, is missing (masked, too) or beyond float32.
+      ValueError: naming row and column, on what is no real number, is missing (masked, too) or infinite.
     """
     try:
         frame = frame_of(where, values)
@@ -57,12 +57,12 @@ def dense_of(where: str, values: Any) -> Dense:
     array = dense.values
     if array.ndim < 2 or not array[:1].size:
         raise ValueError(f"{where} has shape {array.shape}; expected [N, F].")
-    check_finite(where, dense.as_float32(), dense.name)
+    check_finite(where, array, dense.name)
     return dense
 
 
 def check_finite(where: str, array: np.ndarray, name: Callable[..., str]) -> None:
-    """Raises ``ValueError`` with the first place of an array, float32[N, ...], that is not finite."""
+    """Raises ``ValueError`` with the first place of an array, [N, ...], that is not finite."""
     if not np.isfinite(array).all():
         row, *place = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"{where} is missing, not finite, or beyond float32 in row {row}, {name(*place)}.")

@@ -1,6 +1,8 @@
-"""Columns to mean 0 and standard deviation 1, and which of them are constant."""
+"""Columns to mean 0 and standard deviation 1; which of them are constant, and which float32 cannot tell apart."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,6 +10,13 @@ from vfl_jax.data.values import eps_of
 
 FAR = 1000
 """So many deviations from 0 a column's mean is taken about one of its values: sums of large numbers would round it."""
+
+EXTREME = 400
+"""Beyond 2 to the power of so much, or its negative, numbers are scaled first: float64 cannot hold their squares."""
+LOST = "As float32, fewer than half of the distinct numbers of some columns stay apart:"
+"""How a warning of such columns begins."""
+SAMPLE = 1000
+"""So many rows are looked at first for numbers that are one as float32."""
 
 
 def scaled(
@@ -25,7 +34,7 @@ def scaled(
     Returns:
       float32[N, ...], and bool[...].
     """
-    values = np.asarray(features, np.float64)
+    values = _of_ordinary_size(np.asarray(features, np.float64), is_train)
     mean, deviation = _moments(values, is_train)
     is_far = np.abs(mean) > FAR * deviation
     if is_far.any():
@@ -40,6 +49,49 @@ def scaled(
     with np.errstate(over="ignore"):  # a test row may be beyond float32; whoever asks for finite numbers finds it
         result = np.where(is_constant, 0, (values - mean) / np.where(is_constant, 1, deviation)).astype(np.float32)
     return result, is_constant
+
+
+def _of_ordinary_size(values: np.ndarray, is_train: np.ndarray) -> np.ndarray:
+    """Columns whose largest training row is extreme, divided by a power of two near it, which rounds nothing."""
+    largest = np.abs(values[is_train]).max(axis=0)
+    exponent = np.frexp(largest)[1]
+    exponent = np.where(np.abs(exponent) > EXTREME, exponent, 0)
+    if not exponent.any():
+        return values
+    with np.errstate(over="ignore"):  # as below
+        return np.asarray(np.ldexp(values, -exponent))
+
+
+def merged(features: np.ndarray) -> list[tuple[tuple[int, ...], int, int]]:
+    """Columns of an array, [N, ...], of whose distinct numbers less than half are left as float32.
+
+    Returns:
+      the place of each column, how many distinct numbers it has, and how many are left.
+    """
+    if np.can_cast(features.dtype, np.float32):
+        return []
+    first = features[:SAMPLE]
+    found = []
+    # Neighbouring rows, because those of a sorted column are the next to each other.
+    for place in np.argwhere(_distinct(first.astype(np.float32)) < _distinct(first)).tolist():
+        column = features[:, *place]
+        before, after = len(np.unique(column)), len(np.unique(column.astype(np.float32)))
+        if after < before / 2:
+            found.append((tuple(place), before, after))
+    return found
+
+
+def written_merged(features: np.ndarray, name: Callable[..., str]) -> list[str]:
+    """What :func:`merged` finds, in words: at most five columns, then how many more."""
+    found = merged(features)
+    texts = [f"{name(*place)}, {after:,} of {before:,}" for place, before, after in found[:5]]
+    return texts + [f"{len(found) - 5} more"] * (len(found) > 5)
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """How many distinct numbers each column has."""
+    ordered = np.sort(values, axis=0)
+    return 1 + np.count_nonzero(ordered[1:] != ordered[:-1], axis=0)
 
 
 def _moments(values: np.ndarray, is_train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Real
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vfl_jax.data.scaling import scaled
+from vfl_jax.data.scaling import LOST, scaled, written_merged
 from vfl_jax.data.table_cells import Column
 from vfl_jax.data.table_files import listed
 from vfl_jax.data.table_kinds import Categorical, ColumnReport, Kind, Numeric, Tags
@@ -46,7 +47,7 @@ def encode_party(
     if of_kind[Numeric]:
         values, eps = [], []
         for column, kind in of_kind[Numeric]:
-            numbers, reports[column.name] = _numbers(column, kind, is_train)
+            numbers, reports[column.name] = _numbers(column, kind, is_train, standardise)
             values.append(numbers)
             eps.append(eps_of(column.cells.dtype))
             names.append(column.name)
@@ -55,6 +56,9 @@ def encode_party(
             block, is_constant = scaled(block, is_train, np.array(eps))
             for name, constant in zip(names, is_constant.tolist(), strict=True):
                 reports[name] = dataclasses.replace(reports[name], is_constant=constant)
+        elif lost := written_merged(block, lambda i: f"column {names[i]!r}"):
+            table = of_kind[Numeric][0][0].table
+            warnings.warn(f"{LOST} {table.where}, {'; '.join(lost)}. Say standardise=True.", stacklevel=3)
         blocks.append(block.astype(np.float32))
     declared = {column.name for column, kind in columns if kind is not None}
     for column, kind in of_kind[Categorical]:
@@ -109,8 +113,10 @@ def _may_be_written(column: Column) -> bool:
     return any(issubclass(t, str) for t in types) and all(issubclass(t, str | Real | Decimal) for t in types)
 
 
-def _numbers(column: Column, kind: Numeric, is_train: np.ndarray) -> tuple[np.ndarray, ColumnReport]:
-    """float64[N] of a column of numbers, or of texts that are numbers."""
+def _numbers(
+    column: Column, kind: Numeric, is_train: np.ndarray, standardise: bool
+) -> tuple[np.ndarray, ColumnReport]:
+    """float64[N] of a column of numbers, or of texts that are numbers; float32 holds those that stay as they are."""
     cells, read_as = column.cells, None
     if kind_of(cells) in (WHOLE, NUMBERS, TRUTH, NOTHING):
         values = as_floats(cells).copy()
@@ -122,12 +128,13 @@ def _numbers(column: Column, kind: Numeric, is_train: np.ndarray) -> tuple[np.nd
             f"since one of them, or leave it out: drop=[{column.reference!r}]."
         )
     is_missing = cells.isna().to_numpy()
-    is_bad = ~is_missing & ~(np.abs(values) <= np.finfo(np.float32).max)
+    most = np.finfo(np.float64 if standardise else np.float32).max
+    is_bad = ~is_missing & ~(np.abs(values) <= most)
     if is_bad.any():
         i = int(is_bad.argmax())
         raise ValueError(
-            f"{column.place(i)} holds {listed(cells[[i]])}; expected a finite number. Correct it, or leave the "
-            f"column out: drop=[{column.reference!r}]."
+            f"{column.place(i)} holds {listed(cells[[i]])}; expected a finite number{'' if standardise else ' that float32 holds'}. "
+            f"Correct it, or leave the column out: drop=[{column.reference!r}]."
         )
     is_known = is_train & ~is_missing
     fill = kind.fill
