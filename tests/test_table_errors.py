@@ -157,7 +157,7 @@ def changed(frame, row, **cells):
 
 
 DATES = pd.date_range("2020-01-01", periods=NUM_ROWS)
-NAMES = [f"name {i}" for i in range(MOST_CATEGORIES + 1)]
+NAMES = [f"name {i} of {i}" for i in range(MOST_CATEGORIES + 1)]
 LONG = pd.DataFrame({"id": range(len(NAMES)), "y": [0, 1] * (len(NAMES) // 2) + [0], "name": NAMES})
 
 ARGUMENTS = {

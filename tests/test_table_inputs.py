@@ -403,7 +403,7 @@ def test_numbers_beyond_float32_are_standardised_or_refused():
 
 
 def test_texts_that_are_no_categories_are_refused():
-    names = [f"client {i}" for i in ROWS]
+    names = [f"client {i} of {i}" for i in ROWS]
     with pytest.raises(ValueError, match=says("column 'city' holds texts that are rather names", "6 of 6 test rows")):
         load(bank().assign(city=names))
     _, report = load(bank().assign(city=names), columns={"bank.city": Categorical(), "shop.words": Tags()})

@@ -1,5 +1,6 @@
 """Numbers that texts hold: read where they can be read in one way, refused by their column where not."""
 
+import pandas as pd
 import pytest
 from data_helpers import properties, says
 from hypothesis import given
@@ -101,7 +102,7 @@ def test_what_can_be_read_in_no_or_several_ways_is_refused(case):
 
 def test_one_text_among_written_numbers_is_named():
     cells = ["1,5"] * (NUM_ROWS - 1) + ["x"]
-    with pytest.raises(ValueError, match=says("row 23", "column 'age' holds 'x', where most cells are numbers")):
+    with pytest.raises(ValueError, match=says("row 23", "'age' holds 'x', where most cells are numbers")):
         load(bank().assign(age=cells))
 
 
@@ -122,6 +123,11 @@ def test_numbers_that_are_missing_are_filled():
         ["10.0.0.1", "10.0.0.2"],
         ["1.2.3", "1.2.4"],
         ["5k", "6k"],
+        ["5 doors", "3 doors"],
+        ["1-2 years", "3-4 years"],
+        ["10%", "none", "none"],
+        ["7", "unknown", "unknown"],
+        [f"{i} months" for i in range(1, 13)],
         ["A1", "B2"],
         ["1st", "2nd"],
         ["2020-01-01", "2020-01-02"],
@@ -129,8 +135,109 @@ def test_numbers_that_are_missing_are_filled():
     ],
 )
 def test_codes_stay_categories(cells):
-    _, report = load(bank().assign(age=cells * (NUM_ROWS // 2)))
+    _, report = load(bank().assign(age=(cells * NUM_ROWS)[:NUM_ROWS]))
     assert report.parties["bank"].columns["age"].kind == "categorical"
+
+
+AMOUNTS = {
+    "R$ {}": "R$",
+    "R$ -{}": "R$",
+    "Rs. {}": "Rs.",
+    "US$ {}": "US$",
+    "CA${}": "CA$",
+    "{} kr": "kr",
+    "{} zł": "zł",
+    "{}k": "k",
+    "$ {}K": "K",
+    "{} percent": "percent",
+    "{},5 MB": "MB",
+    "{}\u00a0°C": "°C",
+    "<{}": "<",
+    "S{}": "S",
+}
+
+
+@pytest.mark.parametrize("form", AMOUNTS)
+def test_amounts_are_asked_about(form):
+    """Also where the values repeat, so that test rows have those of training rows."""
+    unit, cells = AMOUNTS[form], [form.format(i % 13 + 1) for i in range(4 * NUM_ROWS)]
+    tables = {"bank": bank_of(cells), "shop": shop_of(cells)}
+    message = "column 'age' holds texts that are rather amounts", "13 of 13", f"Numeric(unit={unit!r}) or Categorical()"
+    with pytest.raises(ValueError, match=says(*message)):
+        load(**tables, columns={})
+    for kind, count in ((Categorical(), 13), (Numeric(unit=unit), 1)):
+        data, report = load(**tables, columns={"bank.age": kind}, standardise=False)
+        assert report.parties["bank"].columns["age"].num_features == count
+    sign, fraction = (-1 if "-" in form else 1), (0.5 if ",5" in form else 0)
+    found = {x for rows in (data.train, data.test) for x in rows.features[0][:, 0].tolist()}
+    assert found == {sign * (i + fraction) for i in range(1, 14)}
+
+
+def bank_of(cells):
+    rows = range(len(cells))
+    return pd.DataFrame({"id": rows, "y": [i % 2 for i in rows], "age": cells})
+
+
+def shop_of(cells):
+    return pd.DataFrame({"id": range(len(cells)), "spent": range(len(cells))})
+
+
+OTHER_AMOUNTS = {
+    "two units": ([f"{i}k" for i in range(20)] + [f"{i}.5M" for i in range(20)], "'k' or 'M'", "in one unit"),
+    "before and behind": ([f"~{i} kg" for i in range(20)], "'~ … kg'", "in one unit"),
+    "a few others": ([f"{i} kg" for i in range(20)] + ["none", "3 t"], "20 of 22", "beside 'kg'", "Numeric(unit='kg')"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_AMOUNTS)
+def test_amounts_that_no_unit_makes_numbers_are_asked_about(case):
+    cells, *message = OTHER_AMOUNTS[case]
+    with pytest.raises(ValueError, match=says("rather amounts", *message)):
+        load(bank=bank_of(cells * 3), shop=shop_of(cells * 3), columns={})
+
+
+CODES = {
+    "few levels of several units": [f"{i} {unit}" for i in range(10) for unit in ("kg", "lb", "st")],
+    "leading zeros": [f"S{i:03d}" for i in range(30)],
+    "many letters": [f"{letter}{i}" for letter in "ABCDEFG" for i in range(20)],
+    "two numbers": [f"{i} of {i + 1}" for i in range(30)],
+    "versions": [f"v1.{i}.0" for i in range(30)],
+    "streets": [f"{i} street {'abcdefg'[i % 7]}" for i in range(30)],
+}
+
+
+@pytest.mark.parametrize("case", CODES)
+def test_many_codes_stay_categories(case):
+    cells = CODES[case] * 6
+    _, report = load(bank=bank_of(cells), shop=shop_of(cells), columns={})
+    assert report.parties["bank"].columns["age"].kind == "categorical"
+
+
+def test_a_unit_stands_beside_every_number():
+    cells = ["5 kr", "6 kr"] * (NUM_ROWS // 2)
+    assert set(features(cells, Numeric(unit="kr"))) == {5, 6}
+    assert set(features(["1.234 kr", "5 kr"] * (NUM_ROWS // 2), Numeric(unit="kr", thousands="."))) == {5, 1234}
+    with pytest.raises(ValueError, match=says("numbers of several units, such as '6 kr', '7'")):
+        features([*cells[:-1], "7"], Numeric(unit="kr"))
+    with pytest.raises(ValueError, match=says("holds '7 €/kr'; expected a finite number")):
+        features([*cells[:-1], "7 €/kr"], Numeric(unit="kr"))
+    where = Where("bank.age", ">", 5)
+    _, report = load(
+        bank().assign(age=cells), columns={"shop.words": Tags(), "bank.age": Numeric(unit="kr")}, trigger=where
+    )
+    assert report.train_triggered + report.test_triggered == NUM_ROWS // 2
+
+
+@pytest.mark.parametrize("word", ["n/k", "?"])
+def test_numbers_that_half_the_cells_lack_are_no_categories(word):
+    form = "{},5" if word == "n/k" else "{}"
+    cells = [word if i % 2 else form.format(i % 26) for i in range(4 * NUM_ROWS)]
+    with pytest.raises(ValueError, match=says(f"holds '{word}', where most cells are numbers, or most different")):
+        load(bank=bank_of(cells), shop=shop_of(cells), columns={})
+    filled = [None if cell == word else cell for cell in cells]
+    kind = Numeric(fill="mean")
+    _, report = load(bank=bank_of(filled), shop=shop_of(filled), columns={"bank.age": kind})
+    assert report.parties["bank"].columns["age"].num_filled == len(cells) // 2
 
 
 def test_digits_that_no_test_row_shares_are_refused():
@@ -166,6 +273,9 @@ def test_a_style_reads_what_it_writes(number, style, decimals):
         ({"decimal": ";"}, "Numeric.decimal is ';'; it must be '.' or ','"),
         ({"thousands": "x"}, "Numeric.thousands is 'x'"),
         ({"decimal": ",", "thousands": ","}, "not what decimal is"),
+        ({"unit": " "}, "Numeric.unit is ' '; it must be a text"),
+        ({"unit": "m2"}, "Numeric.unit is 'm2'"),
+        ({"unit": 3}, "Numeric.unit is 3"),
     ],
 )
 def test_separators_are_checked(fields, message):

@@ -56,8 +56,8 @@ def place_of(argument: str, given: Any, names: Sequence[str], among: str, from_e
         for place, name in enumerate(names):
             if _is_written(name, number) and not (is_place and place == number % len(names)):
                 raise ValueError(
-                    f"{argument} is {number}, which is the name of one and, counted from 0, the number of another or of "
-                    f"none. Give the text {name!r}, or its number {place}; {_numbered(among, names)}."
+                    f"{argument} is {number}, which is the name of one and, counted from 0, the number of another or "
+                    f"of none. Give the text {name!r}, or its number {place}; {_numbered(among, names)}."
                 )
         if is_place:
             return number % len(names)

@@ -70,14 +70,15 @@ def merged(features: np.ndarray) -> list[tuple[tuple[int, ...], int, int]]:
     """
     if np.can_cast(features.dtype, np.float32):
         return []
-    first = features[:SAMPLE]
+    flat = features.reshape(len(features), -1)
+    first = flat[:SAMPLE]
     found = []
     # Neighbouring rows, because those of a sorted column are the next to each other.
-    for place in np.argwhere(_distinct(first.astype(np.float32)) < _distinct(first)).tolist():
-        column = features[:, *place]
+    for i in np.flatnonzero(_distinct(first.astype(np.float32)) < _distinct(first)).tolist():
+        column = flat[:, i]
         before, after = len(np.unique(column)), len(np.unique(column.astype(np.float32)))
         if after < before / 2:
-            found.append((tuple(place), before, after))
+            found.append((tuple(map(int, np.unravel_index(i, features.shape[1:]))), before, after))
     return found
 
 

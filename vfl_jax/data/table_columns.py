@@ -15,7 +15,7 @@ from vfl_jax.data.scaling import LOST, scaled, written_merged
 from vfl_jax.data.table_cells import Column
 from vfl_jax.data.table_files import listed
 from vfl_jax.data.table_kinds import Categorical, ColumnReport, Kind, Numeric, Tags
-from vfl_jax.data.table_numbers import read_numbers, written_numbers
+from vfl_jax.data.table_numbers import Amounts, amounts, read_numbers, written_numbers
 from vfl_jax.data.table_tags import encode_tags, looks_like_values, sparse_of
 from vfl_jax.data.values import NOTHING, NUMBERS, TEXTS, TRUTH, WHOLE, as_floats, eps_of, kind_of, plain
 
@@ -99,6 +99,8 @@ def _inferred(column: Column) -> Kind:
             f"Tags(separator={separators[0]!r}, value_separator={separators[1]!r})}}, Categorical() where each text is "
             f"a category, or leave it out: drop=[{name!r}]."
         )
+    if found_amounts := amounts(distinct):
+        raise _amounts(column, found_amounts, len(distinct))
     if (count := len(distinct)) > MOST_CATEGORIES:
         raise ValueError(
             f"{column.where} holds {count} different texts; up to {MOST_CATEGORIES} are taken for categories. Say "
@@ -107,15 +109,24 @@ def _inferred(column: Column) -> Kind:
     return Categorical()
 
 
+def _amounts(column: Column, found: Amounts, count: int) -> ValueError:
+    units = " or ".join(repr(" … ".join(filter(None, unit))) for unit in found.units)
+    kind = "" if found.unit is None else f"Numeric(unit={found.unit!r}) or "
+    return ValueError(
+        f"{column.where} holds texts that are rather amounts, or numbered names, than categories: {len(found.texts)} "
+        f"of {count} different ones are a number beside {units}, such as {listed(found.texts, 3)}. Say "
+        f"columns={{{column.reference!r}: {kind}Categorical()}} where each text is a category, write numbers"
+        f"{'' if kind else ' in one unit'}, or leave it out: drop=[{column.reference!r}]."
+    )
+
+
 def _may_be_written(column: Column) -> bool:
     """Whether there are texts, and nothing but texts and numbers."""
     types = set(map(type, column.cells.dropna()))
     return any(issubclass(t, str) for t in types) and all(issubclass(t, str | Real | Decimal) for t in types)
 
 
-def _numbers(
-    column: Column, kind: Numeric, is_train: np.ndarray, standardise: bool
-) -> tuple[np.ndarray, ColumnReport]:
+def _numbers(column: Column, kind: Numeric, is_train: np.ndarray, standardise: bool) -> tuple[np.ndarray, ColumnReport]:
     """float64[N] of a column of numbers, or of texts that are numbers; float32 holds those that stay as they are."""
     cells, read_as = column.cells, None
     if kind_of(cells) in (WHOLE, NUMBERS, TRUTH, NOTHING):
@@ -132,9 +143,10 @@ def _numbers(
     is_bad = ~is_missing & ~(np.abs(values) <= most)
     if is_bad.any():
         i = int(is_bad.argmax())
+        expected = "a finite number" if standardise else "a finite number that float32 holds"
         raise ValueError(
-            f"{column.place(i)} holds {listed(cells[[i]])}; expected a finite number{'' if standardise else ' that float32 holds'}. "
-            f"Correct it, or leave the column out: drop=[{column.reference!r}]."
+            f"{column.place(i)} holds {listed(cells[[i]])}; expected {expected}. Correct it, or leave the "
+            f"column out: drop=[{column.reference!r}]."
         )
     is_known = is_train & ~is_missing
     fill = kind.fill

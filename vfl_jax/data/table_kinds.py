@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -19,12 +20,14 @@ class Numeric:
 
     Numbers may be written in texts, as "1,234.50", "28,7", "45%" (which is 45) or "$5". ``decimal`` and ``thousands``
     say what stands before the fraction and between groups of digits, where the cells leave it open: "1,234" may be 1234
-    or 1.234.
+    or 1.234. ``unit`` is a text that stands beside every number and is taken away, as "kr" in "5 kr"; it changes no
+    number.
     """
 
     fill: float | Literal["mean"] | None = None
     decimal: str | None = None
     thousands: str | None = None
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         if self.fill not in (None, "mean") and not (is_number(self.fill) and np.isfinite(self.fill)):
@@ -36,6 +39,9 @@ class Numeric:
                 f"Numeric.thousands is {self.thousands!r}; it must be one of {', '.join(map(repr, THOUSANDS))}, and "
                 "not what decimal is."
             )
+        is_unit = isinstance(self.unit, str) and self.unit.strip() and not re.search(r"\d", self.unit)
+        if self.unit is not None and not is_unit:
+            raise ValueError(f"Numeric.unit is {shown(self.unit)}; it must be a text beside numbers, without digits.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,10 +19,12 @@ from vfl_jax.data.values import TEXTS, kind_of
 SIGN = "[-+−]"
 UNIT = "[%‰$¢£¤¥฿₠-₿﷼＄￡￥]|USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|ZAR"
 """Shares, and currencies by their signs or letters."""
-WRITTEN = re.compile(
-    rf"(?P<open>\()?\s*(?P<outer>{SIGN}?)\s*(?P<before>{UNIT})?\s*(?P<inner>{SIGN}?)\s*"
-    rf"(?P<body>[\d.,][\d.,' _]*(?:[eE][-+]?\d+)?)\s*(?P<after>{UNIT})?\s*(?P<trailing>-?)\s*(?P<close>\))?"
-)
+AMOUNT = re.compile(rf"\(?\s*{SIGN}?\s*(?P<before>\D*?)\s*{SIGN}?\s*(?P<body>\d[\d.,' _]*)(?P<after>\D*?)[\s)]*")
+"""A number with any text before and behind it."""
+MOST_LEVELS = 12
+"""A handful: so many different numbers in texts, such as months, may be levels of a category."""
+MOST_UNITS = 3
+MOSTLY = 0.9
 BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | {"’": "'"})
 
 
@@ -58,22 +62,53 @@ class Reading(NamedTuple):
     example: tuple[str, float]  # the longest text, and what it was read as
 
 
-def parse(text: str) -> Written | None:
-    """The parts of a number that is written in a text; None where it is none in any style."""
-    found = WRITTEN.fullmatch(text.translate(BLANKS).strip())
-    if found is None or bool(found["open"]) != bool(found["close"]) or (found["before"] and found["after"]):
+class Amounts(NamedTuple):
+    """Texts that are rather amounts than categories."""
+
+    texts: list[str]
+    units: list[tuple[str, str]]  # what stands before and behind their numbers, the most frequent first
+
+    @property
+    def unit(self) -> str | None:
+        """What :class:`Numeric` would have to take away, so that all of them can be read; None where that is not one
+        text."""
+        before, after = ("" if re.fullmatch(UNIT, part) else part for part in self.units[0])
+        return None if len(self.units) > 1 or (before and after) else before or after or None
+
+
+@functools.cache
+def _pattern(unit: str | None) -> re.Pattern[str]:
+    """A number in a text, perhaps with a unit: one that is declared, or known."""
+    known = f"{re.escape(unit.translate(BLANKS))}|{UNIT}" if unit else UNIT
+    return re.compile(
+        rf"(?P<open>\()?\s*(?P<outer>{SIGN}?)\s*(?P<before>{known})?\s*(?P<inner>{SIGN}?)\s*"
+        rf"(?P<body>[\d.,][\d.,' _]*(?:[eE][-+]?\d+)?)\s*(?P<after>{known})?\s*(?P<trailing>-?)\s*(?P<close>\))?"
+    )
+
+
+def parse(text: str, unit: str | None = None) -> Written | None:
+    """The parts of a number that is written in a text; None where it is none in any style.
+
+    Args:
+      unit: what may stand beside the number, besides percent and known currencies.
+    """
+    found = _pattern(unit).fullmatch(text.translate(BLANKS).strip())
+    if found is None or bool(found["open"]) != bool(found["close"]):
+        return None
+    units = [part for part in (found["before"], found["after"]) if part]
+    if len(units) > 1 and unit not in units:
         return None
     signs = [sign for sign in (found["open"], found["outer"], found["inner"], found["trailing"]) if sign]
     body = found["body"].strip()
-    if len(signs) > 1 or all(style.read(body) is None for style in STYLES):
+    if len(signs) > 1 or _is_no_number(body):
         return None
-    return Written(1 if not signs or signs == ["+"] else -1, body, found["before"] or found["after"] or "")
+    return Written(1 if not signs or signs == ["+"] else -1, body, "".join(units))
 
 
 def written_numbers(column: Column) -> Reading | None:
     """The numbers of a column of texts that is not declared; None where most are no numbers, or all may be codes.
 
-    Codes are texts of digits alone.
+    Most means: of the cells, or of the different ones where these are many. Codes are texts of digits alone.
 
     Raises:
       ValueError: as :func:`read_numbers` does, where most cells are numbers.
@@ -83,8 +118,36 @@ def written_numbers(column: Column) -> Reading | None:
     if not len(cells) or (all(text.isdecimal() for text in texts) and kind_of(cells) == TEXTS):
         return None
     numbers = {text for text in texts if parse(text) is not None}
-    is_number = [cell in numbers if isinstance(cell, str) else _is_number(cell) for cell in cells]
-    return read_numbers(column, None) if np.mean(is_number) > 0.5 else None
+
+    def are_numbers(some: Any) -> list[bool]:
+        return [cell in numbers if isinstance(cell, str) else _is_number(cell) for cell in some]
+
+    different = are_numbers(cells.unique())
+    is_many = sum(different) > max(MOST_LEVELS, len(different) / 2)
+    return read_numbers(column, None) if is_many or np.mean(are_numbers(cells)) > 0.5 else None
+
+
+def amounts(texts: Sequence[str]) -> Amounts | None:
+    """Different texts of a column, where most are a number and one of few units, each with many numbers; else None.
+
+    A handful of numbers are levels, as those of "5 doors"; numbers with a leading zero are codes, as in "S01".
+    """
+    units: dict[tuple[str, str], list[str]] = {}
+    for text in texts:
+        found = AMOUNT.fullmatch(text.translate(BLANKS).strip())
+        if found is None or re.match(r"0\d", found["body"]) or _is_no_number(found["body"].strip()):
+            continue
+        units.setdefault((found["before"], found["after"].strip()), []).append(text)
+    many = {unit: of_unit for unit, of_unit in units.items() if len(of_unit) > MOST_LEVELS}
+    named = sorted((unit for unit in many if any(unit)), key=lambda unit: -len(many[unit]))
+    count = sum(map(len, many.values()))
+    if not 0 < len(named) <= MOST_UNITS or count <= max(len(texts) / 2, MOSTLY * sum(map(len, units.values()))):
+        return None
+    return Amounts([text for unit in named for text in many[unit]], named)
+
+
+def _is_no_number(body: str) -> bool:
+    return all(style.read(body) is None for style in STYLES)
 
 
 def read_numbers(column: Column, kind: Numeric | None) -> Reading:
@@ -95,7 +158,8 @@ def read_numbers(column: Column, kind: Numeric | None) -> Reading:
         ways, or are written in several; where some have another unit.
     """
     cells = column.cells
-    texts = {cell: parse(cell) for cell in cells.dropna().unique() if isinstance(cell, str)}
+    unit = kind.unit if kind is not None else None
+    texts = {cell: parse(cell, unit) for cell in cells.dropna().unique() if isinstance(cell, str)}
     is_number = np.array(
         [texts[cell] is not None if isinstance(cell, str) else _is_number(cell) for cell in cells], bool
     )
@@ -180,7 +244,8 @@ def _no_number(column: Column, row: int, kind: Numeric | None) -> ValueError:
     what = f"{column.place(row)} holds {listed(column.cells[[row]])}"
     if kind is None:
         return ValueError(
-            f"{what}, where most cells are numbers. Correct it, or say columns={{{column.reference!r}: Categorical()}}."
+            f"{what}, where most cells are numbers, or most different ones. Correct it, or empty it and say what fills "
+            f"it: columns={{{column.reference!r}: Numeric(fill='mean')}}; or say Categorical()."
         )
     return ValueError(
         f"{what}; expected a finite number. Correct it, or leave the column out: drop=[{column.reference!r}]."
