@@ -173,9 +173,26 @@ def test_a_wrong_download_is_refused_and_nothing_of_it_stays(served, damage):
 
 def test_a_missing_download_leaves_nothing(served):
     (served / "served" / f"{images.FILES[0]}.gz").unlink()
-    with pytest.raises(Exception, match="404"):
+    with pytest.raises(
+        OSError, match=says("cannot be downloaded", "the server says 404", "put them into a folder mnist")
+    ):
         load_mnist()
     assert [p for p in (served / "cache").rglob("*") if p.is_file()] == []
+
+
+def test_without_a_network_it_is_said_what_to_put_where(served, monkeypatch):
+    monkeypatch.setitem(images.ADDRESSES, "mnist", "http://127.0.0.1:9/")
+    message = (
+        "http://127.0.0.1:9/",
+        "no connection",
+        *images.FILES,
+        "into a folder mnist",
+        "argument folder, or VFL_JAX",
+    )
+    with pytest.raises(OSError, match=says(*message)):
+        load_mnist()
+    write_images(served / "folder" / "mnist")
+    assert load_mnist(served / "folder").name == "mnist"
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])

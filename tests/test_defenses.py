@@ -77,7 +77,7 @@ def test_clipping_edges(by):
 
 
 @pytest.mark.parametrize("by", KINDS[1:])
-@pytest.mark.parametrize("size", [1e20, 3e38, 1e-25, 1e-38])
+@pytest.mark.parametrize("size", [1e20, 3e38, 1e10, 1e-20, 1e-25, 1e-38])
 def test_bounds_hold_whatever_the_size_of_a_message(by, size):
     """Squares of such entries are infinite, or none; beside them lies a row of zeros."""
     message = np.float32(size) * np.array([[0, 0, 0], [0.5, -1, 1], [1, 0.25, -0.5]], np.float32)

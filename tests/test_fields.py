@@ -225,6 +225,35 @@ def test_a_record_that_is_declared_wrongly_says_so(record, message):
         record.to_json()
 
 
+class HoldsAnything(ActiveTransform):
+    """Its annotation allows what no JSON holds."""
+
+    what: object = static(default=None)
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [
+        (jnp.tanh, "PjitFunction"),
+        (print, "builtin_function_or_method"),
+        ({"a": 1}, "{'a': 1} (of type dict)"),
+        ({1, 2}, "{1, 2} (of type set)"),
+        (("a", {"b": 1}), "{'b': 1} (of type dict)"),
+        (1j, "1j (of type complex)"),
+        (b"a", "b'a' (of type bytes)"),
+        (float, "<class 'float'> (of type type)"),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_by_its_field(what, shown):
+    for make in (
+        HoldsAnything(what=what).to_json,
+        lambda: SCENARIO.replace(defense=HoldsAnything(what=what)) == SCENARIO,
+    ):
+        with pytest.raises(ValueError, match=says("HoldsAnything.what is", shown, "Make a record")):
+            make()
+    assert HoldsAnything(what=("a", 1, None, True)).to_json()
+
+
 def test_infinite_numbers_are_numbers():
     check_fields(SCENARIO.replace(defense=Clipping(bound=math.inf)))
 

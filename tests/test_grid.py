@@ -121,6 +121,11 @@ BAD_OVER = {
     "a value twice": ({"attack.amplify": [1, 2, 1]}, ("over['attack.amplify'] has 1 twice",)),
     "a value twice, in another form": ({"attack.amplify": [1, np.float32(1)]}, ("'attack.amplify'", "twice")),
     "a value twice, as float32": ({"attack.amplify": [0.1, 0.1 + 1e-12]}, ("'attack.amplify'", "twice", "float32")),
+    "whole numbers, one as float32": ({"attack.amplify": [16777216, 16777217]}, ("has 16777217 twice", "float32")),
+    "an entry twice, as float32": (
+        {("attack.amplify", "learning_rate"): [(2**30, 0.1), (2**30 + 1, 0.1)]},
+        ("(1073741825, 0.1) twice", "float32"),
+    ),
     "an entry twice": ({("attack.amplify", "learning_rate"): [(1, 0.1), [1, 0.1]]}, ("[1, 0.1] twice",)),
     "far too large": ({"attack.amplify": [10**400]}, ("amplify is 1000", "64 bits")),
     "empty": ({"attack.amplify": []}, ("'attack.amplify'", "is empty", "at least one value")),
@@ -230,6 +235,9 @@ def test_swept_coordinates_are_the_shortest_decimals():
         assert all(type(number) is float for (number,) in grid.axes[0].values)
     whole, _ = parse(PLAIN, {"attack.amplify": np.array([1, 10], np.int8), "learning_rate": [1]}).axes
     assert whole.values == ((1,), (10,))
+    large = parse(PLAIN, {"attack.amplify": [16777216, 33554433, 10**11]}).axes[0].values
+    assert large == ((16777216,), (33554432,), (10**11,))  # as float32 has them, in its shortest decimals
+    assert all(type(number) is int for (number,) in large)
     results = sweep(PLAIN, tiny_data(), {"learning_rate": np.array([0.1, 0.3], np.float32)}, 1, 1, progress=False)
     assert results.sel(learning_rate=0.3).is_finite.all()
 

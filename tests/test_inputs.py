@@ -157,6 +157,15 @@ UNFIT = {
     "a sparse row": ({"bank": coo_array(np.ones(NUM_ROWS))}, ("'bank' is sparse float64[20]", "[N, F]")),
     "columns of several lengths": ({"bank": {"a": [1.0], "b": [1.0, 2.0]}}, ("'bank' has columns of 1, 2 rows",)),
     "labels of several kinds": ({"labels": [0, "1"] * 10}, ("labels has values of several kinds",)),
+    "truth values beside numbers": (
+        {"labels": [1, True, 0, 0] * 5},
+        ("several kinds", "0 beside True"),
+    ),
+    "truth values beside texts": (
+        {"labels": [True, "no"] * 10},
+        ("several kinds", "True beside 'no'"),
+    ),
+    "declared truth values beside numbers": ({"labels": [1, False] * 10, "classes": [0, 1]}, ("several kinds",)),
     "labels but for blanks": ({"labels": ["a", "b", "b ", "a"] * 5}, ("['b', 'b ']", "differ in blanks alone")),
     "an infinite label": ({"labels": np.where(LABELS, np.inf, 0)}, ("labels has inf in row 1",)),
     "labels in a column": ({"labels": pd.DataFrame({"y": LABELS})}, ("labels has shape (20, 1)",)),

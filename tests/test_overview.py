@@ -133,6 +133,23 @@ def test_without_settings_there_are_curves():
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["attacked", "honest"]
     (panel, _) = plots.overview(results({}).isel(seed=0)).axes  # as of ``run``
     assert len(panel.lines) == 1 + 1
+
+
+@pytest.mark.parametrize("over", [{}, SWITCH, SWITCH | NOISE, SWITCH | NOISE | AMPLIFY])
+@pytest.mark.parametrize("drop", [True, False])
+def test_one_epoch_or_seed_is_drawn_as_what_it_was_chosen_from(over, drop):
+    found = results(over)
+    for chosen, whole in (
+        (found.isel(epoch=-1, drop=drop), found.isel(epoch=[-1])),
+        (found.isel(seed=0, drop=drop), found.isel(seed=[0])),
+        (found.isel(seed=0, epoch=-1, drop=drop), found.isel(seed=[0], epoch=[-1])),
+    ):
+        panels, expected = plots.overview(chosen).axes, plots.overview(whole).axes
+        for panel, of_whole in zip(panels, expected, strict=True):
+            for line, of_line in zip(panel.lines, of_whole.lines, strict=True):
+                np.testing.assert_array_equal(line.get_ydata(), of_line.get_ydata())
+            for image, of_image in zip(panel.images, of_whole.images, strict=True):
+                np.testing.assert_array_equal(image.get_array(), of_image.get_array())
     (panel, _) = plots.overview(results({})).axes
     assert len(panel.lines) == SEEDS + 1
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["run"]

@@ -202,7 +202,10 @@ ARGUMENTS = {
         "test lists 2 ids, such as 1, 2, and none of them was joined",
         "100, 101, 102",
     ),
-    "ids to test on that are texts": ({"test": ["100"]}, "test lists 1 ids, such as '100', and none"),
+    "ids to test on that are texts": (
+        {"test": ["100"]},
+        "test lists texts as ids, such as '100', and the ids that were",
+    ),
     "a class without training rows": ({"test": list(range(100, 124, 2))}, "classes [0] have no training rows"),
     "a label of no class": (
         {"classes": (0, 2)},

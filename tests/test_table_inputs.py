@@ -208,6 +208,35 @@ def test_what_is_no_list_of_ids_is_refused(case):
         load(test=test)
 
 
+def test_ids_to_test_on_of_another_kind_say_so(tmp_path):
+    for name, table in firms(range(40), range(40)).items():
+        table.assign(id=[f"{i:05d}" for i in range(40)]).to_csv(tmp_path / f"{name}.csv", index=False)
+    tables = {name: tmp_path / f"{name}.csv" for name in "ab"}
+    with pytest.raises(
+        ValueError, match=says("test lists texts as ids, such as '00001'", "whole numbers, such as 0", "007")
+    ):
+        load_tables(tables, id="id", label="a.y", test=["00001", "00002"])
+    assert load_tables(tables, id="id", label="a.y", test=[1, 2]).data.test.num_samples == 2
+
+
+@pytest.mark.parametrize("labels", [[1, True, 0, 0], [1, "1", 0, "0"], [True, "True", False, False]])
+def test_labels_of_several_kinds_are_refused(labels):
+    with pytest.raises(ValueError, match=says("column 'y' has values of several kinds", "Make them one")):
+        load(bank().assign(y=pd.Series(labels * (NUM_ROWS // 4), dtype=object)))
+
+
+def test_a_condition_of_another_kind_is_refused_in_words():
+    for where, message in (
+        (
+            ("shop.spent", ">", "0"),
+            ("trigger compares 'shop.spent' with '0' (str)", "holds numbers, such as 0.0, 1.5"),
+        ),
+        (("bank.city", "<", 3), ("trigger compares 'bank.city' with 3 (int)", "holds texts, such as 'Bonn', 'Oslo'")),
+    ):
+        with pytest.raises(ValueError, match=says(*message, "Give a value of their kind")):
+            load(trigger=where)
+
+
 def test_ids_to_test_on_that_are_spelt_otherwise_are_refused():
     ids = [f"k{i}" for i in PLACES]
     with pytest.raises(ValueError, match=says("test lists id 'k1 ', and 'k1' was joined: 1 ids would meet")):

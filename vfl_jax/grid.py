@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -93,6 +94,7 @@ def parse(scenario: Scenario, over: Over, argument: str = "over") -> Grid:
     if not isinstance(over, Mapping):
         raise ValueError(f"{argument} is {shown(over)}; it must be a dict of paths and their values.")
     axes, seen = [], dict[str, str]()
+    dtypes = {path: number.dtype for path, number in numbers(cast(scenario)).items()}
     for key, values in over.items():
         names = key if isinstance(key, tuple) else (key,)
         if not names or not all(isinstance(name, str) for name in names):
@@ -102,7 +104,9 @@ def parse(scenario: Scenario, over: Over, argument: str = "over") -> Grid:
             if path in seen:
                 raise ValueError(f"{argument} sweeps {path!r} twice, as {seen[path]!r} and as {name!r}.")
             seen[path] = name
-        axes.append(Axis(names=names, paths=paths, values=_entries(f"{argument}[{key!r}]", key, names, values)))
+        where = f"{argument}[{key!r}]"
+        are_floats = [all(dtypes[path].kind == "f" for path in exact) for exact in paths]
+        axes.append(Axis(names=names, paths=paths, values=_entries(where, key, names, are_floats, values)))
     _check_effect(scenario, seen, argument)
     grid = Grid(tuple(axes))
     for point in grid.scenarios(scenario):
@@ -111,7 +115,7 @@ def parse(scenario: Scenario, over: Over, argument: str = "over") -> Grid:
 
 
 def _entries(
-    where: str, key: str | tuple[str, ...], names: tuple[str, ...], values: Any
+    where: str, key: str | tuple[str, ...], names: tuple[str, ...], are_floats: Sequence[bool], values: Any
 ) -> tuple[tuple[int | float, ...], ...]:
     """The checked values of one axis, as Python numbers: one entry per point, one value per name."""
     if isinstance(values, str | bytes | Mapping | Set | Iterator) or not np.iterable(values):
@@ -121,7 +125,7 @@ def _entries(
         entry = tuple(value) if isinstance(key, tuple) and np.iterable(value) else (value,)
         if len(entry) != len(names):
             raise ValueError(f"{where} has an entry of {len(entry)} values; it names {len(names)} paths.")
-        numbers_of_entry = tuple(_number(where, number) for number in entry)
+        numbers_of_entry = tuple(map(functools.partial(_number, where), entry, are_floats))
         if numbers_of_entry in entries:
             raise ValueError(f"{where} has {shown(value)} twice; numbers are told apart as float32.")
         entries.append(numbers_of_entry)
@@ -130,14 +134,20 @@ def _entries(
     return tuple(entries)
 
 
-def _number(where: str, value: Any) -> int | float:
-    """A whole number as it is, any other at the shortest decimal of its float32, by which results are labelled."""
+def _number(where: str, value: Any, is_float: bool) -> int | float:
+    """A number at the shortest decimal of its float32, by which results are labelled; a whole one stays whole.
+
+    Args:
+      is_float: whether all that it is set as are float32; otherwise a whole number stays as it is.
+    """
     if isinstance(value, np.ndarray | jax.Array) and value.ndim == 0:
         value = value[()] if isinstance(value, np.ndarray) else np.asarray(value)[()]
     if not is_number(value):
         raise ValueError(f"{where} has {shown(value)}; every value must be a number.")
-    if is_whole(value):
+    if is_whole(value) and not (is_float and abs(int(value)) < 2**63):
         return int(value)
+    if is_whole(value):
+        return int(shortest(value))
     number = float(value)
     short = shortest(number)
     return short if np.isfinite(short) else number

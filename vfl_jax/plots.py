@@ -38,8 +38,9 @@ def curves(runs: Mapping[str, xr.Dataset], names: Sequence[str] = SHOWN, title: 
     """Curves over epochs, one panel per variable; see :func:`draw_curves`.
 
     Args:
-      runs: label to results with the dimensions ``seed`` and ``epoch`` only.
+      runs: label to results with the dimensions ``seed`` and ``epoch`` only, or one of them.
     """
+    runs = {label: _with_runs(dataset) for label, dataset in runs.items()}
     figure, panels = grid_of_panels(1, len(names), title)
     for panel, name in zip(panels[0], names, strict=True):
         draw_curves(panel, {label: dataset[name] for label, dataset in runs.items()}, name)
@@ -57,13 +58,13 @@ def against(
     """Final-epoch values against a swept setting, one panel per variable; see :func:`draw_against`.
 
     Args:
-      dataset: results whose dimensions are the setting's, ``seed`` and ``epoch``.
+      dataset: results whose dimensions are the setting's, ``seed`` and ``epoch``, or one seed or epoch of them.
       setting: the swept path on the horizontal axis, at even distances.
       floor: results of the honest runs, at every value of the setting or at none in particular; their median
         over seeds is the dashed line.
     """
     (dimension,) = dataset[setting].dims
-    line = _Line("", "", dataset, floor)
+    line = _Line("", "", _with_runs(dataset), None if floor is None else _with_runs(floor))
     return _lines([line], dimension, [_text(value) for value in dataset[setting].values], setting, names, title)
 
 
@@ -75,10 +76,10 @@ def overview(dataset: xr.Dataset, names: Sequence[str] = SHOWN) -> Figure:
     attack, and one for the honest runs.
 
     Args:
-      dataset: results of ``sweep``, ``sweep_cases`` or ``run``.
+      dataset: results of ``sweep``, ``sweep_cases`` or ``run``, or one seed or one epoch of them.
       names: the variables that are shown, a panel each.
     """
-    dataset = dataset if "seed" in dataset.dims else dataset.expand_dims("seed")
+    dataset = _with_runs(dataset)
     dataset = dataset.isel({d: 0 for d in _grid(dataset) if dataset.sizes[d] == 1 and d != CASE})
     lines = [line for part in each_case(dataset) for line in _attacks(part)]
     settings = _grid(lines[0].attacked)
@@ -93,6 +94,11 @@ def overview(dataset: xr.Dataset, names: Sequence[str] = SHOWN) -> Figure:
         first = lines[0].attacked
         return _lines(lines, settings[0], _levels(first, settings[0]), _named(first, settings[0]), names)
     return _maps(lines, settings, names)
+
+
+def _with_runs(dataset: xr.Dataset) -> xr.Dataset:
+    """Results with the dimensions of runs, also where one seed or epoch was chosen."""
+    return dataset.expand_dims([dim for dim in ("seed", "epoch") if dim not in dataset.dims])
 
 
 class _Line(NamedTuple):

@@ -19,7 +19,7 @@ from typing import Any, Self, dataclass_transform
 import jax
 import numpy as np
 
-from vfl_jax.checks import shown
+from vfl_jax.checks import is_number, shown
 from vfl_jax.fields import Declared, check_fields, declared, missing, structure, tuples
 
 DTYPES: dict[type, type] = {float: np.float32, int: np.int32}
@@ -224,6 +224,11 @@ def _to_plain(value: Any, hint: Any = None, where: str = "") -> Any:
         return [_to_plain(v, where=where) for v in value]
     if value is None or isinstance(value, str | bool):
         return value
+    if not (is_number(value) or isinstance(value, np.ndarray | jax.Array)):
+        raise ValueError(
+            f"{where} is {shown(value)} (of type {type(value).__name__}); a field holds numbers, texts, True, False, "
+            "None, records, and lists of them. Make a record of its own, whose methods may be any code."
+        )
     if np.ndim(value) != 0:
         raise ValueError(f"{where} is an array of shape {np.shape(value)}; a record with swept values has no JSON.")
     if hint is int and value != int(value):

@@ -54,6 +54,7 @@ def load_mnist(
 
     Raises:
       FileNotFoundError: naming the file that a given folder lacks.
+      OSError: where a file cannot be downloaded: what to put where instead.
       ValueError: on a damaged file (which one, what was found and expected).
     """
     return _load("mnist", folder, tuple("0123456789"), by, num_parties, active_party)
@@ -126,11 +127,19 @@ def _download(name: str, i: int) -> Path:
     """Fetches one file into the user's cache; it gets its name only once its hash is right."""
     import pooch
 
-    return Path(
-        pooch.retrieve(
-            ADDRESSES[name] + FILES[i] + ".gz",
-            known_hash=f"sha256:{HASHES[name][i]}",
-            fname=f"{FILES[i]}.gz",
-            path=pooch.os_cache("vfl_jax") / name,
-        )
-    )
+    address, cache = ADDRESSES[name] + FILES[i] + ".gz", pooch.os_cache("vfl_jax") / name
+    try:
+        return Path(pooch.retrieve(address, known_hash=f"sha256:{HASHES[name][i]}", fname=f"{FILES[i]}.gz", path=cache))
+    except OSError as error:  # of the network, too
+        files = ", ".join(f"{file}.gz" for file in FILES)
+        raise OSError(
+            f"{address} cannot be downloaded to {cache} ({_reason(error)}). Fetch {files} on another machine, put them "
+            f"into a folder {name} and name the folder that it is in: the argument folder, or {DATA_VARIABLE}."
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    """What is wrong, in few words."""
+    if (response := getattr(error, "response", None)) is not None:
+        return f"the server says {response.status_code} {response.reason}"
+    return error.strerror or f"no connection: {type(error).__name__}"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vfl_jax.checks import shown
 from vfl_jax.data.inputs import column_of
 from vfl_jax.data.values import NOTHING, NUMBERS, TRUTH, WHOLE, exact, kind_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def split_rows(test: float | Any, codes: np.ndarray, seed: int) -> np.ndarray:
@@ -76,21 +81,36 @@ def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarra
         row = int(np.isfinite(exact(cells)).argmin())
         raise ValueError(f"labels has {exact(cells)[row]} in row {row}; expected classes.")
     values = exact(cells).tolist()
+    check_one_kind("labels", cells)
     try:
         known = sorted(set(values)) if classes is None else list(classes)
     except TypeError as error:
-        raise ValueError(f"labels has values of several kinds, which do not sort ({error}); make them one.") from error
+        raise ValueError(f"labels has values that do not sort ({error}); give classes in their order.") from error
     if len(known) < 2 or len(set(known)) < len(known):
         raise ValueError(f"classes are {known}; there must be at least 2, and none twice.")
     bare = [value.strip() if isinstance(value, str) else value for value in known]
     if twice := [value for value, alike in zip(known, bare, strict=True) if bare.count(alike) > 1]:
         raise ValueError(f"labels has {twice}, which differ in blanks alone; write each class in one way.")
-    numbers = {value: number for number, value in enumerate(known)}
-    codes = np.array([numbers.get(value, -1) for value in values], np.int32)
+    places = {value: number for number, value in enumerate(known)}
+    codes = np.array([places.get(value, -1) for value in values], np.int32)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         raise ValueError(f"labels has {values[row]!r} in row {row}; the classes are {known}.")
     return codes, known
+
+
+def check_one_kind(what: str, cells: pd.Series) -> None:
+    """Raises ``ValueError`` where labels are of several kinds, which may be equal or written alike, as 1, True, "1"."""
+    kinds = {_kind(value): value for value in cells} if cells.dtype == object else {}
+    if len(kinds) > 1:
+        found = " beside ".join(map(repr, kinds.values()))
+        raise ValueError(f"{what} has values of several kinds: {found}. Make them one.")
+
+
+def _kind(value: Any) -> type:
+    """Truth values by themselves, numbers of any type, other values by their type."""
+    kinds = (bool, bool | np.bool_), (float, numbers.Real | Decimal | np.number)
+    return next((kind for kind, types in kinds if isinstance(value, types)), type(value))
 
 
 def flags(has_trigger: Any, num_rows: int) -> np.ndarray:

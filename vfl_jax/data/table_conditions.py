@@ -76,9 +76,15 @@ def fulfilled(
         is_there = column.cells.notna().to_numpy()
         try:
             values, value = _comparable(column, kind, where, is_there)
-            result[is_there] = COMPARISONS[where.comparison](values, value)
         except TypeError as error:
             raise ValueError(f"{argument} compares {column.reference!r} with {where.value!r}: {error}.") from error
+        try:
+            result[is_there] = COMPARISONS[where.comparison](values, value)
+        except TypeError as error:
+            raise ValueError(
+                f"{argument} compares {column.reference!r} with {where.value!r} ({type(value).__name__}); the column "
+                f"holds {kind_of(column.cells)}, such as {listed(np.unique(values)[:2])}. Give a value of their kind."
+            ) from error
     if not result.any():
         there = values if isinstance(kind, Tags) else plain(column.cells.dropna())
         raise ValueError(

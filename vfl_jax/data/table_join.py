@@ -101,6 +101,11 @@ def listed_rows(wanted: Any, ids: Ids) -> tuple[np.ndarray, int]:
             "spelt. Write them alike."
         )
     is_test = found >= 0
+    if not is_test.any() and {given.kind, ids.kind} == {TEXTS, WHOLE}:
+        raise ValueError(
+            f"test lists {given.kind} as ids, such as {listed(given.index[:1])}, and the ids that were joined are "
+            f"{ids.kind}, such as {listed(ids.index[:1])}: of a text file 007 is read as 7. Give ids of their kind."
+        )
     if not is_test.any():
         raise ValueError(
             f"test lists {len(cells)} ids, such as {listed(given.index, 3)}, and none of them was joined; joined were "

@@ -10,7 +10,7 @@ import numpy as np
 
 from vfl_jax.checks import shown
 from vfl_jax.data.arrays import from_arrays
-from vfl_jax.data.splits import encode_labels, split_rows
+from vfl_jax.data.splits import check_one_kind, encode_labels, split_rows
 from vfl_jax.data.table_cells import Column
 from vfl_jax.data.table_columns import encode_party
 from vfl_jax.data.table_conditions import Where, condition_of, fulfilled, is_condition
@@ -174,6 +174,7 @@ def _labels(column: Column, ids: pd.Index, classes: Sequence[Any] | None) -> np.
     is_missing = column.cells.isna().to_numpy()
     if is_missing.any():
         column.check_filled(f"The first is that of id {listed(ids[is_missing][:1])}: every joined row needs a label.")
+    check_one_kind(column.where, column.cells)
     labels = plain(column.cells)
     if classes is not None:
         for i, label in enumerate(labels.tolist()):

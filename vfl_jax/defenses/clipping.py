@@ -51,7 +51,11 @@ class Clipping(ActiveTransform):
         # A bound of 0 leaves nothing, not even numbers so small that their norm is none.
         is_over = (norm > bound * scale) | (bound == 0)
         # The inner where keeps inf/inf and 0/0 out of the unused branch.
-        return jnp.where(is_over, scaled * (bound / jnp.where(is_over & (norm > 0), norm, 1)), gradient)
+        norm = jnp.where(is_over & (norm > 0), norm, 1)
+        share = bound / norm
+        # Of a share that float32 rounds to none, norm and bound are applied one after the other.
+        is_none = share < jnp.finfo(share.dtype).tiny
+        return jnp.where(is_over, jnp.where(is_none, scaled / norm * bound, scaled * share), gradient)
 
     def _norm(self, gradient: Array) -> Array:
         """What is bounded: of every row, float32[B, 1], or of the message."""
