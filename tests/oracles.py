@@ -211,18 +211,18 @@ class Sparsification:
         self.residual, self.drop_rate = residual, drop_rate
         self.waiting = {}
 
-    def _whose(self, party, row, sample_id, role):
-        """The name under which a row's residual waits; None where it has none."""
+    def _whose(self, party, row, ids):
+        """The name under which a row's residual waits; None where it has none. Nobody tells it who is poisoned."""
         if self.residual == "none":
             return None
         if self.residual == "position":
             return party, row
-        return (party, int(sample_id)) if role == ORDINARY else None
+        return None if ids[row] in list(ids[:row]) else (party, int(ids[row]))
 
-    def on_send(self, ids, roles, messages):
+    def on_send(self, ids, messages):
         sent = []
         for party, message in enumerate(messages):
-            owners = [self._whose(party, row, ids[row], roles[row]) for row in range(len(ids))]
+            owners = [self._whose(party, row, ids) for row in range(len(ids))]
             total = message.copy()
             for row, owner in enumerate(owners):
                 if owner in self.waiting:

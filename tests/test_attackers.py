@@ -9,11 +9,12 @@ import pytest
 import vfl_jax as vfl
 from vfl_jax import protocol
 from vfl_jax.attacks import ActiveBackdoor, GradientReplacement, LabelReplacement
-from vfl_jax.data import NaturalTrigger
+from vfl_jax.data import FeatureTrigger, NaturalTrigger
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.draws import draw
 from vfl_jax.models import MLP, SumHead
 from vfl_jax.optimizers import Optimizer
+from vfl_jax.records import POISON, TARGET
 from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform, is_attack
 
 HONEST = PartyTransform()
@@ -140,6 +141,50 @@ class NosyActive(ActiveTransform):
         return logits
 
 
+class Counting(ActiveTransform):
+    """Test only: counts the poison and target rows that it is shown."""
+
+    def init(self, key, shapes):
+        return jnp.zeros(2, jnp.int32)
+
+    def on_send(self, key, state, view, gradients):
+        return gradients, state + count_of_pairs(view)
+
+
+class ActiveCounting(vfl.ActiveAttack):
+    """Test only: the same as an attack."""
+
+    def init(self, key, shapes):
+        return jnp.zeros(2, jnp.int32)
+
+    def on_send(self, key, state, view, gradients):
+        return gradients, state + count_of_pairs(view)
+
+
+class PartyCounting(PartyTransform):
+    """Test only: the same at a party that defends itself."""
+
+    def init(self, key, shapes, party):
+        return jnp.zeros(2, jnp.int32)
+
+    def on_upload(self, key, state, view, embedding):
+        return embedding, state + count_of_pairs(view)
+
+
+class AttackCounting(vfl.Attack):
+    """Test only: the same at a party that attacks."""
+
+    def init(self, key, shapes, party):
+        return jnp.zeros(2, jnp.int32)
+
+    def on_upload(self, key, state, view, embedding):
+        return embedding, state + count_of_pairs(view)
+
+
+def count_of_pairs(view):
+    return jnp.stack([(view.roles == POISON).sum(), (view.roles == TARGET).sum()])
+
+
 class Told(vfl.Attack):
     """Test only: notes which rows it was told of, in training and at inference."""
 
@@ -162,6 +207,24 @@ def test_attackers_know_and_nobody_else_does(two_parties):
     assert np.isfinite(logits).all()
     plain = scenario((HONEST, GradientReplacement()), active_attack=ActiveBackdoor(), defense=GaussianNoise())
     assert not [leaf for leaf in jax.tree.leaves(step_and_logits(plain, two_parties)[0]) if leaf.dtype == bool]
+
+
+def test_attacks_see_which_rows_are_a_pair_and_nobody_else_does(two_parties):
+    """Everyone else sees every row as an ordinary one; in a chain too."""
+    plan = {"mode": "appended_pair", "num_targets": 2, "trigger": FeatureTrigger(party=1, index=0), "rate": 0.1}
+    counted = scenario(
+        (PartyCounting(), PartyChain(parts=(PartyCounting(), AttackCounting()))),
+        active_attack=ActiveCounting(),
+        defense=ActiveChain(parts=(Counting(),)),
+        poison_ids=None,
+        plan=plan,
+    )
+    _, state = vfl.run(counted, two_parties, jax.random.key(0), epochs=1)
+    honest, (defending, attacking) = state.attack_states
+    for unaware in (honest, defending, *state.defense_state):
+        np.testing.assert_array_equal(unaware, [0, 0])
+    assert attacking.min() > 0
+    np.testing.assert_array_equal(state.active_attack_state, attacking)
 
 
 def test_who_attacks_is_a_question_of_type():
@@ -192,6 +255,104 @@ def test_a_switch_without_an_attack_is_refused_and_a_defense_may_have_one():
         enabled: float = 1.0
 
     assert not is_attack(Switchable())
+
+
+def test_a_switch_that_is_inherited_is_none_of_a_defense_either():
+    class Mixed(vfl.Record):
+        enabled: float = 1.0
+
+    with pytest.raises(TypeError, match=r"Inheriting has a field 'enabled'.*vfl_jax\.Attack"):
+
+        class Inheriting(Mixed, PartyTransform):
+            pass
+
+    assert "Inheriting" not in vfl.registry.kinds(PartyTransform)
+
+    class Attacking(Mixed, vfl.Attack):
+        pass
+
+    assert is_attack(Attacking())
+
+
+class Switching(ActiveTransform):
+    """Test only: a defense with a switch of its own, which the package does not apply."""
+
+    enabled: float = 1.0
+
+
+class Holding(PartyTransform):
+    """Test only: a party's method that holds another one."""
+
+    inner: PartyTransform = HONEST
+
+
+class ActiveHolding(ActiveTransform):
+    """Test only: a defense that holds other methods, as structure."""
+
+    inner: tuple[ActiveTransform, ...] = vfl.static(default=())
+
+
+@pytest.mark.parametrize(
+    ("place", "fields"),
+    [
+        ("active_attack", {"active_attack": Switching()}),
+        ("active_attack", {"active_attack": GaussianNoise()}),
+        ("active_attack.parts.1", {"active_attack": ActiveChain(parts=(ActiveTransform(), Switching()))}),
+    ],
+)
+def test_what_is_no_attack_is_refused_where_the_active_party_attacks(two_parties, place, fields):
+    """It would act in the runs that are called honest; a defense may be of the same kind."""
+    with pytest.raises(ValueError, match=rf"{place} is .*, no attack.*vfl_jax\.ActiveAttack.* as defense"):
+        scenario(**fields).check(two_parties)
+    scenario(defense=fields["active_attack"]).check(two_parties)
+
+
+def test_the_active_party_may_do_nothing_or_more_than_attack(two_parties):
+    for active in (ActiveTransform(), ActiveChain(), ActiveChain(parts=(GaussianNoise(), ActiveBackdoor()))):
+        scenario(active_attack=active).check(two_parties)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"attacks": (HONEST, Holding(inner=GradientReplacement()))},
+            r"attacks\.1 is Holding, no attack, but its field 'inner' holds Gradient.*vfl_jax\.Attack.*PartyChain",
+        ),
+        (
+            {"attacks": (HONEST, PartyChain(parts=(HONEST, Holding(inner=Holding(inner=LabelReplacement())))))},
+            r"attacks\.1\.parts\.1 is Holding.*'inner\.inner' holds LabelReplacement",
+        ),
+        (
+            {"attacks": (HONEST, Holding(inner=PartyChain(parts=(HONEST, LabelReplacement()))))},
+            r"attacks\.1 is Holding.*'inner\.parts\.1' holds LabelReplacement",
+        ),
+        (
+            {"defense": ActiveHolding(inner=(ActiveTransform(), ActiveBackdoor()))},
+            r"defense is ActiveHolding.*'inner\.1' holds ActiveBackdoor.*vfl_jax\.ActiveAttack.*ActiveChain",
+        ),
+    ],
+)
+def test_an_attack_in_a_field_of_what_is_none_is_refused(two_parties, fields, message):
+    with pytest.raises(ValueError, match=message):
+        vfl.run(scenario(**fields), two_parties, jax.random.key(0), epochs=1)
+
+
+def test_methods_may_hold_what_is_no_attack_and_attacks_what_is(two_parties):
+    class Layered(vfl.Attack):
+        inner: vfl.Attack = GradientReplacement()
+
+    scenario((Holding(inner=Nosy()), Layered())).check(two_parties)
+    assert scenario((HONEST, Layered())).switches == ("attacks.1.enabled",)
+
+
+def test_a_field_called_parts_makes_no_chain(two_parties):
+    class Split(PartyTransform):
+        parts: int = vfl.static(default=3)
+
+    assert scenario((HONEST, Split())).attackers == ()
+    found, _ = vfl.run(scenario((HONEST, Split())), two_parties, jax.random.key(0), epochs=1)
+    assert np.isfinite(found.loss).all()
 
 
 @pytest.mark.parametrize("value", [0.5, 2, -1, float("nan")])

@@ -12,6 +12,7 @@ from data_helpers import NUM_CLASSES, properties, says, tiny_data, tiny_scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vfl_jax as vfl
 from vfl_jax import programs, training
 from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement
 from vfl_jax.chunks import Chunk
@@ -26,6 +27,34 @@ from vfl_jax.study import Study
 from vfl_jax.sweep import sweep
 from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
 
+
+class Jitter(vfl.ActiveAttack):
+    """Test only: an attack by the active party with a number of its own."""
+
+    stddev: float = 0.0
+
+
+class Kept(vfl.Record):
+    """Test only: a record in a method, with a switch that is the method's own business."""
+
+    enabled: float = 1.0
+    level: float = 0.0
+
+
+class Careful(PartyTransform):
+    """Test only: a party's own defense."""
+
+    kept: Kept = Kept()
+    level: float = 0.0
+
+
+class Loud(vfl.Attack):
+    """Test only: an attack with another attack, and a record, in its fields."""
+
+    inner: GradientReplacement = GradientReplacement()
+    kept: Kept = Kept()
+
+
 PLAIN = tiny_scenario()
 CHAIN = tiny_scenario(
     attacks=(PartyTransform(), PartyChain(parts=(ActivationBlurring(kind="gaussian"), GradientReplacement()))),
@@ -35,9 +64,12 @@ CHAIN = tiny_scenario(
 TWO_ATTACKERS = tiny_scenario(num_parties=3, attacks=(PartyTransform(), *(GradientReplacement(),) * 2))
 TWICE = tiny_scenario(
     attacks=(PartyTransform(), PartyChain(parts=(GradientReplacement(), GradientReplacement()))),
-    active_attack=ActiveChain(parts=(GaussianNoise(), GaussianNoise())),
+    active_attack=ActiveChain(parts=(Jitter(), Jitter())),
     defense=ActiveChain(parts=(GaussianNoise(), LaplaceNoise(), GaussianNoise())),
 )
+
+MIXED = tiny_scenario(attacks=(Careful(), PartyChain(parts=(Careful(), Loud()))))
+DEFENDED = tiny_scenario(attacks=(PartyTransform(), Careful()))
 
 RESOLVED = [
     (PLAIN, "attacks.1.amplify", ("attacks.1.amplify",)),
@@ -62,7 +94,20 @@ RESOLVED = [
     (CHAIN, "defense.stddev", ("defense.parts.1.stddev",)),
     (CHAIN, "defense.drop_rate", ("defense.parts.2.drop_rate",)),
     (TWO_ATTACKERS, "attack.amplify", ("attacks.1.amplify", "attacks.2.amplify")),
-    (TWICE, "attack.enabled", ("attacks.1.parts.0.enabled", "attacks.1.parts.1.enabled")),
+    (MIXED, "attack.enabled", ("attacks.1.parts.1.enabled",)),
+    (MIXED, "attack.amplify", ("attacks.1.parts.1.inner.amplify",)),
+    (MIXED, "attack.level", ("attacks.1.parts.1.kept.level",)),
+    (MIXED, "attacks.0.kept.enabled", ("attacks.0.kept.enabled",)),
+    (
+        TWICE,
+        "attack.enabled",
+        (
+            "active_attack.parts.0.enabled",
+            "active_attack.parts.1.enabled",
+            "attacks.1.parts.0.enabled",
+            "attacks.1.parts.1.enabled",
+        ),
+    ),
     (TWICE, "defense.scale", ("defense.parts.1.scale",)),
 ]
 
@@ -90,6 +135,8 @@ UNRESOLVED = [
     (TWICE, "defense.stddev", ("'defense.stddev'", "defense.parts.0.stddev", "defense.parts.2.stddev", "one of these")),
     (TWICE, "defense.variance", ("'defense.variance'", "defense.parts.1.variance", "one of these")),
     (TWICE, "attack.amplify", ("'attack.amplify'", "attacks.1.parts.0.amplify", "attacks.1.parts.1.amplify", "exact")),
+    (DEFENDED, "attack.enabled", ("'attack.enabled'", "nobody attacks", "vfl_jax.Attack", "vfl_jax.ActiveAttack")),
+    (DEFENDED, "attack.level", ("'attack.level'", "does not have", "attacks.1.level")),
     (TWICE, "attack.stddev", ("'attack.stddev'", "active_attack.parts.0.stddev", "active_attack.parts.1.stddev")),
 ]
 

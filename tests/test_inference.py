@@ -137,6 +137,12 @@ class Dropping(ActiveTransform):
         return logits + jax.random.normal(key, logits.shape)
 
 
+class Shaking(ActiveAttack):
+    """Test only: the same as an attack."""
+
+    infer_receive, infer_logits = Dropping.infer_receive, Dropping.infer_logits
+
+
 RANDOM = {
     "party": {"attacks": (HONEST, Noisy())},
     "chain": {"attacks": (PartyChain(parts=(HONEST, PartyChain(parts=(Noisy(),)))), HONEST)},
@@ -168,7 +174,7 @@ def test_parties_parts_and_hooks_draw_apart(data):
         {"attacks": (HONEST, Noisy())},
         {"attacks": (PartyChain(parts=(Noisy(), HONEST)), HONEST)},
         {"attacks": (PartyChain(parts=(HONEST, Noisy())), HONEST)},
-        {"active_attack": Dropping()},
+        {"active_attack": Shaking()},
         {"defense": Dropping()},
         {"defense": ActiveChain(parts=(Dropping(), ActiveTransform()))},
         {"defense": ActiveChain(parts=(ActiveTransform(), Dropping()))},

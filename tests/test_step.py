@@ -251,7 +251,8 @@ def test_steps_parties_parts_and_hooks_draw_apart(data):
     """No number is drawn twice in two epochs: not by the parts of a chain, nor by two attackers, nor by both sides."""
     party = PartyChain(parts=(Dice(), PartyChain(parts=(Dice(), Dice()))))
     active = ActiveChain(parts=(ActiveDice(), ActiveChain(parts=(ActiveDice(), ActiveDice()))))
-    scenario = scenario_of((party, party), active_attack=active, defense=active, order="file")
+    attack = ActiveChain(parts=(*active.parts, ActiveAttack()))
+    scenario = scenario_of((party, party), active_attack=attack, defense=active, order="file")
     replica = helpers.replica(scenario, data)
     for epoch in range(2):
         replica = replica._replace(state=replica.epoch(epoch, helpers.quick_epoch)[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from vfl_jax import devices
 from vfl_jax.draws import Draws
 from vfl_jax.records import VerticalData
 from vfl_jax.scenario import Scenario
-from vfl_jax.transforms import Switched
+from vfl_jax.transforms import Switched, methods
 
 FEW_ROWS = 30
 """Fewer test rows than this measure a backdoor badly: of 30, the 95 % interval of a half is from 0.33 to 0.67."""
@@ -59,13 +58,8 @@ def measuring_rows(scenario: Scenario, data: VerticalData, draws: Draws) -> list
 
 def _has_attack(scenario: Scenario) -> bool:
     """Whether an attack is on at some grid point."""
-    return any(map(_is_on, (*scenario.attacks, scenario.active_attack)))
-
-
-def _is_on(transform: Any) -> bool:
-    if isinstance(transform, Switched):
-        return bool(np.any(np.asarray(transform.enabled) != 0))
-    return any(map(_is_on, getattr(transform, "parts", ())))
+    found = (method for transform in (*scenario.attacks, scenario.active_attack) for method in methods(transform))
+    return any(np.any(np.asarray(method.enabled) != 0) for method in found if isinstance(method, Switched))
 
 
 def _warn(message: str, stacklevel: int) -> None:

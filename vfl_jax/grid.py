@@ -173,9 +173,9 @@ def _check_effect(scenario: Scenario, swept: Mapping[str, str], argument: str) -
 def resolve(scenario: Scenario, name: str, argument: str = "over") -> tuple[str, ...]:
     """The exact paths a name stands for.
 
-    An exact path stands for itself. Short forms: ``"attack.X"``, every attack that has a number X;
-    ``"defense.X"``, the one part of the defense that has it; ``"learning_rate"`` (or another number of
-    an optimizer), every party and the head.
+    An exact path stands for itself. Short forms: ``"attack.X"``, every attack that has a number X, and for
+    ``"attack.enabled"`` its own switch, which the package applies; ``"defense.X"``, the one part of the defense that
+    has it; ``"learning_rate"`` (or another number of an optimizer), every party and the head.
 
     Args:
       argument: where the name was given, for messages.
@@ -187,12 +187,20 @@ def resolve(scenario: Scenario, name: str, argument: str = "over") -> tuple[str,
     if name in known:
         return (name,)
     group, _, number = name.rpartition(".")
-    roots = {"attack": ("attacks.", "active_attack."), "defense": ("defense.",), "": ("optimizers.", "head_optimizer.")}
-    found = [p for p in known if p.startswith(roots.get(group, ("?",))) and p.rpartition(".")[2] == number]
+    attacks = tuple(switch.removesuffix("enabled") for switch in scenario.switches)
+    roots = {"attack": attacks, "defense": ("defense.",), "": ("optimizers.", "head_optimizer.")}
+    found = [p for p in known if p.startswith(roots.get(group, ())) and p.rpartition(".")[2] == number]
+    if name == "attack.enabled":
+        found = [p for p in found if p.removesuffix(number) in attacks]
     if not found and _is_structure(scenario, name):
         raise ValueError(
             f"{argument} names {name!r}, which is structure, not a number that can be set or swept by its path; "
             "change the scenario, and run one sweep for each of its values."
+        )
+    if not found and name == "attack.enabled":
+        raise ValueError(
+            f"{argument} names {name!r}, but nobody attacks in the scenario: an attack derives from vfl_jax.Attack, "
+            "one by the active party from vfl_jax.ActiveAttack. The switch of anything else is named by its exact path."
         )
     if not found:
         near = difflib.get_close_matches(name, known, n=4, cutoff=0.5) or sorted(known)

@@ -101,10 +101,13 @@ class Shapes(NamedTuple):
 
 @flax.struct.dataclass
 class PartyView:
-    """What one party sees at a training step: nothing of labels, nothing of another party."""
+    """What one party sees at a training step: nothing of labels, nothing of another party.
+
+    Who is poisoned an attack alone is told: to everyone else ``knowledge`` is None and every row ORDINARY.
+    """
 
     sample_ids: Array  # int32[B]  aligned ids are known to every party
-    roles: Array  # int32[B]  ORDINARY, or the POISON / TARGET row of an appended pair
+    roles: Array  # int32[B]  ORDINARY; an attack alone sees POISON and TARGET, the rows of an appended pair
     features: Features  # leaves [B, ...]  this party's own rows
     params: Params  # this party's own bottom model
     step: Array  # int32[]  steps taken since the start
@@ -113,10 +116,13 @@ class PartyView:
 
 @flax.struct.dataclass
 class ActiveView:
-    """What the active party sees at a training step."""
+    """What the active party sees at a training step.
+
+    Who is poisoned an attack alone is told: to a defense ``knowledge`` is None and every row ORDINARY.
+    """
 
     sample_ids: Array  # int32[B]
-    roles: Array  # int32[B]
+    roles: Array  # int32[B]  ORDINARY; an attack alone sees POISON and TARGET, the rows of an appended pair
     labels: Array  # int32[B]
     step: Array  # int32[]
     knowledge: Knowledge | None = None  # what an attack was granted; None for a defense

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from vfl_jax.bags import BagOfIds
@@ -15,7 +16,15 @@ from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.optimizers import Optimizer
 from vfl_jax.records import Shapes, VerticalData
 from vfl_jax.registry import Record, static
-from vfl_jax.transforms import ActiveTransform, InferenceOrder, PartyTransform, Switched, is_attack, methods
+from vfl_jax.transforms import (
+    ActiveTransform,
+    InferenceOrder,
+    PartyTransform,
+    Switched,
+    held_attack,
+    is_attack,
+    located,
+)
 
 Mode = Literal["in_place", "appended_pair"]
 Drawn = Literal["per_seed", "fixed"]
@@ -94,6 +103,11 @@ class Scenario(Record):
         return tuple(k for k, transform in enumerate(self.attacks) if is_attack(transform))
 
     @property
+    def switches(self) -> tuple[str, ...]:
+        """The paths of the attacks' switches, such as ``"attacks.1.enabled"``; nothing else makes an honest run."""
+        return tuple(f"{path}.enabled" for path, method in self._located() if isinstance(method, Switched))
+
+    @property
     def inference_batch(self) -> int:
         """Test rows are evaluated together in multiples of so many, that every method gets the batches it asks for."""
         return math.lcm(*(method.inference_batch or 1 for method in self._methods()))
@@ -103,8 +117,15 @@ class Scenario(Record):
         """The order of the test rows: shuffled where a method that sees several together asks for it."""
         return "shuffled" if "shuffled" in self._inference_orders() else "file"
 
+    def _located(self) -> Iterator[tuple[str, Any]]:
+        """Every method of everyone, by its path."""
+        for k, transform in enumerate(self.attacks):
+            yield from located(transform, f"attacks.{k}")
+        yield from located(self.active_attack, "active_attack")
+        yield from located(self.defense, "defense")
+
     def _methods(self) -> tuple[Any, ...]:
-        return tuple(m for transform in (*self.attacks, self.active_attack, self.defense) for m in methods(transform))
+        return tuple(method for _, method in self._located())
 
     def _inference_orders(self) -> dict[str, str]:
         """Which orders are asked for, and by whom."""
@@ -179,7 +200,22 @@ class Scenario(Record):
             )
 
     def _check_places(self, data: VerticalData) -> None:
-        """Attacks are where attackers are, and a party that attacks has a channel to attack over."""
+        """Attacks are where attackers are, nothing else attacks, and a party that does has a channel to attack over."""
+        for path, method in self._located():
+            is_plain = isinstance(method, Switched) or type(method) is ActiveTransform
+            if path.startswith("active_attack") and not is_plain and not is_attack(self.active_attack):
+                raise ValueError(
+                    f"{path} is {type(method).__name__}, no attack: it would act in runs that are called honest, too. "
+                    "Derive it from vfl_jax.ActiveAttack; what defends is given as defense."
+                )
+            held = None if isinstance(method, Switched) else held_attack(method)
+            if held is not None:
+                kind, base = type(method).__name__, "" if isinstance(method, PartyTransform) else "Active"
+                raise ValueError(
+                    f"{path} is {kind}, no attack, but its field {held[0]!r} holds {type(held[1]).__name__}, which is "
+                    f"one: nobody would count as its attacker, and nothing switch it off. Derive {kind} from "
+                    f"vfl_jax.{base}Attack, or join both in a vfl_jax.{base or 'Party'}Chain."
+                )
         if is_attack(self.defense):
             raise ValueError(
                 f"defense is {self.defense!r}, an attack; an attack by the active party is given as active_attack."

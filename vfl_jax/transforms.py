@@ -9,11 +9,13 @@ on no other, nor on how many are evaluated together. A method that must see rows
 (``inference_batch``).
 
 An attack derives from :class:`Attack` or :class:`ActiveAttack`. The package gives it the attacker's knowledge, as
-``view.knowledge``, and applies its switch; everything else is a defense and has neither.
+``view.knowledge``, lets it see the roles of an appended pair, and applies its switch. Everything else is a defense: it
+has no knowledge, and sees every row as ORDINARY.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal
@@ -22,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.checks import is_number
-from vfl_jax.records import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
+from vfl_jax.records import ORDINARY, ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
 from vfl_jax.registry import Record
 from vfl_jax.types import Array, Features, Key, State
 
@@ -71,7 +73,8 @@ class PartyTransform(InferenceRows, Record):
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        if "enabled" in inspect.get_annotations(cls) and not issubclass(cls, Switched):
+        inherited = {name for base in cls.__mro__[1:] for name in vars(base).get("__dataclass_fields__", ())}
+        if "enabled" in inherited | set(inspect.get_annotations(cls)) and not issubclass(cls, Switched):
             raise TypeError(
                 f"{cls.__name__} has a field 'enabled', the switch of an attack, but is none: an attack derives from "
                 "vfl_jax.Attack. Call the switch of a party's own defense something else."
@@ -159,7 +162,7 @@ class ActiveAttack(Switched, ActiveTransform):
 
 def is_attack(transform: Any) -> bool:
     """Whether a transform is an attack, or a chain with one among its parts."""
-    return isinstance(transform, Switched) or any(map(is_attack, getattr(transform, "parts", ())))
+    return any(isinstance(method, Switched) for method in methods(transform))
 
 
 def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> tuple[Any, State]:
@@ -193,12 +196,32 @@ def changes(transform: Any, hook: str) -> bool:
 
 def methods(transform: Any) -> Iterator[Any]:
     """The transform itself, or every part of a chain, also of chains in it."""
-    parts = getattr(transform, "parts", None)
-    if parts is None:
-        yield transform
-    else:
-        for part in parts:
-            yield from methods(part)
+    return (method for _, method in located(transform, ""))
+
+
+def located(transform: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """:func:`methods`, each with its path; that of the transform itself is given."""
+    if not isinstance(transform, PartyChain | ActiveChain):
+        yield path, transform
+        return
+    for i, part in enumerate(transform.parts):
+        yield from located(part, f"{path}.parts.{i}")
+
+
+def held_attack(method: Any) -> tuple[str, Any] | None:
+    """The first attack in the fields of a record, at any depth, and the path to it from there; None without one.
+
+    The package knows nothing of such an attack: it tells it nothing, and applies no switch of it.
+    """
+    is_record = isinstance(method, Record)
+    fields = dataclasses.fields(method) if is_record else ()
+    below = enumerate(method) if isinstance(method, tuple) else ((f.name, getattr(method, f.name)) for f in fields)
+    for name, value in below:
+        if isinstance(value, Switched):
+            return str(name), value
+        if (found := held_attack(value)) is not None:
+            return f"{name}.{found[0]}", found[1]
+    return None
 
 
 def _in_batches(seen: Callable[..., Any], size: int, keys: Key, view: Any, value: Any) -> Any:
@@ -222,7 +245,11 @@ def _in_batches(seen: Callable[..., Any], size: int, keys: Key, view: Any, value
 
 
 def _seen_by(transform: Any, view: Any) -> Any:
-    return view if is_attack(transform) else view.replace(knowledge=None)
+    """The view without what only attackers know: what they were granted, and which rows are an appended pair."""
+    if is_attack(transform):
+        return view
+    roles = {"roles": jnp.full_like(view.roles, ORDINARY)} if isinstance(view, PartyView | ActiveView) else {}
+    return view.replace(knowledge=None, **roles)
 
 
 def _unless_disabled(transform: Any, hook: str, changed: Any, value: Any) -> Any:

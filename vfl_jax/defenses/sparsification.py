@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.checks import check_choice, check_range
-from vfl_jax.records import ORDINARY
 from vfl_jax.registry import static
 from vfl_jax.transforms import ActiveTransform
 from vfl_jax.types import Array
@@ -24,8 +23,9 @@ class Sparsification(ActiveTransform):
     ``numpy.quantile``), entries with \\|a\\| at or above it are sent, what is below is the new residual.
 
     ``residual`` says whose it is: "position" (of the row's place in the batch, as published code of the
-    field does), "sample" (of the sample id, float32[N, E] per party and replica; rows of an appended pair
-    have none) or "none" (what is dropped is lost). ``drop_rate`` 0 sends everything, bit for bit.
+    field does), "sample" (of the sample id, float32[N, E] per party and replica; where a batch has an id
+    again, as an appended pair's may be, the first row has it) or "none" (what is dropped is lost).
+    ``drop_rate`` 0 sends everything, bit for bit.
 
     Two further parts of Lin et al. are left out. Momentum correction accumulates a worker's momentum
     before it is sent; here the messages are gradients of different samples in each batch and the paper's
@@ -54,8 +54,10 @@ class Sparsification(ActiveTransform):
             pairs = [self._split(_with(g, r)) for g, r in zip(gradients, state, strict=True)]
             return tuple(sent for sent, _ in pairs), tuple(rest for _, rest in pairs)
         sent, state_out = [], []
+        first = jnp.argmax(view.sample_ids[:, None] == view.sample_ids[None], axis=1)
+        is_first = first == jnp.arange(len(first))
         for gradient, residual in zip(gradients, state, strict=True):
-            ids = jnp.where(view.roles == ORDINARY, view.sample_ids, residual.shape[0])
+            ids = jnp.where(is_first, view.sample_ids, residual.shape[0])
             large, rest = self._split(_with(gradient, residual.at[ids].get(mode="fill", fill_value=0)))
             sent.append(large)
             state_out.append(residual.at[ids].set(rest, mode="drop"))
