@@ -14,10 +14,23 @@ from vfl_jax.cases import sweep_cases
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.files import load, save
 from vfl_jax.models import DenseHead
-from vfl_jax.registry import from_json, with_numbers
-from vfl_jax.statistics import NoHonestRuns, honest, outcomes
+from vfl_jax.registry import Record, from_json, with_numbers
+from vfl_jax.statistics import NoHonestRuns, honest, is_attacked, outcomes
 from vfl_jax.sweep import sweep
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.transforms import PartyChain, PartyTransform
+
+
+class Timing(Record):
+    """Test only: a record in a method."""
+
+    enabled: float = 1.0
+
+
+class Patient(PartyTransform):
+    """Test only: a party's own defense."""
+
+    timing: Timing = Timing()
+
 
 DATA = tiny_data()
 CASES = {
@@ -65,6 +78,22 @@ def test_the_scenarios_are_in_the_attributes(joined, tmp_path):
 def test_the_rows_of_every_case_are_in_the_attributes(joined):
     rows = json.loads(joined.attrs["rows"])
     assert rows == {name: json.loads(sweep(CASES[name], DATA, **OPTIONS).attrs["rows"]) for name in CASES}
+
+
+def test_switches_are_said_by_case_and_a_record_that_has_one_is_not_taken_for_an_attack(tmp_path):
+    """A party's own defense, with a record that is called as a switch is, in a chain with the attack."""
+    (honest_party, attack) = tiny_scenario().attacks
+    chain = PartyChain(parts=(attack, Patient(timing=Timing(enabled=0.0))))
+    cases = {"plain": tiny_scenario(), "patient": tiny_scenario(attacks=(honest_party, chain))}
+    found = sweep_cases(cases, DATA, **OPTIONS | {"epochs": 1})
+    read = load(save(found, tmp_path / "cases.nc"))
+    assert json.loads(read.attrs["switches"]) == {
+        "plain": {"attacks.1.enabled": 1.0},
+        "patient": {"attacks.1.parts.0.enabled": 1.0},
+    }
+    for part in (read.sel(case="plain"), read.sel(case="patient")):
+        assert is_attacked(part).values.tolist() == [False, True]
+        assert honest(part).sizes == {k: n for k, n in part.sizes.items() if k != "attack.enabled"}
 
 
 def test_a_case_is_a_row_of_tables_with_its_own_outcomes(joined):

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import scenario_json, sweep_of
 
+from vfl_jax import summary
 from vfl_jax.statistics import OUTCOMES, outcomes
 
 NOISE = {"record": "GaussianNoise", "stddev": 0.0, "variance": 0.0}
+CHAIN_OF_BOTH = {"record": "ActiveChain", "parts": [NOISE, {"record": "OwnDefense"}]}
 
 
 def one(honest=(0.95, 0.1, True), attacked=(0.95, 0.9, True), rows=10_000, **attributes):
@@ -144,6 +146,92 @@ def test_undefended_runs_that_cannot_be_found_are_refused():
         outcomes(swept, undefended=swept.sel({"attack.enabled": [1]}))
     with pytest.raises(ValueError, match=says("undefended", "bound", "select")):
         outcomes(swept, undefended=swept.main_task_accuracy.expand_dims(bound=2))
+
+
+def test_undefended_runs_of_other_seeds_or_epochs_are_refused():
+    """They said nothing, and every loss to a defense was allowed."""
+    defended = over_noise(honest=0.75, attacked=0.75).sel({"defense.stddev": [0.1]}).assign_coords(epoch=[2])
+    clean = over_noise(honest=0.9).assign_coords(epoch=[2])
+    alone = clean.main_task_accuracy.sel({"attack.enabled": 0, "defense.stddev": 0}, drop=True)
+    others = [
+        (clean.assign_coords(seed=[7, 9]), ("undefended", "seed", "[7, 9]", "[3, 5]")),
+        (alone.assign_coords(seed=[7, 9]), ("undefended", "seed", "[7, 9]", "[3, 5]")),
+        (alone.assign_coords(seed=[7, 9]).isel(seed=0), ("undefended", "seed", "[7]", "[3, 5]")),
+        (clean.assign_coords(epoch=[1]), ("undefended", "epoch", "[1]", "[2]")),
+    ]
+    for undefended, message in others:
+        with pytest.raises(ValueError, match=says(*message)):
+            outcomes(defended, undefended=undefended)
+    with pytest.raises(ValueError, match=says("undefended", "seed", "[7, 9]", "[3]")):
+        outcomes(defended.isel(seed=0), undefended=clean.assign_coords(seed=[7, 9]))
+    found = outcomes(defended, undefended=alone.isel(seed=1)).outcome.sel({"attack.enabled": 1})
+    assert found.values.ravel().tolist() == ["success", "nothing to attack"]  # of the seed that it is of
+
+
+@pytest.mark.parametrize("defense", [NOISE | {"stddev": 0.3}, {"record": "OwnDefense"}, CHAIN_OF_BOTH])
+def test_undefended_runs_that_are_defended_are_refused(defense):
+    found = one((0.6, 0.1, True), (0.6, 0.9, True)).assign_attrs(scenario=scenario_json(defense=defense))
+    with pytest.raises(
+        ValueError, match=says("undefended", defense["record"].removeprefix("ActiveChain"), "without a")
+    ):
+        outcomes(found, undefended=found)
+    assert judged(found, undefended=found.main_task_accuracy.isel({"attack.enabled": 0}, drop=True))[0] == "success"
+    clean = one().assign_attrs(scenario=scenario_json())
+    assert judged(found, undefended=clean)[0] == "nothing to attack"
+    swept = over_noise(0.9).sel({"defense.stddev": [0.1]})
+    with pytest.raises(ValueError, match=says("undefended", "GaussianNoise")):
+        outcomes(swept, undefended=swept)
+
+
+def by_case(**defenses):
+    """Results of cases by defense and main accuracy; no attack costs anything."""
+    parts = [one((main, 0.1, True), (main, 0.9, True)) for main, _ in defenses.values()]
+    scenarios = {name: json.loads(scenario_json(**fields)) for name, (_, fields) in defenses.items()}
+    joined = xr.concat(parts, xr.Variable("case", list(defenses)))
+    joined["attack_success_rate"] = joined["backdoor_accuracy"]
+    return joined.assign_attrs(scenario=json.dumps(scenarios))
+
+
+NONE = {}
+DEFENDED = {"defense": NOISE | {"stddev": 0.3}}
+OWN = {"defense": {"record": "OwnDefense"}}
+
+
+@pytest.mark.parametrize(
+    ("cases", "expected"),
+    [
+        ({"none": (0.95, NONE), "noise": (0.6, DEFENDED)}, ["success", "nothing to attack"]),
+        ({"noise": (0.6, DEFENDED), "none": (0.95, NONE)}, ["nothing to attack", "success"]),
+        ({"noise": (0.6, DEFENDED), "neutral": (0.95, {"defense": NOISE})}, ["nothing to attack", "success"]),
+        (
+            {"none": (0.95, NONE), "own": (0.6, OWN), "noise": (0.9, DEFENDED)},
+            ["success", "nothing to attack", "success"],
+        ),
+        # None without a defense, several, and one that differs in more than its defense: nothing is certain.
+        ({"own": (0.95, OWN), "noise": (0.6, DEFENDED)}, ["success", "success"]),
+        ({"a": (0.95, NONE), "b": (0.95, {"defense": NOISE}), "noise": (0.6, DEFENDED)}, ["success"] * 3),
+        ({"none": (0.95, {"loss": {"record": "Hinge"}}), "noise": (0.6, DEFENDED)}, ["success", "success"]),
+    ],
+)
+def test_of_several_cases_the_one_without_a_defense_says_what_the_others_cost(cases, expected):
+    found = by_case(**cases)
+    assert outcomes(found).outcome.sel({"attack.enabled": 1}).values.ravel().tolist() == expected
+    attacked = summary(found).xs(1, level="attack.enabled")
+    assert attacked[["success", "nothing to attack"]].to_numpy().tolist() == [
+        [outcome == "success", outcome == "nothing to attack"] for outcome in expected
+    ]
+
+
+def test_given_undefended_runs_are_those_of_all_cases():
+    found = by_case(none=(0.95, NONE), noise=(0.6, DEFENDED))
+    for undefended in (found.sel(case="none"), found.sel(case=["none"])):
+        judged = outcomes(found, undefended=undefended).outcome.sel({"attack.enabled": 1})
+        assert judged.values.ravel().tolist() == ["success", "nothing to attack"]
+    with pytest.raises(ValueError, match=says("undefended", "GaussianNoise")):
+        outcomes(found, undefended=found)
+    wider = by_case(none=(0.95, NONE), noise=(0.6, DEFENDED), other=(0.6, DEFENDED))
+    with pytest.raises(ValueError, match=says("['none', 'noise']", "'other'")):
+        outcomes(wider, undefended=by_case(none=(0.95, NONE), noise=(0.6, NONE)))
 
 
 def test_without_an_honest_run_there_is_no_reference():

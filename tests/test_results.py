@@ -98,12 +98,13 @@ def test_rows_in_the_results_are_those_that_were_used(swept):
 
 
 def test_attributes_say_what_was_run(swept):
-    assert set(swept.attrs) == {"scenario", "data", "rows", "given", "versions"}
+    assert set(swept.attrs) == {"scenario", "data", "rows", "given", "versions", "switches"}
     assert from_json(swept.attrs["scenario"]) == SCENARIO
     expected = {"name": "tiny", "parties": ["party 0", "party 1"], "fingerprint": DATA.fingerprint()}
     assert json.loads(swept.attrs["data"]) == expected
     rows = {"train": 30, "test": 12, "test_majority": 4 / 12, "steps_per_epoch": 3, "left_out_per_epoch": 6}
     assert json.loads(swept.attrs["rows"]) == rows
+    assert json.loads(swept.attrs["switches"]) == {"attacks.1.enabled": 1.0}
     versions = json.loads(swept.attrs["versions"])
     assert versions["jax"] == jax.__version__
     assert set(versions) == {*study.PACKAGES, "matmul_precision"}

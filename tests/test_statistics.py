@@ -1,5 +1,7 @@
 """Statistics over seeds: intervals against known ones, pairing by seed, and which runs are honest."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -8,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import scenario_json, sweep_of
 
+from vfl_jax import plots, report, summary
 from vfl_jax.statistics import (
     NoHonestRuns,
     honest,
     interval,
+    is_attacked,
     outcomes,
     paired_difference,
     share_interval,
@@ -151,14 +155,50 @@ def test_several_honest_runs_that_differ_in_the_attack_alone_are_one():
 
 
 def test_a_single_honest_run_on_a_zipped_axis_is_that_of_all():
-    dataset = zipped([0, 1, 1], [0, 0, 0.1], [1, 1, 1], [0.9, 0.8, 0.7])
-    assert honest(dataset)["main_task_accuracy"].dims == ("seed", "epoch")
+    """What shares the axis then changes with the attack on purpose: its own numbers, its local learning rate."""
+    dataset = zipped([0, 1, 1], [0.1, 0.1, 0.1], [1, 1, 5], [0.9, 0.8, 0.7])
+    for name in ("optimizers.1.learning_rate", "attacks.1.amplify"):
+        swept = dataset.assign_coords({name: ("point", [0.1, 0.1, 0.2])})
+        assert honest(swept)["main_task_accuracy"].dims == ("seed", "epoch")
+        difference = paired_difference(swept, "main_task_accuracy").values.ravel()
+        np.testing.assert_allclose(difference, [0, -0.1, -0.2], atol=1e-6)
 
 
-def test_a_setting_that_no_honest_run_has_is_refused():
-    dataset = zipped([0, 0, 1], [0, 0.1, 0.2], [1, 1, 1], [0.9, 0.8, 0.7])
-    with pytest.raises(ValueError, match=r"No honest run on the zipped axis 'point' has .*'defense.stddev': 0.2"):
-        honest(dataset)
+@pytest.mark.parametrize("name", ["defense.stddev", "attacks.0.digits", "attacks.1.parts.0.digits"])
+def test_a_single_honest_run_is_none_for_what_has_another_defense(name):
+    """The price of the defense would be the attack's; a party's own defense is one, also in an attacker's chain."""
+    rounding = {"record": "Rounding", "digits": 2.0}
+    scenario = scenario_json(attacks=[rounding, {"record": "PartyChain", "parts": [rounding, ATTACK]}])
+    dataset = zipped([0, 1, 1], [0, 0, 0.1], [1, 1, 1], [0.95, 0.95, 0.9]).rename({"defense.stddev": name})
+    dataset["backdoor_accuracy"] = dataset["main_task_accuracy"] * 0 + xr.Variable("point", np.float32([0.1, 0.9, 0.9]))
+    for said in (dataset.assign_attrs(scenario=scenario), dataset.assign_attrs(switches=IN_CHAIN)):
+        found = outcomes(said).outcome.values.ravel()
+        assert found.tolist() == ["", "success", "no reference"]
+        clean = honest(said)
+        np.testing.assert_allclose(clean["main_task_accuracy"].values.ravel(), [0.95, 0.95, np.nan], atol=1e-6)
+        assert clean["is_finite"].values.ravel().tolist() == [True, True, False]
+        assert clean["is_finite"].dtype == bool
+        assert clean[name].values.tolist() == [0, 0, 0.1]
+        assert not outcomes(said)["is_collapsed"].any()
+    both = dataset.isel(point=[0, 1, 2, 0]).assign_coords({name: ("point", [0, 0, 0.1, 0.1])})
+    both["main_task_accuracy"][-1] = 0.9
+    assert outcomes(both.assign_attrs(scenario=scenario)).outcome.values.ravel().tolist() == ["", *["success"] * 2, ""]
+
+
+def test_a_setting_that_no_honest_run_has_is_without_reference_alone():
+    dataset = zipped([0, 0, 1, 1, 1], [0, 0.1, 0, 0.1, 0.2], [1] * 5, [0.9, 0.8, 0.9, 0.8, 0.7])
+    dataset["backdoor_accuracy"] = dataset["main_task_accuracy"] * 0 + dataset["attack.enabled"].variable
+    assert outcomes(dataset).outcome.values.ravel().tolist() == ["", "", "success", "success", "no reference"]
+    difference = paired_difference(dataset, "main_task_accuracy").values.ravel()
+    np.testing.assert_allclose(difference, [0, 0, 0, 0, np.nan], atol=1e-6)
+    dataset["attack_success_rate"] = dataset["backdoor_accuracy"]
+    table = summary(dataset)
+    assert table["no reference"].tolist() == [0, 0, 0, 0, 1]
+    assert table["main_task_accuracy_honest_median"].tolist() == pytest.approx(
+        [0.9, 0.8, 0.9, 0.8, np.nan], nan_ok=True
+    )
+    assert [row["clean floor"] == "no honest run" for row in report.rows(dataset)] == [False] * 4 + [True]
+    assert len(plots.overview(dataset, ["main_task_accuracy"]).axes) > 0
 
 
 @pytest.mark.parametrize("enabled", [None, [0.5, 1]])
@@ -171,6 +211,7 @@ def test_results_without_honest_runs_are_refused(enabled):
 
 
 ATTACK = {"record": "Shouting", "enabled": 1.0}
+IN_CHAIN = json.dumps({"attacks.1.parts.1.enabled": 1.0})
 PLAIN = {"record": "PartyTransform"}
 
 
@@ -258,7 +299,6 @@ CHAINED = {"record": "ActiveChain", "parts": [{"record": "Clipping", "by": "row_
         (CHAINED | {"parts": [CHAINED["parts"][0] | {"bound": 1.0}, NOISE]}, "defense.stddev", None),
         (CHAINED | {"parts": [{"record": "OwnDefense", "bound": 1.0}, NOISE]}, "defense.stddev", None),
         ({"record": "OwnDefense", "enabled": 1.0}, "defense.enabled", None),
-        (NOISE, "learning_rate", None),
     ],
 )
 def test_undefended_runs_are_found_where_that_is_certain(defense, name, expected):
@@ -268,6 +308,62 @@ def test_undefended_runs_are_found_where_that_is_certain(defense, name, expected
     if found is not None:
         assert found["main_task_accuracy"].dims == ("seed", "epoch")
         assert found["main_task_accuracy"].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("defense", [{"record": "ActiveTransform"}, NOISE, CHAINED])
+def test_where_nobody_defends_all_honest_runs_are_undefended(defense):
+    dataset = with_defense([[0.9, 0.6], [0.9, 0.6]], "learning_rate", scenario_json(defense=defense))
+    xr.testing.assert_identical(undefended(dataset), honest(dataset))
+    noisy = with_defense([[0.9, 0.6], [0.9, 0.6]], "learning_rate", scenario_json(defense=NOISE | {"stddev": 0.1}))
+    assert undefended(noisy) is None
+
+
+def test_on_an_axis_with_a_single_honest_run_that_is_the_undefended_one():
+    dataset = zipped([1, 0, 1], [0, 0, 0.1], [1, 1, 1], [0.8, 0.9, 0.7]).assign_attrs(
+        scenario=scenario_json(defense=NOISE)
+    )
+    assert undefended(dataset)["main_task_accuracy"].item() == pytest.approx(0.9)
+    defended = dataset.assign_coords({"defense.stddev": ("point", [0, 0.1, 0.1])})
+    assert undefended(defended) is None
+
+
+SWITCHES = {
+    "a party's own defense has one": ([{"record": "Rounding", "enabled": 1.0}, ATTACK], {"attacks.1.enabled": 1.0}),
+    "a record in an attack has one": (
+        [PLAIN, ATTACK | {"options": {"record": "Options", "enabled": 0.0}}],
+        {"attacks.1.enabled": 1.0},
+    ),
+    "a defense in an attacker's chain": (
+        [PLAIN, {"record": "PartyChain", "parts": [{"record": "Rounding", "enabled": 1.0}, ATTACK]}],
+        {"attacks.1.parts.1.enabled": 1.0},
+    ),
+    "a deeper one": (
+        [PLAIN, {"record": "PartyChain", "parts": [ATTACK, {"record": "Holding", "options": ATTACK}]}],
+        {"attacks.1.parts.0.enabled": 1.0},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_results_that_say_their_switches_are_not_guessed_at(name):
+    attacks, switches = SWITCHES[name]
+    (path,) = switches
+    said = {"scenario": scenario_json(attacks=attacks), "switches": json.dumps(switches)}
+    dataset = sweep_of([[0.9], [0.8]], [[0.1], [0.9]], dimension=path).assign_attrs(said)
+    for dimension in (path, "attack.enabled"):
+        swept = dataset.rename({path: dimension}) if dimension != path else dataset
+        assert is_attacked(swept).values.tolist() == [False, True]
+        assert honest(swept)["main_task_accuracy"].item() == pytest.approx(0.9)
+
+
+def test_a_switch_that_is_no_attacks_makes_no_honest_run():
+    """Of results in which nobody attacks all are honest, whatever else is switched."""
+    kept = {"record": "Careful", "kept": {"record": "Kept", "enabled": 1.0}}
+    said = {"scenario": scenario_json(attacks=[PLAIN, kept]), "switches": "{}"}
+    dataset = sweep_of([[0.9], [0.8]], [[0.1], [0.9]], dimension="attacks.1.kept.enabled").assign_attrs(said)
+    assert not is_attacked(dataset).values.any()
+    xr.testing.assert_identical(honest(dataset), dataset)
+    assert set(outcomes(dataset)["outcome"].values.ravel()) == {""}
 
 
 def test_undefended_runs_are_found_on_an_axis_zipped_with_the_attack():

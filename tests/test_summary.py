@@ -85,6 +85,10 @@ def test_a_table_says_what_the_summary_does():
 
 
 def test_where_no_seed_can_be_judged_nothing_is_counted():
+    for unjudged in (mixed().sel({"attack.enabled": [1]}), mixed().assign_attrs(rows=json.dumps({"test_majority": 1}))):
+        row = summary(unjudged).loc[1]
+        assert row[["success", "seeds"]].tolist() == [0, 9]
+        assert row[["success_share", "success_share_low", "success_share_high"]].isna().all()
     (alone,) = report.rows(mixed().sel({"attack.enabled": [1]}))
     assert (alone["success"], alone["clean floor"], alone["not judged"]) == ("–", "no honest run", "9/9 no reference")
     unmeasured = mixed()

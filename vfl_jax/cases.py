@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax.atomic import check_folder
 from vfl_jax.checks import shown
+from vfl_jax.references import SWITCHES
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweep import check_grid, check_study, sweep
 from vfl_jax.work import Source, load
@@ -31,8 +32,8 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
       options: those of :func:`vfl_jax.sweep.sweep`; in a ``folder`` every case has one of its own, by its name.
 
     Returns:
-      Results as of ``sweep``. A metric that a case does not have is NaN there, its count 0. The attributes ``scenario``
-      and ``rows`` are JSON objects by case.
+      Results as of ``sweep``. A metric that a case does not have is NaN there, its count 0. The attributes
+      ``scenario``, ``rows`` and ``switches`` are JSON objects by case.
 
     Raises:
       ValueError: where there is no case, or the name of one cannot be a folder's; and as ``sweep`` does, of any case
@@ -63,7 +64,7 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
     )
     by_case = {
         attribute: {name: json.loads(dataset.attrs[attribute]) for name, dataset in found.items()}
-        for attribute in ("scenario", "rows")
+        for attribute in ("scenario", "rows", SWITCHES)
     }
     return joined.assign_attrs({name: json.dumps(content, sort_keys=True) for name, content in by_case.items()})
 

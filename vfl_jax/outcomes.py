@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.references import NoHonestRuns, attribute, each_case, honest, is_attacked, is_by_case, of_case
-from vfl_jax.references import undefended as find_undefended
+from vfl_jax.references import (
+    NoHonestRuns,
+    attribute,
+    each_case,
+    has_reference,
+    honest,
+    is_attacked,
+    is_by_case,
+    of_case,
+)
+from vfl_jax.undefended import accuracy_of, beside
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,7 +59,7 @@ def outcomes(
 
     ``outcome``, a string, is the first of these that holds; honest runs have none, the empty string:
 
-    * "no reference": the results have no honest run.
+    * "no reference": the results have no honest run of these settings.
     * "nothing to attack": the honest run of the same seed and settings is not finite, is not above the test set's
       majority share by two standard errors, or is more than 0.1 below the undefended honest run of its seed; or no
       triggered test row of another class than τ measures a backdoor.
@@ -68,7 +77,9 @@ def outcomes(
         costs 0.02 of the accuracy over all rows.
       undefended: results that hold the undefended honest runs of the same seeds and epochs, or their main accuracy.
         By default those of the grid, where it sweeps defenses of this package and has a point with all of them at
-        their defaults, which change nothing; of other defenses that is not known.
+        their defaults, which change nothing; of other defenses that is not known. Of results of several cases
+        otherwise those of the one case that has no defense, or the package's at their defaults, and whose scenario is
+        the same but for that.
       test_majority: the share of test rows that are of the most frequent class. By default the results say it; of
         older ones that do not, one over the number of classes is taken, the least that it can be.
       backdoor_above: a success has a backdoor accuracy above this, and an honest run with as much has too high a floor.
@@ -78,7 +89,8 @@ def outcomes(
       standard_errors: so many standard errors of the majority share an honest run must be above it.
 
     Raises:
-      ValueError: when ``undefended`` has no honest runs, or dimensions that the results have not.
+      ValueError: when ``undefended`` has no honest runs, none without a defense (or with one of your own, of which
+        that is not known: then give their accuracy), no seed or epoch of the results, or dimensions that these lack.
     """
     import xarray as xr
 
@@ -87,7 +99,7 @@ def outcomes(
             outcomes(
                 part,
                 main,
-                undefended=of_case(undefended, part),
+                undefended=beside(dataset, part, main) if undefended is None else of_case(undefended, part),
                 test_majority=test_majority,
                 backdoor_above=backdoor_above,
                 above_floor=above_floor,
@@ -111,18 +123,18 @@ def outcomes(
     try:
         clean = honest(dataset)
     except NoHonestRuns:
-        has_reference, reference, floor, is_worth = False, own * np.nan, backdoor * np.nan, is_finite & False
+        reference, floor, is_worth = own * np.nan, backdoor * np.nan, is_finite & False
     else:
-        has_reference = True
         reference, floor = (clean[name].variable.astype(float) for name in (main, "backdoor_accuracy"))
         is_worth = clean["is_finite"].variable.astype(bool) & (reference > guessing) & is_measured(clean)
-        undamaged = _undefended_accuracy(dataset, main, undefended)
+        undamaged = accuracy_of(undefended, dataset, main)
         if undamaged is not None:
             is_worth = is_worth & ~(undamaged - reference > defense_loss_at_most + _ROUNDING)
     is_worth = is_worth & is_measured(dataset) & ~(np.isnan(backdoor) & is_finite)
+    there = has_reference(dataset)
     has_lost = ~(reference - own <= main_loss_at_most + _ROUNDING)
     conditions = {
-        NO_REFERENCE: ~xr.Variable((), has_reference),
+        NO_REFERENCE: ~there,
         NOTHING_TO_ATTACK: ~is_worth,
         FLOOR_TOO_HIGH: floor > backdoor_above,
         COLLAPSED: ~is_finite | has_lost,
@@ -135,7 +147,7 @@ def outcomes(
     }
     is_honest = whole.pop(HONEST)
     outcome = np.select([is_honest, *whole.values()], [HONEST, *whole], NONE)
-    is_ruined = ~is_finite | ~(own > guessing) | (has_lost if has_reference else False)
+    is_ruined = ~is_finite | ~(own > guessing) | (has_lost & there)
     is_ruined = np.isin(outcome, NOT_JUDGED) & is_ruined.transpose(*dims).values
     found = {
         "outcome": outcome,
@@ -165,30 +177,3 @@ def majority_share(dataset: xr.Dataset) -> float:
 def test_rows(dataset: xr.Dataset) -> float:
     """How many test rows there are; without end where the results do not say."""
     return float((attribute(dataset, "rows") or {}).get("test") or np.inf)
-
-
-def _undefended_accuracy(dataset: xr.Dataset, main: str, given: Any) -> xr.Variable | None:
-    """Of the undefended honest runs, by seed; NaN of seeds and epochs that they lack."""
-    import xarray as xr
-
-    if given is None:
-        found = find_undefended(dataset)
-        return None if found is None else found[main].variable.astype(float)
-    if isinstance(given, xr.Dataset):
-        try:
-            found = find_undefended(given)
-            accuracy = (honest(given) if found is None else found)[main]
-        except NoHonestRuns as error:
-            raise ValueError("undefended has no honest runs; give results with 'attack.enabled' 0.") from error
-    else:
-        accuracy = given
-    for dim in accuracy.dims:
-        if dim not in dataset.dims and dim in dataset.coords and dim in accuracy.coords:
-            accuracy = accuracy.reindex({dim: [dataset[dim].item()]}).isel({dim: 0})
-    if unknown := [dim for dim in accuracy.dims if dim not in dataset.dims]:
-        raise ValueError(
-            f"undefended has the dimensions {list(accuracy.dims)}, and {unknown} are none of the results'; select the "
-            "undefended runs."
-        )
-    shared = {dim: dataset[dim] for dim in accuracy.dims if dim in dataset.coords and dim in accuracy.coords}
-    return accuracy.astype(float).reindex(shared).variable

@@ -1,14 +1,15 @@
-"""Which runs of a sweep are attacked, which are honest, and which of these have no defense: by its saved scenario.
+"""Which runs of a sweep are attacked and which are honest, by what its results say of the attacks' switches.
 
-Only an attack's switch makes an honest run. Records below ``attacks`` and ``active_attack`` that have a number
-``enabled`` are attacks; a defense may have a switch of its own, and a party that defends itself is none.
+Only an attack's switch makes an honest run; a defense may have a switch of its own, and a party that defends itself is
+no attacker. Results say the paths of the switches. Of older ones, that say their scenario alone, every record below
+``attacks`` and ``active_attack`` with a number ``enabled`` is taken for an attack.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 ROOTS = ("attack", "attacks", "active_attack")
 """What paths of an attacker's numbers begin with; the first is the short form."""
 SHORT = "attack.enabled"
+SWITCHES = "switches"
+"""The attribute that says the attacks' switches by exact path, with the scenario's values, as a JSON object."""
 CASE = "case"
 """The dimension of results of several scenarios, whose attributes are JSON objects by case."""
 
@@ -34,12 +37,13 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
     Where a defense's switch is swept, every setting of it keeps its own honest runs. Results of a scenario without an
     attack are all honest.
 
-    A zipped axis may have several honest points that differ in more than attacks, a defense say. There every point
-    gets the honest runs of its own settings, and the dimension stays whole; a single honest point is that of all.
+    A zipped axis may have several honest points that differ in more than attacks, a learning rate say. There every
+    point gets the honest runs of its own settings, and the dimension stays whole. A single honest point is that of all
+    points with its defense. A point that no honest one fits has none: NaN, not finite, counts of 0; see
+    :func:`has_reference`.
 
     Raises:
       NoHonestRuns: when the sweep has none.
-      ValueError: when it has several on a zipped axis and none of them fits a point.
     """
     import xarray as xr
 
@@ -54,19 +58,27 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
             join="exact",
             combine_attrs="override",
         )
-    scenario, is_honest = scenario_of(dataset), dict[Any, np.ndarray]()
-    switches = _switches(dataset, scenario)
-    always = [path for path, value in switches.items() if not value.dims and value.values != 0]
-    for value in switches.values():
-        for dimension in value.dims:
-            is_honest[dimension] = is_honest.get(dimension, True) & (value.values == 0)
-    is_known = bool(switches) or scenario is not None
-    if always or not is_known or not all(mask.any() for mask in is_honest.values()):
-        why = f" {always[0]!r} is on in all of them." if always else ""
-        raise NoHonestRuns(f"The results have no honest runs: sweep 'attack.enabled' over 0 and 1.{why}")
-    for dimension, mask in is_honest.items():
-        dataset = _honest_along(dataset, dimension, np.flatnonzero(mask), scenario)
+    for dimension, pairing in _pairings(dataset).items():
+        dataset = pairing.applied(dataset, dimension)
     return dataset
+
+
+def has_reference(dataset: xr.Dataset) -> xr.Variable:
+    """Where there is an honest run to compare with: bool, over the zipped axes on which that differs.
+
+    Of results of one scenario.
+    """
+    import xarray as xr
+
+    try:
+        pairings = _pairings(dataset)
+    except NoHonestRuns:
+        return xr.Variable((), False)
+    found = xr.Variable((), True)
+    for dimension, pairing in pairings.items():
+        if pairing.names:
+            found = found & xr.Variable((dimension,), pairing.places >= 0)
+    return found
 
 
 def is_attacked(dataset: xr.Dataset) -> xr.Variable:
@@ -76,46 +88,11 @@ def is_attacked(dataset: xr.Dataset) -> xr.Variable:
     """
     import xarray as xr
 
-    scenario = scenario_of(dataset)
-    switches = _switches(dataset, scenario)
-    found = xr.Variable((), not switches and scenario is None)
-    for value in switches.values():
+    switches = _switches(dataset)
+    found = xr.Variable((), switches is None)
+    for value in (switches or {}).values():
         found = found | (value != 0)
     return found
-
-
-def undefended(dataset: xr.Dataset) -> xr.Dataset | None:
-    """The honest runs at the grid point without a defense, or None where there is none, or none that is certain.
-
-    It is certain where defenses of this package alone are swept: they change nothing at their defaults.
-
-    Raises:
-      NoHonestRuns: when the sweep has none.
-    """
-    scenario, clean = scenario_of(dataset), honest(dataset)
-    names = [str(name) for name in dataset.coords if str(name).startswith("defense.")]
-    if any(name not in clean.coords for name in names):
-        return None  # honest runs share an axis with defenses, and are of one setting
-    swept = {name: clean[name].variable for name in names if clean[name].dims}
-    neutral = None if scenario is None else _neutral_numbers(scenario.get("defense"), "defense")
-    if not swept or neutral is None or any(clean[name].ndim > 1 for name in swept):
-        return None
-    exact = {name: _exact(name, neutral) for name in names}
-    if None in exact.values():
-        return None
-    numbers = {path: number for path, (number, _) in neutral.items()} | {exact[n]: clean[n].values for n in exact}
-    is_neutral = {path: numbers[path] == changes_nothing for path, (_, changes_nothing) in neutral.items()}
-    if not all(found for found in is_neutral.values() if np.ndim(found) == 0):
-        return None
-    for dimension in dict.fromkeys(variable.dims[0] for variable in swept.values()):
-        along = [str(name) for name, c in clean.coords.items() if c.dims == (dimension,)]
-        if set(along) - set(swept):
-            return None  # what else differs there may have its price, too
-        found = np.flatnonzero(np.all([is_neutral[exact[name]] for name in along], axis=0))  # type: ignore[index]
-        if not found.size:
-            return None
-        clean = clean.isel({dimension: int(found[0])}, drop=True)
-    return clean
 
 
 def is_by_case(dataset: xr.Dataset) -> bool:
@@ -134,9 +111,15 @@ def each_case(dataset: xr.Dataset) -> Iterator[xr.Dataset]:
 
 
 def of_case(other: Any, part: xr.Dataset) -> Any:
-    """Of other results, those of the case that ``part`` is of."""
-    is_of_cases = other is not None and CASE in other.dims and CASE in part.coords
-    return other.sel({CASE: part[CASE].item()}) if is_of_cases else other
+    """Of other results, those of the case that ``part`` is of; of one case alone, these."""
+    if other is None or CASE not in other.dims or CASE not in part.coords:
+        return other
+    if other.sizes[CASE] == 1:
+        return other.isel({CASE: 0})
+    case = part[CASE].item()
+    if case not in other[CASE].values:
+        raise ValueError(f"What is given has the cases {other[CASE].values.tolist()}, the results have {case!r}, too.")
+    return other.sel({CASE: case})
 
 
 def scenario_of(dataset: xr.Dataset) -> dict[str, Any] | None:
@@ -169,20 +152,31 @@ def _is_record(found: Any) -> bool:
     return isinstance(found, dict) and isinstance(found.get(RECORD), str)
 
 
-def _switches(dataset: xr.Dataset, scenario: Mapping[str, Any] | None) -> dict[str, xr.Variable]:
-    """Every attack's switch by its path: its value in all results, or along the dimension that sweeps it."""
+def _switches(dataset: xr.Dataset) -> dict[str, xr.Variable] | None:
+    """Every attack's switch by its path: its value in all results, or along the dimension that sweeps it.
+
+    None where the results say nothing of attacks.
+    """
     import xarray as xr
 
-    found = {} if scenario is None else dict(_attack_numbers(scenario))
     named = [str(n) for n in dataset.coords if str(n).partition(".")[0] in ROOTS and str(n).endswith(".enabled")]
-    if not found:  # of results that do not say what is an attack, the names do
-        return {name: dataset[name].variable for name in named}
-    values = {path: xr.Variable((), number) for path, number in found.items()}
-    for path in found:
+    known = _known_switches(dataset)
+    if known is None:  # of results that do not say what is an attack, the names do
+        return {name: dataset[name].variable for name in named} or None
+    values = {path: xr.Variable((), number) for path, number in known.items()}
+    for path in known:
         for name in (SHORT, path):
             if name in named:
                 values[path] = dataset[name].variable
     return values
+
+
+def _known_switches(dataset: xr.Dataset) -> dict[str, float] | None:
+    """The attacks' switches as the results say them, or as their scenario lets guess; None where they say neither."""
+    said, scenario = attribute(dataset, SWITCHES), scenario_of(dataset)
+    if isinstance(said, dict) and not any(isinstance(value, dict) for value in said.values()):
+        return {path: float(value) for path, value in said.items()}
+    return None if scenario is None else dict(_attack_numbers(scenario))
 
 
 def _attack_numbers(scenario: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -201,50 +195,66 @@ def _enabled(record: Any, path: str) -> Iterator[tuple[str, float]]:
         yield from _enabled(part, f"{path}.{name}")
 
 
-def _honest_along(
-    dataset: xr.Dataset, dimension: Any, found: np.ndarray, scenario: Mapping[str, Any] | None
-) -> xr.Dataset:
+class _Pairing(NamedTuple):
+    """Which point of an axis is whose honest run."""
+
+    places: np.ndarray  # int[points], -1 where there is none
+    names: list[str]  # the settings that an honest run shares with the point; none where one is that of all
+    of_attacks: list[str]
+
+    def applied(self, dataset: xr.Dataset, dimension: Any) -> xr.Dataset:
+        """The honest runs along the axis; where one is that of all, the axis is gone."""
+        import xarray as xr
+
+        if not self.names:
+            return dataset.isel({dimension: int(self.places[0])}, drop=True)
+        clean = dataset.drop_vars(self.of_attacks).isel({dimension: self.places})
+        is_there = xr.DataArray(self.places >= 0, dims=dimension)
+        for name, variable in dict(clean.data_vars).items():
+            if dimension in variable.dims:
+                nothing = np.nan if variable.dtype.kind == "f" else np.zeros((), variable.dtype)
+                clean[name] = variable.where(is_there, nothing)
+        return clean.assign_coords({name: dataset[name] for name in self.names})
+
+
+def _pairings(dataset: xr.Dataset) -> dict[Any, _Pairing]:
+    """Of every axis that switches attacks.
+
+    Raises:
+      NoHonestRuns: when the sweep has none.
+    """
+    switches, is_honest = _switches(dataset), dict[Any, np.ndarray]()
+    always = [path for path, value in (switches or {}).items() if not value.dims and value.values != 0]
+    for value in (switches or {}).values():
+        for dimension in value.dims:
+            is_honest[dimension] = is_honest.get(dimension, True) & (value.values == 0)
+    if always or switches is None or not all(mask.any() for mask in is_honest.values()):
+        why = f" {always[0]!r} is on in all of them." if always else ""
+        raise NoHonestRuns(f"The results have no honest runs: sweep 'attack.enabled' over 0 and 1.{why}")
+    return {dimension: _paired(dataset, dimension, np.flatnonzero(mask)) for dimension, mask in is_honest.items()}
+
+
+def _paired(dataset: xr.Dataset, dimension: Any, found: np.ndarray) -> _Pairing:
     """Along one axis whose points at ``found`` are honest."""
-    along = [name for name, coordinate in dataset.coords.items() if coordinate.dims == (dimension,)]
-    of_attacks = [name for name in along if _is_of_an_attack(str(name), scenario)]
+    along = [str(name) for name, coordinate in dataset.coords.items() if coordinate.dims == (dimension,)]
+    of_attacks = [name for name in along if is_of_an_attack(name, dataset)]
     others = [name for name in along if name not in of_attacks]
-    settings = np.stack([dataset[name].values for name in others] or [np.zeros(dataset.sizes[dimension])], -1)
-    if (settings[found] == settings[found[0]]).all():
-        return dataset.isel({dimension: int(found[0])}, drop=True)
-    fits = (settings[:, None] == settings[found]).all(-1)
-    if not fits.any(-1).all():
-        first = dict(zip(others, settings[np.argmin(fits.any(-1))].tolist(), strict=True))
-        raise ValueError(f"No honest run on the zipped axis {dimension!r} has {first}, as an attacked one has.")
-    return dataset.drop_vars(of_attacks).isel({dimension: found[fits.argmax(-1)]})
+
+    def settings(names: list[str]) -> np.ndarray:
+        return np.stack([dataset[name].values for name in names] or [np.zeros(dataset.sizes[dimension])], -1)
+
+    if (settings(others)[found] == settings(others)[found[0]]).all():
+        # What else shares the axis changes with the attack on purpose, as an attacker's own learning rate does. A
+        # defense does not: its price would be taken for the attack's.
+        found, others = found[:1], [name for name in others if name.partition(".")[0] in (*ROOTS, "defense")]
+    fits = (settings(others)[:, None] == settings(others)[found]).all(-1)
+    places = np.where(fits.any(-1), found[fits.argmax(-1)], -1)
+    return _Pairing(places, others if (places != places[0]).any() else [], of_attacks)
 
 
-def _is_of_an_attack(path: str, scenario: Mapping[str, Any] | None) -> bool:
+def is_of_an_attack(path: str, dataset: xr.Dataset) -> bool:
     """Whether a number is an attack's; those of a party that defends itself are settings like others."""
-    root, _, rest = path.partition(".")
-    if root not in ROOTS or scenario is None or root != "attacks":
+    root, known = path.partition(".")[0], _known_switches(dataset)
+    if root not in ROOTS or root == "attack" or known is None:
         return root in ROOTS
-    place = rest.partition(".")[0]
-    return any(switch.startswith(f"attacks.{place}.") for switch, _ in _attack_numbers(scenario))
-
-
-def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] | None:
-    """By exact path every number of a defense and the one that changes nothing; None where one is not the package's."""
-    from vfl_jax import defenses
-    from vfl_jax.registry import numbers
-    from vfl_jax.transforms import ActiveChain, ActiveTransform
-
-    kind = record.get(RECORD) if isinstance(record, dict) else None
-    if kind == ActiveTransform.__name__:
-        return {}
-    if kind == ActiveChain.__name__:
-        parts = [_neutral_numbers(part, f"{path}.parts.{i}") for i, part in enumerate(record["parts"])]
-        return None if None in parts else {k: v for part in parts for k, v in part.items()}  # type: ignore[union-attr]
-    if kind not in defenses.__all__:
-        return None
-    return {f"{path}.{name}": (float(record[name]), float(n)) for name, n in numbers(getattr(defenses, kind)()).items()}
-
-
-def _exact(name: str, known: Mapping[str, Any]) -> str | None:
-    """The path that a short form stands for, where it is one."""
-    found = [path for path in known if path == name or path.rpartition(".")[2] == name.removeprefix("defense.")]
-    return name if name in known else found[0] if len(found) == 1 else None
+    return any(path.startswith(switch.removesuffix("enabled")) for switch in known)

@@ -16,6 +16,8 @@ from vfl_jax.chunks import Chunk
 from vfl_jax.draws import Draws, steps_per_epoch
 from vfl_jax.evaluation import Metric
 from vfl_jax.grid import Grid
+from vfl_jax.references import SWITCHES
+from vfl_jax.registry import numbers
 from vfl_jax.scenario import Scenario
 from vfl_jax.simulation import LEFT_OUT
 from vfl_jax.study import Study, versions
@@ -92,7 +94,7 @@ def to_dataset(
         "given": study.identity["given"],
         "versions": json.dumps(versions()),
     }
-    dataset = xr.Dataset(variables, coordinates, attributes)
+    dataset = xr.Dataset(variables, coordinates, attributes | _switches(scenario))
     dataset.encoding["run"] = _circumstances(period)
     return dataset
 
@@ -141,11 +143,20 @@ def assemble(
     }
     coordinates = {"seed": np.asarray(seeds), "epoch": first["epoch"].values, "class": first["class"].values}
     rows = json.loads(first.attrs["rows"]) | {"left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1])}
-    attributes = first.attrs | {"rows": json.dumps(rows)}
+    attributes = first.attrs | {"rows": json.dumps(rows)} | _switches(scenario)
     dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, attributes)
     if runs := [part.encoding["run"] for _, part in parts if "run" in part.encoding]:
         dataset.encoding["run"] = runs[0] | {"wall_seconds": round(sum(run["wall_seconds"] for run in runs), 3)}
     return dataset
+
+
+def _switches(scenario: Scenario) -> dict[str, str]:
+    """The attribute that says which numbers are switches of attacks, and what they are where nothing sweeps them.
+
+    The scenario's JSON does not say it: there a record is a name, whoever made it, and its fields.
+    """
+    known = numbers(scenario)
+    return {SWITCHES: json.dumps({path: float(known[path]) for path in scenario.switches})}
 
 
 def _left_out_per_epoch(left_out: np.ndarray) -> int | float:

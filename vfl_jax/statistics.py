@@ -20,7 +20,8 @@ from vfl_jax.outcomes import (
     STANDARD_ERRORS,
     outcomes,
 )
-from vfl_jax.references import NoHonestRuns, honest, is_attacked, undefended
+from vfl_jax.references import NoHonestRuns, honest, is_attacked
+from vfl_jax.undefended import undefended
 
 if TYPE_CHECKING:
     import xarray as xr

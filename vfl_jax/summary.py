@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.outcomes import HONEST, OUTCOMES, SUCCESS, outcomes
+from vfl_jax.outcomes import NOT_JUDGED, OUTCOMES, SUCCESS, outcomes
 from vfl_jax.references import NoHonestRuns, each_case, honest, of_case
 from vfl_jax.statistics import interval, share_interval
 
@@ -38,7 +38,8 @@ def summary(
 
     ``seeds`` is how many there are. A column for every outcome ("success", "collapsed", "none", "nothing to attack",
     "floor too high", "no reference") counts them; in the row of an attack they add up to the seeds, in an honest row
-    all are 0. ``success_share``, ``…_low`` and ``…_high``: of all seeds, with a Wilson interval; NaN in an honest row.
+    all are 0. ``success_share``, ``…_low`` and ``…_high``: of all seeds, with a Wilson interval; NaN in an honest row,
+    and where no seed can be judged.
     ``rows_triggered`` is how many test rows carry the trigger, ``rows_measured`` how many of them are of another class
     than τ, so that they measure a backdoor; of several seeds the fewest.
 
@@ -51,9 +52,11 @@ def summary(
     """
     import pandas as pd
 
+    results = _with_seeds(results)
+    judged_of_all = outcomes(results, main, undefended=undefended, test_majority=test_majority)
     settings, rows = list[dict[str, Any]](), list[dict[str, float]]()
-    for part in each_case(_with_seeds(results)):
-        judged = outcomes(part, main, undefended=of_case(undefended, part), test_majority=test_majority)
+    for part in each_case(results):
+        judged = of_case(judged_of_all, part)
         last, judged = (found.isel(epoch=epoch) if "epoch" in found.dims else found for found in (part, judged))
         try:
             clean = honest(last)
@@ -108,7 +111,7 @@ def describe(
     seeds = int(outcome.size)
     found |= {"seeds": seeds} | {name: int((outcome == name).sum()) for name in OUTCOMES}
     share = (np.nan, np.nan, np.nan)
-    if not bool((outcome == HONEST).any()):
+    if any(found[name] for name in OUTCOMES if name not in NOT_JUDGED):
         share = (found[SUCCESS] / seeds, *share_interval(int(found[SUCCESS]), seeds, level))
     found |= dict(zip(("success_share", "success_share_low", "success_share_high"), share, strict=True))
     for column, name in (("rows_triggered", BACKDOOR), ("rows_measured", ATTACK_SUCCESS)):
