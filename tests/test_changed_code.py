@@ -2,6 +2,7 @@
 
 import json
 
+import optax
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 from executor_helpers import load_tiny
@@ -56,6 +57,33 @@ def test_results_of_changed_code_are_refused_and_may_be_accepted(tmp_path):
     assert swept(tmp_path, 1.0, seeds=2).identical(grown)
     with pytest.raises(ValueError, match="ChangedAttack"):
         swept(tmp_path, 3.0)
+
+
+def counting(schedule):
+    """A class whose hook counts its calls, and reads a schedule that another package made."""
+    names = {"Attack": Attack, "optax": optax, "__name__": __name__}
+    source = f"""
+CALLS = {{}}
+SCHEDULE = optax.{schedule}
+class CountingAttack(Attack):
+    enabled: float = 1.0
+    def on_download(self, key, state, view, gradient):
+        CALLS["n"] = CALLS.get("n", 0) + 1
+        return SCHEDULE(view.step) * gradient, state
+"""
+    exec(source, names)
+    return tiny_scenario(attacks=(PartyTransform(), names["CountingAttack"]())), names["CALLS"]
+
+
+def test_calls_may_be_counted_but_not_a_value_changed(tmp_path):
+    asked, calls = counting("constant_schedule(1.0)")
+    options = {"seeds": 1, "epochs": 1, "folder": tmp_path, "progress": False}
+    first = sweep(asked, DATA, **options)
+    assert calls["n"] > 0
+    assert sweep(asked, DATA, **options).identical(first)
+    assert sweep(counting("constant_schedule(1.0)")[0], DATA, **options).identical(first)
+    with pytest.raises(ValueError, match=says("CountingAttack (attacks.1)")):
+        sweep(counting("constant_schedule(0.0)")[0], DATA, **options)
 
 
 def sweep_alone(factor):

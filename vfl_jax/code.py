@@ -1,9 +1,10 @@
 """The code of records that are not the package's own: a digest that changes when what it does may have changed.
 
 A digest covers every method and default of a class and of its bases, and whatever of the same module they use by name:
-functions, classes, plain values, arrays. It is of what Python compiled, instruction by instruction, so that comments,
-docstrings and moved lines do not count, and classes that have no source are no exception. It does not see what is
-imported from another module, and another version of Python compiles the same source to another digest.
+functions, classes, arrays, objects and what they hold. It is of what Python compiled, instruction by instruction, so
+that comments, docstrings and moved lines do not count, and classes that have no source are no exception. What is
+imported from another module counts by its name, and what the code changes itself not at all. Another version of Python
+compiles the same source to another digest.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import hashlib
 import platform
 from collections.abc import Mapping
 
-from vfl_jax.bytecode import Reader, is_known, records_in
+from vfl_jax.held import is_known
 from vfl_jax.registry import Record
+from vfl_jax.words import records_in, words_of
 
 PYTHON = "python"
 """Under this name stands the version of Python, where there is any code of another's."""
@@ -38,7 +40,7 @@ def differing(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
 def digest(kind: type) -> str:
     """64 bits of SHA-256 of a class's code."""
     whole = hashlib.sha256()
-    for word in Reader().of_class(kind):
+    for word in words_of(kind):
         whole.update(f"{len(word)}:{word}".encode("utf-8", "surrogatepass"))
     return whole.hexdigest()[:16]
 

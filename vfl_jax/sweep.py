@@ -100,10 +100,15 @@ def sweep(
       seeds: how many (0, 1, …), or which, below 2³².
       given: choices that are given instead of drawn, the same for every seed.
       folder: where results and what is needed to go on are kept. It belongs to one study: the scenario, the data, the
-        versions, the settings of JAX that decide numbers, and the code of records that are not the package's own
-        (their methods, and the functions, classes and values of their module that these use by name). A change of that
-        code is refused; so is another version of Python, which compiles it anew. A change that comes from another
-        module, such as a helper function that is imported, is not seen: then take another folder.
+        versions, the settings of JAX that decide numbers, and the code of records that are not the package's own. A
+        change of that code is refused; so is another version of Python, which compiles it anew. Seen are the methods
+        and values of a class and of its bases, and the functions, classes and values of their module that these use by
+        name: what functions hold that another package made (``optax.constant_schedule(0.5)``), and of objects what
+        pickle would keep. Not seen is what else stands in another module, such as a helper function that is imported:
+        it counts by its name. Nor is what is looked up without its name (``globals()["x"]``), or an object that pickle
+        cannot keep (a lock, a device, an iterator), which counts by its type. Nor is what the code itself changes by
+        name (``CALLS["n"] += 1``, ``self.seen.append(x)``), such as counts and caches. Where anything of this moves
+        the numbers, make it a field of the record, or take another folder.
       checkpoint_every: how many epochs lie between two checkpoints in the folder.
       max_replicas: how many replicas are trained as one chunk at most, settled when a folder is begun; by default as
         many as fit into the memory that is free, and with an executor all grid points of a seed for each device.

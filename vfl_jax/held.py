@@ -1,0 +1,160 @@
+"""What an object holds: the parts that decide what it does, alike in every process, and the name it is imported by."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import copyreg
+import dataclasses
+import functools
+import inspect
+import sys
+import types
+from collections.abc import MutableMapping, MutableSequence, MutableSet
+from typing import Any
+
+HEAP_TYPE = 1 << 9
+"""The flag of classes that are made by Python code."""
+VERSIONED = {"vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy", "abc", "enum", "typing"}
+"""Packages whose versions a study's identity names, and what Python's own classes are made with."""
+_PROTOCOL = 4
+"""Of pickle; a later one tells of memory."""
+
+
+def is_known(kind: type) -> bool:
+    """Whether a class is Python's or of a package whose version is known."""
+    is_builtin = not kind.__flags__ & HEAP_TYPE  # by its module one made by exec might seem to be builtin, too
+    return is_builtin or is_versioned(str(kind.__module__))
+
+
+def is_versioned(module: str) -> bool:
+    return module.partition(".")[0] in VERSIONED
+
+
+def is_container(value: Any) -> bool:
+    return isinstance(value, MutableMapping | MutableSequence | MutableSet | collections.deque)
+
+
+def module_of(thing: Any) -> str:
+    """Where a function or class was made; exec may give no name, and a process of a pool its own."""
+    name = thing.__globals__.get("__name__", "builtins") if isinstance(thing, types.FunctionType) else thing.__module__
+    return "__main__" if name == "__mp_main__" else str(name)
+
+
+def imported_name(value: Any, home: str) -> str | None:
+    """The name by which another module than ``home`` gives this very thing; None where none does.
+
+    A function that needs nothing but its module counts as given by its name, whether or not it can be imported here.
+    """
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    if isinstance(value, type):
+        is_elsewhere = module_of(value) != home and "<locals>" not in value.__qualname__
+        return f"{value.__module__}.{value.__qualname__}" if is_elsewhere or not value.__flags__ & HEAP_TYPE else None
+    if isinstance(value, types.FunctionType):
+        if module_of(value) == home:
+            return None
+        if not value.__closure__ and "<locals>" not in value.__code__.co_qualname:
+            return f"{module_of(value)}.{value.__qualname__}"
+    return _name_of_itself(value, home) or _name_in_package(value)
+
+
+def _name_of_itself(value: Any, home: str) -> str | None:
+    """Where a compiled or decorated function says that it is, if it is there."""
+    module, *names = (_text(value, attribute) for attribute in ("__module__", "__qualname__", "__name__"))
+    for name in names if module not in (None, "__mp_main__", home) else ():
+        there: Any = sys.modules.get(str(module))
+        for part in (name or "<none>").split("."):
+            there = getattr(there, part, None)
+        if there is value:
+            return f"{module}.{name}"
+    return None
+
+
+def _name_in_package(value: Any) -> str | None:
+    """Of what there is once in Python or a package whose version is known, such as os.environ and jax.config."""
+    module = str(type(value).__module__)
+    if module == "builtins" or not (is_versioned(module) or module.partition(".")[0] in sys.stdlib_module_names):
+        return None
+    names = sorted(name for name, there in vars(sys.modules.get(module, types)).items() if there is value)
+    return f"{module}.{names[0]}" if names else None
+
+
+def _text(value: Any, attribute: str) -> str | None:
+    with contextlib.suppress(Exception):  # an object may answer for any attribute as it likes
+        found = getattr(value, attribute)
+        return found if isinstance(found, str) else None
+    return None
+
+
+def wrapped(value: Any) -> Any:
+    """The function in ``jax.jit``, ``functools.cache`` and their like; None where there is none."""
+    return getattr(value, "__dict__", {}).get("__wrapped__")
+
+
+def parts_of(value: Any) -> tuple[Any, ...] | None:
+    """Of what Python makes of functions, and of slices."""
+    if isinstance(value, staticmethod | classmethod | types.MethodType):
+        return value.__func__, getattr(value, "__self__", None)
+    if isinstance(value, property):
+        return value.fget, value.fset, value.fdel
+    if isinstance(value, functools.partial | functools.partialmethod):
+        return value.func, value.args, dict(value.keywords)
+    if isinstance(value, slice):
+        return value.start, value.stop, value.step
+    return None
+
+
+def own_state(value: Any) -> dict[str, Any]:
+    """Attributes of an object, those in slots too, but none that a property keeps.
+
+    Of a dataclass with a base from elsewhere, such as ``flax.linen.Module``, the fields: the base has more for itself.
+    """
+    kind = type(value)
+    if dataclasses.is_dataclass(kind) and _has_foreign_base(kind):
+        return fields_of(value)
+    found = dict(getattr(value, "__dict__", {}))
+    for base in kind.__mro__:
+        for name, member in vars(base).items():
+            if isinstance(member, types.MemberDescriptorType) and base.__flags__ & HEAP_TYPE:
+                with contextlib.suppress(AttributeError):  # not set
+                    found[name] = member.__get__(value)
+    return _without_kept(kind, found)
+
+
+def _without_kept(kind: type, state: dict[str, Any]) -> dict[str, Any]:
+    """Without what a ``functools.cached_property`` keeps."""
+    found = {name: inspect.getattr_static(kind, str(name), None) for name in state}
+    return {name: part for name, part in state.items() if not isinstance(found[name], functools.cached_property)}
+
+
+def _has_foreign_base(kind: type) -> bool:
+    others = (base for base in kind.__mro__ if base.__flags__ & HEAP_TYPE and module_of(base) != module_of(kind))
+    return any(base.__module__ not in ("abc", "enum", "typing") for base in others)
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """Those of a dataclass that count when it is compared."""
+    names = [field.name for field in dataclasses.fields(value) if field.compare]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
+def pickled_state(value: Any) -> tuple[Any, ...] | None:
+    """What pickle would keep of an object of another package; None of what it would not keep, such as a lock."""
+    if hasattr(type(value), "__next__"):
+        return None  # it changes by being read
+    if dataclasses.is_dataclass(value):
+        return (fields_of(value),)
+    try:
+        reduce = copyreg.dispatch_table.get(type(value))
+        reduced = reduce(value) if reduce else value.__reduce_ex__(_PROTOCOL)
+    except Exception:  # whatever the class says of itself
+        return None
+    if isinstance(reduced, str):
+        return (reduced,)
+    make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
+        state = (state[0] or {}) | state[1] if isinstance(state[0], dict | None) else state
+    if isinstance(state, dict):
+        state = _without_kept(type(value), state)
+    return make, arguments, state, list(items or ()), dict(pairs or ())
