@@ -1,11 +1,15 @@
 """The digest of own code covers the values that the code uses, alike in every process."""
 
 import os
+import pickle
 import subprocess
 import sys
 
+import cloudpickle
 import pytest
-from code_helpers import HELPERS, digest, module
+from code_helpers import HELPERS, digest, module, probe
+
+from vfl_jax import code
 
 VALUES = {
     "a schedule": ("optax.exponential_decay($, 10, 0.5)", "0.1", "0.9"),
@@ -134,6 +138,23 @@ def test_every_process_tells_every_value_alike(tmp_path):
     names = [*VALUES, *MUTE]
     assert len(told[0]) == len(names)
     assert [name for name, *found in zip(names, *told, strict=True) if len(set(found)) > 1] == []
+
+
+def test_a_class_that_is_sent_to_a_worker_is_told_alike(tmp_path):
+    """By value, as those of notebooks are: what it uses comes as a copy."""
+    names = [name for name in VALUES if name != "an object with a lock"]  # which cannot be sent
+    sent = [probe(module(VALUES[name][0].replace("$", VALUES[name][1]), 92), 92, "__main__") for name in names]
+    (tmp_path / "sent").write_bytes(pickle.dumps([cloudpickle.dumps(kind) for kind in sent]))
+    (tmp_path / "of_helpers.py").write_text(HELPERS)
+    ask = (
+        "import pickle, sys; from vfl_jax import code; "
+        "print(*[code.digest(pickle.loads(kind)) for kind in pickle.load(open(sys.argv[1], 'rb'))])"
+    )
+    command = [sys.executable, "-c", ask, str(tmp_path / "sent")]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    here = [code.digest(kind) for kind in sent]
+    assert [name for name, *both in zip(names, told, here, strict=True) if len(set(both)) > 1] == []
 
 
 def test_imported_code_counts_by_its_name(monkeypatch):

@@ -56,6 +56,8 @@ def imported_name(value: Any, home: str) -> str | None:
             return None
         if not value.__closure__ and "<locals>" not in value.__code__.co_qualname:
             return f"{module_of(value)}.{value.__qualname__}"
+    if _compiled(value) is not None:
+        return None  # it would be another object in a process that it is sent to
     return _name_of_itself(value, home) or _name_in_package(value)
 
 
@@ -72,10 +74,17 @@ def _name_of_itself(value: Any, home: str) -> str | None:
 
 
 def _name_in_package(value: Any) -> str | None:
-    """Of what there is once in Python or a package whose version is known, such as os.environ and jax.config."""
-    module = str(type(value).__module__)
+    """Of what there is once in Python or a package whose version is known, such as jax.config.
+
+    What is of a private class there, such as os.environ and dataclasses.MISSING, nobody else makes: it has the name of
+    its class. Sent to another process it is a copy, which no name there gives.
+    """
+    kind = type(value)
+    module = str(kind.__module__)
     if module == "builtins" or not (is_versioned(module) or module.partition(".")[0] in sys.stdlib_module_names):
         return None
+    if kind.__name__.startswith("_") and wrapped(value) is None:
+        return f"{module}.{kind.__qualname__}"
     names = sorted(name for name, there in vars(sys.modules.get(module, types)).items() if there is value)
     return f"{module}.{names[0]}" if names else None
 
@@ -87,13 +96,23 @@ def _text(value: Any, attribute: str) -> str | None:
     return None
 
 
+def _compiled(value: Any) -> Any:
+    """The function that ``jax.jit`` compiles; once sent to another process, it has no attributes."""
+    if type(value).__name__ != "PjitFunction":
+        return None
+    state = value.__reduce_ex__(_PROTOCOL)[2]
+    return state.get("fun") if isinstance(state, dict) else None
+
+
 def wrapped(value: Any) -> Any:
     """The function in ``jax.jit``, ``functools.cache`` and their like; None where there is none."""
     return getattr(value, "__dict__", {}).get("__wrapped__")
 
 
 def parts_of(value: Any) -> tuple[Any, ...] | None:
-    """Of what Python makes of functions, and of slices."""
+    """Of what Python and JAX make of functions, and of slices."""
+    if (function := _compiled(value)) is not None:
+        return (function,)
     if isinstance(value, staticmethod | classmethod | types.MethodType):
         return value.__func__, getattr(value, "__self__", None)
     if isinstance(value, property):
