@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vfl_jax.core.files import load, save
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import load_mnist, load_nus_wide, load_nus_wide_twin
 from vfl_jax.defenses.sparsification import Residual
-from vfl_jax.files import load, save
-from vfl_jax.grid import Over, parse
 from vfl_jax.presets import Task, liu2020_code, liu2020_paper
-from vfl_jax.records import VerticalData
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweep import sweep
+from vfl_jax.sweeps.grid import Over, parse
+from vfl_jax.sweeps.sweep import sweep
 
 if TYPE_CHECKING:
     import xarray as xr

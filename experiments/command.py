@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from experiments.cases import Case, run_cases
-from vfl_jax.devices import use_all_cores
+from vfl_jax.sweeps.devices import use_all_cores
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,11 @@ import xarray as xr
 
 from experiments.outcomes import Point
 from vfl_jax import plots
-from vfl_jax.atomic import write_atomically
-from vfl_jax.outcomes import NONE
-from vfl_jax.outcomes import NOT_JUDGED as NO_OUTCOMES
+from vfl_jax.core.atomic import write_atomically
 from vfl_jax.report import UNDEFINED
 from vfl_jax.statistics import interval
+from vfl_jax.statistics.judging import NONE
+from vfl_jax.statistics.judging import NOT_JUDGED as NO_OUTCOMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

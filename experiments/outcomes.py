@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from experiments.cases import Case
-from vfl_jax.data.nus_wide import PAPER
-from vfl_jax.files import load
-from vfl_jax.grid import parse
-from vfl_jax.outcomes import COLLAPSED, NOT_JUDGED, OUTCOMES, SUCCESS
+from vfl_jax.core.files import load
+from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.presets import HeadName
 from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text, rows_text, to_markdown
 from vfl_jax.statistics import honest, is_attacked, outcomes, share_interval
-from vfl_jax.summary import describe
+from vfl_jax.statistics.judging import COLLAPSED, NOT_JUDGED, OUTCOMES, SUCCESS
+from vfl_jax.statistics.summaries import describe
+from vfl_jax.sweeps.grid import parse
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.figures import save_figure
-from vfl_jax.atomic import write_atomically
+from vfl_jax.core.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -23,6 +23,7 @@
 # %%
 # %matplotlib inline
 import jax
+
 import vfl_jax as vfl
 
 vfl.use_all_cores()

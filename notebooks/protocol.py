@@ -28,8 +28,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import vfl_jax as vfl
-from vfl_jax import draws, local, protocol, records, simulation
-from vfl_jax.registry import cast
+from vfl_jax.core.record import cast
+from vfl_jax.protocol import local, views
+from vfl_jax.replica import draws, phases, preparation, state, step
 
 # %% [markdown]
 # ## Who holds what
@@ -66,8 +67,8 @@ print("row known to be of class 0:", drawn.target_ids)
 
 # %%
 shapes = scenario.shapes(data)
-inputs = simulation.prepare(scenario, data)
-state = simulation.init(shapes, inputs, scenario, drawn)
+inputs = preparation.prepare(scenario, data)
+state = phases.init(shapes, inputs, scenario, drawn)
 jax.tree.map(jnp.shape, {"party 0": state.params[0], "party 1": state.params[1], "head": state.head_params})
 
 # %% [markdown]
@@ -79,9 +80,9 @@ jax.tree.map(jnp.shape, {"party 0": state.params[0], "party 1": state.params[1],
 # %%
 others = np.setdiff1d(np.arange(100), np.concatenate([drawn.target_ids, drawn.poison_ids]))
 ids = np.concatenate([drawn.target_ids, drawn.poison_ids[:4], others[:11]])
-batch = records.Batch(
+batch = state.Batch(
     sample_ids=jnp.asarray(ids),
-    roles=jnp.full(len(ids), records.ORDINARY),
+    roles=jnp.full(len(ids), views.ORDINARY),
     poison_rank=jnp.asarray(drawn.poison_rank[ids]),
     rows=jax.tree.map(lambda leaf: leaf[ids], inputs.train),
 )
@@ -92,7 +93,7 @@ batch.rows.labels
 # stay what they are.
 
 # %%
-is_poisoned = batch.poison_rank < protocol.poison_count(scenario.poison.rate, shapes.num_samples)
+is_poisoned = batch.poison_rank < draws.poison_count(scenario.poison.rate, shapes.num_samples)
 features = tuple(
     scenario.poison.trigger.stamp(mask, x, is_poisoned) for mask, x in zip(inputs.masks, batch.rows.features)
 )
@@ -175,13 +176,13 @@ def largest_difference(one, other):
 largest_difference(joint_gradient(state.params, state.head_params), (gradients, head_gradient))
 
 # %% [markdown]
-# `protocol.step` is all of the above in one pure function, which is what a sweep compiles. It gives the parameters
+# `step.step` is all of the above in one pure function, which is what a sweep compiles. It gives the parameters
 # that we have found by hand:
 
 # %%
-take_step = jax.jit(protocol.step, static_argnums=0)
-clock = protocol.Clock(epoch=jnp.int32(0), step=jnp.int32(0))
-streams = records.Streams.of(drawn.key)
+take_step = jax.jit(step.step, static_argnums=0)
+clock = step.Clock(epoch=jnp.int32(0), step=jnp.int32(0))
+streams = state.Streams.of(drawn.key)
 
 after, told = take_step(shapes, inputs.masks, scenario, state, batch, clock, streams)
 print(f"loss {told.loss:.3f}; largest difference", largest_difference(after.params, updated))
@@ -240,8 +241,8 @@ largest_difference(same.params, after.params)
 # What an attacker knows is granted to it by the scenario, once for every seed. It reaches it as a part of its view.
 
 # %%
-knowledge = simulation.grant(shapes, inputs, scenario, drawn)
-view = records.PartyView(
+knowledge = phases.grant(shapes, inputs, scenario, drawn)
+view = views.PartyView(
     sample_ids=batch.sample_ids,
     roles=batch.roles,
     features=features[1],
@@ -283,7 +284,7 @@ compare({"gradient received": messages[1], "gradient pulled back": pulled_back})
 # %%
 def step_with(*attack):
     changed = scenario.replace(attacks=(vfl.PartyTransform(), vfl.PartyChain(parts=attack)))
-    before = simulation.init(shapes, inputs, changed, drawn)
+    before = phases.init(shapes, inputs, changed, drawn)
     return take_step(shapes, inputs.masks, changed, before, batch, clock, streams, knowledge)[0]
 
 

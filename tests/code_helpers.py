@@ -3,7 +3,7 @@
 import sys
 import textwrap
 
-from vfl_jax import code
+from vfl_jax.core import code
 
 HELPERS = """
 COUNTS = {"n": 0}
@@ -47,7 +47,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from of_helpers import Bag, Scale, logged, scaled_by
-from vfl_jax.registry import Record
+from vfl_jax.core.record import Record
 """
 
 PROBE = """

@@ -12,12 +12,12 @@ from hypothesis import settings
 
 from vfl_jax.attacks import GradientReplacement
 from vfl_jax.data import PixelTrigger, partition_images
-from vfl_jax.data.folder import DATA_VARIABLE
-from vfl_jax.data.images import FILES
+from vfl_jax.data.sets.images import FILES
+from vfl_jax.data.sets.location import DATA_VARIABLE
 from vfl_jax.models import MLP, SumHead
-from vfl_jax.optimizers import Optimizer
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.transforms import PartyTransform
 
 NUM_CLASSES = 3
 

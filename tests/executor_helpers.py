@@ -12,8 +12,8 @@ import numpy as np
 from data_helpers import tiny_data
 from distributed import WorkerPlugin
 
-from vfl_jax.checkpoints import Checkpoints
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
 DEADLY = 13
 _folder = Path("/nowhere")

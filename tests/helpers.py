@@ -11,16 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax._src import compiler
 
-from vfl_jax import protocol, simulation
-from vfl_jax.bags import BagOfIds, multi_hot
+from vfl_jax.core.bags import BagOfIds, multi_hot
+from vfl_jax.core.record import cast
+from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.data import partition_images, partition_table
-from vfl_jax.draws import Draws, Given, draw
-from vfl_jax.losses import MulticlassHinge
-from vfl_jax.protocol import Clock
-from vfl_jax.records import ActiveView, Batch, Knowledge, PartyView, Rows, Shapes, Streams, TrainState, VerticalData
-from vfl_jax.registry import cast
+from vfl_jax.models.losses import MulticlassHinge
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.protocol.views import ActiveView, Knowledge, PartyView, Shapes
+from vfl_jax.replica import phases, preparation, step
+from vfl_jax.replica.draws import Draws, Given, draw
+from vfl_jax.replica.state import Batch, Streams, TrainState
+from vfl_jax.replica.step import Clock
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.transforms import PartyTransform
 
 NUM_CLASSES = 3
 QUICK = {
@@ -31,10 +33,10 @@ QUICK = {
 """Options of the compiler that make it quick: most of a test's time is compilation."""
 quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
 """For programs that run once or twice."""
-jit_init = quick_jit(simulation.init, static_argnames="shapes")
-jit_step = quick_jit(protocol.step, static_argnames="shapes")
-jit_epoch = jax.jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
-quick_epoch = quick_jit(simulation.train_epoch, static_argnames=("shapes", "over_grid"))
+jit_init = quick_jit(phases.init, static_argnames="shapes")
+jit_step = quick_jit(step.step, static_argnames="shapes")
+jit_epoch = jax.jit(phases.train_epoch, static_argnames=("shapes", "over_grid"))
+quick_epoch = quick_jit(phases.train_epoch, static_argnames=("shapes", "over_grid"))
 
 
 @contextlib.contextmanager
@@ -144,7 +146,7 @@ class Replica(NamedTuple):
     """One replica, ready for its first step."""
 
     shapes: Shapes
-    inputs: simulation.Inputs
+    inputs: preparation.Inputs
     scenario: Scenario  # numbers cast to their dtypes
     draws: Draws
     state: TrainState
@@ -155,7 +157,7 @@ class Replica(NamedTuple):
 
     @property
     def knowledge(self):
-        return simulation.grant(self.shapes, self.inputs, self.scenario, self.draws)
+        return phases.grant(self.shapes, self.inputs, self.scenario, self.draws)
 
     def batch(self, ids, roles=None):
         ids = jnp.asarray(ids, jnp.int32)
@@ -182,10 +184,10 @@ def numbers_of(scenario):
 def replica(scenario, data, seed=0, given=Given()):
     """A replica before its first step, with parameters from NumPy: quick, and no bias is zero."""
     key, rng = jax.random.key(seed), np.random.default_rng(seed)
-    inputs, shapes = simulation.prepare(scenario, data, given), scenario.shapes(data)
+    inputs, shapes = preparation.prepare(scenario, data, given), scenario.shapes(data)
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, key, given))
     arguments = inputs, numbers_of(scenario), draws
-    like = jax.eval_shape(functools.partial(simulation.init, shapes), *arguments)
+    like = jax.eval_shape(functools.partial(phases.init, shapes), *arguments)
     params, head_params = jax.tree.map(
         lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), (like.params, like.head_params)
     )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vfl_jax.data.nus_wide import BLOCKS, CONCEPTS, NUM_TAGS
-from vfl_jax.data.nus_wide_files import feature_file, label_file, tag_file
+from vfl_jax.data.sets.nus_wide import BLOCKS, CONCEPTS, NUM_TAGS
+from vfl_jax.data.sets.nus_wide_files import feature_file, label_file, tag_file
 
 
 def write_cells(path, table, separator=" ", end=None):

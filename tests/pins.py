@@ -18,14 +18,14 @@ import numpy as np
 from data_helpers import tiny_data, tiny_scenario
 from sklearn.datasets import load_digits as sklearn_digits
 
-from vfl_jax import presets, simulation
+from vfl_jax import presets
+from vfl_jax.core.record import cast
 from vfl_jax.data import load_digits, load_nus_wide_twin, partition_images
-from vfl_jax.draws import draw, epoch_ids
 from vfl_jax.models import DenseHead
-from vfl_jax.protocol import poison_count
-from vfl_jax.registry import cast
+from vfl_jax.replica import preparation
+from vfl_jax.replica.draws import draw, epoch_ids, poison_count
 from vfl_jax.scenario import BatchPlan
-from vfl_jax.study import versions
+from vfl_jax.sweeps.study import versions
 
 PATH = Path(__file__).parent / "fixtures" / "pins.json"
 SEED, EPOCHS = 3, 3
@@ -81,7 +81,7 @@ def drawn(name: str) -> dict:
     scenario = tiny_scenario(plan=plan, batches=batches, head=DenseHead(hidden=(4,)))
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, jax.random.key(SEED)))
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
-    state = helpers.jit_init(scenario.shapes(data), simulation.prepare(scenario, data), numbers, draws)
+    state = helpers.jit_init(scenario.shapes(data), preparation.prepare(scenario, data), numbers, draws)
     ids = [np.asarray(epoch_ids(scenario, draws, jnp.int32(epoch))[0]) for epoch in range(2)]
     weights = jax.tree.leaves((state.params, state.head_params))
     num_test = int(poison_count(scenario.poison.test_rate, data.test.num_samples))
@@ -115,7 +115,7 @@ def trained(name: str) -> dict:
     """A preset's parameters after three epochs, by their bits and norms; programs are hardly optimized."""
     preset, arguments = PRESETS[name]
     scenario, data = preset(**arguments), data_of(name)
-    shapes, inputs = scenario.shapes(data), simulation.prepare(scenario, data)
+    shapes, inputs = scenario.shapes(data), preparation.prepare(scenario, data)
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, jax.random.key(SEED)))
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
     state = helpers.jit_init(shapes, inputs, numbers, draws)

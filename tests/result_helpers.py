@@ -5,8 +5,8 @@ import json
 import numpy as np
 import xarray as xr
 
-from vfl_jax.files import save
-from vfl_jax.grid import parse
+from vfl_jax.core.files import save
+from vfl_jax.sweeps.grid import parse
 
 PLAIN = {
     "main_task_accuracy": 0.95,

@@ -39,7 +39,7 @@ def cases_of(study):
 def quick_compilation():
     """For sweeps that take a moment, most of it compilation: hardly optimized, and no memory is planned for them."""
     with hardly_optimized(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["vfl_jax.sweep"], "most_replicas", lambda *_: 1000)
+        patch.setattr(sys.modules["vfl_jax.sweeps.sweep"], "most_replicas", lambda *_: 1000)
         yield
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from data_helpers import tiny_data, tiny_scenario
 
 from vfl_jax.defenses import GaussianNoise, Sparsification
-from vfl_jax.grid import parse
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import ActiveChain
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.sweeps.grid import parse
+from vfl_jax.sweeps.sweep import sweep
 
 # All that a state may hold: moments, residuals of a defense; and noise.
 SCENARIO = tiny_scenario(
@@ -54,7 +54,7 @@ def assert_close(found, expected):
 def record_training(monkeypatch):
     """The chunks that are trained from now on, in a list that grows."""
     trained = []
-    for module in map(importlib.import_module, ("vfl_jax.sweep", "vfl_jax.work")):
+    for module in map(importlib.import_module, ("vfl_jax.sweeps.sweep", "vfl_jax.sweeps.work")):
 
         def recording(study, chunk, *arguments, train=module.train_chunk):
             trained.append(chunk)

@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pandas as pd
 
-from vfl_jax.data.table_kinds import Tags
-from vfl_jax.data.tables import load_tables
+from vfl_jax.data.own.table.kinds import Tags
+from vfl_jax.data.own.tables import load_tables
 
 NUM_ROWS = 24
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import coo_array, csr_array, csr_matrix
 
-from vfl_jax.bags import BagOfIds, multi_hot
-from vfl_jax.data.arrays import from_arrays, take
-from vfl_jax.data.scaling import scaled
-from vfl_jax.data.splits import split_rows
+from vfl_jax.core.bags import BagOfIds, multi_hot
+from vfl_jax.data.own.arrays import from_arrays, take
+from vfl_jax.data.own.scaling import scaled
+from vfl_jax.data.own.splits import split_rows
 
 NUM_ROWS = 20
 LABELS = np.arange(NUM_ROWS) % 2

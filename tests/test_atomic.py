@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 from data_helpers import says
 
-from vfl_jax import atomic, files
-from vfl_jax.checkpoints import Checkpoints
-from vfl_jax.folder import Folder
+from vfl_jax.core import atomic, files
+from vfl_jax.sweeps.store.checkpoints import Checkpoints
+from vfl_jax.sweeps.store.folder import Folder
 
 
 def write(path):

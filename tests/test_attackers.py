@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 import vfl_jax as vfl
-from vfl_jax import protocol
 from vfl_jax.attacks import ActiveBackdoor, GradientReplacement, LabelReplacement
 from vfl_jax.data import FeatureTrigger, NaturalTrigger
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.draws import draw
 from vfl_jax.models import MLP, SumHead
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.records import POISON, TARGET
-from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyChain, PartyTransform, is_attack
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform, is_attack
+from vfl_jax.protocol.views import POISON, TARGET
+from vfl_jax.replica import inference
+from vfl_jax.replica.draws import draw
 
 HONEST = PartyTransform()
 IDS = np.arange(8)
@@ -84,7 +85,7 @@ def step_and_logits(scenario, data):
     state, info = replica.step(IDS)
     features = helpers.at(data.test, IDS).features
     key = jax.random.key(1)
-    return state, info, protocol.predict(replica.shapes, replica.scenario, state, features, key, replica.knowledge)
+    return state, info, inference.predict(replica.shapes, replica.scenario, state, features, key, replica.knowledge)
 
 
 @pytest.mark.parametrize("in_chain", [False, True], ids=["alone", "in a chain"])

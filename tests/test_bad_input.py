@@ -13,12 +13,13 @@ from data_helpers import says, tiny_data, tiny_scenario
 
 from vfl_jax.attacks import GradientReplacement, LabelReplacement, PairedReplacement
 from vfl_jax.data import FeatureTrigger, NaturalTrigger, Where, from_arrays, load_tables
-from vfl_jax.draws import Given
-from vfl_jax.losses import SoftmaxCrossEntropy
 from vfl_jax.models import CNN, MLP, DenseHead
+from vfl_jax.models.losses import SoftmaxCrossEntropy
 from vfl_jax.presets import digits_demo
-from vfl_jax.sweep import run, sweep
-from vfl_jax.transforms import ActiveChain, PartyTransform
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps.sweep import run, sweep
 
 SCENARIO, DATA, KEY = tiny_scenario(), tiny_data(), jax.random.key(3)
 

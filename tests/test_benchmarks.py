@@ -7,17 +7,18 @@ import jax
 import numpy as np
 import pytest
 
-from vfl_jax import simulation
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.data import partition_images, partition_table
 from vfl_jax.defenses import Sparsification
-from vfl_jax.draws import Given
 from vfl_jax.models import MLP, DenseHead
-from vfl_jax.optimizers import Optimizer
+from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import liu2020_code
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica import preparation
+from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import BatchPlan, Scenario
-from vfl_jax.sweep import run
-from vfl_jax.transforms import PartyChain, PartyTransform
+from vfl_jax.sweeps.sweep import run
 
 torch = pytest.importorskip("torch")
 
@@ -43,7 +44,7 @@ def mnist():
     rows = images, labels_of(10)
     data = partition_images("noise", rows, (images[:10], np.arange(10)))
     scenario = liu2020_code()
-    masks = simulation.prepare(scenario, data).masks
+    masks = preparation.prepare(scenario, data).masks
     is_poison = np.isin(np.arange(NUM_ROWS), POISON)
     stamped = [
         np.asarray(scenario.poison.trigger.stamp(mask, x, is_poison)).reshape(NUM_ROWS, -1)

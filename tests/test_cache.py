@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from data_helpers import says
 
-from vfl_jax.data import cache
-from vfl_jax.data.cache import cached
+from vfl_jax.data.sets import cache
+from vfl_jax.data.sets.cache import cached
 
 ARRAYS = {
     "table": np.arange(12, dtype=np.float32).reshape(3, 4),

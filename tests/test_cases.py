@@ -10,14 +10,15 @@ from data_helpers import says, tiny_data, tiny_scenario
 
 from vfl_jax import report
 from vfl_jax.attacks import LabelReplacement
-from vfl_jax.cases import sweep_cases
+from vfl_jax.core.files import load, save
+from vfl_jax.core.record import Record, from_json, with_numbers
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.files import load, save
 from vfl_jax.models import DenseHead
-from vfl_jax.registry import Record, from_json, with_numbers
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.statistics import NoHonestRuns, honest, is_attacked, outcomes
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import PartyChain, PartyTransform
+from vfl_jax.sweeps.cases import sweep_cases
+from vfl_jax.sweeps.sweep import sweep
 
 
 class Timing(Record):
@@ -146,7 +147,7 @@ BAD_CASES = {
 @pytest.mark.parametrize("name", BAD_CASES)
 def test_bad_cases_are_refused_before_the_first_is_trained(name, monkeypatch):
     cases, message = BAD_CASES[name]
-    monkeypatch.setattr("vfl_jax.cases.sweep", _no_sweep)
+    monkeypatch.setattr("vfl_jax.sweeps.cases.sweep", _no_sweep)
     with pytest.raises(ValueError, match=says(*message)):
         sweep_cases(cases, DATA, **OPTIONS)
 

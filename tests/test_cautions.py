@@ -8,9 +8,10 @@ import pytest
 from data_helpers import tiny_data, tiny_scenario
 
 import vfl_jax as vfl
-from vfl_jax.cautions import EvidenceWarning
-from vfl_jax.data import NaturalTrigger, arrays
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.data import NaturalTrigger
+from vfl_jax.data.own import arrays
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.sweeps.cautions import EvidenceWarning
 
 
 def said(call):

@@ -7,14 +7,15 @@ import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 from executor_helpers import load_tiny
 
-from vfl_jax import manifest, work
-from vfl_jax.chunks import Chunk
-from vfl_jax.draws import Given
-from vfl_jax.folder import Folder
-from vfl_jax.progress import Progress
-from vfl_jax.study import Study
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import Attack, PartyTransform
+from vfl_jax.protocol.transforms import Attack, PartyTransform
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps import work
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.progress import Progress
+from vfl_jax.sweeps.store import manifest
+from vfl_jax.sweeps.store.folder import Folder
+from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.sweep import sweep
 
 DATA = tiny_data()
 

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax import checkpoints
-from vfl_jax.checkpoints import Checkpoints
+from vfl_jax.sweeps.store import checkpoints
+from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
 NAN_WITH_PAYLOAD = np.array([0x7FC12345, 0xFFC00001, 0x7F812345], np.uint32).view(np.float32)
 
@@ -235,7 +235,7 @@ def test_a_killed_process_leaves_a_whole_checkpoint(tmp_path):
         import os, signal, sys, time
         import numpy as np, orbax.checkpoint
         from pathlib import Path
-        from vfl_jax.checkpoints import Checkpoints
+        from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
         def tree(epoch):
             return {"weights": np.full((1000, 250), epoch, np.float32), "history": np.arange(epoch)}
@@ -298,7 +298,7 @@ def test_a_full_disk_is_one_clear_error(two):
     script = """
         import resource, sys
         import numpy as np
-        from vfl_jax.checkpoints import Checkpoints
+        from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         numbers = np.random.default_rng(0).normal(size=100_000)
@@ -318,7 +318,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error():
     script = """
         import os, sys
         import numpy as np
-        from vfl_jax.checkpoints import Checkpoints
+        from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
         assert not any(name.startswith("orbax") for name in sys.modules), "imported before it is needed"
         saved = Checkpoints(sys.argv[1])

@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweep_helpers import DATA, EPOCHS, OVER, SCENARIO, assert_close, grid_of, record_training, swept
 
-from vfl_jax import devices, programs
-from vfl_jax.chunks import Chunk, cut
-from vfl_jax.draws import Given
-from vfl_jax.evaluation import Metric
-from vfl_jax.progress import ChunkProgress, Progress
-from vfl_jax.registry import with_numbers
-from vfl_jax.study import Study
-from vfl_jax.training import _train_epochs, memory_needed, most_replicas
+from vfl_jax.core.record import with_numbers
+from vfl_jax.replica.draws import Given
+from vfl_jax.replica.evaluation import Metric
+from vfl_jax.sweeps import devices, programs
+from vfl_jax.sweeps.chunks import Chunk, cut
+from vfl_jax.sweeps.progress import ChunkProgress, Progress
+from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.training import _train_epochs, memory_needed, most_replicas
 
 pytestmark = pytest.mark.optimized
 
@@ -171,13 +171,13 @@ import json, sys
 import jax
 jax.config.update("jax_num_cpu_devices", 1)
 from data_helpers import image_split, tiny_scenario
-from vfl_jax.chunks import Chunk
+from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.data import PixelTrigger, partition_images
-from vfl_jax.draws import Given
+from vfl_jax.replica.draws import Given
 from vfl_jax.models import MLP
-from vfl_jax.progress import ChunkProgress, Progress
-from vfl_jax.study import Study
-from vfl_jax.training import memory_needed, train_chunk
+from vfl_jax.sweeps.progress import ChunkProgress, Progress
+from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.training import memory_needed, train_chunk
 
 def in_use(name):
     lines = open("/proc/self/status").read().splitlines()

@@ -15,10 +15,10 @@ from experiments.clean_accuracy.__main__ import main
 from experiments.clean_accuracy.baseline import facts, joined
 from experiments.clean_accuracy.data_sets import DATA_SETS
 from experiments.clean_accuracy.study import HEADS
+from vfl_jax.core.files import load
 from vfl_jax.data import NaturalTrigger, load_digits
-from vfl_jax.data.breast_cancer import load_breast_cancer
-from vfl_jax.files import load
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.data.sets.breast_cancer import load_breast_cancer
+from vfl_jax.protocol.transforms import PartyTransform
 
 FOLDER = report.README.with_name("results")
 

@@ -11,8 +11,8 @@ import pytest
 from data_helpers import image_split, says
 
 import vfl_jax
-from vfl_jax import cli
 from vfl_jax.attacks import __all__ as attack_names
+from vfl_jax.cli import commands
 from vfl_jax.data import LOADERS, load_nus_wide_twin, partition_images
 from vfl_jax.defenses import __all__ as defense_names
 from vfl_jax.presets import PRESETS
@@ -34,48 +34,48 @@ def _small_digits(monkeypatch):
 
 
 def test_list_names_everything(capsys):
-    cli.main(["list"])
+    commands.main(["list"])
     shown = capsys.readouterr().out
     for name in (*attack_names, *defense_names, *LOADERS, *PRESETS):
         assert name in shown
 
 
 def test_every_data_set_and_defense_can_be_chosen():
-    assert set(typing.get_args(cli.DataName)) == set(LOADERS)
-    assert set(typing.get_args(cli.DefenseName)) == set(defense_names)
+    assert set(typing.get_args(commands.DataName)) == set(LOADERS)
+    assert set(typing.get_args(commands.DefenseName)) == set(defense_names)
 
 
 def test_the_other_experiment_of_the_paper(monkeypatch, capsys):
     small = functools.partial(load_nus_wide_twin, num_train=600, num_test=200)
     monkeypatch.setitem(LOADERS, "nus_wide_twin", small)
-    cli.main(["run", "liu2020_code-nus_wide-sum", "--epochs", "1"])
+    commands.main(["run", "liu2020_code-nus_wide-sum", "--epochs", "1"])
     assert "main" in capsys.readouterr().out
 
 
 def test_data_lie_over_as_many_parties_as_the_scenario_has(tmp_path):
     scenario = vfl_jax.presets.liu2020_paper(head="trainable", num_parties=5)
-    assert cli._source(cli.Run(scenario, "breast_cancer"))().num_parties == 5
+    assert commands._source(commands.Run(scenario, "breast_cancer"))().num_parties == 5
     with pytest.raises(FileNotFoundError, match=says(str(tmp_path), "handwritten.npz")):
-        cli._source(cli.Run(scenario, "handwritten", tmp_path))()
+        commands._source(commands.Run(scenario, "handwritten", tmp_path))()
 
 
 def test_a_data_folder_is_checked(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main(["data", "check", str(tmp_path)])
+        commands.main(["data", "check", str(tmp_path)])
     assert ended.value.code == 1
     shown = capsys.readouterr().out
     assert "missing" in shown
     assert "train-images-idx3-ubyte" in shown
     assert "NUS-WIDE" in shown
     with pytest.raises(SystemExit, match=says("error: ", "nowhere")):
-        cli.main(["data", "check", str(tmp_path / "nowhere")])
+        commands.main(["data", "check", str(tmp_path / "nowhere")])
 
 
 def test_sweep_takes_typed_flags_defenses_and_a_grid(tmp_path, capsys):
     out = tmp_path / "grid.nc"
     flags = ["--scenario.batches.size", "16", "--defense", "Clipping", "GaussianNoise", "--set", "defense.bound=0.5"]
     over = ["--over", "attack.enabled=0,1", "--over", "defense.stddev=0,0.1,0.2"]
-    cli.main(["sweep", "digits_demo-trainable", *QUICK, *flags, *over, "--seeds", "2", "--out", str(out)])
+    commands.main(["sweep", "digits_demo-trainable", *QUICK, *flags, *over, "--seeds", "2", "--out", str(out)])
     written = vfl_jax.load(out)
     assert dict(written.sizes) | {"attack.enabled": 2, "defense.stddev": 3, "seed": 2} == dict(written.sizes)
     scenario = vfl_jax.from_json(written.attrs["scenario"])
@@ -92,13 +92,13 @@ def test_a_sweep_in_a_folder_goes_on_where_it_was(tmp_path, capsys):
     log = tmp_path / "log.jsonl"
     folder = ["--folder", str(tmp_path / "sweep"), "--log-json", str(log), "--checkpoint-every", "1"]
     flags = ["sweep", "digits_demo-sum", *QUICK, *folder, "--max-replicas", "2", "--over", "attack.enabled=0,1"]
-    cli.main([*flags, "--seeds", "1"])
+    commands.main([*flags, "--seeds", "1"])
     first = vfl_jax.load(tmp_path / "sweep" / "results.nc")
     assert json.loads((tmp_path / "sweep" / "results.nc.run.json").read_text())["wall_seconds"] > 0
     before = len(log.read_text().splitlines())
-    cli.main([*flags, "--seeds", "1"])
+    commands.main([*flags, "--seeds", "1"])
     assert len(log.read_text().splitlines()) == before  # nothing was trained
-    cli.main([*flags, "--seeds", "3"])
+    commands.main([*flags, "--seeds", "3"])
     grown = vfl_jax.load(tmp_path / "sweep" / "results.nc")
     assert grown.sel(seed=[0]).loss.identical(first.loss)
     chunks = [event for event in map(json.loads, log.read_text().splitlines()) if event["event"] == "chunk"]
@@ -108,9 +108,9 @@ def test_a_sweep_in_a_folder_goes_on_where_it_was(tmp_path, capsys):
 
 def test_a_folder_of_another_study_is_refused(tmp_path):
     flags = ["sweep", "digits_demo-sum", "--seeds", "1", "--folder", str(tmp_path)]
-    cli.main([*flags, *QUICK])
+    commands.main([*flags, *QUICK])
     with pytest.raises(SystemExit, match=says("error: ", "another study", "epochs", "2", "3")):
-        cli.main([*flags, "--epochs", "3"])
+        commands.main([*flags, "--epochs", "3"])
 
 
 def test_a_program_over_several_hosts_must_find_the_others():
@@ -129,13 +129,13 @@ def test_a_program_over_several_hosts_must_find_the_others():
 
 
 def test_without_honest_runs_the_table_says_so(capsys):
-    cli.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.amplify=1,10", "--seeds", "2"])
+    commands.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.amplify=1,10", "--seeds", "2"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "no honest run" in shown
 
 
 def test_the_demo_writes_tables_results_and_figures(tmp_path, capsys):
-    cli.main(["demo", "--seeds", "2", "--epochs", "2", "--out", str(tmp_path / "shown")])
+    commands.main(["demo", "--seeds", "2", "--epochs", "2", "--out", str(tmp_path / "shown")])
     shown = capsys.readouterr().out
     for words in ("sum head", "trainable head", "label", "replacement", "sparsification", "honest", "rows measured: "):
         assert words in shown
@@ -148,7 +148,7 @@ def test_the_demo_writes_tables_results_and_figures(tmp_path, capsys):
 
 def test_warnings_are_lines(capsys):
     """8 of 40 test rows are triggered; a line says so, with no place in the code."""
-    cli.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.enabled=0,1", "--seeds", "1"])
+    commands.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.enabled=0,1", "--seeds", "1"])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "vidence" in line]
     assert re.match(r"warning: Little evidence: [5-8] test rows of data 'digits' measure the backdoor", line)
 
@@ -178,11 +178,11 @@ def test_warnings_are_lines(capsys):
 )
 def test_bad_input_ends_with_one_line(flags, parts):
     with pytest.raises(SystemExit, match=says("error: ", *parts)) as ended:
-        cli.main(["sweep", "digits_demo-sum", *flags])
+        commands.main(["sweep", "digits_demo-sum", *flags])
     assert "\n" not in str(ended.value)
 
 
 def test_a_misspelt_flag_is_refused(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["run", "digits_demo-sum", "--epoch", "2"])
+        commands.main(["run", "digits_demo-sum", "--epoch", "2"])
     assert "--epochs" in capsys.readouterr().err

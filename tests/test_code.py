@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from data_helpers import says, tiny_scenario
 
-from vfl_jax import code
+from vfl_jax.core import code
+from vfl_jax.core.record import Record, kinds
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.registry import Record, kinds
-from vfl_jax.transforms import ActiveChain, PartyTransform
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.protocol.transforms import PartyTransform
 
 BEFORE = """
 import ast
@@ -27,7 +28,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from vfl_jax.registry import Record, static
+from vfl_jax.core.record import Record, static
 from vfl_jax.models import Bottom
 
 SCALE = 3.0
@@ -237,12 +238,12 @@ def test_an_own_record_is_found_wherever_it_is():
 
 
 def test_one_name_in_two_modules_is_refused():
-    made("from vfl_jax.registry import Record\nclass Probe{number}(Record): pass\n", "one_module", 90)
-    again = "from vfl_jax.registry import Record\nclass Probe{number}(Record):\n    level: float = 2.0\n"
+    made("from vfl_jax.core.record import Record\nclass Probe{number}(Record): pass\n", "one_module", 90)
+    again = "from vfl_jax.core.record import Record\nclass Probe{number}(Record):\n    level: float = 2.0\n"
     assert made(again, "one_module", 90)().level == 2.0  # redefinition
     with pytest.raises(ValueError, match=says("two_module", "'Probe90'", "one_module", "choose another name")):
         made(again, "two_module", 90)
-    noise = "from vfl_jax.transforms import ActiveTransform\nclass GaussianNoise(ActiveTransform): pass\n"
+    noise = "from vfl_jax.protocol.transforms import ActiveTransform\nclass GaussianNoise(ActiveTransform): pass\n"
     with pytest.raises(ValueError, match=says("mine", "'GaussianNoise'", "vfl_jax.defenses")):
         exec(noise, {"__name__": "mine"})
 
@@ -250,7 +251,7 @@ def test_one_name_in_two_modules_is_refused():
 
 
 def test_a_notebook_may_define_a_class_again():
-    source = "from vfl_jax.registry import Record\nclass Probe{number}(Record): pass\n"
+    source = "from vfl_jax.core.record import Record\nclass Probe{number}(Record): pass\n"
     for name in ("__main__", "__mp_main__", None, "__main__"):
         made(source, name, 91)
 

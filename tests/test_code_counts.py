@@ -3,7 +3,7 @@
 import pytest
 from code_helpers import IMPORTS, digest, probe
 
-from vfl_jax import code
+from vfl_jax.core import code
 
 CHANGING = {
     "a count": "CALLS['n'] = CALLS.get('n', 0) + 1",
@@ -138,7 +138,7 @@ def test_what_the_code_changes_itself_does_not_count(name):
 def test_what_only_other_code_changes_counts():
     """A table that a decorator fills as the module is read, a model that is fitted there."""
     source = """
-    from vfl_jax.registry import Record
+    from vfl_jax.core.record import Record
     TABLE, KINDS = {}, []
 
     def register(function):

@@ -10,27 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax.attacks import (
-    ActivationBlurring,
-    ActiveBackdoor,
-    GradientReplacement,
-    LabelReplacement,
-    PairedReplacement,
-)
+from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement, LabelReplacement, PairedReplacement
+from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.records import POISON, TARGET, ActiveInferView, PartyInferView
-from vfl_jax.registry import Record, cast, from_json, kinds, numbers, with_numbers
-from vfl_jax.transforms import (
-    ActiveAttack,
-    ActiveChain,
-    ActiveTransform,
-    Attack,
-    PartyChain,
-    PartyTransform,
-    Switched,
-    is_attack,
-    run_hook,
-)
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.hooks import run_hook
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform, Switched, is_attack
+from vfl_jax.protocol.views import POISON, TARGET, ActiveInferView, PartyInferView
 
 N, B, C, STEPS = 9, 6, 3, 4
 
@@ -268,7 +254,7 @@ def test_hooks_are_not_jitted_and_touch_no_labels_at_a_party(case):
 
 def of_the_package(base):
     """Registered kinds of the package; a test may have registered kinds of its own."""
-    rooms = ("vfl_jax.attacks", "vfl_jax.defenses", "vfl_jax.transforms")
+    rooms = ("vfl_jax.attacks", "vfl_jax.defenses", "vfl_jax.protocol")
     return {name for name, kind in kinds(base).items() if kind.__module__.startswith(rooms)}
 
 

@@ -14,10 +14,11 @@ import pytest
 import xarray as xr
 from data_helpers import says
 
-from vfl_jax import checkpoints, files
-from vfl_jax.checkpoints import Checkpoints
-from vfl_jax.chunks import Chunk
-from vfl_jax.folder import LABEL, Folder
+from vfl_jax.core import files
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.store import checkpoints
+from vfl_jax.sweeps.store.checkpoints import Checkpoints
+from vfl_jax.sweeps.store.folder import LABEL, Folder
 
 IDENTITY = {"code": {}, "epochs": 3}
 CHUNKS = [Chunk(({"attacks.1.amplify": 1.0}, {}), seeds) for seeds in ((0, 1), (2, 3))]
@@ -270,7 +271,9 @@ def test_checkpoints_outlive_a_save_that_fails(folder, monkeypatch):
     chunk = CHUNKS[0]
     folder.checkpoints(chunk).save(2, tree(2))
     with monkeypatch.context() as patch:
-        patch.setattr("vfl_jax.files.write_atomically", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(
+            "vfl_jax.core.files.write_atomically", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
+        )
         with pytest.raises(OSError, match="full"):
             folder.finish(chunk, found(chunk))
     assert folder.checkpoints(chunk).restore(tree)[0] == 2

@@ -13,8 +13,9 @@ import pytest
 from data_helpers import idx_bytes, needs_data, real_data_folder, says, write_images
 from sklearn.datasets import load_digits as sklearn_digits
 
-from vfl_jax.data import LOADERS, folder, images, load_digits, load_fashion_mnist, load_mnist
-from vfl_jax.data.idx import read_idx
+from vfl_jax.data import LOADERS, load_digits, load_fashion_mnist, load_mnist
+from vfl_jax.data.sets import images, location
+from vfl_jax.data.sets.idx import read_idx
 
 ARRAY = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 WHOLE = idx_bytes(ARRAY)
@@ -91,7 +92,7 @@ def test_a_folder_is_loaded(tmp_path, name, compress):
 
 def test_the_folder_may_come_from_the_environment(tmp_path, monkeypatch):
     write_images(tmp_path / "mnist")
-    monkeypatch.setenv(folder.DATA_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(location.DATA_VARIABLE, str(tmp_path))
     assert load_mnist().fingerprint() == load_mnist(tmp_path).fingerprint()
 
 
@@ -138,7 +139,7 @@ def served(tmp_path, monkeypatch):
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     hashes = tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
-    monkeypatch.delenv(folder.DATA_VARIABLE, raising=False)
+    monkeypatch.delenv(location.DATA_VARIABLE, raising=False)
     monkeypatch.setitem(images.ADDRESSES, "mnist", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setitem(images.HASHES, "mnist", hashes)
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
@@ -204,7 +205,7 @@ def test_the_download_asks_for_the_published_files(monkeypatch, tmp_path, name):
         asked.append((url, known_hash, path.name))
         return str(paths[fname])
 
-    monkeypatch.delenv(folder.DATA_VARIABLE, raising=False)
+    monkeypatch.delenv(location.DATA_VARIABLE, raising=False)
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     LOADERS[name]()
     hashes = images.HASHES[name]

@@ -12,12 +12,12 @@ from data_helpers import needs_data, real_data_folder, says, write_images
 from nus_wide_helpers import write_labels, write_split, write_tree
 from rich.console import Console
 
-from vfl_jax import data_check as checked
-from vfl_jax.data import images, layout, nus_wide
-from vfl_jax.data.layout import DATA_SETS
-from vfl_jax.data.nus_wide import BLOCKS, CONCEPTS, NUM_TAGS, PAPER
-from vfl_jax.data.nus_wide_files import feature_file, label_file, tag_file
-from vfl_jax.data_check import data_check
+from vfl_jax.cli import data_check as checked
+from vfl_jax.cli.data_check import data_check
+from vfl_jax.data.sets import images, layout, nus_wide
+from vfl_jax.data.sets.layout import DATA_SETS
+from vfl_jax.data.sets.nus_wide import BLOCKS, CONCEPTS, NUM_TAGS, PAPER
+from vfl_jax.data.sets.nus_wide_files import feature_file, label_file, tag_file
 
 
 def check(folder):
@@ -189,7 +189,7 @@ def test_labels_of_other_concepts_are_counted_and_news_of_them_told(tree, monkey
     folder = tree[0]
     write_labels(folder / label_file("sky", "Train"), np.zeros(60))
     write_labels(folder / label_file("lake", "Train"), np.zeros(60)).write_text("0\n-1130179\n" + "0\n" * 58)
-    monkeypatch.setattr("vfl_jax.data.nus_wide_files.DEFECTS", {("Labels_lake_Train.txt", 2): b"-1130179"})
+    monkeypatch.setattr("vfl_jax.data.sets.nus_wide_files.DEFECTS", {("Labels_lake_Train.txt", 2): b"-1130179"})
     answer, text = check(folder)
     assert answer is True
     assert "12 of 162 label files" in text

@@ -9,11 +9,12 @@ from data_helpers import needs_data, real_data_folder, says, write_images
 from sklearn.datasets import load_breast_cancer as sklearn_breast_cancer
 from sklearn.model_selection import train_test_split
 
-from vfl_jax.bags import BagOfIds, multi_hot
-from vfl_jax.data import folder, load_fashion_mnist, load_mnist
-from vfl_jax.data.breast_cancer import load_breast_cancer
-from vfl_jax.data.citeseer import load_citeseer
-from vfl_jax.data.handwritten import VIEWS, load_handwritten
+from vfl_jax.core.bags import BagOfIds, multi_hot
+from vfl_jax.data import load_fashion_mnist, load_mnist
+from vfl_jax.data.sets import location
+from vfl_jax.data.sets.breast_cancer import load_breast_cancer
+from vfl_jax.data.sets.citeseer import load_citeseer
+from vfl_jax.data.sets.handwritten import VIEWS, load_handwritten
 
 WIDTHS = [216, 76, 64, 6, 240, 47]
 
@@ -229,8 +230,8 @@ def test_more_parties_than_features_are_refused():
 def test_a_missing_file_is_named(tmp_path, monkeypatch, name):
     with pytest.raises(FileNotFoundError, match=says(str(tmp_path), f"{name}/{name}.npz")):
         LOADERS[name](tmp_path)
-    monkeypatch.delenv(folder.DATA_VARIABLE, raising=False)
-    with pytest.raises(FileNotFoundError, match=says(f"{name}/{name}.npz", "folder", folder.DATA_VARIABLE)):
+    monkeypatch.delenv(location.DATA_VARIABLE, raising=False)
+    with pytest.raises(FileNotFoundError, match=says(f"{name}/{name}.npz", "folder", location.DATA_VARIABLE)):
         LOADERS[name]()
 
 

@@ -25,7 +25,7 @@ from experiments.outcomes import at, line, points, read, row
 from experiments.sparsification import report as sparsification
 from experiments.verdict.defenses import _clipping_weaker, _noise_alleviates, _noise_hurts
 from experiments.verdict.judge import success_share
-from vfl_jax.files import save
+from vfl_jax.core.files import save
 
 SEEDS = 20
 (GAUSSIAN,) = [case for case in NOISE if case.name == "liu2020_code_gaussian"]

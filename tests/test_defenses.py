@@ -11,9 +11,9 @@ import numpy as np
 import oracles
 import pytest
 
+from vfl_jax.core.record import cast
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.registry import cast
-from vfl_jax.transforms import ActiveChain
+from vfl_jax.protocol.chains import ActiveChain
 
 KINDS = ("value", "row_l2", "message_l2", "largest_row_l2")
 VIEW = helpers.active_view(range(5))

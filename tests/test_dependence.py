@@ -17,10 +17,10 @@ from experiments.dependence.factors import FACTORS
 from experiments.dependence.study import BASES, CASES, MODEL, ROWS, SCENARIOS, TARGET_ROWS
 from experiments.outcomes import read
 from experiments.separation import area, area_with_interval
-from vfl_jax import training
-from vfl_jax.draws import draw
 from vfl_jax.models import MLP
-from vfl_jax.sweep import run, sweep
+from vfl_jax.replica.draws import draw
+from vfl_jax.sweeps import training
+from vfl_jax.sweeps.sweep import run, sweep
 
 BY_NAME = {case.name: case for case in CASES}
 SEEDS = (3, 0, 18)

@@ -6,7 +6,7 @@ from result_helpers import COLLAPSED, FAILURE, SUCCESS, results_of, save_results
 from experiments import outcomes, readme
 from experiments.devices import report
 from experiments.devices.study import AGAIN, CASES
-from vfl_jax.files import save
+from vfl_jax.core.files import save
 
 LISTENING = "label_inference_accuracy"
 

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax import devices
+from vfl_jax.sweeps import devices
 
 PROGRAM = """
 import json, sys
 import jax
-from vfl_jax.devices import seed_mesh, use_all_cores
+from vfl_jax.sweeps.devices import seed_mesh, use_all_cores
 from data_helpers import tiny_data, tiny_scenario
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.programs import evaluate_all, init_all, train_all
-from vfl_jax.sweep import sweep
+from vfl_jax.sweeps.programs import evaluate_all, init_all, train_all
+from vfl_jax.sweeps.sweep import sweep
 
 count, seeds = int(sys.argv[1]), int(sys.argv[2])
 jax.config.update("jax_num_cpu_devices", count)

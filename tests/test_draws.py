@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from vfl_jax.attacks import ActiveBackdoor
 from vfl_jax.data import NaturalTrigger, Trigger
-from vfl_jax.draws import ALWAYS, Given, draw, epoch_ids, steps_per_epoch
-from vfl_jax.grid import parse
-from vfl_jax.protocol import poison_count
-from vfl_jax.records import ORDINARY, POISON, TARGET
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.protocol.views import ORDINARY, POISON, TARGET
+from vfl_jax.replica.draws import ALWAYS, Given, draw, epoch_ids, poison_count, steps_per_epoch
 from vfl_jax.scenario import BatchPlan
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.sweeps.grid import parse
 
 DATA = tiny_data()  # 30 training rows, 12 test rows; row i is of class i mod 3
 NUM_TRAIN, NUM_TEST = 30, 12

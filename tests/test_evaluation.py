@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from data_helpers import tiny_data, tiny_scenario
 
-from vfl_jax import simulation
-from vfl_jax.draws import Given
+from vfl_jax.core.record import static
 from vfl_jax.models import Linear
-from vfl_jax.registry import static
-from vfl_jax.sweep import run
-from vfl_jax.transforms import ActiveTransform
+from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.replica import preparation
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps.sweep import run
 
 NUM_TEST, TAU = 23, 1
 
@@ -32,7 +32,7 @@ def evaluated(scale, test_ids, chunk=1000, **fields):
     scenario = tiny_scenario(plan={"target_class": TAU}, bottoms=(Linear(width=3),) * 2, optimizers=still, **fields)
     given = Given(params=parameters(scale), test_poison_ids=np.asarray(test_ids, int))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulation, "TEST_CHUNK", chunk)
+        patch.setattr(preparation, "TEST_CHUNK", chunk)
         results, _ = run(scenario, data, jax.random.key(0), 1, given)
     return results.isel(epoch=0), data, given.params
 

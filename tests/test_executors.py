@@ -17,16 +17,16 @@ from data_helpers import NUM_CLASSES, says, tiny_data, tiny_scenario
 from distributed import Client, LocalCluster
 from executor_helpers import DEADLY, Deadly, Sabotage, load_large, load_tiny, sabotage
 
-from vfl_jax import study, work
-from vfl_jax.chunks import Chunk
-from vfl_jax.draws import Given
-from vfl_jax.folder import Folder
-from vfl_jax.progress import Progress
-from vfl_jax.records import content_hash
-from vfl_jax.study import Study
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import PartyTransform
-from vfl_jax.work import SweepIncomplete
+from vfl_jax.core.vertical_data import content_hash
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps import study, work
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.progress import Progress
+from vfl_jax.sweeps.store.folder import Folder
+from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.sweep import sweep
+from vfl_jax.sweeps.work import SweepIncomplete
 
 pytestmark = pytest.mark.optimized
 

@@ -13,15 +13,16 @@ import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 
 from vfl_jax.attacks import GradientReplacement
+from vfl_jax.core.fields import check_fields
+from vfl_jax.core.record import Record, from_json, kinds, numbers, static
 from vfl_jax.data import PixelTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise
-from vfl_jax.fields import check_fields
 from vfl_jax.models import CNN, MLP, DenseHead, SumHead
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.registry import Record, from_json, kinds, numbers, static
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.scenario import BatchPlan, PoisonPlan
-from vfl_jax.sweep import run
-from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyTransform
+from vfl_jax.sweeps.sweep import run
 
 SCENARIO, DATA = tiny_scenario(), tiny_data()
 

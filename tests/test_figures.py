@@ -6,7 +6,7 @@ from data_helpers import tiny_data, tiny_scenario
 
 from vfl_jax import plots, report
 from vfl_jax.statistics import honest
-from vfl_jax.sweep import sweep
+from vfl_jax.sweeps.sweep import sweep
 
 SEEDS, EPOCHS = 5, 2
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 
-from vfl_jax import files
-from vfl_jax.atomic import write_atomically
-from vfl_jax.draws import Given
-from vfl_jax.sweep import run, sweep
+from vfl_jax.core import files
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps.sweep import run, sweep
 
 SCENARIO, DATA, KEY = tiny_scenario(), tiny_data(), jax.random.key(3)
 OVER = {"attack.enabled": [0, 1], ("attack.amplify", "learning_rate"): [(1, 0.1), (5, 0.2), (9, 0.1)]}
@@ -119,7 +119,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     program = """if True:
         import os, signal, sys
         from pathlib import Path
-        from vfl_jax.atomic import write_atomically
+        from vfl_jax.core.atomic import write_atomically
 
         def write(path):
             path.write_bytes(b"half of")

@@ -13,11 +13,11 @@ import pytest
 from data_helpers import image_split, says, tiny_scenario, write_images
 
 import vfl_jax
-from vfl_jax import cli
+from vfl_jax.cli import commands
+from vfl_jax.cli.flags import check_outputs, picture, to_over, with_set
 from vfl_jax.data import LOADERS, partition_images
-from vfl_jax.flags import check_outputs, picture, to_over, with_set
 from vfl_jax.presets import digits_demo, liu2020_code
-from vfl_jax.sweep import run, sweep
+from vfl_jax.sweeps.sweep import run, sweep
 
 SCENARIO = tiny_scenario()
 
@@ -37,7 +37,7 @@ def small(monkeypatch):
 @pytest.fixture
 def untrained(monkeypatch):
     """Nothing may be loaded or trained."""
-    monkeypatch.setattr(cli, "_data", lambda *_: pytest.fail("data were loaded"))
+    monkeypatch.setattr(commands, "_data", lambda *_: pytest.fail("data were loaded"))
 
 
 BAD_OUTPUTS = {
@@ -74,19 +74,19 @@ def test_outputs_that_cannot_be_are_found_before_training(name, untrained, tmp_p
     (tmp_path / "beside.nc.run.json").mkdir()
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit, match=says("error: ", *message)) as ended:
-        cli.main(["sweep", "digits_demo-sum", *flags])
+        commands.main(["sweep", "digits_demo-sum", *flags])
     assert "\n" not in str(ended.value)
     if set(flags) <= {"--out", flags[-1]}:
         with pytest.raises(SystemExit, match=says("error: ", *message)):
-            cli.main(["run", "digits_demo-sum", *flags])
+            commands.main(["run", "digits_demo-sum", *flags])
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_demo_finds_out_too(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    monkeypatch.setattr("vfl_jax.demo.demo", lambda *_: pytest.fail("the demo began"))
+    monkeypatch.setattr("vfl_jax.cli.demo.demo", lambda *_: pytest.fail("the demo began"))
     with pytest.raises(SystemExit, match=says("error: --out is", "file", "it is a file")):
-        cli.main(["demo", "--out", str(tmp_path / "file")])
+        commands.main(["demo", "--out", str(tmp_path / "file")])
 
 
 def test_no_two_results_share_a_figure(tmp_path):
@@ -107,7 +107,7 @@ def test_a_log_that_is_there_is_added_to(tmp_path):
 @pytest.mark.parametrize("seed", ["-1", str(2**32), "99999999999999999999"])
 def test_seeds_have_32_bits(seed, untrained):
     with pytest.raises(SystemExit, match=says(f"error: --seed is {seed}", "0 to 4294967295")):
-        cli.main(["run", "digits_demo-sum", "--seed", seed])
+        commands.main(["run", "digits_demo-sum", "--seed", seed])
 
 
 def test_numbers_are_set_in_their_order():
@@ -123,14 +123,16 @@ def test_numbers_are_set_in_their_order():
 
 
 def test_defenses_are_chained_in_the_order_of_the_flag():
-    chosen = cli.Run(SCENARIO, defense=("GaussianNoise", "Clipping"), set=("defense.stddev=0.1", "defense.bound=2"))
+    chosen = commands.Run(
+        SCENARIO, defense=("GaussianNoise", "Clipping"), set=("defense.stddev=0.1", "defense.bound=2")
+    )
     parts = vfl_jax.defenses.GaussianNoise(stddev=0.1), vfl_jax.defenses.Clipping(bound=2.0)
-    assert cli._scenario(chosen).defense == vfl_jax.ActiveChain(parts=parts)
+    assert commands._scenario(chosen).defense == vfl_jax.ActiveChain(parts=parts)
 
 
 def test_run_is_the_run_of_its_flags(small, tmp_path, capsys):
     flags = ["--epochs", "3", "--seed", "5", "--defense", "GaussianNoise", "--set", "defense.stddev=0.1"]
-    cli.main(["run", "digits_demo-trainable", *flags, "--out", str(tmp_path / "o.nc")])
+    commands.main(["run", "digits_demo-trainable", *flags, "--out", str(tmp_path / "o.nc")])
     written = vfl_jax.load(tmp_path / "o.nc").sel(seed=5)
     noise = vfl_jax.ActiveChain(parts=(vfl_jax.defenses.GaussianNoise(stddev=0.1),))
     expected, _ = run(digits_demo(head="trainable").replace(defense=noise), small_digits(), jax.random.key(5), 3)
@@ -143,7 +145,7 @@ def test_sweep_is_the_sweep_of_its_flags(small, tmp_path, capsys):
     folder, log = tmp_path / "folder", tmp_path / "log.jsonl"
     flags = ["--epochs", "2", "--seeds", "3", "--over", "attack.amplify=2,3", "--defense", "Clipping"]
     where = ["--folder", str(folder), "--log-json", str(log), "--max-replicas", "2", "--out", str(tmp_path / "o.h5")]
-    cli.main(["sweep", "digits_demo-sum", *flags, *where])
+    commands.main(["sweep", "digits_demo-sum", *flags, *where])
     scenario = digits_demo().replace(defense=vfl_jax.ActiveChain(parts=(vfl_jax.defenses.Clipping(),)))
     expected = sweep(scenario, small_digits(), {"attack.amplify": [2.0, 3.0]}, 3, 2, progress=False, max_replicas=2)
     assert vfl_jax.load(tmp_path / "o.h5").identical(expected)
@@ -167,19 +169,19 @@ def test_flags_of_a_sweep_arrive(monkeypatch, untrained, tmp_path):
         raise Enough("asked")
 
     # The package's own name ``sweep`` is the function, so the module comes from the import system.
-    monkeypatch.setattr(importlib.import_module("vfl_jax.sweep"), "sweep", record)
-    monkeypatch.setattr(cli, "_dask", lambda address, stack: ("executor at", address))
+    monkeypatch.setattr(importlib.import_module("vfl_jax.sweeps.sweep"), "sweep", record)
+    monkeypatch.setattr(commands, "_dask", lambda address, stack: ("executor at", address))
     flags = ["--checkpoint-every", "7", "--max-replicas", "9", "--scheduler", "tcp://somewhere:1"]
     files = ["--folder", str(tmp_path / "f"), "--log-json", str(tmp_path / "l")]
     with pytest.raises(SystemExit, match="asked"):
-        cli.main(["sweep", "digits_demo-sum", *flags, *files, "--seeds", "4", "--epochs", "6"])
+        commands.main(["sweep", "digits_demo-sum", *flags, *files, "--seeds", "4", "--epochs", "6"])
     assert asked["checkpoint_every"] == 7
     assert asked["max_replicas"] == 9
     assert asked["executor"] == ("executor at", "tcp://somewhere:1")
     assert (asked["folder"], asked["log_json"]) == (tmp_path / "f", tmp_path / "l")
     assert asked["arguments"][3:] == (4, 6)
     with pytest.raises(SystemExit, match="asked"):
-        cli.main(["sweep", "digits_demo-sum"])
+        commands.main(["sweep", "digits_demo-sum"])
     assert {name: asked[name] for name in ("checkpoint_every", "max_replicas", "executor", "folder")} == {
         "checkpoint_every": 5,
         "max_replicas": None,
@@ -192,20 +194,22 @@ def test_a_scheduler_that_is_not_there_ends_with_one_line(tmp_path, untrained, m
     monkeypatch.setattr(distributed, "Client", functools.partial(distributed.Client, timeout=0.1))
     flags = ["--scheduler", "tcp://127.0.0.1:1", "--folder", str(tmp_path / "f")]
     with pytest.raises(SystemExit, match=says("error: --scheduler", "127.0.0.1:1")) as ended:
-        cli.main(["sweep", "digits_demo-sum", *flags])
+        commands.main(["sweep", "digits_demo-sum", *flags])
     assert "\n" not in str(ended.value)
 
 
 def test_data_and_their_folder_arrive(tmp_path):
     write_images(tmp_path / "fashion_mnist")
-    chosen = cli.Run(liu2020_code(), "fashion_mnist", tmp_path)
-    found = cli._source(chosen)()
+    chosen = commands.Run(liu2020_code(), "fashion_mnist", tmp_path)
+    found = commands._source(chosen)()
     assert (found.name, found.train.num_samples) == ("fashion_mnist", 6)
-    assert cli._source(cli.Run(liu2020_code(num_parties=4), "fashion_mnist", tmp_path))().num_parties == 4
+    assert commands._source(commands.Run(liu2020_code(num_parties=4), "fashion_mnist", tmp_path))().num_parties == 4
 
 
 def test_every_flag_of_a_command_is_named_here():
     """A new flag needs a test that it arrives."""
     tested = set(re.findall(r"--([a-z][a-z-]*)", Path(__file__).read_text(encoding="utf-8")))
-    named = {field.name.replace("_", "-") for kind in (cli.Run, cli.Sweep) for field in dataclasses.fields(kind)}
+    named = {
+        field.name.replace("_", "-") for kind in (commands.Run, commands.Sweep) for field in dataclasses.fields(kind)
+    }
     assert named - tested - {"scenario", "data", "data-folder", "distributed"} == set()

@@ -12,15 +12,17 @@ import pytest
 from data_helpers import says
 from sweep_helpers import DATA, EPOCHS, OVER, SCENARIO, assert_close, content, grid_of, logged, record_training, swept
 
-from vfl_jax import devices, files, manifest, programs, registry, study
-from vfl_jax.checkpoints import Checkpoints
-from vfl_jax.chunks import Chunk
+from vfl_jax.core import files, record
+from vfl_jax.core.record import with_numbers
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.draws import Given
-from vfl_jax.folder import Folder
-from vfl_jax.registry import with_numbers
-from vfl_jax.study import Study
-from vfl_jax.sweep import run
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps import devices, programs, study
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.store import manifest
+from vfl_jax.sweeps.store.checkpoints import Checkpoints
+from vfl_jax.sweeps.store.folder import Folder
+from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.sweep import run
 
 OWN = {"poison.rate": [SCENARIO.poison.rate]}
 
@@ -157,7 +159,7 @@ def planned(tmp_path_factory):
     """A folder with a plan, and nothing trained."""
     path = tmp_path_factory.mktemp("planned")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("vfl_jax.work"), "train_chunk", stop)
+        patch.setattr(importlib.import_module("vfl_jax.sweeps.work"), "train_chunk", stop)
         with pytest.raises(KeyboardInterrupt):
             swept(path, max_replicas=3)
     return path
@@ -216,7 +218,7 @@ def test_random_numbers_that_replicas_share_are_refused(implementation):
 
 def test_few_of_many_differences_are_shown(planned):
     numbers = dict.fromkeys(
-        (path for path in registry.numbers(SCENARIO) if "learning_rate" in path or "decay" in path), 0.5
+        (path for path in record.numbers(SCENARIO) if "learning_rate" in path or "decay" in path), 0.5
     )
     with pytest.raises(ValueError, match=r"(?s)another study.*\n  and \d+ more$") as caught:
         swept(planned, scenario=with_numbers(SCENARIO, numbers))

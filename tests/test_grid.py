@@ -13,19 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vfl_jax as vfl
-from vfl_jax import programs, training
 from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement
-from vfl_jax.chunks import Chunk
+from vfl_jax.core.record import numbers
 from vfl_jax.data import NaturalTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.draws import Given
-from vfl_jax.grid import Grid, parse, resolve, state_axes
 from vfl_jax.models import MLP, DenseHead
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.registry import numbers
-from vfl_jax.study import Study
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps import programs, training
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.grid import Grid, parse, resolve, state_axes
+from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.sweep import sweep
 
 
 class Jitter(vfl.ActiveAttack):
@@ -229,7 +230,7 @@ def test_a_rate_without_effect_is_refused(plan, path, message):
 )
 def test_a_bad_grid_ends_a_sweep_before_training(monkeypatch, over, message):
     # The package's own name ``sweep`` is the function, so the module comes from the import system.
-    module = importlib.import_module("vfl_jax.sweep")
+    module = importlib.import_module("vfl_jax.sweeps.sweep")
     monkeypatch.setattr(module, "_plan", lambda *_: pytest.fail("the sweep began"))
     scenario = tiny_scenario(defense=Sparsification())
     with pytest.raises(ValueError, match=says(*message)):

@@ -20,7 +20,7 @@ from experiments.in_passing.report import write_report
 from experiments.in_passing.results import Found
 from experiments.in_passing.study import BOUNDS, CASES, TASKS
 from experiments.in_passing.validation import ROWS, compared, mean_with_interval, signed_rank, validation_row
-from vfl_jax.data.nus_wide_twin import load_nus_wide_twin
+from vfl_jax.data.sets.nus_wide_twin import load_nus_wide_twin
 
 OTHERS = {study: importlib.import_module(f"experiments.{study}.study").CASES for study in ("gamma", "head", "noise")}
 BY_NAME = {case.name: case for case in CASES} | {

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 from data_helpers import says
 
-from vfl_jax import protocol, simulation
 from vfl_jax.attacks import GradientReplacement
-from vfl_jax.draws import Given
+from vfl_jax.core.record import static
 from vfl_jax.models import Linear, SumHead
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.registry import static
-from vfl_jax.sweep import run
-from vfl_jax.transforms import ActiveAttack, ActiveChain, ActiveTransform, Attack, PartyChain, PartyTransform
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol import views
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
+from vfl_jax.replica import inference, preparation
+from vfl_jax.replica.draws import Given
+from vfl_jax.sweeps.sweep import run
 
 C, NUM_TEST = helpers.NUM_CLASSES, 20
 HONEST = PartyTransform()
-jit_predict = functools.partial(helpers.quick_jit, static_argnums=0)(protocol.predict)
+jit_predict = functools.partial(helpers.quick_jit, static_argnums=0)(inference.predict)
 
 
 def scenario_of(attacks=(HONEST, HONEST), **fields):
@@ -114,7 +116,7 @@ def test_methods_that_do_nothing_at_inference_cost_nothing(data):
     for attacker in (HONEST, attacks[1].parts[0]):
         replica = helpers.replica(scenario_of((HONEST, attacker)), data)
         arguments = replica.scenario, replica.state, data.test.features, jax.random.key(0)
-        counts.append(str(jax.make_jaxpr(functools.partial(protocol.predict, replica.shapes))(*arguments)))
+        counts.append(str(jax.make_jaxpr(functools.partial(inference.predict, replica.shapes))(*arguments)))
     assert "fold_in" not in counts[0]
     assert counts[0].count("=") == counts[1].count("=")
 
@@ -190,7 +192,7 @@ def test_parties_parts_and_hooks_draw_apart(data):
 
 def evaluated(scenario, data, chunk, epochs=1, seed=0):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulation, "TEST_CHUNK", chunk)
+        patch.setattr(preparation, "TEST_CHUNK", chunk)
         return run(scenario, data, jax.random.key(seed), epochs)[0]
 
 
@@ -261,7 +263,7 @@ def test_batches_never_end_at_a_chunk(data, chunk):
     replica = helpers.replica(scenario, data)
     given = Given(params=jax.device_get(replica.state.params))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulation, "TEST_CHUNK", chunk)
+        patch.setattr(preparation, "TEST_CHUNK", chunk)
         results, _ = run(scenario, data, jax.random.key(0), 1, given)
     plain = sum(own_logits(p, x) for p, x in zip(given.params, data.test.features, strict=True))
     expected = less_their_mean(less_their_mean(plain, 3), 4)
@@ -313,10 +315,10 @@ def test_what_draws_nothing_gives_each_row_the_bits_that_it_gives_all_of_them():
     for width in (3, 10, 32):
         rows = (jnp.asarray(helpers.normal(50, width)), jnp.asarray(helpers.normal(50, width, seed=1)))
         keys = jax.random.split(jax.random.key(0), 50)
-        view = protocol.ActiveInferView(is_valid=jnp.ones(50, bool))
+        view = views.ActiveInferView(is_valid=jnp.ones(50, bool))
         together = jax.jit(lambda rows, view=view: Cap().infer_receive(None, (), view, rows))(rows)
         apart = jax.jit(
-            lambda rows, keys=keys, view=view: protocol.run_infer_hook(Cap(), "infer_receive", keys, (), view, rows)
+            lambda rows, keys=keys, view=view: inference.run_infer_hook(Cap(), "infer_receive", keys, (), view, rows)
         )
         for one, other in zip(together, apart(rows), strict=True):
             np.testing.assert_array_equal(one, other)

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import coo_array, csr_array
 
-from vfl_jax.bags import BagOfIds
-from vfl_jax.data.arrays import from_arrays
-from vfl_jax.data.inputs import column_of
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.data.own.arrays import from_arrays
+from vfl_jax.data.own.inputs import column_of
+from vfl_jax.data.own.scaling import merged, scaled
+from vfl_jax.data.own.splits import encode_labels, split_rows
+from vfl_jax.data.own.values import exact
 from vfl_jax.data.partition import partition_table
-from vfl_jax.data.scaling import merged, scaled
-from vfl_jax.data.splits import encode_labels, split_rows
-from vfl_jax.data.values import exact
 
 NUM_ROWS = 20
 ROWS = np.arange(NUM_ROWS)

@@ -13,12 +13,14 @@ import oracles
 import pytest
 
 from vfl_jax.attacks import LabelReplacement
+from vfl_jax.attacks.evidence import hear, no_evidence, read
 from vfl_jax.defenses import GaussianNoise, Sparsification
-from vfl_jax.evidence import hear, no_evidence, read
 from vfl_jax.presets import digits_demo
-from vfl_jax.records import ORDINARY, POISON, TARGET
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import PartyChain, PartyTransform, run_hook
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.hooks import run_hook
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.protocol.views import ORDINARY, POISON, TARGET
+from vfl_jax.sweeps.sweep import sweep
 
 N, B, C, STEPS = 9, 5, 3, 6
 KINDS = ("last", "sum", "fading")

@@ -30,8 +30,8 @@ from experiments.in_passing.leakage import (
 from experiments.in_passing.readers import Smoother, as_matrix, known_rows, nearest_known, score
 from experiments.in_passing.study import CASES, LISTENED
 from experiments.verdict import labels
-from vfl_jax.bags import BagOfIds
-from vfl_jax.files import load, save
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.files import load, save
 
 BY_NAME = {case.name: case for case in CASES}
 

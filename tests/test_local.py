@@ -9,16 +9,16 @@ import optax
 import pytest
 from helpers import everyone
 
-from vfl_jax import protocol
 from vfl_jax.attacks import GradientReplacement
-from vfl_jax.bags import BagOfIds, multi_hot
+from vfl_jax.core.bags import BagOfIds, multi_hot
 from vfl_jax.data import FeatureTrigger
-from vfl_jax.grid import parse
-from vfl_jax.losses import Regularizer
 from vfl_jax.models import MLP, DenseHead, Linear
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.models.losses import Regularizer
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica import inference
+from vfl_jax.sweeps.grid import parse
+from vfl_jax.sweeps.sweep import sweep
 
 IDS = np.array([5, 0, 41, 17, 30, 2, 11, 26])
 # The same update without a change of a number, by another static choice.
@@ -249,7 +249,7 @@ def test_an_attacker_may_feed_another_bag(data):
 
     def predicted(replica):
         features = helpers.at(replica.inputs.test, 0).features
-        return protocol.predict(replica.shapes, replica.scenario, replica.state, features, jax.random.key(0))
+        return inference.predict(replica.shapes, replica.scenario, replica.state, features, jax.random.key(0))
 
     dense = helpers.replica(scenario, helpers.as_multi_hot(data))
     np.testing.assert_allclose(predicted(first), predicted(dense), rtol=1e-5, atol=1e-5)

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy, SquaredError
-from vfl_jax.registry import kinds
+from vfl_jax.core.record import kinds
+from vfl_jax.models.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy, SquaredError
 
 CLIP = 1e-7
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vfl_jax.core.record import from_json, kinds
 from vfl_jax.models import CNN, MLP, Bottom, DenseHead, Head, Linear, SumHead
 from vfl_jax.models.bottoms import matmul, patches, pool
-from vfl_jax.registry import from_json, kinds
 
 
 def dense_in_numpy(params, x, output_relu):

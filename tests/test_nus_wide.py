@@ -15,11 +15,11 @@ from nus_wide_helpers import (
     write_tree,
 )  # fmt: skip
 
-from vfl_jax.bags import multi_hot
-from vfl_jax.data import nus_wide
-from vfl_jax.data.folder import DATA_VARIABLE
-from vfl_jax.data.nus_wide import BLOCKS, CONCEPTS, NUM_TAGS, PAPER, Labels, count, load_nus_wide, select, table_1
-from vfl_jax.data.nus_wide_files import feature_file, label_file, read_labels, tag_file
+from vfl_jax.core.bags import multi_hot
+from vfl_jax.data.sets import nus_wide
+from vfl_jax.data.sets.location import DATA_VARIABLE
+from vfl_jax.data.sets.nus_wide import BLOCKS, CONCEPTS, NUM_TAGS, PAPER, Labels, count, load_nus_wide, select, table_1
+from vfl_jax.data.sets.nus_wide_files import feature_file, label_file, read_labels, tag_file
 
 SMALL = {"num_train": 20, "num_test": 12}
 

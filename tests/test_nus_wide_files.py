@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nus_wide_helpers import write_cells, write_features, write_labels, write_tags
 
-from vfl_jax.data import nus_wide_files
-from vfl_jax.data.nus_wide_files import read_features, read_labels, read_tags
+from vfl_jax.data.sets import nus_wide_files
+from vfl_jax.data.sets.nus_wide_files import read_features, read_labels, read_tags
 
 CHUNKS = (1, 40, 1 << 24)
 

@@ -14,10 +14,11 @@ from experiments.nus_wide_twin.fit import fit_themes
 from experiments.nus_wide_twin.real import read_real
 from experiments.nus_wide_twin.study import CASES, COMPARISON
 from experiments.outcomes import TABLE_2
-from vfl_jax.bags import ABSENT
-from vfl_jax.data import load_nus_wide_twin, nus_wide_twin, table_1
-from vfl_jax.data.nus_wide import PAPER, TARGET_ROW, TRIGGER_TAG
-from vfl_jax.files import load
+from vfl_jax.core.bags import ABSENT
+from vfl_jax.core.files import load
+from vfl_jax.data import load_nus_wide_twin, table_1
+from vfl_jax.data.sets import nus_wide_twin
+from vfl_jax.data.sets.nus_wide import PAPER, TARGET_ROW, TRIGGER_TAG
 
 FOLDER = report.README.with_name("results")
 FINGERPRINT = "cca407445e7f5a1fe52c58a98355f3a9f253a888d0411169172eb2a74dd84ad7"

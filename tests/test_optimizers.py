@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.registry import cast, from_json, numbers
+from vfl_jax.core.record import cast, from_json, numbers
+from vfl_jax.models.optimizers import Optimizer
 
 STEPS_PER_EPOCH, EPOCHS = 3, 3
 

@@ -13,8 +13,9 @@ from result_helpers import results_of
 from vfl_jax import plots
 from vfl_jax.attacks import GradientReplacement, LabelReplacement
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.panels import COLORS
-from vfl_jax.transforms import PartyChain, PartyTransform
+from vfl_jax.plots.panels import COLORS
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
 
 SCENARIO = tiny_scenario(defense=GaussianNoise())
 TWO_ATTACKS = tiny_scenario(

@@ -13,7 +13,8 @@ from vfl_jax.attacks import ActivationBlurring, GradientReplacement, LabelReplac
 from vfl_jax.data import FeatureTrigger, NaturalTrigger, PixelTrigger
 from vfl_jax.models import MLP, DenseHead, SumHead
 from vfl_jax.presets import liu2020_paper
-from vfl_jax.transforms import PartyChain, PartyTransform
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
 
 HONEST = PartyTransform()
 

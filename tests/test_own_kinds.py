@@ -7,14 +7,14 @@ import optax
 import pytest
 from data_helpers import NUM_CLASSES, tiny_data, tiny_scenario
 
-from vfl_jax.data.triggers import PixelTrigger, StampTrigger
-from vfl_jax.losses import Loss, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.core.record import from_json, numbers, static
 from vfl_jax.models import Bottom, Head, Linear, SumHead
 from vfl_jax.models.bottoms import DenseStack
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.registry import from_json, numbers, static
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
+from vfl_jax.models.losses import Loss, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
+from vfl_jax.protocol.triggers import PixelTrigger, StampTrigger
+from vfl_jax.sweeps.sweep import sweep
 
 
 class OwnBottom(Bottom):

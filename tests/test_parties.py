@@ -8,10 +8,10 @@ from data_helpers import large_images, numbered_images, says
 from experiments import readme
 from experiments.command import command
 from experiments.parties import report, study
+from vfl_jax.core.files import load
 from vfl_jax.data import PixelTrigger, load_nus_wide_twin, partition_images
-from vfl_jax.files import load
 from vfl_jax.presets import MNIST_PIXELS, liu2020_code, liu2020_paper
-from vfl_jax.sweep import run
+from vfl_jax.sweeps.sweep import run
 
 
 @pytest.mark.parametrize(("num_parties", "holders"), [(2, [1]), (4, [3]), (8, [7]), (16, [14, 15])])

@@ -12,8 +12,8 @@ from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.data import NaturalTrigger, PixelTrigger, load_nus_wide_twin
 from vfl_jax.models import MLP, DenseHead, SumHead
 from vfl_jax.presets import PRESETS, digits_demo, liu2020_code, liu2020_paper, zou2022
-from vfl_jax.sweep import sweep
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.sweeps.sweep import sweep
 
 
 @pytest.fixture(scope="module")

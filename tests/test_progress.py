@@ -9,8 +9,8 @@ import pytest
 import rich.console
 from sweep_helpers import EPOCHS, logged, swept
 
-from vfl_jax.evaluation import Metric
-from vfl_jax.progress import ChunkProgress, Progress
+from vfl_jax.replica.evaluation import Metric
+from vfl_jax.sweeps.progress import ChunkProgress, Progress
 
 
 def found(loss=1.5, main=0.5, backdoor=(0.25, 0.75)):

@@ -11,21 +11,16 @@ import optax
 import pytest
 from helpers import everyone, joint_gradient, loss_by_hand
 
-from vfl_jax import protocol
-from vfl_jax.attacks import (
-    ActivationBlurring,
-    ActiveBackdoor,
-    GradientReplacement,
-    LabelReplacement,
-    PairedReplacement,
-)
+from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement, LabelReplacement, PairedReplacement
+from vfl_jax.core.record import static
 from vfl_jax.data import FeatureTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models import CNN, MLP, DenseHead, Linear, SumHead
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.registry import static
-from vfl_jax.transforms import ActiveChain, ActiveTransform, Attack, PartyChain, PartyTransform
+from vfl_jax.models.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import ActiveTransform, Attack, PartyTransform
+from vfl_jax.replica import inference
 
 C = helpers.NUM_CLASSES
 IDS = np.array([5, 0, 41, 17, 30, 2, 11, 26])
@@ -177,7 +172,7 @@ def test_the_active_party_changes_only_what_crosses(active_party):
     for k in range(4):
         mine = stepped(params[k], rows.features[k], message_of(own, rows.labels)) if k == active_party else params[k]
         chex.assert_trees_all_close(state.params[k], mine, rtol=1e-5, atol=1e-6 if k == active_party else 0)
-    logits = protocol.predict(replica.shapes, replica.scenario, replica.state, rows.features, jax.random.key(0))
+    logits = inference.predict(replica.shapes, replica.scenario, replica.state, rows.features, jax.random.key(0))
     np.testing.assert_allclose(logits, own, rtol=1e-5, atol=1e-6)
 
 

@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
+from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, static, with_numbers
 from vfl_jax.data import FeatureTrigger, NaturalTrigger, PixelTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.losses import MulticlassHinge, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models import CNN, MLP, DenseHead, Linear
-from vfl_jax.optimizers import Optimizer
+from vfl_jax.models.losses import MulticlassHinge, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import PRESETS, liu2020_code, liu2020_paper
-from vfl_jax.registry import Record, cast, from_json, kinds, numbers, static, with_numbers
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.scenario import PoisonPlan, Scenario
-from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyTransform
 
 
 class Counted(Record):

@@ -9,10 +9,10 @@ from data_helpers import properties, says, tiny_data
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vfl_jax.bags import BagOfIds, multi_hot
-from vfl_jax.data.arrays import from_arrays
+from vfl_jax.core.bags import BagOfIds, multi_hot
+from vfl_jax.data.own.arrays import from_arrays
 from vfl_jax.data.repartition import repartition
-from vfl_jax.data.triggers import PixelTrigger
+from vfl_jax.protocol.triggers import PixelTrigger
 
 NUM_ROWS = 12
 LABELS = np.arange(NUM_ROWS) % 2

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from training_helpers import digits_scenario, digits_weights, small_digits
 
-from vfl_jax import programs, simulation
 from vfl_jax.data import load_digits
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.grid import parse, state_axes
 from vfl_jax.presets import digits_demo
+from vfl_jax.replica import phases
 from vfl_jax.scenario import BatchPlan
-from vfl_jax.sweep import run, sweep
+from vfl_jax.sweeps import programs
+from vfl_jax.sweeps.grid import parse, state_axes
+from vfl_jax.sweeps.sweep import run, sweep
 
 pytestmark = pytest.mark.optimized
 
@@ -107,8 +108,8 @@ def test_one_trace_for_a_grid_and_none_for_later_epochs(monkeypatch):
         traces.append(1)
         return step(*arguments)
 
-    step = simulation.step
-    monkeypatch.setattr(simulation, "step", counted)
+    step = phases.step
+    monkeypatch.setattr(phases, "step", counted)
     chex.clear_trace_counter()
     # A structure of its own, so that no earlier test has compiled it.
     scenario = digits_scenario(defense=GaussianNoise(stddev=0.004), batches=BatchPlan(size=33))

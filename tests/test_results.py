@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from data_helpers import tiny_data, tiny_scenario
 
-from vfl_jax import study
-from vfl_jax.draws import Given, draw, epoch_ids
-from vfl_jax.registry import from_json
+from vfl_jax.core.record import from_json
+from vfl_jax.replica.draws import Given, draw, epoch_ids
 from vfl_jax.scenario import BatchPlan
-from vfl_jax.sweep import run, sweep
+from vfl_jax.sweeps import study
+from vfl_jax.sweeps.sweep import run, sweep
 
 SCENARIO, DATA, KEY = tiny_scenario(), tiny_data(), jax.random.key(3)
 OVER = {"attack.enabled": [0, 1], ("attack.amplify", "learning_rate"): [(1, 0.1), (5, 0.2), (9, 0.1)]}

@@ -8,12 +8,12 @@ from helpers import everyone
 from vfl_jax.attacks import ActiveBackdoor, GradientReplacement, LabelReplacement
 from vfl_jax.data import PixelTrigger, load_digits
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.grid import resolve
 from vfl_jax.models import MLP
-from vfl_jax.optimizers import Optimizer
+from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import digits_demo
-from vfl_jax.sweep import run, sweep
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.sweeps.grid import resolve
+from vfl_jax.sweeps.sweep import run, sweep
 
 HONEST = PartyTransform()
 

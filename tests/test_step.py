@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax import evaluation
 from vfl_jax.attacks import ActiveBackdoor, LabelReplacement
 from vfl_jax.data import FeatureTrigger
-from vfl_jax.losses import SoftmaxCrossEntropy
 from vfl_jax.models import DenseHead, Linear, SumHead
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.transforms import ActiveAttack, ActiveChain, ActiveTransform, Attack, PartyChain, PartyTransform
+from vfl_jax.models.losses import SoftmaxCrossEntropy
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
+from vfl_jax.replica import evaluation
 
 C, B, NUM_STEPS = helpers.NUM_CLASSES, 8, 6
 IDS = np.array([5, 0, 41, 17, 30, 2, 11, 26])

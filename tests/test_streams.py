@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from training_helpers import digits_scenario, small_digits
 
-from vfl_jax import simulation
+from vfl_jax.core.record import cast
 from vfl_jax.defenses import GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.draws import Given, draw, epoch_ids
-from vfl_jax.registry import cast
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.replica import phases, preparation
+from vfl_jax.replica.draws import Given, draw, epoch_ids
 from vfl_jax.scenario import BatchPlan
-from vfl_jax.sweep import run
-from vfl_jax.transforms import ActiveChain, ActiveTransform, PartyTransform
+from vfl_jax.sweeps.sweep import run
 
 DEFENSES = {
     "none": ActiveTransform(),
@@ -28,9 +29,9 @@ def everything_drawn(scenario, seed=5, given=Given()):
     """(draws, initial state, batches of two epochs) of one seed."""
     data = small_digits()
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, jax.random.key(seed), given))
-    inputs = simulation.prepare(scenario, data, given)
+    inputs = preparation.prepare(scenario, data, given)
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
-    state = simulation.init(scenario.shapes(data), inputs, numbers, draws, given)
+    state = phases.init(scenario.shapes(data), inputs, numbers, draws, given)
     return draws, state, [epoch_ids(scenario, draws, jnp.int32(epoch)) for epoch in range(2)]
 
 
@@ -99,8 +100,8 @@ def test_poison_rates_nest():
         draws, _, _ = everything_drawn(scenario)
         sets.append(set(np.asarray(draws.poison_ids)))
         # What the attacker is told is the same set.
-        arguments = scenario.shapes(data), simulation.prepare(scenario, data), cast(scenario), draws
-        is_poison = np.asarray(simulation.grant(*arguments).is_poison)
+        arguments = scenario.shapes(data), preparation.prepare(scenario, data), cast(scenario), draws
+        is_poison = np.asarray(phases.grant(*arguments).is_poison)
         assert set(np.flatnonzero(is_poison)) == sets[-1]
     assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))
 

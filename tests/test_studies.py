@@ -16,9 +16,9 @@ from experiments import command as command_module
 from experiments.cases import Case, run_cases
 from experiments.command import command
 from experiments.in_passing.listening import LISTENINGS
+from vfl_jax.core.files import load
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.files import load
-from vfl_jax.grid import parse
+from vfl_jax.sweeps.grid import parse
 
 CASE = Case("noise", "a little noise", "mnist", tiny_scenario(defense=GaussianNoise(stddev=0.1)), seeds=2)
 EVERY_CASE = [
@@ -51,7 +51,7 @@ def trained(tmp_path_factory):
                 run_cases([CASE], folder, epochs=2)
         assert [path.name for path in folder.rglob("noise*")] == ["noise"]
         # It goes on: what is there already is not trained a second time.
-        patch.setattr(sys.modules["vfl_jax.work"], "train_chunk", refuse)
+        patch.setattr(sys.modules["vfl_jax.sweeps.work"], "train_chunk", refuse)
         run_cases([CASE], folder, epochs=2)
     return folder
 

@@ -16,7 +16,7 @@ from experiments.head import report as head
 from experiments.noise import report as noise
 from experiments.outcomes import at, read
 from experiments.sparsification import report as sparsification
-from vfl_jax.files import save
+from vfl_jax.core.files import save
 
 SEEDS = 3
 

@@ -15,7 +15,7 @@ from rich.console import Console
 import vfl_jax
 from vfl_jax import report, summary
 from vfl_jax.statistics import OUTCOMES, honest, interval, outcomes, share_interval
-from vfl_jax.sweep import run, sweep
+from vfl_jax.sweeps.sweep import run, sweep
 
 SEEDS, EPOCHS = 5, 2
 

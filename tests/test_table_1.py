@@ -11,9 +11,9 @@ from study_helpers import small_task
 from experiments import readme
 from experiments.table_1 import count, report
 from experiments.table_1.__main__ import main
-from vfl_jax.data.nus_wide import CONCEPTS, PAPER
-from vfl_jax.draws import draw
+from vfl_jax.data.sets.nus_wide import CONCEPTS, PAPER
 from vfl_jax.presets import liu2020_code
+from vfl_jax.replica.draws import draw
 
 RESULTS = report.README.with_name("results")
 

@@ -9,10 +9,10 @@ import pytest
 from data_helpers import says
 from table_helpers import NUM_ROWS, bank, load, shop, write
 
-from vfl_jax.data.table_columns import MOST_CATEGORIES
-from vfl_jax.data.table_conditions import Where
-from vfl_jax.data.table_kinds import Categorical, Numeric, Tags
-from vfl_jax.data.tables import load_tables
+from vfl_jax.data.own.table.columns import MOST_CATEGORIES
+from vfl_jax.data.own.table.conditions import Where
+from vfl_jax.data.own.table.kinds import Categorical, Numeric, Tags
+from vfl_jax.data.own.tables import load_tables
 
 BANK_CSV = "id,y,age\n" + "".join(f"{i},{i % 2},{20 + i}\n" for i in range(100, 124))
 """Lines 1 (the header) to 25."""

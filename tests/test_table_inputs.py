@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_helpers import NUM_ROWS, bank, load, shop
 
-from vfl_jax.data.table_conditions import Where
-from vfl_jax.data.table_kinds import Categorical, Numeric, Tags
-from vfl_jax.data.tables import load_tables
+from vfl_jax.data.own.table.conditions import Where
+from vfl_jax.data.own.table.kinds import Categorical, Numeric, Tags
+from vfl_jax.data.own.tables import load_tables
 
 pa = pytest.importorskip("pyarrow")
 pl = pytest.importorskip("polars")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_helpers import NUM_ROWS, bank, load
 
-from vfl_jax.data.table_conditions import Where
-from vfl_jax.data.table_kinds import Categorical, Numeric, Tags
-from vfl_jax.data.table_numbers import STYLES, parse
+from vfl_jax.data.own.table.conditions import Where
+from vfl_jax.data.own.table.kinds import Categorical, Numeric, Tags
+from vfl_jax.data.own.table.numbers import STYLES, parse
 
 READ = {
     "a decimal comma": ("{:.1f}", ".,", "", ""),

@@ -6,9 +6,9 @@ import pytest
 from data_helpers import says
 from table_helpers import NUM_ROWS, bank, load
 
-from vfl_jax.bags import multi_hot
-from vfl_jax.data.table_conditions import Where
-from vfl_jax.data.table_kinds import Tags
+from vfl_jax.core.bags import multi_hot
+from vfl_jax.data.own.table.conditions import Where
+from vfl_jax.data.own.table.kinds import Tags
 
 VALUES = np.random.default_rng(0).normal(size=(NUM_ROWS + 2, 4)).round(6)
 CELLS = [";".join(f"x{k}:{v}" for k, v in enumerate(row)) for row in VALUES]

@@ -14,12 +14,12 @@ from hypothesis import given
 from table_helpers import NUM_ROWS, bank, load, shop, write
 
 import vfl_jax as vfl
-from vfl_jax.bags import multi_hot
+from vfl_jax.core.bags import multi_hot
 from vfl_jax.data import NaturalTrigger
-from vfl_jax.data.default_credit import load_default_credit
-from vfl_jax.data.table_conditions import Where
-from vfl_jax.data.table_kinds import Categorical, Numeric, Tags
-from vfl_jax.data.tables import load_tables
+from vfl_jax.data.own.table.conditions import Where
+from vfl_jax.data.own.table.kinds import Categorical, Numeric, Tags
+from vfl_jax.data.own.tables import load_tables
+from vfl_jax.data.sets.default_credit import load_default_credit
 from vfl_jax.models import Linear
 
 TEST_IDS = list(range(100, 106))

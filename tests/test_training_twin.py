@@ -20,16 +20,17 @@ from training_helpers import as_params, first_rows, layers, mnist, needs_mnist, 
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement, PairedReplacement
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.draws import Given, draw, epoch_ids
-from vfl_jax.losses import SoftmaxCrossEntropy
 from vfl_jax.models import MLP, DenseHead, SumHead
-from vfl_jax.optimizers import Optimizer
+from vfl_jax.models.losses import SoftmaxCrossEntropy
+from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import MNIST_PIXELS, liu2020_code
-from vfl_jax.protocol import SEND, UPLOAD, party_key
-from vfl_jax.records import Streams
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica.draws import Given, draw, epoch_ids
+from vfl_jax.replica.state import Streams
+from vfl_jax.replica.step import SEND, UPLOAD, party_key
 from vfl_jax.scenario import BatchPlan, Scenario
-from vfl_jax.sweep import run
-from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
+from vfl_jax.sweeps.sweep import run
 
 pytestmark = needs_mnist
 

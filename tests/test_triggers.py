@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from vfl_jax.attacks import GradientReplacement
 from vfl_jax.data import FeatureTrigger, NaturalTrigger, PixelTrigger, partition_images, partition_table
-from vfl_jax.draws import ALWAYS, draw
 from vfl_jax.presets import MNIST_PIXELS
-from vfl_jax.transforms import PartyTransform
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica.draws import ALWAYS, draw
 
 
 def mnist_sized(**partition):

@@ -23,8 +23,8 @@ from experiments.verdict.__main__ import README, SECTIONS, page
 from experiments.verdict.data import TEXTS, judge_counts
 from experiments.verdict.judge import Claim, Finding, judge, outcome
 from experiments.verdict.judge import row as row_of
-from vfl_jax.data.nus_wide import PAPER
-from vfl_jax.files import save
+from vfl_jax.core.files import save
+from vfl_jax.data.sets.nus_wide import PAPER
 
 SEEDS = 20
 EVERY_CLAIM = [claim for claims in SECTIONS.values() for claim in claims]

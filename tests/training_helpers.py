@@ -11,13 +11,14 @@ import pytest
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.data import PixelTrigger, load_digits, load_mnist
-from vfl_jax.data.folder import DATA_VARIABLE
+from vfl_jax.data.sets.location import DATA_VARIABLE
 from vfl_jax.defenses import GaussianNoise, Sparsification
-from vfl_jax.draws import Given
 from vfl_jax.models import MLP, DenseHead
 from vfl_jax.presets import liu2020_paper
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import BatchPlan, PoisonPlan
-from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
 
 needs_mnist = pytest.mark.skipif(
     not os.environ.get(DATA_VARIABLE), reason=f"needs MNIST; set {DATA_VARIABLE} to the folder that has mnist/"

@@ -5,9 +5,10 @@ one compiled program and returns labelled results.
 """
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
-from vfl_jax.bags import BagOfIds
-from vfl_jax.cases import sweep_cases
-from vfl_jax.cautions import EvidenceWarning
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.files import load, load_params, save, save_params
+from vfl_jax.core.record import Record, from_json, numbers, static
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import (
     from_arrays,
     load_breast_cancer,
@@ -22,16 +23,16 @@ from vfl_jax.data import (
     load_tables,
     repartition,
 )
-from vfl_jax.devices import use_all_cores
-from vfl_jax.draws import Given
-from vfl_jax.files import load, load_params, save, save_params
-from vfl_jax.own_data import scenario_for
-from vfl_jax.records import VerticalData
-from vfl_jax.registry import Record, from_json, numbers, static
+from vfl_jax.presets.own_data import scenario_for
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
+from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.summary import summary
-from vfl_jax.sweep import run, sweep
-from vfl_jax.transforms import ActiveAttack, ActiveChain, ActiveTransform, Attack, PartyChain, PartyTransform
+from vfl_jax.statistics.summaries import summary
+from vfl_jax.sweeps.cases import sweep_cases
+from vfl_jax.sweeps.cautions import EvidenceWarning
+from vfl_jax.sweeps.devices import use_all_cores
+from vfl_jax.sweeps.sweep import run, sweep
 
 __all__ = [
     "ActiveAttack",

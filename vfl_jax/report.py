@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.outcomes import (
+from vfl_jax.statistics.judging import (
     ABOVE_FLOOR,
     BACKDOOR_ABOVE,
     COLLAPSED,
@@ -17,7 +17,7 @@ from vfl_jax.outcomes import (
     OUTCOMES,
     SUCCESS,
 )
-from vfl_jax.summary import spread, summary
+from vfl_jax.statistics.summaries import spread, summary
 
 if TYPE_CHECKING:
     import xarray as xr

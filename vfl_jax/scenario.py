@@ -6,17 +6,16 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from vfl_jax.bags import BagOfIds
-from vfl_jax.checks import check_choice, check_count, check_kind, check_range, check_widths
-from vfl_jax.data.triggers import NaturalTrigger, Trigger
-from vfl_jax.fields import check_fields
-from vfl_jax.local import may_update_rowwise
-from vfl_jax.losses import Loss, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.checks import check_choice, check_count, check_kind, check_range, check_widths
+from vfl_jax.core.fields import check_fields
+from vfl_jax.core.record import Record, static
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import Bottom, DenseHead, Head
-from vfl_jax.optimizers import Optimizer
-from vfl_jax.records import Shapes, VerticalData
-from vfl_jax.registry import Record, static
-from vfl_jax.transforms import (
+from vfl_jax.models.losses import Loss, Regularizer, SoftmaxCrossEntropy
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.local import may_update_rowwise
+from vfl_jax.protocol.transforms import (
     ActiveTransform,
     InferenceOrder,
     PartyTransform,
@@ -25,6 +24,8 @@ from vfl_jax.transforms import (
     is_attack,
     located,
 )
+from vfl_jax.protocol.triggers import NaturalTrigger, Trigger
+from vfl_jax.protocol.views import Shapes
 
 Mode = Literal["in_place", "appended_pair"]
 Drawn = Literal["per_seed", "fixed"]

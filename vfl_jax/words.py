@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax.bytecode import Constant, globals_of, words_of_code
-from vfl_jax.changed import Changed, changed_defaults, content
-from vfl_jax.held import (
+from vfl_jax.core.bytecode import Constant, globals_of, words_of_code
+from vfl_jax.core.changed import Changed, changed_defaults, content
+from vfl_jax.core.held import (
     imported_name,
     is_container,
     is_known,
@@ -28,7 +28,7 @@ from vfl_jax.held import (
     pickled_state,
     wrapped,
 )
-from vfl_jax.registry import Record
+from vfl_jax.core.record import Record
 
 _OF_PYTHON = {
     *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__slotnames__"),

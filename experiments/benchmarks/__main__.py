@@ -27,8 +27,8 @@ import tyro
 
 from experiments.benchmarks import report, setup
 from experiments.benchmarks.problem import Case
-from vfl_jax.atomic import write_atomically
-from vfl_jax.devices import use_all_cores
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.sweeps.devices import use_all_cores
 
 SHAPES = {1: (1, 1), 8: (2, 4), 40: (10, 4), 160: (20, 8), 320: (40, 8)}
 """Replicas: (seeds, grid points)."""

@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax import local, programs, simulation
-from vfl_jax.chunks import Chunk
-from vfl_jax.devices import replicate, seed_mesh
-from vfl_jax.draws import draw
-from vfl_jax.grid import stack
-from vfl_jax.study import Study
-from vfl_jax.training import draw_all, initial_state, prepare
+from vfl_jax.protocol import local
+from vfl_jax.replica import phases
+from vfl_jax.replica.draws import draw
+from vfl_jax.sweeps import programs
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.devices import replicate, seed_mesh
+from vfl_jax.sweeps.grid import stack
+from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.training import draw_all, initial_state, prepare
 
 
 class Mapped:
@@ -63,8 +65,8 @@ class Unmapped:
         numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(()), stack(study.scenario, (point,)))
         draws = jax.tree.map(jnp.asarray, draw(study.scenario, study.data, jax.random.key(0)))
         self.inputs = inputs, numbers, draws
-        self.state = jax.jit(simulation.init, static_argnames="shapes")(self.shapes, *self.inputs)
-        self.program = jax.jit(simulation.train_epoch, static_argnames="shapes", donate_argnames="state")
+        self.state = jax.jit(phases.init, static_argnames="shapes")(self.shapes, *self.inputs)
+        self.program = jax.jit(phases.train_epoch, static_argnames="shapes", donate_argnames="state")
         self.num_steps, self.epoch = study.data.train.num_samples // study.scenario.batches.size, 0
         self.train()
 

@@ -10,17 +10,17 @@ import jax
 import numpy as np
 
 from experiments.benchmarks.problem import NUM_TAGS, Case, Problem, layers
-from vfl_jax.bags import BagOfIds
-from vfl_jax.chunks import Chunk
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.data import NaturalTrigger, partition_images
 from vfl_jax.defenses import GaussianNoise, Sparsification
-from vfl_jax.draws import Given, draw
 from vfl_jax.models import MLP
 from vfl_jax.presets import liu2020_code, liu2020_paper
-from vfl_jax.records import Rows, VerticalData
+from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.replica.draws import Given, draw
 from vfl_jax.scenario import BatchPlan, Scenario
-from vfl_jax.study import Study
-from vfl_jax.transforms import ActiveTransform
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.study import Study
 
 Defense = Literal["none", "noise", "sparsification"]
 DEFENSES: tuple[Defense, ...] = get_args(Defense)

@@ -11,7 +11,7 @@ import tyro
 from experiments.clean_accuracy.report import write_report
 from experiments.clean_accuracy.study import run_study
 from experiments.command import ending_in_one_line, results_folder
-from vfl_jax.devices import use_all_cores
+from vfl_jax.sweeps.devices import use_all_cores
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from vfl_jax.bags import BagOfIds
-from vfl_jax.records import Rows, VerticalData
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.vertical_data import Rows, VerticalData
 
 Facts = dict[str, Any]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import load_digits, load_fashion_mnist, load_mnist
-from vfl_jax.data.breast_cancer import load_breast_cancer
-from vfl_jax.data.citeseer import load_citeseer
-from vfl_jax.data.default_credit import load_default_credit
-from vfl_jax.data.handwritten import load_handwritten
-from vfl_jax.optimizers import Optimizer
+from vfl_jax.data.sets.breast_cancer import load_breast_cancer
+from vfl_jax.data.sets.citeseer import load_citeseer
+from vfl_jax.data.sets.default_credit import load_default_credit
+from vfl_jax.data.sets.handwritten import load_handwritten
+from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import HeadName, liu2020_paper
-from vfl_jax.records import VerticalData
+from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.transforms import PartyTransform
 
 LEARNING_RATE = 0.1
 """Chosen on honest runs alone, from 0.01, 0.03, 0.1 and 0.3, with a fifth of the training rows in place of the test."""

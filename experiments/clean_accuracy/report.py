@@ -9,19 +9,11 @@ from experiments.clean_accuracy.baseline import Facts
 from experiments.clean_accuracy.data_sets import DATA_SETS
 from experiments.clean_accuracy.study import HEADS
 from experiments.readme import write_tables
-from vfl_jax.files import load
-from vfl_jax.outcomes import COLLAPSED, SUCCESS
-from vfl_jax.report import (
-    Row,
-    count_text,
-    interval_text,
-    median_with_interval,
-    not_judged_text,
-    rows_text,
-    to_markdown,
-)
+from vfl_jax.core.files import load
+from vfl_jax.report import Row, count_text, interval_text, median_with_interval, not_judged_text, rows_text, to_markdown
 from vfl_jax.statistics import honest
-from vfl_jax.summary import summary
+from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
+from vfl_jax.statistics.summaries import summary
 
 README = Path(__file__).with_name("README.md")
 

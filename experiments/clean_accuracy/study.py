@@ -9,9 +9,9 @@ from pathlib import Path
 from experiments.cases import HONEST_AND_ATTACKED, Case, run_cases
 from experiments.clean_accuracy.baseline import facts
 from experiments.clean_accuracy.data_sets import DATA_SETS
-from vfl_jax.atomic import write_atomically
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.presets import HeadName
-from vfl_jax.records import VerticalData
 
 HEADS: tuple[HeadName, ...] = ("sum", "trainable")
 SEEDS = 10

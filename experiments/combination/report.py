@@ -27,8 +27,8 @@ from experiments.outcomes import COLUMNS, Point, data_name, points, read, runtim
 from experiments.panels import figure_against
 from experiments.readme import add_picture, details, section, write_tables
 from vfl_jax import plots
-from vfl_jax.outcomes import NOTHING_TO_ATTACK
 from vfl_jax.report import Row, to_markdown
+from vfl_jax.statistics.judging import NOTHING_TO_ATTACK
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,9 +10,9 @@ import itertools
 
 from experiments.cases import PRESETS, RESIDUAL, Case
 from vfl_jax.defenses import GaussianNoise, Sparsification
-from vfl_jax.grid import Over
 from vfl_jax.presets import HeadName
-from vfl_jax.transforms import ActiveChain
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.sweeps.grid import Over
 
 HEADS: tuple[HeadName, ...] = ("trainable", "sum")
 OVER: Over = {

@@ -16,9 +16,9 @@ from experiments.outcomes import at, read_one, results_of, share
 from experiments.readme import add_picture, section
 from experiments.separation import UNDEFINED, area_with_interval
 from vfl_jax import plots
-from vfl_jax.outcomes import COLLAPSED, SUCCESS
 from vfl_jax.report import Row, median_with_interval, to_markdown
 from vfl_jax.scenario import Drawn
+from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
 
 if TYPE_CHECKING:
     import xarray as xr

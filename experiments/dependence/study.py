@@ -11,11 +11,12 @@ from typing import NamedTuple
 from experiments.cases import GAMMA, HONEST_AND_ATTACKED, PRESETS, Case
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.attacks.activation_blurring import Kind
-from vfl_jax.grid import Over
-from vfl_jax.losses import SoftmaxCrossEntropy
+from vfl_jax.models.losses import SoftmaxCrossEntropy
 from vfl_jax.presets import HeadName, Task
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.scenario import Order, Scenario
-from vfl_jax.transforms import PartyChain, PartyTransform
+from vfl_jax.sweeps.grid import Over
 
 
 class Base(NamedTuple):

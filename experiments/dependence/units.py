@@ -18,15 +18,15 @@ from jax.flatten_util import ravel_pytree
 
 from experiments.cases import SEEDS, load_task
 from experiments.dependence.study import CASES, SCENARIOS
-from vfl_jax import devices, training
-from vfl_jax.atomic import write_atomically
-from vfl_jax.chunks import Chunk
-from vfl_jax.draws import Given
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.types import Array, Params
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import MLP
-from vfl_jax.records import VerticalData
+from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Drawn, Scenario
-from vfl_jax.study import Study
-from vfl_jax.types import Array, Params
+from vfl_jax.sweeps import devices, training
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.study import Study
 
 FILE = "initial_units.json"
 ATTACKER = 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from experiments.devices.study import CASES
 from experiments.outcomes import are_alike, at, read, results_of, runtimes, share
 from experiments.readme import section, write_tables
-from vfl_jax.outcomes import COLLAPSED
 from vfl_jax.report import Row, to_markdown
+from vfl_jax.statistics.judging import COLLAPSED
 
 if TYPE_CHECKING:
     import xarray as xr

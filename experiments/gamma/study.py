@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.cases import GAMMA, PRESETS, Case
-from vfl_jax.grid import Over
+from vfl_jax.sweeps.grid import Over
 
 GAMMAS = (1, 2, 5, 7, 10, 15, 20)
 OVER: Over = {("attack.enabled", "attack.amplify"): [(0, GAMMA), *((1, gamma) for gamma in GAMMAS)]}

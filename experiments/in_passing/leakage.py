@@ -18,8 +18,8 @@ from experiments.panels import add_legend
 from experiments.readme import add_picture, details, section
 from experiments.separation import UNDEFINED
 from vfl_jax import plots
-from vfl_jax.data.nus_wide import PAPER
-from vfl_jax.files import load
+from vfl_jax.core.files import load
+from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.presets import Task
 from vfl_jax.report import Row, median_with_interval, to_markdown
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vfl_jax.evidence import Kind, hear, no_evidence, read
-from vfl_jax.transforms import Attack
+from vfl_jax.attacks.evidence import Kind, hear, no_evidence, read
+from vfl_jax.protocol.transforms import Attack
 
 WAYS: tuple[Kind, ...] = ("sum", "fading")
 """The kinds of evidence that are kept beside that of ``LabelReplacement``."""

@@ -16,18 +16,18 @@ from experiments.cases import PRESETS, SEEDS, load_task
 from experiments.command import ending_in_one_line, results_folder
 from experiments.in_passing.readers import Smoother, as_matrix, known_rows, nearest_known, score
 from experiments.in_passing.study import LABELS, LISTENED
-from vfl_jax import programs, training
-from vfl_jax.chunks import Chunk
-from vfl_jax.devices import use_all_cores
-from vfl_jax.draws import Given
-from vfl_jax.evidence import read
-from vfl_jax.files import save
-from vfl_jax.grid import parse
+from vfl_jax.attacks.evidence import read
+from vfl_jax.core.files import save
 from vfl_jax.presets import Task
-from vfl_jax.records import ORDINARY
+from vfl_jax.protocol.transforms import Attack, PartyTransform
+from vfl_jax.protocol.views import ORDINARY
+from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
-from vfl_jax.study import Study
-from vfl_jax.transforms import Attack, PartyTransform
+from vfl_jax.sweeps import programs, training
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.devices import use_all_cores
+from vfl_jax.sweeps.grid import parse
+from vfl_jax.sweeps.study import Study
 
 if TYPE_CHECKING:
     import xarray as xr

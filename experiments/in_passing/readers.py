@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vfl_jax.bags import BagOfIds, multi_hot
-from vfl_jax.evidence import UNREAD
-from vfl_jax.types import Features
+from vfl_jax.attacks.evidence import UNREAD
+from vfl_jax.core.bags import BagOfIds, multi_hot
+from vfl_jax.core.types import Features
 
 PENALTY = 0.01
 """Of the ridge regression, relative to the mean square of a feature."""

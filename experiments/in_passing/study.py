@@ -11,14 +11,15 @@ import math
 from experiments.cases import PRESETS, RESIDUAL, Case
 from experiments.in_passing.listener import LabelListener
 from vfl_jax.attacks import ActiveBackdoor, LabelReplacement
-from vfl_jax.data.triggers import PixelTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
-from vfl_jax.grid import Over
-from vfl_jax.losses import Loss, MulticlassHinge, SoftmaxCrossEntropy, SquaredError
 from vfl_jax.models import Linear
+from vfl_jax.models.losses import Loss, MulticlassHinge, SoftmaxCrossEntropy, SquaredError
 from vfl_jax.presets import HeadName, Task, liu2020_code
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.protocol.triggers import PixelTrigger
 from vfl_jax.scenario import Scenario
-from vfl_jax.transforms import ActiveChain, PartyChain, PartyTransform
+from vfl_jax.sweeps.grid import Over
 
 TASKS: tuple[Task, ...] = ("mnist", "nus_wide")
 HEADS: tuple[HeadName, ...] = ("sum", "trainable")

@@ -13,7 +13,7 @@ from experiments.cases import EPOCHS
 from experiments.mnist_check.compare import compare
 from experiments.mnist_check.report import write_report
 from experiments.mnist_check.study import CASES
-from vfl_jax.devices import use_all_cores
+from vfl_jax.sweeps.devices import use_all_cores
 
 
 @dataclasses.dataclass(frozen=True)

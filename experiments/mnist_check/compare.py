@@ -8,16 +8,17 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vfl_jax.atomic import write_atomically
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.record import with_numbers
 from vfl_jax.data import load_mnist
 from vfl_jax.defenses import GaussianNoise, Sparsification
-from vfl_jax.draws import Given
-from vfl_jax.grid import resolve
 from vfl_jax.presets import HeadName, liu2020_code
-from vfl_jax.registry import with_numbers
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweep import run
-from vfl_jax.transforms import ActiveChain, ActiveTransform
+from vfl_jax.sweeps.grid import resolve
+from vfl_jax.sweeps.sweep import run
 
 CURVES = {
     "train_loss": ("loss",),

@@ -14,9 +14,9 @@ from experiments.mnist_check.study import CASES
 from experiments.outcomes import COLUMNS, points, read, row
 from experiments.readme import write_tables
 from vfl_jax import plots
-from vfl_jax.outcomes import NONE
 from vfl_jax.report import UNDEFINED, to_markdown
 from vfl_jax.statistics import honest, outcomes
+from vfl_jax.statistics.judging import NONE
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from experiments.cases import GAMMA, Case
-from vfl_jax.grid import Over
 from vfl_jax.presets import HeadName, liu2020_code, zou2022
 from vfl_jax.scenario import Drawn
+from vfl_jax.sweeps.grid import Over
 
 HONEST_1_10: Over = {("attack.enabled", "attack.amplify"): [(0, 1), (1, 1), (1, GAMMA)]}
 HONEST_10: Over = {("attack.enabled", "attack.amplify"): [(0, GAMMA), (1, GAMMA)]}

@@ -16,8 +16,8 @@ import scipy.sparse
 from scipy.stats import kurtosis, skew
 
 from experiments.nus_wide_twin.real import Real
-from vfl_jax.data.nus_wide import CONCEPTS, PAPER
-from vfl_jax.records import Rows
+from vfl_jax.core.vertical_data import Rows
+from vfl_jax.data.sets.nus_wide import CONCEPTS, PAPER
 
 QUANTILES = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1)
 PLACES = ((1, 10), (11, 100), (101, 300), (301, 600), (601, 900), (901, 1000))

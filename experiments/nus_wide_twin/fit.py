@@ -10,10 +10,10 @@ import scipy.sparse
 from scipy.stats import norm
 
 from experiments.nus_wide_twin.real import Real
-from vfl_jax.atomic import write_atomically
-from vfl_jax.bags import multi_hot
-from vfl_jax.data.nus_wide import CONCEPTS, PAPER
-from vfl_jax.data.nus_wide_twin import MODEL, STEP, UNIT, draw_images, draw_tags, draw_themes
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.bags import multi_hot
+from vfl_jax.data.sets.nus_wide import CONCEPTS, PAPER
+from vfl_jax.data.sets.nus_wide_twin import MODEL, STEP, UNIT, draw_images, draw_tags, draw_themes
 
 NUM_THEMES = 10
 STARTS = 5

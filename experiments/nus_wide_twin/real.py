@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from vfl_jax.data.folder import find_file
+from vfl_jax.data.sets.location import find_file
 
 NUM_TAGS = 1000
 

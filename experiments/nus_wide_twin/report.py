@@ -11,9 +11,9 @@ from experiments.nus_wide_twin.compare import Line
 from experiments.nus_wide_twin.study import COMPARISON
 from experiments.outcomes import STUDY_OF_HEAD, TABLE_2
 from experiments.readme import write_tables
+from vfl_jax.core.files import load
 from vfl_jax.data import load_nus_wide_twin, table_1
-from vfl_jax.data.nus_wide import PAPER
-from vfl_jax.files import load
+from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.report import median_with_interval, to_markdown
 
 README = Path(__file__).with_name("README.md")

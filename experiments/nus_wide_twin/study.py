@@ -10,7 +10,7 @@ from experiments.cases import PRESETS, Case
 from experiments.nus_wide_twin.compare import compare
 from experiments.nus_wide_twin.real import read_real
 from experiments.outcomes import STUDY_OF_HEAD
-from vfl_jax.atomic import write_atomically
+from vfl_jax.core.atomic import write_atomically
 from vfl_jax.data import load_nus_wide_twin
 
 COMPARISON = "comparison.json"

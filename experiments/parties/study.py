@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 
 from experiments.cases import Case
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import load_mnist
 from vfl_jax.presets import HeadName, liu2020_code
-from vfl_jax.records import VerticalData
 
 NUMBERS = (2, 4, 8, 16)
 HEADS: tuple[HeadName, ...] = ("sum", "trainable")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from vfl_jax.draws import draw
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.plots import COLORS
-from vfl_jax.records import VerticalData
+from vfl_jax.replica.draws import draw
 from vfl_jax.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from vfl_jax.core.types import Features
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import Bottom, SumHead
 from vfl_jax.plots import COLORS
 from vfl_jax.presets import HeadName, liu2020_code, liu2020_paper
-from vfl_jax.records import VerticalData
 from vfl_jax.scenario import Scenario
-from vfl_jax.types import Features
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

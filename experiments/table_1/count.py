@@ -10,14 +10,13 @@ import jax
 import numpy as np
 
 from experiments.cases import load_task
-from vfl_jax.atomic import write_atomically
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import table_1
-from vfl_jax.data.folder import data_folder
-from vfl_jax.data.nus_wide import CONCEPTS, PAPER, Counts, count, select
-from vfl_jax.draws import draw
+from vfl_jax.data.sets.location import data_folder
+from vfl_jax.data.sets.nus_wide import CONCEPTS, PAPER, Counts, count, select
 from vfl_jax.presets import liu2020_code
-from vfl_jax.protocol import poison_count
-from vfl_jax.records import VerticalData
+from vfl_jax.replica.draws import draw, poison_count
 
 FILE = "table_1.json"
 REAL_LABELS = "nus_wide/labels81.npz"

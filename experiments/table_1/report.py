@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.outcomes import DATA
 from experiments.readme import write_tables
 from experiments.table_1.count import FILE
-from vfl_jax.data.nus_wide import PAPER
+from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.report import to_markdown
 
 README = Path(__file__).with_name("README.md")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments.table_1.count import FILE
 from experiments.verdict.judge import Finding, row
-from vfl_jax.data.nus_wide import PAPER
+from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.report import Row
 
 TEXTS = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.defended import backdoors, leaves_something
 from experiments.outcomes import DATA, Point, Results, are_alike, at, data_name, successes
-from vfl_jax.outcomes import COLLAPSED
 from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text
+from vfl_jax.statistics.judging import COLLAPSED
 
 if TYPE_CHECKING:
     import xarray as xr

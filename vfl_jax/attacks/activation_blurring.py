@@ -8,11 +8,11 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_choice, check_range
-from vfl_jax.records import Knowledge, where_rows
-from vfl_jax.registry import static
-from vfl_jax.transforms import Attack
-from vfl_jax.types import Array
+from vfl_jax.core.checks import check_choice, check_range
+from vfl_jax.core.record import static
+from vfl_jax.core.types import Array
+from vfl_jax.protocol.transforms import Attack
+from vfl_jax.protocol.views import Knowledge, where_rows
 
 Kind = Literal["none", "zero", "gaussian", "given"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import jax
 
-from vfl_jax.records import where_rows
-from vfl_jax.transforms import ActiveAttack
+from vfl_jax.protocol.transforms import ActiveAttack
+from vfl_jax.protocol.views import where_rows
 
 
 class ActiveBackdoor(ActiveAttack):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import flax.struct
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_range
-from vfl_jax.records import where_rows
-from vfl_jax.transforms import Attack
-from vfl_jax.types import Array
+from vfl_jax.core.checks import check_range
+from vfl_jax.core.types import Array
+from vfl_jax.protocol.transforms import Attack
+from vfl_jax.protocol.views import where_rows
 
 
 @flax.struct.dataclass

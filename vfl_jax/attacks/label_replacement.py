@@ -6,12 +6,12 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_choice
-from vfl_jax.evidence import UNREAD, Evidence, Kind, hear, no_evidence, read
-from vfl_jax.records import where_rows
-from vfl_jax.registry import static
-from vfl_jax.transforms import Attack
-from vfl_jax.types import Array
+from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, hear, no_evidence, read
+from vfl_jax.core.checks import check_choice
+from vfl_jax.core.record import static
+from vfl_jax.core.types import Array
+from vfl_jax.protocol.transforms import Attack
+from vfl_jax.protocol.views import where_rows
 
 
 @flax.struct.dataclass
@@ -30,7 +30,7 @@ class LabelReplacement(Attack):
 
     ``evidence`` says what the label is read off: "last" is the method as published, the row's last message that has a
     negative entry; "sum" is the sum of all its messages; "fading" is that sum with 1/√k for the k-th, which reads most
-    under noise (:mod:`vfl_jax.evidence`). Without a defense all three read the same.
+    under noise (:mod:`vfl_jax.attacks.evidence`). Without a defense all three read the same.
 
     ``report`` gives the guesses, −1 for rows not read. With ``enabled`` 0 it listens all the same, which measures
     what the messages leak.

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_range
-from vfl_jax.records import where_rows
-from vfl_jax.transforms import Attack
+from vfl_jax.core.checks import check_range
+from vfl_jax.protocol.transforms import Attack
+from vfl_jax.protocol.views import where_rows
 
 
 class PairedReplacement(Attack):

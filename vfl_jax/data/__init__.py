@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 
-from vfl_jax.data.arrays import from_arrays
-from vfl_jax.data.breast_cancer import load_breast_cancer
-from vfl_jax.data.citeseer import load_citeseer
-from vfl_jax.data.default_credit import load_default_credit
-from vfl_jax.data.digits import load_digits
-from vfl_jax.data.handwritten import load_handwritten
-from vfl_jax.data.images import load_fashion_mnist, load_mnist
-from vfl_jax.data.nus_wide import load_nus_wide, table_1
-from vfl_jax.data.nus_wide_twin import load_nus_wide_twin
+from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data.own.arrays import from_arrays
+from vfl_jax.data.own.table.conditions import Where
+from vfl_jax.data.own.table.kinds import Categorical, Numeric, Tags
+from vfl_jax.data.own.tables import load_tables
 from vfl_jax.data.partition import Partition, partition_images, partition_table
 from vfl_jax.data.repartition import repartition
-from vfl_jax.data.table_conditions import Where
-from vfl_jax.data.table_kinds import Categorical, Numeric, Tags
-from vfl_jax.data.tables import load_tables
-from vfl_jax.data.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
-from vfl_jax.records import VerticalData
+from vfl_jax.data.sets.breast_cancer import load_breast_cancer
+from vfl_jax.data.sets.citeseer import load_citeseer
+from vfl_jax.data.sets.default_credit import load_default_credit
+from vfl_jax.data.sets.digits import load_digits
+from vfl_jax.data.sets.handwritten import load_handwritten
+from vfl_jax.data.sets.images import load_fashion_mnist, load_mnist
+from vfl_jax.data.sets.nus_wide import load_nus_wide, table_1
+from vfl_jax.data.sets.nus_wide_twin import load_nus_wide_twin
+from vfl_jax.protocol.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
 
 LOADERS: dict[str, Callable[..., VerticalData]] = {
     "digits": load_digits,

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from vfl_jax.records import Rows, VerticalData
+from vfl_jax.core.vertical_data import Rows, VerticalData
 
 Partition: TypeAlias = Literal["rows", "columns", "quadrants"] | Sequence[Sequence[int]]
 """By rows or columns of an image (as even as can be), by its quadrants, or a list of feature indices per party."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from vfl_jax.bags import ABSENT, BagOfIds
-from vfl_jax.data.arrays import num_features
+from vfl_jax.core.bags import ABSENT, BagOfIds
+from vfl_jax.core.types import Features
+from vfl_jax.core.vertical_data import Rows, VerticalData
+from vfl_jax.data.own.arrays import num_features
 from vfl_jax.data.partition import even_cuts
-from vfl_jax.records import Rows, VerticalData
-from vfl_jax.types import Features
 
 
 def repartition(data: VerticalData, num_parties: int, *, active_party: int | None = None) -> VerticalData:

@@ -7,10 +7,10 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_choice, check_range
-from vfl_jax.registry import static
-from vfl_jax.transforms import ActiveTransform
-from vfl_jax.types import Array
+from vfl_jax.core.checks import check_choice, check_range
+from vfl_jax.core.record import static
+from vfl_jax.core.types import Array
+from vfl_jax.protocol.transforms import ActiveTransform
 
 By = Literal["value", "row_l2", "message_l2", "largest_row_l2"]
 

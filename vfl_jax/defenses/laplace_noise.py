@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_range
-from vfl_jax.transforms import ActiveTransform
+from vfl_jax.core.checks import check_range
+from vfl_jax.protocol.transforms import ActiveTransform
 
 
 class LaplaceNoise(ActiveTransform):

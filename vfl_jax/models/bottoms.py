@@ -8,10 +8,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.bags import BagOfIds, Tapped
-from vfl_jax.checks import check_widths
-from vfl_jax.registry import Record, static
-from vfl_jax.types import Array, Features, Key, Params
+from vfl_jax.core.bags import BagOfIds, Tapped
+from vfl_jax.core.checks import check_widths
+from vfl_jax.core.record import Record, static
+from vfl_jax.core.types import Array, Features, Key, Params
 
 
 @jax.custom_vjp

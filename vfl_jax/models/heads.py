@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from vfl_jax.checks import check_widths
+from vfl_jax.core.checks import check_widths
+from vfl_jax.core.record import Record, static
+from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.models.bottoms import DenseStack
-from vfl_jax.registry import Record, static
-from vfl_jax.types import Array, Key, Params
 
 
 class Head(Record):

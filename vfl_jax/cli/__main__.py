@@ -1,0 +1,5 @@
+"""``python -m vfl_jax.cli``."""
+
+from vfl_jax.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What everything else is made of: configuration as data, checks, types, files, data of several parties."""

@@ -1,0 +1,170 @@
+"""Whether the fields of a record hold what their annotations say, checked before anything is made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vfl_jax.core.checks import is_number, is_whole, shown, with_article
+
+
+class Declared:
+    """Base of what is checked here: dataclasses whose annotations say what a field holds, as records are."""
+
+
+def check_fields(record: Any, where: str = "") -> None:
+    """Checks a record and all records in it; traced and swept numbers pass.
+
+    Args:
+      where: the path of the record itself, with which every message begins.
+
+    Raises:
+      ValueError: naming the path of a field, what it holds and what it must hold.
+    """
+    for name, hint, is_leaf in declared(type(record)):  # type: ignore[arg-type]
+        path = f"{where}.{name}".lstrip(".")
+        if is_leaf and not _may_be_leaf(hint):
+            raise ValueError(
+                f"{path} is declared as {_words(hint)}; only numbers (float or int), records and tuples of records are "
+                "swept or passed on. Declare it static(default=...)."
+            )
+        _check(path, getattr(record, name), hint, is_leaf)
+
+
+@functools.cache
+def declared(kind: type) -> tuple[tuple[str, Any, bool], ...]:
+    """Every field of a kind of record: its name, its annotation, and whether it is a leaf (not static).
+
+    Raises:
+      ValueError: where an annotation cannot be resolved.
+    """
+    try:
+        hints = typing.get_type_hints(kind)
+    except NameError as error:
+        raise ValueError(
+            f"{kind.__name__} has an annotation that {kind.__module__} does not know ({error}); import or define the "
+            "name at the top of that module."
+        ) from error
+    fields = dataclasses.fields(kind)
+    return tuple((f.name, hints[f.name], f.metadata.get("pytree_node", True)) for f in fields)
+
+
+def missing(kind: type, given: Any) -> list[str]:
+    """Fields of a kind that have no default and are not given."""
+    needed = (f for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING)
+    return [f.name for f in needed if f.name not in given]
+
+
+def structure(value: Any) -> Any:
+    """What a static field holds, in a form that compares and hashes: tuples for lists and arrays, Python's numbers."""
+    if isinstance(value, range) or (
+        isinstance(value, np.ndarray | jax.Array) and not isinstance(value, jax.core.Tracer)
+    ):
+        return tuples(np.asarray(value).tolist())
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(structure, value)) if type(value) in (list, tuple) else value
+
+
+def tuples(value: Any) -> Any:
+    """Tuples for lists, at any depth."""
+    return tuple(map(tuples, value)) if type(value) in (list, tuple) else value
+
+
+def _check(path: str, value: Any, hint: Any, is_leaf: bool) -> None:
+    if _is_union(hint):
+        fitting = [option for option in typing.get_args(hint) if _fits(value, option, is_leaf)]
+        if not fitting:
+            raise _wrong(path, value, hint)
+        return _check(path, value, fitting[0], is_leaf)
+    if not _fits(value, hint, is_leaf):
+        raise _wrong(path, value, hint)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{path} is {shown(value)}; whole numbers must fit into 64 bits.")
+    if typing.get_origin(hint) in (tuple, list):
+        for i, (entry, of_entry) in enumerate(_entries(path, value, hint)):
+            _check(f"{path}.{i}", entry, of_entry, is_leaf)
+    elif _is_record(hint):
+        check_fields(value, path)
+    return None
+
+
+def _entries(path: str, value: tuple[Any, ...], hint: Any) -> Iterator[tuple[Any, Any]]:
+    """Every entry of a tuple with its annotation."""
+    of_entries = typing.get_args(hint)
+    if typing.get_origin(hint) is list or of_entries[1:] == (Ellipsis,):
+        return ((entry, of_entries[0]) for entry in value)
+    if len(value) != len(of_entries):
+        raise ValueError(f"{path} has {len(value)} entries; it must have {len(of_entries)}.")
+    return zip(value, of_entries, strict=True)
+
+
+def _fits(value: Any, hint: Any, is_leaf: bool) -> bool:
+    """Whether a value is of a kind itself; what is in it is another question."""
+    origin = typing.get_origin(hint)
+    if hint in (float, int):
+        if isinstance(value, np.ndarray | jax.Array):
+            is_real = jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)
+            return is_leaf and bool(is_real)
+        return is_number(value) if hint is float else is_whole(value) or (is_leaf and _is_whole_float(value))
+    if hint in (None, type(None)):
+        return value is None
+    if origin is typing.Literal:
+        return any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint))
+    if origin in (tuple, list) or hint in (tuple, list):  # lists have become tuples
+        return type(value) is tuple
+    return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+def _is_whole_float(value: Any) -> bool:
+    return is_number(value) and float(value).is_integer()
+
+
+def _may_be_leaf(hint: Any) -> bool:
+    if typing.get_origin(hint) is tuple:
+        return all(_is_record(entry) for entry in typing.get_args(hint) if entry is not Ellipsis)
+    return hint in (float, int) or _is_record(hint)
+
+
+def _is_record(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Declared)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _wrong(path: str, value: Any, hint: Any) -> ValueError:
+    advice = ""
+    if isinstance(value, type) and _is_record(hint) and issubclass(value, hint):
+        advice = f" That is the class; make one of it: {value.__name__}()."
+    elif type(value) is tuple and value and _is_record(hint) and all(isinstance(entry, hint) for entry in value):
+        advice = " Several are joined by a chain, which is one."
+    elif (isinstance(value, bool) and hint in (int, float)) or (hint is int and _is_whole_float(value)):
+        advice = f" Write {int(value)}."
+    return ValueError(f"{path} is {shown(value)}; it must be {_words(hint)}.{advice}")
+
+
+def _words(hint: Any) -> str:
+    """An annotation in words."""
+    plain = {float: "a number", int: "a whole number", bool: "True or False", str: "a text", type(None): "None"}
+    args = typing.get_args(hint)
+    if hint in plain:
+        return plain[hint]
+    if _is_union(hint):
+        return " or ".join(map(_words, args))
+    if typing.get_origin(hint) is typing.Literal:
+        return f"one of {', '.join(map(repr, args))}"
+    if args and typing.get_origin(hint) in (tuple, list):
+        return f"a list, of which every entry is {' and '.join(dict.fromkeys(_words(a) for a in args if a is not ...))}"
+    if isinstance(hint, type):
+        return with_article(hint.__name__)
+    return str(hint)

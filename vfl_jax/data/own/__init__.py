@@ -1,0 +1,1 @@
+"""A user's own arrays and tables, made data of several parties."""

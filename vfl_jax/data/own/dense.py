@@ -1,0 +1,136 @@
+"""One party's dense features, of any library, as an array of real numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vfl_jax.data.own.inputs import frame_of
+from vfl_jax.data.own.values import NOTHING, NUMBERS, TEXTS, TRUTH, WHOLE, as_floats, canonical, eps_of, kind_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense:
+    """Real numbers that are finite, not yet cast."""
+
+    values: np.ndarray  # [N, ...]
+    eps: float | np.ndarray  # of the dtype they came in, [F] where a frame's columns have several
+    names: tuple[str, ...] | None = None  # of a frame's columns
+
+    def name(self, *place: int) -> str:
+        """One feature as messages call it."""
+        written = ", ".join(map(str, place))
+        return f"column {written} ({self.names[place[0]]!r})" if self.names is not None else f"column {written}"
+
+    def columns(self, block: np.ndarray) -> Dense:
+        """Some columns of an array [N, F]."""
+        eps = self.eps[block] if isinstance(self.eps, np.ndarray) else self.eps
+        return Dense(self.values[:, block], eps, self.names and tuple(self.names[i] for i in block))
+
+    def as_float32(self) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return self.values.astype(np.float32)
+
+
+def dense_of(where: str, values: Any) -> Dense:
+    """The numbers of an array or a frame, [N, ...].
+
+    Args:
+      where: what messages call them.
+
+    Raises:
+      ValueError: naming row and column, on what is no real number, is missing (masked, too) or infinite.
+    """
+    try:
+        frame = frame_of(where, values)
+    except ValueError:
+        if not hasattr(values, "__array__"):
+            raise
+        frame = None  # as where a library's frame needs another one to be read as a table
+    dense = _of_array(where, values) if frame is None else _of_frame(where, frame)
+    array = dense.values
+    if array.ndim < 2 or not array[:1].size:
+        raise ValueError(f"{where} has shape {array.shape}; expected [N, F].")
+    check_finite(where, array, dense.name)
+    return dense
+
+
+def check_finite(where: str, array: np.ndarray, name: Callable[..., str]) -> None:
+    """Raises ``ValueError`` with the first place of an array, [N, ...], that is not finite."""
+    if not np.isfinite(array).all():
+        row, *place = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"{where} is missing, not finite, or beyond float32 in row {row}, {name(*place)}.")
+
+
+def _of_frame(where: str, frame: pd.DataFrame) -> Dense:
+    columns = [canonical(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    names = tuple(map(str, frame.columns))
+    for name, cells in zip(names, columns, strict=True):
+        if (kind := kind_of(cells)) not in (WHOLE, NUMBERS, TRUTH, TEXTS, NOTHING) or _no_number(cells) is not None:
+            raise ValueError(
+                f"{where} has values that are no numbers ({kind}) in column {name!r}, such as {_no_number(cells)!r}; "
+                "convert them, or join tables by load_tables, which knows categories and numbers in texts."
+            )
+    dtypes = {cells.dtype for cells in columns}
+    if len(dtypes) == 1 and isinstance(dtype := dtypes.pop(), np.dtype) and dtype.kind in "fiub":
+        return Dense(np.stack([cells.to_numpy() for cells in columns], axis=1), eps_of(dtype), names)
+    values = np.zeros((len(frame), len(columns)))
+    for i, cells in enumerate(columns):
+        values[:, i] = as_floats(cells)
+    return Dense(values, np.array([eps_of(cells.dtype) for cells in columns]), names)
+
+
+def _of_array(where: str, values: Any) -> Dense:
+    if isinstance(values, list | tuple) and any(np.ma.is_masked(row) for row in values):
+        values = np.ma.array([np.ma.filled(np.ma.asarray(row, np.float64), np.nan) for row in values])
+    array = None
+    try:
+        array = np.ma.asarray(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+        if array.dtype.kind in "mM" or (array.dtype == object and any(map(_is_time, array.ravel()))):
+            raise TypeError("dates or durations")  # NumPy would count them in some unit
+        if array.dtype.kind == "c" or (array.dtype == object and any(isinstance(x, complex) for x in array.ravel())):
+            raise TypeError("complex numbers")
+        eps = eps_of(array.dtype)
+        if np.ma.is_masked(array):
+            array = np.ma.filled(array.astype(np.float64), np.nan)
+        array = np.asarray(array)
+        if array.dtype.kind not in "fiub":
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ValueError(f"{where} has values that are no numbers ({error}){_first(array)}.") from error
+    return Dense(array, eps)
+
+
+def _no_number(cells: Any) -> Any:
+    """The first cell that is no number and is none when read; None where there is none."""
+    for cell in cells[cells.notna()] if kind_of(cells) not in (WHOLE, NUMBERS, TRUTH) else ():
+        try:
+            float(cell)
+        except (TypeError, ValueError):
+            return cell
+    return None
+
+
+def _first(array: np.ndarray | None) -> str:
+    """Where the first entry of an array of texts or objects is that is no number."""
+    if array is None or array.ndim < 2 or array.dtype.kind not in "OUS":
+        return ""
+    for place in np.ndindex(array.shape):
+        try:
+            float(array[place])
+        except (TypeError, ValueError, OverflowError):
+            return f" in row {place[0]}, column {', '.join(map(str, place[1:]))}"
+    return ""
+
+
+def _is_time(value: Any) -> bool:
+    import datetime
+
+    return isinstance(value, datetime.date | datetime.time | datetime.timedelta | np.datetime64 | np.timedelta64)

@@ -1,0 +1,150 @@
+"""What users hand over, of any library: columns as pandas series, tables as data frames, their rows in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vfl_jax.core.checks import shown
+from vfl_jax.data.own.values import canonical, from_arrow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def column_of(what: str, values: Any) -> pd.Series:
+    """One value per row, numbered from 0: of a list, a NumPy array (masked ones too), or another library's series.
+
+    Raises:
+      ValueError: on what is no sequence of single values; ``what`` is what messages call it.
+    """
+    import pandas as pd
+
+    if isinstance(values, pd.Series):
+        return canonical(values.reset_index(drop=True))
+    if isinstance(values, pd.Index | pd.api.extensions.ExtensionArray):
+        return canonical(pd.Series(values))
+    if isinstance(values, np.ma.MaskedArray) and values.ndim == 1:
+        items = values.data.astype(object)
+        items[np.ma.getmaskarray(values)] = None
+        return canonical(pd.Series(items, dtype=object))
+    if _is_arrow(values) and (found := _arrow_column(values)) is not None:
+        return canonical(found)
+    if hasattr(values, "__array__"):
+        array = np.asarray(values)
+    elif isinstance(values, str | bytes | Mapping) or not np.iterable(values):
+        raise ValueError(f"{what} is {shown(values)}; expected one value per row.")
+    else:
+        entries = list(
+            values
+        )  # as objects, since NumPy would make texts of numbers beside texts, or floats of integers
+        if any(np.ndim(entry) for entry in entries if not isinstance(entry, str)):
+            raise ValueError(f"{what} has shape {_shape(entries)}; expected [N].")
+        array = np.empty(len(entries), object)
+        array[:] = entries
+    if array.ndim != 1:
+        raise ValueError(f"{what} has shape {array.shape}; expected [N].")
+    return canonical(pd.Series(array))
+
+
+def frame_of(where: str, values: Any) -> pd.DataFrame | None:
+    """A data frame of a pandas or Polars frame, an Arrow table or a dict of columns; None of anything else.
+
+    Raises:
+      ValueError: on columns of several lengths or orders; on what Arrow cannot read. ``where`` is what they call it.
+    """
+    import pandas as pd
+
+    if isinstance(values, pd.DataFrame):
+        return values
+    if isinstance(values, Mapping):
+        check_one_order({f"{where}, column {name!r}": column for name, column in values.items()})
+        columns = {str(name): column_of(f"{where}, column {name!r}", column) for name, column in values.items()}
+        if len(lengths := {len(column) for column in columns.values()}) > 1 or len(columns) < len(values):
+            raise ValueError(
+                f"{where} has columns of {', '.join(map(str, sorted(lengths)))} rows; all must have as many, and names "
+                "of their own."
+            )
+        return pd.DataFrame(columns)
+    if not _is_arrow(values):
+        return None
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise ValueError(f"{where} is a {_type(values)}; to read it, install vfl_jax[parquet].") from error
+    try:
+        table = pa.table(values)
+        found = [from_arrow(column) for column in table.columns]
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        raise ValueError(f"{where} is a {_type(values)} that Arrow cannot read as a table: {error}.") from error
+    frame = pd.DataFrame(dict(enumerate(found)), index=pd.RangeIndex(table.num_rows))
+    return frame.set_axis(table.column_names, axis=1)
+
+
+def index_of(values: Any) -> pd.Index | None:
+    """What names the rows of a pandas series or frame, or of an xarray array; None where nothing does."""
+    import pandas as pd
+
+    if isinstance(values, pd.Series | pd.DataFrame):
+        return values.index
+    indexes, dims = getattr(values, "indexes", None), getattr(values, "dims", None)
+    return indexes.get(dims[0]) if isinstance(indexes, Mapping) and dims else None
+
+
+def check_one_order(inputs: Mapping[str, Any]) -> None:
+    """Raises ``ValueError`` where two inputs, by what messages call them, have rows of other names in their index.
+
+    Of a dict of columns each is an input.
+    """
+    first, expected = None, None
+    for what, values in _with_columns(inputs):
+        index = index_of(values)
+        if index is None:
+            continue
+        if expected is None:
+            first, expected = what, index
+        elif len(index) == len(expected) and not index.equals(expected):
+            row = next(i for i, (a, b) in enumerate(zip(index, expected, strict=True)) if a is not b and a != b)
+            mine, other = index[[row]].tolist() + expected[[row]].tolist()
+            raise ValueError(
+                f"{what} has another index than {first}: its row {row} (counted from 0) is {mine!r}, not "
+                f"{other!r}. Rows are paired by place: sort both alike, as by .loc[index], or give .to_numpy() "
+                "of what has the right order already."
+            )
+
+
+def _with_columns(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for what, values in inputs.items():
+        if isinstance(values, Mapping):
+            yield from _with_columns({f"{what}, column {name!r}": column for name, column in values.items()})
+        else:
+            yield what, values
+
+
+def _is_arrow(values: Any) -> bool:
+    has_arrow = hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__")
+    return has_arrow and not hasattr(values, "dims")  # xarray's arrays become long tables there
+
+
+def _arrow_column(values: Any) -> pd.Series | None:
+    """A column of another library's series; None where pyarrow is missing or it is none."""
+    try:
+        import pyarrow as pa
+
+        found = pa.chunked_array(values) if hasattr(values, "__arrow_c_stream__") else pa.array(values)
+        return None if pa.types.is_struct(found.type) else from_arrow(found)
+    except (ImportError, ValueError, TypeError, NotImplementedError, OSError):
+        return None
+
+
+def _shape(items: list[Any]) -> tuple[int, ...] | str:
+    try:
+        return np.shape(items)
+    except ValueError:
+        return f"({len(items)}, …)"
+
+
+def _type(values: Any) -> str:
+    return f"{type(values).__module__.partition('.')[0]} {type(values).__name__}"

@@ -1,0 +1,1 @@
+"""Tables, cell by cell: files, columns, numbers, tags, conditions, and how tables meet."""

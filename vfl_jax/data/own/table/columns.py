@@ -1,0 +1,192 @@
+"""How columns of each kind become features."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from vfl_jax.data.own.scaling import LOST, scaled, written_merged
+from vfl_jax.data.own.table.cells import Column
+from vfl_jax.data.own.table.files import listed
+from vfl_jax.data.own.table.kinds import Categorical, ColumnReport, Kind, Numeric, Tags
+from vfl_jax.data.own.table.numbers import Amounts, amounts, read_numbers, written_numbers
+from vfl_jax.data.own.table.tags import encode_tags, looks_like_values, sparse_of
+from vfl_jax.data.own.values import NOTHING, NUMBERS, TEXTS, TRUTH, WHOLE, as_floats, eps_of, kind_of, plain
+
+MOST_CATEGORIES = 1000
+"""Of a column whose kind is not given; one with more is rather a name or a text."""
+
+
+def encode_party(
+    columns: Sequence[tuple[Column, Kind | None]], is_train: np.ndarray, standardise: bool
+) -> tuple[Any, tuple[str, ...], dict[str, ColumnReport]]:
+    """Features of one party, their names, and what became of its columns.
+
+    Numeric columns come first, then categories, then tags. Features are float32[N, F]; with tags a SciPy sparse array.
+
+    Args:
+      columns: with their kinds; None is numeric for numbers, and categorical for texts and truth values.
+      is_train: the rows that everything is fitted on, bool[N].
+
+    Raises:
+      ValueError: naming file, line and column, on cells that do not fit their kind.
+    """
+    from scipy import sparse
+
+    of_kind: dict[type, list[tuple[Column, Any]]] = {Numeric: [], Categorical: [], Tags: []}
+    reports, names, blocks = {}, [], []
+    for column, kind in columns:
+        known = kind or _inferred(column)
+        of_kind[type(known)].append((column, known))
+    if of_kind[Numeric]:
+        values, eps = [], []
+        for column, kind in of_kind[Numeric]:
+            numbers, reports[column.name] = _numbers(column, kind, is_train, standardise)
+            values.append(numbers)
+            eps.append(eps_of(column.cells.dtype))
+            names.append(column.name)
+        block = np.stack(values, axis=1)
+        if standardise:
+            block, is_constant = scaled(block, is_train, np.array(eps))
+            for name, constant in zip(names, is_constant.tolist(), strict=True):
+                reports[name] = dataclasses.replace(reports[name], is_constant=constant)
+        elif lost := written_merged(block, lambda i: f"column {names[i]!r}"):
+            table = of_kind[Numeric][0][0].table
+            warnings.warn(f"{LOST} {table.where}, {'; '.join(lost)}. Say standardise=True.", stacklevel=3)
+        blocks.append(block.astype(np.float32))
+    declared = {column.name for column, kind in columns if kind is not None}
+    for column, kind in of_kind[Categorical]:
+        block, features, reports[column.name] = _categories(column, kind, is_train, column.name in declared)
+        blocks.append(block)
+        names += [f"{column.name}={feature}" for feature in features]
+    for column, kind in of_kind[Tags]:
+        block, features, reports[column.name] = encode_tags(column, kind, is_train)
+        blocks.append(block)
+        names += [f"{column.name}={feature}" for feature in features]
+
+    if of_kind[Tags]:
+        joined = sparse.hstack(blocks, format="csr")
+    else:
+        joined = np.hstack([block if isinstance(block, np.ndarray) else block.toarray() for block in blocks])
+    return joined, tuple(names), {column.name: reports[column.name] for column, _ in columns}
+
+
+def _inferred(column: Column) -> Kind:
+    cells = column.cells
+    found = kind_of(cells)
+    if found in (WHOLE, NUMBERS):
+        return Numeric()
+    if found in (TRUTH, NOTHING):
+        return Categorical()
+    name = column.reference
+    if _may_be_written(column) and written_numbers(column) is not None:
+        return Numeric()
+    if found != TEXTS:
+        raise ValueError(
+            f"{column.where} holds {found} values; expected numbers, texts or truth values. Convert it, say Tags() for "
+            f"lists of texts, or leave it out: drop=[{name!r}]."
+        )
+    distinct = cells.dropna().unique()
+    if separators := looks_like_values(distinct):
+        raise ValueError(
+            f"{column.where} holds lists of tags and values, such as {listed(distinct, 1)}. Say columns={{{name!r}: "
+            f"Tags(separator={separators[0]!r}, value_separator={separators[1]!r})}}, Categorical() where each text is "
+            f"a category, or leave it out: drop=[{name!r}]."
+        )
+    if found_amounts := amounts(distinct):
+        raise _amounts(column, found_amounts, len(distinct))
+    if (count := len(distinct)) > MOST_CATEGORIES:
+        raise ValueError(
+            f"{column.where} holds {count} different texts; up to {MOST_CATEGORIES} are taken for categories. Say "
+            f"columns={{{name!r}: Categorical()}} or Tags(), or leave it out: drop=[{name!r}]."
+        )
+    return Categorical()
+
+
+def _amounts(column: Column, found: Amounts, count: int) -> ValueError:
+    units = " or ".join(repr(" … ".join(filter(None, unit))) for unit in found.units)
+    kind = "" if found.unit is None else f"Numeric(unit={found.unit!r}) or "
+    return ValueError(
+        f"{column.where} holds texts that are rather amounts, or numbered names, than categories: {len(found.texts)} "
+        f"of {count} different ones are a number beside {units}, such as {listed(found.texts, 3)}. Say "
+        f"columns={{{column.reference!r}: {kind}Categorical()}} where each text is a category, write numbers"
+        f"{'' if kind else ' in one unit'}, or leave it out: drop=[{column.reference!r}]."
+    )
+
+
+def _may_be_written(column: Column) -> bool:
+    """Whether there are texts, and nothing but texts and numbers."""
+    types = set(map(type, column.cells.dropna()))
+    return any(issubclass(t, str) for t in types) and all(issubclass(t, str | Real | Decimal) for t in types)
+
+
+def _numbers(column: Column, kind: Numeric, is_train: np.ndarray, standardise: bool) -> tuple[np.ndarray, ColumnReport]:
+    """float64[N] of a column of numbers, or of texts that are numbers; float32 holds those that stay as they are."""
+    cells, read_as = column.cells, None
+    if kind_of(cells) in (WHOLE, NUMBERS, TRUTH, NOTHING):
+        values = as_floats(cells).copy()
+    elif _may_be_written(column):
+        values, read_as = read_numbers(column, kind)
+    else:
+        raise ValueError(
+            f"{column.where} holds {kind_of(cells)} values; expected numbers. Convert it, as times to the seconds "
+            f"since one of them, or leave it out: drop=[{column.reference!r}]."
+        )
+    is_missing = cells.isna().to_numpy()
+    most = np.finfo(np.float64 if standardise else np.float32).max
+    is_bad = ~is_missing & ~(np.abs(values) <= most)
+    if is_bad.any():
+        i = int(is_bad.argmax())
+        expected = "a finite number" if standardise else "a finite number that float32 holds"
+        raise ValueError(
+            f"{column.place(i)} holds {listed(cells[[i]])}; expected {expected}. Correct it, or leave the "
+            f"column out: drop=[{column.reference!r}]."
+        )
+    is_known = is_train & ~is_missing
+    fill = kind.fill
+    if fill == "mean":
+        fill = values[is_known].mean() if is_known.any() else None
+    if fill is None:
+        column.check_fillable("Numeric(fill='mean')")
+    else:
+        values[is_missing] = fill
+    return values, ColumnReport(kind="numeric", num_features=1, num_filled=int(is_missing.sum()), read_as=read_as)
+
+
+def _categories(
+    column: Column, kind: Categorical, is_train: np.ndarray, is_declared: bool
+) -> tuple[Any, list[Any], ColumnReport]:
+    import pandas as pd
+
+    cells = column.cells
+    is_missing = cells.isna().to_numpy()
+    if kind.fill is None:
+        column.check_fillable("Categorical(fill='unknown')")
+    if is_missing.any():
+        values = np.full(len(cells), kind.fill, object)
+        values[~is_missing] = plain(cells[~is_missing]).astype(str)
+    else:
+        values = plain(cells)
+    categories = np.unique(values[is_train])
+    codes = pd.Index(categories).get_indexer(values)
+    is_new = codes[~is_train] < 0
+    if not is_declared and is_new.sum() > max(4, len(is_new) / 2):
+        raise ValueError(
+            f"{column.where} holds texts that are rather names, dates or numbers than categories: {is_new.sum()} of "
+            f"{len(is_new)} test rows have one that no training row has, as {listed(values[~is_train][is_new], 1)}. "
+            f"Say columns={{{column.reference!r}: Numeric()}}, Tags() or Categorical(), or leave it out: "
+            f"drop=[{column.reference!r}]."
+        )
+    report = ColumnReport(
+        kind="categorical",
+        num_features=len(categories),
+        num_filled=int(is_missing.sum()),
+        num_unknown=int((codes < 0).sum()),
+    )
+    return sparse_of(np.arange(len(codes)), codes, (len(codes), len(categories))), categories.tolist(), report

@@ -1,0 +1,59 @@
+"""Columns of tables by the names that users give them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+from vfl_jax.core.checks import shown
+from vfl_jax.data.own.table.files import Table, listed
+
+ColumnName: TypeAlias = str | tuple[str, str]
+"""``"party.column"``, or the two apart."""
+
+
+def place_of(parties: Collection[str], reference: Any, argument: str) -> tuple[str, str]:
+    """Party and column that a reference names; a party whose name has a point is known by its longest match."""
+    if isinstance(reference, str):
+        party = max((party for party in parties if reference.startswith(f"{party}.")), key=len, default="")
+        found = party, reference[len(party) + 1 :]
+    else:
+        is_pair = isinstance(reference, tuple) and len(reference) == 2
+        found = (str(reference[0]), str(reference[1])) if is_pair else ("", "")
+    if found[0] not in parties:
+        raise ValueError(
+            f"{argument} names column {shown(reference)}; expected 'party.column' or ('party', 'column'), where the "
+            f"parties are {listed(parties)}."
+        )
+    return found
+
+
+def find(tables: Mapping[str, Table], reference: Any, argument: str) -> tuple[str, str]:
+    """Party and column that a reference names, which the party's table has."""
+    party, column = place_of(tables, reference, argument)
+    if column not in (there := tables[party].frame.columns):
+        raise ValueError(
+            f"{tables[party].where} has no column {column!r}, which {argument} names; it has {listed(there)}."
+        )
+    return party, column
+
+
+def id_columns_of(tables: Mapping[str, Table], id: Any) -> dict[str, str]:
+    """The id column of every party, named for all of them or for each."""
+    columns = dict(id) if isinstance(id, Mapping) else dict.fromkeys(tables, id)
+    for name in columns.values():
+        if not isinstance(name, str):
+            raise ValueError(
+                f"id is {shown(name)}; expected the name of one column, or a dict of one by party. To join on several, "
+                "make one of them in each table first, as table['a'].astype(str) + ' ' + table['b'].astype(str)."
+            )
+    if {str(party) for party in columns} != set(tables):
+        raise ValueError(f"id names columns of {listed(columns)}; the parties are {listed(tables)}.")
+    return dict(find(tables, place, "id") for place in columns.items())
+
+
+def listed_names(names: Any, argument: str) -> list[Any]:
+    """References as a list; one alone is no list."""
+    if isinstance(names, str | bytes) or not hasattr(names, "__iter__"):
+        raise ValueError(f"{argument} is {shown(names)}; expected a list of columns, as [{names!r}].")
+    return list(names)

@@ -1,0 +1,252 @@
+"""Numbers that are written in texts: with a decimal comma, groups of digits, a percent or a currency sign."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vfl_jax.data.own.table.cells import Column
+from vfl_jax.data.own.table.files import listed
+from vfl_jax.data.own.table.kinds import THOUSANDS, Numeric
+from vfl_jax.data.own.values import TEXTS, kind_of
+
+SIGN = "[-+−]"
+UNIT = "[%‰$¢£¤¥฿₠-₿﷼＄￡￥]|USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|ZAR"
+"""Shares, and currencies by their signs or letters."""
+AMOUNT = re.compile(rf"\(?\s*{SIGN}?\s*(?P<before>\D*?)\s*{SIGN}?\s*(?P<body>\d[\d.,' _]*)(?P<after>\D*?)[\s)]*")
+"""A number with any text before and behind it."""
+MOST_LEVELS = 12
+"""A handful: so many different numbers in texts, such as months, may be levels of a category."""
+MOST_UNITS = 3
+MOSTLY = 0.9
+BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | {"’": "'"})
+
+
+class Style(NamedTuple):
+    """How the digits of a number are separated."""
+
+    decimal: str
+    thousands: str
+
+    def read(self, body: str) -> float | None:
+        """The number, without sign and unit; None where it is not written in this style."""
+        decimal, group = re.escape(self.decimal), re.escape(self.thousands)
+        grouped = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+|[1-9]\d?(?:{group}\d{{2}})+{group}\d{{3}}|" if group else ""
+        if not re.fullmatch(rf"(?:(?:{grouped}\d+)(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][-+]?\d+)?", body):
+            return None
+        plain = body.replace(self.thousands, "") if self.thousands else body
+        return float(plain.replace(self.decimal, "."))
+
+
+STYLES = [Style(decimal, thousands) for decimal in ".," for thousands in ("", *THOUSANDS) if thousands != decimal]
+
+
+class Written(NamedTuple):
+    """A text that is a number in some style."""
+
+    sign: int
+    body: str
+    unit: str
+
+
+class Reading(NamedTuple):
+    """A column of numbers that are written in texts."""
+
+    values: np.ndarray  # float64[N], NaN where there is none
+    example: tuple[str, float]  # the longest text, and what it was read as
+
+
+class Amounts(NamedTuple):
+    """Texts that are rather amounts than categories."""
+
+    texts: list[str]
+    units: list[tuple[str, str]]  # what stands before and behind their numbers, the most frequent first
+
+    @property
+    def unit(self) -> str | None:
+        """What :class:`Numeric` would have to take away, so that all of them can be read; None where that is not one
+        text."""
+        before, after = ("" if re.fullmatch(UNIT, part) else part for part in self.units[0])
+        return None if len(self.units) > 1 or (before and after) else before or after or None
+
+
+@functools.cache
+def _pattern(unit: str | None) -> re.Pattern[str]:
+    """A number in a text, perhaps with a unit: one that is declared, or known."""
+    known = f"{re.escape(unit.translate(BLANKS))}|{UNIT}" if unit else UNIT
+    return re.compile(
+        rf"(?P<open>\()?\s*(?P<outer>{SIGN}?)\s*(?P<before>{known})?\s*(?P<inner>{SIGN}?)\s*"
+        rf"(?P<body>[\d.,][\d.,' _]*(?:[eE][-+]?\d+)?)\s*(?P<after>{known})?\s*(?P<trailing>-?)\s*(?P<close>\))?"
+    )
+
+
+def parse(text: str, unit: str | None = None) -> Written | None:
+    """The parts of a number that is written in a text; None where it is none in any style.
+
+    Args:
+      unit: what may stand beside the number, besides percent and known currencies.
+    """
+    found = _pattern(unit).fullmatch(text.translate(BLANKS).strip())
+    if found is None or bool(found["open"]) != bool(found["close"]):
+        return None
+    units = [part for part in (found["before"], found["after"]) if part]
+    if len(units) > 1 and unit not in units:
+        return None
+    signs = [sign for sign in (found["open"], found["outer"], found["inner"], found["trailing"]) if sign]
+    body = found["body"].strip()
+    if len(signs) > 1 or _is_no_number(body):
+        return None
+    return Written(1 if not signs or signs == ["+"] else -1, body, "".join(units))
+
+
+def written_numbers(column: Column) -> Reading | None:
+    """The numbers of a column of texts that is not declared; None where most are no numbers, or all may be codes.
+
+    Most means: of the cells, or of the different ones where these are many. Codes are texts of digits alone.
+
+    Raises:
+      ValueError: as :func:`read_numbers` does, where most cells are numbers.
+    """
+    cells = column.cells.dropna()
+    texts = [cell for cell in cells.unique() if isinstance(cell, str)]
+    if not len(cells) or (all(text.isdecimal() for text in texts) and kind_of(cells) == TEXTS):
+        return None
+    numbers = {text for text in texts if parse(text) is not None}
+
+    def are_numbers(some: Any) -> list[bool]:
+        return [cell in numbers if isinstance(cell, str) else _is_number(cell) for cell in some]
+
+    different = are_numbers(cells.unique())
+    is_many = sum(different) > max(MOST_LEVELS, len(different) / 2)
+    return read_numbers(column, None) if is_many or np.mean(are_numbers(cells)) > 0.5 else None
+
+
+def amounts(texts: Sequence[str]) -> Amounts | None:
+    """Different texts of a column, where most are a number and one of few units, each with many numbers; else None.
+
+    A handful of numbers are levels, as those of "5 doors"; numbers with a leading zero are codes, as in "S01".
+    """
+    units: dict[tuple[str, str], list[str]] = {}
+    for text in texts:
+        found = AMOUNT.fullmatch(text.translate(BLANKS).strip())
+        if found is None or re.match(r"0\d", found["body"]) or _is_no_number(found["body"].strip()):
+            continue
+        units.setdefault((found["before"], found["after"].strip()), []).append(text)
+    many = {unit: of_unit for unit, of_unit in units.items() if len(of_unit) > MOST_LEVELS}
+    named = sorted((unit for unit in many if any(unit)), key=lambda unit: -len(many[unit]))
+    count = sum(map(len, many.values()))
+    if not 0 < len(named) <= MOST_UNITS or count <= max(len(texts) / 2, MOSTLY * sum(map(len, units.values()))):
+        return None
+    return Amounts([text for unit in named for text in many[unit]], named)
+
+
+def _is_no_number(body: str) -> bool:
+    return all(style.read(body) is None for style in STYLES)
+
+
+def read_numbers(column: Column, kind: Numeric | None) -> Reading:
+    """The numbers of a column of texts, or of texts and numbers; ``kind`` is None where it is not declared.
+
+    Raises:
+      ValueError: naming the column and what to say of it, where a cell is no number; where numbers may be read in two
+        ways, or are written in several; where some have another unit.
+    """
+    cells = column.cells
+    unit = kind.unit if kind is not None else None
+    texts = {cell: parse(cell, unit) for cell in cells.dropna().unique() if isinstance(cell, str)}
+    is_number = np.array(
+        [texts[cell] is not None if isinstance(cell, str) else _is_number(cell) for cell in cells], bool
+    )
+    is_missing = cells.isna().to_numpy()
+    if not (is_number | is_missing).all():
+        raise _no_number(column, int((is_number | is_missing).argmin()), kind)
+    found = {text: written for text, written in texts.items() if written is not None}
+    values = _read(column, kind or Numeric(), found)
+    written = [np.nan if gone else cell for cell, gone in zip(cells, is_missing, strict=True)]
+    example = max(found, key=lambda text: (len(text), abs(values[text])))
+    numbers = [values[cell] if isinstance(cell, str) else float(cell) for cell in written]
+    return Reading(np.array(numbers), (example, values[example]))
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, Real | Decimal) and not isinstance(cell, bool | np.bool_)
+
+
+def _read(column: Column, kind: Numeric, found: dict[str, Written]) -> dict[str, float]:
+    """What each text is, in the one way that all of them can be read."""
+    units = {written.unit: text for text, written in found.items()}
+    if len(units) > 1:
+        raise ValueError(
+            f"{column.where} holds numbers of several units, such as {listed(units.values(), 3)}; write them alike, "
+            f"say Categorical(), or leave the column out: drop=[{column.reference!r}]."
+        )
+    used = set("".join(written.body for written in found.values()))
+    readings = {}
+    for style in STYLES:
+        is_wanted = kind.decimal in (None, style.decimal) and kind.thousands in (None, style.thousands)
+        if is_wanted and (not style.thousands or style.thousands in used or kind.thousands):
+            numbers = _in_style(style, found)
+            if numbers is not None:
+                readings[style] = numbers
+    distinct = {tuple(numbers): style for style, numbers in reversed(readings.items())}
+    if not distinct:
+        raise ValueError(
+            f"{column.where} holds numbers that are not written in one way{_said(kind)}, such as "
+            f"{listed(_apart(found), 3)}; write them alike, say Categorical(), or leave the column out: "
+            f"drop=[{column.reference!r}]."
+        )
+    if len(distinct) > 1:
+        place = next(i for i, numbers in enumerate(zip(*distinct, strict=True)) if len(set(numbers)) > 1)
+        text = list(found)[place]
+        ways = " or ".join(f"{numbers[place]:.15g}" for numbers in distinct)
+        kinds = " or ".join(f"Numeric({_arguments(style, text)})" for style in distinct.values())
+        raise ValueError(
+            f"{column.where} holds numbers that can be read in several ways: {text!r} may be {ways}. Say which: "
+            f"columns={{{column.reference!r}: {kinds}}}."
+        )
+    return dict(zip(found, next(iter(distinct)), strict=True))
+
+
+def _in_style(style: Style, found: dict[str, Written]) -> list[float] | None:
+    numbers = []
+    for written in found.values():
+        if (number := style.read(written.body)) is None:
+            return None
+        numbers.append(written.sign * number)
+    return numbers
+
+
+def _apart(found: dict[str, Written]) -> list[str]:
+    """A text for each set of styles that texts can be read in."""
+    return list({tuple(style.read(w.body) is None for style in STYLES): text for text, w in found.items()}.values())
+
+
+def _arguments(style: Style, text: str) -> str:
+    return (
+        f"thousands={style.thousands!r}"
+        if style.thousands and style.thousands in text
+        else f"decimal={style.decimal!r}"
+    )
+
+
+def _said(kind: Numeric) -> str:
+    said = [f"{name} {value!r}" for name, value in (("decimal", kind.decimal), ("thousands", kind.thousands)) if value]
+    return f" with {' and '.join(said)}" if said else ""
+
+
+def _no_number(column: Column, row: int, kind: Numeric | None) -> ValueError:
+    what = f"{column.place(row)} holds {listed(column.cells[[row]])}"
+    if kind is None:
+        return ValueError(
+            f"{what}, where most cells are numbers, or most different ones. Correct it, or empty it and say what fills "
+            f"it: columns={{{column.reference!r}: Numeric(fill='mean')}}; or say Categorical()."
+        )
+    return ValueError(
+        f"{what}; expected a finite number. Correct it, or leave the column out: drop=[{column.reference!r}]."
+    )

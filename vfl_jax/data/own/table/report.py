@@ -1,0 +1,53 @@
+"""What was joined of tables, what was lost, and what their columns became."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from vfl_jax.data.own.table.kinds import ColumnReport
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartyReport:
+    """What one party's table had, and what is left of it."""
+
+    rows_read: int
+    rows_kept: int
+    num_features: int
+    columns: dict[str, ColumnReport]
+
+    @property
+    def rows_lost(self) -> int:
+        """Rows whose id another party lacks."""
+        return self.rows_read - self.rows_kept
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TablesReport:
+    """What was joined, what was lost, and what the columns became; ``print`` it."""
+
+    parties: dict[str, PartyReport]
+    train_rows: int
+    test_rows: int
+    test_ids_lost: int  # ids that were given to test on, and not joined
+    train_triggered: int
+    test_triggered: int
+    classes: dict[str, int]  # rows of each
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.train_rows + self.test_rows:,} rows joined: {self.train_rows:,} to train on, {self.test_rows:,} to "
+            f"test on; {self.train_triggered:,} and {self.test_triggered:,} of them carry the trigger",
+            "classes: " + ", ".join(f"{name} ({count:,} rows)" for name, count in self.classes.items()),
+        ]
+        if self.test_ids_lost:
+            lines.append(f"{self.test_ids_lost:,} of the ids to test on were not joined")
+        for name, party in self.parties.items():
+            lines.append(
+                f"{name}: {party.rows_read:,} rows read, {party.rows_lost:,} lost, {party.num_features} features"
+            )
+            alike: dict[str, list[str]] = {}
+            for column, report in party.columns.items():
+                alike.setdefault(str(report), []).append(column)
+            lines += [f"  {', '.join(columns)}: {report}" for report, columns in alike.items()]
+        return "\n".join(lines)

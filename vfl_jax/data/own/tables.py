@@ -1,0 +1,187 @@
+"""Your own tables: a file or data frame per party, joined on an id."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from vfl_jax.core.checks import shown
+from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data.own.arrays import from_arrays
+from vfl_jax.data.own.splits import check_one_kind, encode_labels, split_rows
+from vfl_jax.data.own.table.cells import Column
+from vfl_jax.data.own.table.columns import encode_party
+from vfl_jax.data.own.table.conditions import Where, condition_of, fulfilled, is_condition
+from vfl_jax.data.own.table.files import listed, read_table
+from vfl_jax.data.own.table.join import join, listed_rows
+from vfl_jax.data.own.table.kinds import ColumnReport, Kind, Tags
+from vfl_jax.data.own.table.names import ColumnName, find, id_columns_of, listed_names, place_of
+from vfl_jax.data.own.table.report import PartyReport, TablesReport
+from vfl_jax.data.own.values import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | Mapping[str, Any] | Any"
+"""A file's path; a data frame of pandas or Polars, an Arrow table; a dict of columns."""
+
+
+class LoadedTables(NamedTuple):
+    """A data set and what became of the tables that it was made of."""
+
+    data: VerticalData
+    report: TablesReport
+
+
+def load_tables(
+    tables: Mapping[str, Source],
+    *,
+    id: str | Mapping[str, str],
+    label: ColumnName,
+    columns: Mapping[ColumnName, Kind] | None = None,
+    drop: Collection[ColumnName] = (),
+    test: float | Where | Collection[Any] = 0.2,
+    seed: int = 0,
+    classes: Sequence[Any] | None = None,
+    standardise: bool = True,
+    trigger: Where | None = None,
+    labels_apart: bool = False,
+    name: str = "tables",
+) -> LoadedTables:
+    """Joins tables, one per party, and makes features of their columns.
+
+    Rows are those whose id all parties have, in the order of the labels' table. Numeric columns are one feature each,
+    categorical ones a feature for each category of the training rows, tags one for each tag. Dense features come as
+    float32[N, F]; a party with tags is a bag of ids, which equals the dense layer on its multi-hot row.
+
+    Args:
+      tables: by party, a file (``.csv``, ``.csv.gz``, ``.tsv``, ``.tsv.gz``, ``.parquet``), a data frame of pandas or
+        Polars, an Arrow table, or a dict of columns.
+      id: the column to join on; by party where its name differs. Whole numbers meet exactly, of any size.
+      label: the column of the classes. Its party is the active one, if it has other columns.
+      columns: kinds of columns. Without one, numbers are ``Numeric``, also those that texts write in one way only, as
+        "28,7" or "45%"; other texts and truth values are ``Categorical``; ``Tags`` must be named.
+      drop: columns that are no features.
+      test: the share of rows to test on, drawn by ``seed`` and alike in all classes; or a condition that these rows
+        fulfil, whose column is then no feature; or their ids.
+      classes: the labels in the order of their class numbers; without it, those there are, sorted.
+      standardise: numeric columns to mean 0 and standard deviation 1 over the training rows; constant ones to 0, which
+        the report says.
+      trigger: rows that carry the trigger by nature; its column stays a feature.
+      labels_apart: the labels are held by somebody without features: there is no active party among ``tables``.
+
+    Raises:
+      FileNotFoundError: where a file is not there.
+      ValueError: naming file, line (of a text file, from 1, as editors count) and column, on tables that cannot be
+        read; on ids that are missing, repeated, rounded, never met in another table, or spelt otherwise there; on names
+        of columns or parties that there are not; on cells that are missing, no numbers where numbers are expected,
+        infinite, or to be read in several ways; on labels that are missing or not in ``classes``; on a class without
+        training rows; on an empty split.
+    """
+    if not isinstance(tables, Mapping) or len({str(party) for party in tables}) < len(tables):
+        raise ValueError(f"tables is {_short(tables)}; expected a dict of one table by party's name.")
+    tables = {str(party): source for party, source in tables.items()}
+    if columns is not None and not isinstance(columns, Mapping):
+        raise ValueError(
+            f"columns is {shown(columns)}; expected a dict of kinds by column, as {{'party.column': Tags()}}."
+        )
+    kinds = {place_of(tables, reference, "columns"): kind for reference, kind in (columns or {}).items()}
+    if is_condition(test):
+        test = condition_of(test, "test")
+    trigger = None if trigger is None else condition_of(trigger, "trigger")
+    for (party, column), kind in kinds.items():
+        if not isinstance(kind, Kind):
+            raise ValueError(f"columns gives '{party}.{column}' {kind!r}; expected Numeric(), Categorical() or Tags().")
+    read = {
+        party: read_table(party, source, [c for (p, c), kind in kinds.items() if p == party and isinstance(kind, Tags)])
+        for party, source in tables.items()
+    }
+    for place in kinds:
+        find(read, place, "columns")
+    id_columns = id_columns_of(read, id)
+    label_party, label_column = find(read, label, "label")
+    taken = {
+        "id": set(id_columns.items()),
+        "label": {(label_party, label_column)},
+        "drop": {find(read, reference, "drop") for reference in listed_names(drop, "drop")},
+        "test": {find(read, test.column, "test")} if isinstance(test, Where) else set(),
+    }
+    for argument, places in taken.items():
+        for party, column in places & set(kinds):
+            raise ValueError(
+                f"columns has '{party}.{column}', which {argument} takes from the features; leave one out."
+            )
+
+    ids, rows = join(read, id_columns, label_party)
+    joined = {
+        (party, column): Column(table=table, name=column, rows=rows[party])
+        for party, table in read.items()
+        for column in table.frame.columns
+    }
+    labels = _labels(joined[label_party, label_column], ids.index, classes)
+    codes, known = encode_labels(labels, classes)
+    test_ids_lost = 0
+    if isinstance(test, Where):
+        test = fulfilled(test, "test", joined, kinds)
+    elif not isinstance(test, float | np.floating):
+        test, test_ids_lost = listed_rows(test, ids)
+    is_test = split_rows(test, codes, seed)
+    has_trigger = None if trigger is None else fulfilled(trigger, "trigger", joined, kinds)
+
+    features, feature_names, reports = {}, [], {}
+    for party, table in read.items():
+        kept = [
+            (column, kinds.get(place))
+            for place, column in joined.items()
+            if place[0] == party and not any(place in places for places in taken.values())
+        ]
+        names: tuple[str, ...] = ()
+        of_columns: dict[str, ColumnReport] = {}
+        if kept:
+            features[party], names, of_columns = encode_party(kept, ~is_test, standardise)
+            feature_names.append(names)
+        elif party != label_party:
+            raise ValueError(f"{table.where} has no features: all its columns are the id, dropped, or split by.")
+        reports[party] = PartyReport(
+            rows_read=len(table.frame), rows_kept=len(ids), num_features=len(names), columns=of_columns
+        )
+    data = from_arrays(
+        features,
+        labels,
+        test=is_test,
+        has_trigger=has_trigger,
+        classes=known,
+        active_party=label_party if label_party in features and not labels_apart else None,
+        name=name,
+        feature_names=feature_names,
+    )
+    report = TablesReport(
+        parties=reports,
+        train_rows=data.train.num_samples,
+        test_rows=data.test.num_samples,
+        test_ids_lost=test_ids_lost,
+        train_triggered=int(data.train.has_trigger.sum()),
+        test_triggered=int(data.test.has_trigger.sum()),
+        classes=dict(zip(data.classes, np.bincount(codes, minlength=data.num_classes).tolist(), strict=True)),
+    )
+    return LoadedTables(data, report)
+
+
+def _labels(column: Column, ids: pd.Index, classes: Sequence[Any] | None) -> np.ndarray:
+    is_missing = column.cells.isna().to_numpy()
+    if is_missing.any():
+        column.check_filled(f"The first is that of id {listed(ids[is_missing][:1])}: every joined row needs a label.")
+    check_one_kind(column.where, column.cells)
+    labels = plain(column.cells)
+    if classes is not None:
+        for i, label in enumerate(labels.tolist()):
+            if label not in classes:
+                raise ValueError(f"{column.place(i)} holds {label!r}; classes are {listed(classes)}.")
+    return labels
+
+
+def _short(values: Any) -> str:
+    return f"of parties {listed(values)}" if isinstance(values, Mapping) else f"a {type(values).__name__}"

@@ -1,0 +1,1 @@
+"""Public data sets, one per file, and where their files lie."""

@@ -1,0 +1,85 @@
+"""A cache of parsed arrays that is checked whenever it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from vfl_jax.core.atomic import write_atomically
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+def cached(
+    folder: Path, sources: Sequence[Path], version: int, build: Callable[[], Mapping[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """What ``build`` makes of some files, by name, mapped from disk: only what is looked at is held in memory.
+
+    It is built where ``folder`` does not hold it whole: after a change of version or of a source (its name, size or
+    time of change), a kill, or damage to any byte. Processes that want the same at once wait for the one that builds.
+
+    Args:
+      folder: for these arrays alone; made where it is missing.
+      version: of what ``build`` does.
+
+    Raises:
+      OSError: where the folder cannot be made.
+    """
+    stats = [(path.name, path.stat()) for path in sources]  # before they are read: a later change is then noticed
+    identity = {
+        "format": FORMAT,
+        "version": version,
+        "sources": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{folder} cannot be made ({error}); name another place by the argument cache.") from error
+    with FileLock(folder / "lock"):
+        names = _whole(folder, identity)
+        if names is None:
+            _clear(folder)
+            digests = {name: _write(folder / f"{name}.npy", array) for name, array in build().items()}
+            manifest = json.dumps(identity | {"arrays": digests}, indent=1) + "\n"
+            write_atomically(folder / MANIFEST, lambda temporary: temporary.write_text(manifest))
+            names = list(digests)
+        return {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+
+
+def _whole(folder: Path, identity: dict[str, Any]) -> list[str] | None:
+    """The names of the arrays, or None unless all are there, as they were written, and for this identity."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        arrays = manifest.pop("arrays")
+        if manifest == identity and all(_digest(folder / f"{name}.npy") == arrays[name] for name in arrays):
+            return list(arrays)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing, cut off, or not what is written here
+        pass
+    return None
+
+
+def _clear(folder: Path) -> None:
+    """Removes what was there, the temporary files of a process that was killed too."""
+    for path in folder.iterdir():
+        if MANIFEST in path.name or ".npy" in path.name:
+            path.unlink()
+
+
+def _write(path: Path, array: np.ndarray) -> str:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+    return _digest(write_atomically(path, write))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,158 @@
+"""The files that the data sets of the library are made of, where they come from, and whether one is whole."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import warnings
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data.sets import images, nus_wide
+from vfl_jax.data.sets.citeseer import load_citeseer
+from vfl_jax.data.sets.handwritten import load_handwritten
+from vfl_jax.data.sets.idx import read_idx
+from vfl_jax.data.sets.nus_wide_files import cells, chunks, feature_file, label_file, read_labels, read_tags, tag_file
+
+NUM_ROWS = {"Train": 161_789, "Test": 107_859}
+"""Of NUS-WIDE's files."""
+NUM_CONCEPTS = 81
+
+
+class Expected(NamedTuple):
+    """A file of a data set: its place in the data set's folder, or either of two, and what looks at it.
+
+    ``look`` says what it found, and raises ``ValueError`` or ``OSError`` where the file is damaged.
+    """
+
+    places: tuple[str, ...]
+    look: Callable[[Path], str]
+
+
+class DataSet(NamedTuple):
+    files: tuple[Expected, ...]
+    where_from: str
+
+
+class Finding(NamedTuple):
+    """What became of looking for a file."""
+
+    place: str
+    state: Literal["whole", "missing", "damaged"]
+    note: str = ""
+
+
+def look_at(folder: Path, file: Expected) -> Finding:
+    """Looks for a file in the folder of its data set, and at it; nothing is raised."""
+    place = next((place for place in file.places if (folder / place).is_file()), None)
+    if place is None:
+        return Finding(" or ".join(file.places), "missing")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            note = file.look(folder / place)
+        except (ValueError, OSError, EOFError, zlib.error) as error:
+            return Finding(place, "damaged", str(error))
+    return Finding(place, "whole", "; ".join([note, *(str(warning.message) for warning in caught)]))
+
+
+def concept_files(tree: Path) -> tuple[Expected, ...]:
+    """The label files that there are in the folder ``nus_wide``, of whatever concepts."""
+    found = sorted(
+        path.relative_to(tree).as_posix() for split in NUM_ROWS for path in tree.glob(label_file("*", split))
+    )
+    return tuple(_labels(place) for place in found)
+
+
+def _labels(place: str) -> Expected:
+    split = place.removesuffix(".txt").rpartition("_")[2]
+    return Expected((place,), lambda path: _rows(NUM_ROWS[split], len(read_labels(path))))
+
+
+def _has_sha256(expected: str, path: Path) -> str:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ValueError(f"its SHA-256 is {found}; published is {expected}")
+    return "SHA-256 as published"
+
+
+def _image_file(digest: str, path: Path) -> str:
+    return _has_sha256(digest, path) if path.suffix == ".gz" else f"shape {read_idx(path).shape}"
+
+
+def _loads(load: Callable[[Path], VerticalData], path: Path) -> str:
+    """Small data sets are looked at by loading them."""
+    data = load(path.parents[1])
+    return f"{data.train.num_samples + data.test.num_samples} rows"
+
+
+def _table(num_rows: int, path: Path) -> str:
+    """Counts the lines below the header of a CSV file."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        return _rows(num_rows, sum(1 for _ in file) - 1)
+
+
+def _rows(expected: int, found: int) -> str:
+    if found != expected:
+        raise ValueError(f"it has {found} rows; expected {expected}")
+    return f"{found} rows"
+
+
+def _features(split: str, width: int, path: Path) -> str:
+    """Counts lines; of every chunk only the first and the last are looked at, since to parse them takes long."""
+    rows = 0
+    for line, text in chunks(path):
+        lines = text.count(b"\n")
+        cells(path, line, text[: text.index(b"\n")], width)
+        cells(path, line + lines - 1, text[text.rfind(b"\n", 0, -1) + 1 :], width)
+        rows += lines
+    return _rows(NUM_ROWS[split], rows)
+
+
+def _tags(split: str, path: Path) -> str:
+    return _rows(NUM_ROWS[split], len(read_tags(path, nus_wide.NUM_TAGS)["indptr"]) - 1)
+
+
+def _images(name: str) -> tuple[Expected, ...]:
+    files = zip(images.FILES, images.HASHES[name], strict=True)
+    return tuple(Expected((f"{file}.gz", file), partial(_image_file, digest)) for file, digest in files)
+
+
+DOWNLOADED = "Downloaded and checked by the library where no data folder is given; its files may lie in one as well."
+DATA_SETS = {
+    "mnist": DataSet(_images("mnist"), DOWNLOADED),
+    "fashion_mnist": DataSet(_images("fashion_mnist"), DOWNLOADED),
+    "handwritten": DataSet(
+        (Expected(("handwritten.npz", "mfeat-fac"), partial(_loads, load_handwritten)),),
+        "Multiple features, UCI data set 72: https://archive.ics.uci.edu/dataset/72.",
+    ),
+    "citeseer": DataSet(
+        (Expected(("citeseer.npz",), partial(_loads, load_citeseer)),),
+        "CiteSeer's citations and words as CSR matrices in one npz file; see load_citeseer for its arrays.",
+    ),
+    "default_credit": DataSet(
+        tuple(
+            Expected((f"{name}.csv", f"{name}.csv.gz"), partial(_table, 30_000))
+            for name in ("default_credit_hetero_guest", "default_credit_hetero_host")
+        ),
+        "FATE's examples: https://github.com/FederatedAI/FATE.",
+    ),
+    "nus_wide": DataSet(
+        (
+            *(_labels(label_file(concept, split)) for split in NUM_ROWS for concept in nus_wide.CONCEPTS),
+            *(
+                Expected((feature_file(block, split),), partial(_features, split, width))
+                for split in NUM_ROWS
+                for block, width in nus_wide.BLOCKS.items()
+            ),
+            *(Expected((tag_file(split),), partial(_tags, split)) for split in NUM_ROWS),
+        ),
+        nus_wide.WHERE_FROM,
+    ),
+}
+"""By name, which is that of its folder in the data folder. What comes with scikit-learn has no files here."""

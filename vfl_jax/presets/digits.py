@@ -1,0 +1,30 @@
+"""The paper's experiment at the size of scikit-learn's digits."""
+
+from __future__ import annotations
+
+from vfl_jax.models import MLP
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.presets.common import HeadName
+from vfl_jax.presets.liu_2020 import liu2020_paper
+from vfl_jax.protocol.triggers import PixelTrigger
+from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+
+DIGITS_PIXELS = ((5, 7), (7, 5), (6, 6), (7, 7))
+
+
+def digits_demo(*, head: HeadName = "sum", amplify: float = 10.0) -> Scenario:
+    """The paper's experiment at the size of scikit-learn's digits, 8×8 pixels and 1,437 training rows.
+
+    The literal text with embeddings of width C under both heads, the MNIST trigger in the same corner, on one
+    training row in a hundred as in the paper, and on 72 of the 360 test rows, so that there is something to
+    measure on. Learning rate 0.1 and 60 epochs were chosen on honest runs alone: the median main accuracy
+    then stands near that of 100 epochs.
+    """
+    scenario = liu2020_paper(head=head, amplify=amplify)
+    return scenario.replace(
+        bottoms=(MLP(width=10, output_relu=head == "trainable"),) * 2,
+        optimizers=(Optimizer(learning_rate=0.1),) * 2,
+        head_optimizer=Optimizer(learning_rate=0.1),
+        poison=PoisonPlan(trigger=PixelTrigger(pixels=DIGITS_PIXELS), rate=0.01, test_rate=0.2),
+        batches=BatchPlan(order="shuffled"),
+    )

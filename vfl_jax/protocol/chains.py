@@ -1,0 +1,112 @@
+"""Several methods in one place, applied in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from vfl_jax.core.types import Array, Key, State
+from vfl_jax.protocol.hooks import run_hook, run_infer_hook
+from vfl_jax.protocol.transforms import ActiveTransform, Chain, PartyTransform, Switched
+
+
+def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any, value: Any) -> tuple[Any, State]:
+    """Applies one training hook of every part in turn, each with its own key and state."""
+    new_states = []
+    for i, (part, state) in enumerate(zip(parts, states, strict=True)):
+        value, state = run_hook(part, hook, jax.random.fold_in(key, i), state, view, value)
+        new_states.append(state)
+    return value, tuple(new_states)
+
+
+def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any, value: Any) -> Any:
+    """Applies one inference hook of every part in turn."""
+    for i, (part, state) in enumerate(zip(parts, states, strict=True)):
+        fold_in = jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in
+        value = run_infer_hook(part, hook, fold_in(key, i), state, view, value)
+    return value
+
+
+def _merge_reports(parts: tuple[Any, ...], states: State) -> dict[str, Array]:
+    merged: dict[str, Array] = {}
+    for part, state in zip(parts, states, strict=True):
+        report = part.report(state)
+        if twice := merged.keys() & report.keys():
+            raise ValueError(f"Two parts of a chain report {sorted(twice)}; keep one of them.")
+        merged |= report
+    return merged
+
+
+class PartyChain(Chain, PartyTransform):
+    """Several transforms of one party, applied in order; its state is the tuple of theirs."""
+
+    inference_batch = None
+    parts: tuple[PartyTransform, ...] = ()
+
+    def init(self, key, shapes, party):
+        return tuple(p.init(jax.random.fold_in(key, i), shapes, party) for i, p in enumerate(self.parts))
+
+    def on_features(self, key, state, view, features):
+        return _fold(self.parts, "on_features", key, state, view, features)
+
+    def on_upload(self, key, state, view, embedding):
+        return _fold(self.parts, "on_upload", key, state, view, embedding)
+
+    def on_download(self, key, state, view, gradient):
+        return _fold(self.parts, "on_download", key, state, view, gradient)
+
+    def infer_features(self, key, state, view, features):
+        return _fold_infer(self.parts, "infer_features", key, state, view, features)
+
+    def infer_upload(self, key, state, view, embedding):
+        return _fold_infer(self.parts, "infer_upload", key, state, view, embedding)
+
+    def report(self, state):
+        return _merge_reports(self.parts, state)
+
+    def check(self, shapes, party, by_role):
+        _check_parts("PartyChain", self.parts, PartyTransform)
+        for part in self.parts:
+            part.check(shapes, party, by_role)
+
+
+class ActiveChain(Chain, ActiveTransform):
+    """Several transforms of the active party, applied in order (clip, then noise, …)."""
+
+    inference_batch = None
+    parts: tuple[ActiveTransform, ...] = ()
+
+    def init(self, key, shapes):
+        return tuple(p.init(jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
+
+    def on_labels(self, key, state, view, targets):
+        return _fold(self.parts, "on_labels", key, state, view, targets)
+
+    def on_receive(self, key, state, view, embeddings):
+        return _fold(self.parts, "on_receive", key, state, view, embeddings)
+
+    def on_send(self, key, state, view, gradients):
+        return _fold(self.parts, "on_send", key, state, view, gradients)
+
+    def infer_receive(self, key, state, view, embeddings):
+        return _fold_infer(self.parts, "infer_receive", key, state, view, embeddings)
+
+    def infer_logits(self, key, state, view, logits):
+        return _fold_infer(self.parts, "infer_logits", key, state, view, logits)
+
+    def report(self, state):
+        return _merge_reports(self.parts, state)
+
+    def check(self, shapes, by_role):
+        _check_parts("ActiveChain", self.parts, ActiveTransform)
+        for part in self.parts:
+            part.check(shapes, by_role)
+
+
+def _check_parts(where: str, parts: tuple[Any, ...], base: type) -> None:
+    for i, part in enumerate(parts):
+        if not isinstance(part, base):
+            raise ValueError(f"{where}.parts.{i} is a {type(part).__name__}; every part must be a {base.__name__}.")
+        if isinstance(part, Switched):
+            part.check_switch()

@@ -1,0 +1,193 @@
+"""One replica: its inputs, its initial state, an epoch of training, an evaluation. All pure.
+
+A sweep maps these over grid points and seeds. ``over_grid`` is where the grid enters: inside the scan over
+steps, so that batches are gathered and noise is drawn once for all grid points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vfl_jax.core.types import Array
+from vfl_jax.core.vertical_data import Rows
+from vfl_jax.protocol.views import Knowledge, Shapes
+from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
+from vfl_jax.replica.evaluation import EvalChunk, Metric, evaluate_chunk, evaluate_reports
+from vfl_jax.replica.preparation import Inputs
+from vfl_jax.replica.state import Batch, Streams, TrainState
+from vfl_jax.replica.step import Clock, party_key, step
+from vfl_jax.scenario import Scenario
+
+BEFORE_TRAINING = np.uint32(2**32 - 1)
+"""Stands where a hook's key has the step number; no step reaches it."""
+
+
+ORDER = np.uint32(2**32 - 1)
+"""Stands where an inference hook's key has the party's number: of the order of the test rows."""
+
+
+def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()) -> TrainState:
+    """The state of one replica before its first step. Parameters depend on the seed alone."""
+    streams = Streams.of(draws.key)
+    sample = jax.tree.map(lambda leaf: leaf[:1], inputs.train.features)
+    num_parties = len(shapes.widths)
+    params = tuple(
+        bottom.init(jax.random.fold_in(streams.init, k), sample[k]) for k, bottom in enumerate(scenario.bottoms)
+    )
+    embeddings = tuple(jnp.zeros((1, width)) for width in shapes.widths)
+    head_params = scenario.head.init(jax.random.fold_in(streams.init, num_parties), embeddings, shapes.num_classes)
+    params = _given_params("given.params", given.params, params)
+    head_params = _given_params("given.head_params", given.head_params, head_params)
+
+    first = jnp.int32(0)
+    return TrainState(
+        params=params,
+        head_params=head_params,
+        opt_states=tuple(o.build(first).init(p) for o, p in zip(scenario.optimizers, params, strict=True)),
+        head_opt_state=scenario.head_optimizer.build(first).init(head_params),
+        attack_states=tuple(
+            attack.init(party_key(streams.attack, BEFORE_TRAINING, k), shapes, k)
+            for k, attack in enumerate(scenario.attacks)
+        ),
+        active_attack_state=scenario.active_attack.init(
+            jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes
+        ),
+        defense_state=scenario.defense.init(jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes),
+    )
+
+
+def grant(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws) -> Knowledge:
+    """What the scenario lets attackers know, for one seed: an argument of their hooks, never state."""
+    return Knowledge(
+        target_class=jnp.int32(scenario.poison.target_class),
+        is_poison=draws.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples),
+        is_target=jnp.zeros(shapes.num_samples, bool).at[draws.target_ids].set(True),
+        blur=inputs.blur,
+        by_role=scenario.poison.mode == "appended_pair",
+    )
+
+
+def identity(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+    """No grid: the function itself."""
+    return function
+
+
+LEFT_OUT = "rows_left_out"
+"""Beside the metrics of training: how many training rows no step of the epoch used, int32[]."""
+
+
+def train_epoch(
+    shapes: Shapes,
+    inputs: Inputs,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: Array,
+    over_grid: Callable[..., Any] = identity,
+) -> tuple[TrainState, dict[str, Any], Array]:
+    """Trains one seed for an epoch: (state, metrics of training and ``LEFT_OUT``, is_finite bool[]).
+
+    A replica is finite when every loss and message of the epoch was, and its parameters are at the end.
+    """
+    streams = Streams.of(draws.key)
+    ids, roles = epoch_ids(scenario, draws, epoch)
+    num_steps = ids.shape[0]
+    chex.assert_shape([ids, roles], (None, shapes.batch_rows))
+
+    def one_step(scenario: Scenario, state: TrainState, batch: Batch, clock: Clock) -> Any:
+        knowledge = grant(shapes, inputs, scenario, draws)
+        return step(shapes, inputs.masks, scenario, state, batch, clock, streams, knowledge)
+
+    mapped_step = over_grid(one_step, returns_state=True)
+
+    def body(state: TrainState, slot: tuple[Array, Array, Array]) -> Any:
+        step_ids, step_roles, number = slot
+        batch = Batch(
+            sample_ids=step_ids,
+            roles=step_roles,
+            poison_rank=draws.poison_rank[step_ids],
+            rows=jax.tree.map(lambda leaf: leaf[step_ids], inputs.train),
+        )
+        return mapped_step(scenario, state, batch, Clock(epoch=epoch, step=epoch * num_steps + number))
+
+    state, infos = jax.lax.scan(body, state, (ids, roles, jnp.arange(num_steps, dtype=jnp.int32)))
+    steps, rows = jnp.float32(num_steps), jnp.float32(num_steps * shapes.batch_rows)
+    metrics = {
+        "loss": Metric(infos.loss.sum(axis=0), steps),
+        "train_accuracy": Metric(infos.num_correct.sum(axis=0).astype(jnp.float32), rows),
+    }
+
+    def has_finite_params(_: Scenario, state: TrainState) -> Array:
+        leaves = jax.tree.leaves((state.params, state.head_params))
+        return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves], bool).all()
+
+    ends_finite = over_grid(has_finite_params, returns_state=False)(scenario, state)
+    was_used = jnp.zeros(shapes.num_samples, bool).at[ids].set(True)
+    found = metrics | {LEFT_OUT: jnp.sum(~was_used, dtype=jnp.int32)}
+    return state, found, infos.is_finite.all(axis=0) & ends_finite
+
+
+def evaluate(
+    shapes: Shapes,
+    inputs: Inputs,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: Array,
+    over_grid: Callable[..., Any] = identity,
+) -> dict[str, Metric]:
+    """Metrics of one seed on the whole test set, and of what its methods report."""
+    streams = Streams.of(draws.key)
+    num_test = draws.test_poison_rank.shape[0]
+
+    def one_chunk(scenario: Scenario, state: TrainState, chunk: EvalChunk) -> dict[str, Metric]:
+        knowledge = grant(shapes, inputs, scenario, draws)
+        return evaluate_chunk(shapes, num_test, inputs.masks, scenario, state, chunk, epoch, streams, knowledge)
+
+    mapped_chunk = over_grid(one_chunk, returns_state=False)
+
+    rows, row_ids = inputs.test, inputs.test_ids
+    if scenario.inference_order == "shuffled":
+        order = jax.random.permutation(
+            jax.random.fold_in(jax.random.fold_in(streams.inference, epoch), ORDER), num_test
+        )
+        order = jnp.concatenate([order, jnp.arange(num_test, row_ids.size)]).reshape(row_ids.shape)
+        rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[order], rows)
+        row_ids = row_ids.reshape(-1)[order]
+
+    def one(slot: tuple[Rows, Array]) -> dict[str, Metric]:
+        rows, ids = slot
+        rank = jnp.asarray(draws.test_poison_rank).at[ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
+        chunk = EvalChunk(rows=rows, row_ids=ids, is_valid=ids < num_test, poison_rank=rank)
+        return mapped_chunk(scenario, state, chunk)
+
+    chunks = jax.lax.map(one, (rows, row_ids))
+    metrics = jax.tree.map(lambda leaf: leaf.sum(axis=0), chunks)
+
+    def reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
+        return evaluate_reports(scenario, state, labels)
+
+    return metrics | over_grid(reports, returns_state=False)(scenario, state, inputs.train.labels)
+
+
+def _given_params(name: str, given: Any, drawn: Any) -> Any:
+    """The given parameters in place of the drawn ones, after a check of structure and shapes."""
+    if given is None:
+        return drawn
+    found, expected = (
+        {jax.tree_util.keystr(p): np.shape(leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (given, drawn)
+    )
+    if found != expected:
+        differing = sorted(k for k in found.keys() | expected.keys() if found.get(k) != expected.get(k))
+        where = differing[0]
+        raise ValueError(
+            f"{name}{where} has shape {found.get(where)}; the scenario's models have {expected.get(where)} there."
+        )
+    return jax.tree.map(lambda leaf, like: jnp.asarray(leaf, like.dtype), given, drawn)

@@ -1,0 +1,34 @@
+"""What results say: which runs are honest, what became of every replica, intervals over seeds, summaries."""
+
+from vfl_jax.statistics.intervals import interval, paired_difference, share_interval, summarize
+from vfl_jax.statistics.judging import (
+    ABOVE_FLOOR,
+    BACKDOOR_ABOVE,
+    DEFENSE_LOSS_AT_MOST,
+    MAIN_LOSS_AT_MOST,
+    OUTCOMES,
+    STANDARD_ERRORS,
+    outcomes,
+)
+from vfl_jax.statistics.prices import undefended
+from vfl_jax.statistics.references import NoHonestRuns, honest, is_attacked
+from vfl_jax.statistics.summaries import summary
+
+__all__ = [
+    "ABOVE_FLOOR",
+    "BACKDOOR_ABOVE",
+    "DEFENSE_LOSS_AT_MOST",
+    "MAIN_LOSS_AT_MOST",
+    "OUTCOMES",
+    "STANDARD_ERRORS",
+    "NoHonestRuns",
+    "honest",
+    "interval",
+    "is_attacked",
+    "outcomes",
+    "paired_difference",
+    "share_interval",
+    "summarize",
+    "summary",
+    "undefended",
+]

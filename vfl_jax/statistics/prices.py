@@ -1,0 +1,182 @@
+"""Which honest runs have no defense, so that what a defense costs is held against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vfl_jax.core.checks import shown
+from vfl_jax.core.record import RECORD
+from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, is_attacked, is_of_an_attack, scenario_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def undefended(dataset: xr.Dataset) -> xr.Dataset | None:
+    """The honest runs without a defense; None where there are none, or none that are certain.
+
+    They are certain where the scenario has no defense, or those of this package, which change nothing at their
+    defaults: all honest runs, or of a sweep over defenses those at the grid point that has all of them there.
+
+    Raises:
+      NoHonestRuns: when the sweep has none.
+    """
+    clean, neutral = honest(dataset), _neutral(dataset)
+    if neutral is None:
+        return None
+    for dimension, is_neutral in neutral.items():
+        along = [str(name) for name, coordinate in dataset.coords.items() if coordinate.dims == (dimension,)]
+        if any(not name.startswith("defense.") and not is_of_an_attack(name, dataset) for name in along):
+            return None  # what else differs there may have its price, too
+        is_honest = ~is_attacked(dataset)
+        if dimension in is_honest.dims:  # shared with the attack
+            is_neutral = is_neutral & is_honest.any([d for d in is_honest.dims if d != dimension])
+        if not is_neutral.any():
+            return None
+        if dimension in clean.dims:
+            clean = clean.isel({dimension: int(np.flatnonzero(is_neutral.values)[0])}, drop=True)
+    return clean
+
+
+def beside(dataset: xr.Dataset, part: xr.Dataset, main: str) -> xr.DataArray | None:
+    """The main accuracy of the undefended honest runs of another case, for one that has none itself.
+
+    They are those of the one case whose scenario is the same but for the defense; None where there is none, or several.
+
+    Args:
+      dataset: results of several cases, of which ``part`` is one.
+    """
+    if _found(part) is not None:
+        return None
+    others = (other for other in each_case(dataset) if _but_defense(other) == _but_defense(part) is not None)
+    found = [clean for other in others if (clean := _found(other)) is not None]
+    return found[0][main] if len(found) == 1 else None
+
+
+def accuracy_of(given: xr.Dataset | xr.DataArray | None, dataset: xr.Dataset, main: str) -> xr.Variable | None:
+    """The main accuracy of the undefended honest runs, for all runs of results; NaN of seeds and epochs they lack.
+
+    Args:
+      given: results that hold them, or their main accuracy; None: those of the results' own grid, if any.
+
+    Raises:
+      ValueError: as :func:`vfl_jax.statistics.outcomes` does.
+    """
+    import xarray as xr
+
+    if given is None:
+        found = undefended(dataset)
+        return None if found is None else found[main].variable.astype(float)
+    accuracy = _given(given)[main] if isinstance(given, xr.Dataset) else given
+    for name in ("seed", "epoch"):  # of one alone: they are paired by their labels, too
+        if name in accuracy.coords and name not in accuracy.dims and name in dataset.dims:
+            accuracy = accuracy.expand_dims(name)
+    shared = [dim for dim in accuracy.dims if dim in dataset.coords and dim in accuracy.coords]
+    wanted = {dim: np.atleast_1d(dataset[dim].values) for dim in shared}
+    for dim, labels in wanted.items():
+        if not np.isin(accuracy[dim].values, labels).any():
+            raise ValueError(
+                f"undefended has {dim} {shown(accuracy[dim].values.tolist())}, the results have "
+                f"{shown(labels.tolist())}: no run could be compared. Give undefended runs of the same seeds, epochs "
+                "and settings."
+            )
+    accuracy = accuracy.astype(float).reindex(wanted).isel({dim: 0 for dim in shared if dim not in dataset.dims})
+    if unknown := [dim for dim in accuracy.dims if dim not in dataset.dims]:
+        raise ValueError(
+            f"undefended has the dimensions {list(accuracy.dims)}, and {unknown} are none of the results'; select the "
+            "undefended runs."
+        )
+    return accuracy.variable
+
+
+def _given(results: xr.Dataset) -> xr.Dataset:
+    """The undefended honest runs of results that are given as such."""
+    try:
+        found, scenario = undefended(results), scenario_of(results)
+        clean = honest(results) if found is None else found
+    except NoHonestRuns as error:
+        raise ValueError("undefended has no honest runs; give results with 'attack.enabled' 0.") from error
+    if found is None and scenario is not None:
+        raise ValueError(
+            f"undefended holds runs with the defense {_words(scenario.get('defense'))}, and none of which it is "
+            "certain that they have none. Give the results of the scenario without a defense; or, where one of your "
+            "own changes nothing at some numbers, the main accuracy of those runs alone."
+        )
+    return clean
+
+
+def _found(part: xr.Dataset) -> xr.Dataset | None:
+    """The undefended honest runs of one case, where it has any."""
+    try:
+        return undefended(part)
+    except NoHonestRuns:
+        return None
+
+
+def _but_defense(part: xr.Dataset) -> dict[str, Any] | None:
+    """The scenario of one case without its defense."""
+    scenario = scenario_of(part)
+    return None if scenario is None else {name: value for name, value in scenario.items() if name != "defense"}
+
+
+def _neutral(dataset: xr.Dataset) -> dict[Any, xr.Variable] | None:
+    """Along every axis over numbers of the defense, where these change nothing: bool.
+
+    None where others do change something, or where that is not known.
+    """
+    scenario = scenario_of(dataset)
+    numbers = None if scenario is None else _neutral_numbers(scenario.get("defense"), "defense")
+    if numbers is None:
+        return None
+    values: dict[str, Any] = {path: number for path, (number, _) in numbers.items()}
+    for name in (str(name) for name in dataset.coords if str(name).startswith("defense.")):
+        path = _exact(name, numbers)
+        if path is None:
+            return None
+        values[path] = dataset[name].variable
+    found = dict[Any, Any]()
+    for path, (_, changes_nothing) in numbers.items():
+        is_neutral = values[path] == changes_nothing
+        if np.ndim(is_neutral) == 0 and not is_neutral:
+            return None
+        if np.ndim(is_neutral):
+            (dimension,) = is_neutral.dims
+            found[dimension] = found.get(dimension, True) & is_neutral
+    return found
+
+
+def _words(record: Any) -> str:
+    """What a defense is made of, as its JSON says it."""
+    parts = record.get("parts") if isinstance(record, dict) else None
+    return (
+        ", ".join(map(_words, parts))
+        if isinstance(parts, list)
+        else str(record.get(RECORD) if isinstance(record, dict) else record)
+    )
+
+
+def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] | None:
+    """By exact path every number of a defense and the one that changes nothing; None where one is not the package's."""
+    from vfl_jax import defenses
+    from vfl_jax.core.record import numbers
+    from vfl_jax.protocol.chains import ActiveChain
+    from vfl_jax.protocol.transforms import ActiveTransform
+
+    kind = record.get(RECORD) if isinstance(record, dict) else None
+    if kind == ActiveTransform.__name__:
+        return {}
+    if kind == ActiveChain.__name__:
+        parts = [_neutral_numbers(part, f"{path}.parts.{i}") for i, part in enumerate(record["parts"])]
+        return None if None in parts else {k: v for part in parts for k, v in part.items()}  # type: ignore[union-attr]
+    if kind not in defenses.__all__:
+        return None
+    return {f"{path}.{name}": (float(record[name]), float(n)) for name, n in numbers(getattr(defenses, kind)()).items()}
+
+
+def _exact(name: str, known: Mapping[str, Any]) -> str | None:
+    """The path that a short form stands for, where it is one."""
+    found = [path for path in known if path == name or path.rpartition(".")[2] == name.removeprefix("defense.")]
+    return name if name in known else found[0] if len(found) == 1 else None

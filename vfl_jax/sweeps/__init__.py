@@ -1,0 +1,1 @@
+"""Many replicas: a grid × seeds, cut into chunks, trained in compiled programs, labelled."""

@@ -1,0 +1,92 @@
+"""Cases: scenarios of different structure, each swept by programs of its own, their results side by side."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfl_jax.core.atomic import check_folder
+from vfl_jax.core.checks import shown
+from vfl_jax.scenario import Scenario
+from vfl_jax.statistics.references import SWITCHES
+from vfl_jax.sweeps.sweep import check_grid, check_study, sweep
+from vfl_jax.sweeps.work import Source, load
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from vfl_jax.core.vertical_data import VerticalData
+
+ABSENT = -1
+"""Fills up lists of row ids that are shorter in one case than in another."""
+
+
+def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any) -> xr.Dataset:
+    """Sweeps every scenario over the same grid and seeds, and joins the results on a dimension ``case``.
+
+    Args:
+      scenarios: by the name of the case.
+      options: those of :func:`vfl_jax.sweep`; in a ``folder`` every case has one of its own, by its name.
+
+    Returns:
+      Results as of ``sweep``. A metric that a case does not have is NaN there, its count 0. The attributes
+      ``scenario``, ``rows`` and ``switches`` are JSON objects by case.
+
+    Raises:
+      ValueError: where there is no case, or the name of one cannot be a folder's; and as ``sweep`` does, of any case
+        before the first is trained.
+    """
+    import xarray as xr
+
+    folder = options.pop("folder", None)
+    if folder is not None:
+        check_folder("folder", folder)
+    loaded = load(data)
+    _check_cases(scenarios, loaded, options)
+    source = loaded if options.get("executor") is None else data  # whose workers load their own
+    found = {
+        name: sweep(scenario, source, folder=None if folder is None else Path(folder) / name, **options)
+        for name, scenario in scenarios.items()
+    }
+    most = {dim: max(dataset.sizes[dim] for dataset in found.values()) for dim in ("poison_row", "target_row")}
+    joined = xr.concat(
+        [_padded(dataset, most) for dataset in found.values()],
+        xr.Variable("case", list(found)),
+        data_vars="all",
+        fill_value={str(name): 0 for d in found.values() for name in d.data_vars if str(name).endswith("_count")},
+        combine_attrs="drop_conflicts",
+        join="exact",
+        coords="minimal",
+        compat="equals",
+    )
+    by_case = {
+        attribute: {name: json.loads(dataset.attrs[attribute]) for name, dataset in found.items()}
+        for attribute in ("scenario", "rows", SWITCHES)
+    }
+    return joined.assign_attrs({name: json.dumps(content, sort_keys=True) for name, content in by_case.items()})
+
+
+def _check_cases(scenarios: Mapping[str, Scenario], data: VerticalData, options: Mapping[str, Any]) -> None:
+    """Raises ``ValueError``, naming the case, where one cannot be swept."""
+    if not isinstance(scenarios, Mapping) or not scenarios:
+        raise ValueError(f"scenarios is {shown(scenarios)}; it must be a dict of at least one case, name to scenario.")
+    asked = inspect.signature(sweep).bind(None, data, **options)
+    asked.apply_defaults()
+    over, seeds, epochs, given = (asked.arguments[name] for name in ("over", "seeds", "epochs", "given"))
+    for name, scenario in scenarios.items():
+        if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+            raise ValueError(f"scenarios has a case called {name!r}; its name must be one that a folder can have.")
+        try:
+            grid, numbers = check_grid(scenario, over, seeds, epochs, given)
+            check_study(scenario, data, grid, numbers, epochs, given)
+        except ValueError as error:
+            raise ValueError(f"case {name!r}: {error}") from error
+
+
+def _padded(dataset: xr.Dataset, most: dict[str, int]) -> xr.Dataset:
+    """With lists of row ids of equal lengths."""
+    missing = {dim: (0, size - dataset.sizes[dim]) for dim, size in most.items()}
+    return dataset.pad(missing, constant_values=ABSENT)

@@ -1,0 +1,66 @@
+"""Warnings before training: studies whose numbers will say little, whatever comes out."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.protocol.transforms import Switched, methods
+from vfl_jax.replica.draws import Draws
+from vfl_jax.scenario import Scenario
+from vfl_jax.sweeps import devices
+
+FEW_ROWS = 30
+"""Fewer test rows than this measure a backdoor badly: of 30, the 95 % interval of a half is from 0.33 to 0.67."""
+
+
+class EvidenceWarning(UserWarning):
+    """A study is about to be trained whose numbers can say little."""
+
+
+def warn_of_little_evidence(scenario: Scenario, data: VerticalData, draws: Draws, stacklevel: int = 1) -> None:
+    """Warns, before an attack is trained, where its outcome would say little; of several programs the first warns.
+
+    Args:
+      scenario: swept numbers are arrays [G].
+      draws: those of one seed.
+      stacklevel: how many calls above this one the warning is for.
+    """
+    if not _has_attack(scenario) or not devices.is_first_process():
+        return
+    target, labels = scenario.poison.target_class, np.asarray(data.train.labels)
+    counts = np.bincount(labels, minlength=data.num_classes)
+    if counts[target] > np.delete(counts, target).max(initial=0):
+        _warn(
+            f"poison.target_class is {target} ({data.classes[target]}), the most frequent class of the training rows "
+            f"({counts[target] / labels.size:.0%}): a model that has learnt nothing says it too. Choose another class.",
+            stacklevel,
+        )
+    few = min(measuring_rows(scenario, data, draws))
+    if few < FEW_ROWS:
+        _warn(
+            f"{few} test row{'s' if few != 1 else ''} of data {data.name!r} measure{'s' if few == 1 else ''} the "
+            f"backdoor (triggered, and of another class than poison.target_class {target}); below {FEW_ROWS} a share "
+            "of them says little. Raise poison.test_rate, or let more test rows carry the trigger.",
+            stacklevel,
+        )
+
+
+def measuring_rows(scenario: Scenario, data: VerticalData, draws: Draws) -> list[int]:
+    """How many triggered test rows are of another class than τ, at every swept ``poison.test_rate``."""
+    ranks = np.asarray(draws.test_poison_rank)
+    counts = np.round(np.float32(scenario.poison.test_rate) * np.float32(ranks.size)).reshape(-1)
+    is_other = np.asarray(data.test.labels) != scenario.poison.target_class
+    return [int(((ranks < count) & is_other).sum()) for count in counts]
+
+
+def _has_attack(scenario: Scenario) -> bool:
+    """Whether an attack is on at some grid point."""
+    found = (method for transform in (*scenario.attacks, scenario.active_attack) for method in methods(transform))
+    return any(np.any(np.asarray(method.enabled) != 0) for method in found if isinstance(method, Switched))
+
+
+def _warn(message: str, stacklevel: int) -> None:
+    warnings.warn(f"Little evidence: {message}", EvidenceWarning, stacklevel=stacklevel + 2)

@@ -1,0 +1,95 @@
+"""Chunks: rectangles of grid points × seeds, each trained as one program and kept as one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from vfl_jax.core.record import with_numbers
+from vfl_jax.core.vertical_data import content_hash
+from vfl_jax.scenario import Scenario
+from vfl_jax.sweeps.grid import Grid
+
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Some points of a grid, with some seeds."""
+
+    points: tuple[dict[str, Any], ...]  # of every point what it changes, exact path to value
+    seeds: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.points)} points from {self.points[0]}, seeds {', '.join(map(str, self.seeds))}"
+
+    @property
+    def num_replicas(self) -> int:
+        return len(self.points) * len(self.seeds)
+
+    def name(self, identity: dict[str, Any]) -> str:
+        """The hash of all that determines its numbers: the study's identity, its points and seeds, in their order."""
+        return content_hash((), json.dumps([identity, *self.plain()], sort_keys=True, allow_nan=False))[:16]
+
+    def label(self, identity: dict[str, Any]) -> str:
+        """What a chunk's file says of itself, as JSON; the name stands for the study's identity."""
+        points, seeds = self.plain()
+        return json.dumps({"name": self.name(identity), "points": points, "seeds": seeds}, sort_keys=True)
+
+    def plain(self) -> tuple[list[Any], list[int]]:
+        """As JSON has it; infinite values as text, as in a scenario's JSON."""
+        points = [{path: _to_plain(value) for path, value in point.items()} for point in self.points]
+        return points, list(self.seeds)
+
+    @classmethod
+    def from_plain(cls, points: list[Any], seeds: list[int]) -> Self:
+        return cls(
+            tuple({path: float(v) if isinstance(v, str) else v for path, v in p.items()} for p in points), tuple(seeds)
+        )
+
+    def replicas(self, scenario: Scenario) -> Iterator[tuple[str, int]]:
+        """What tells each replica from others: the JSON of its scenario, and its seed; point by point."""
+        for point in self.points:
+            text = with_numbers(scenario, point).to_json()
+            yield from ((text, seed) for seed in self.seeds)
+
+
+def cut(
+    scenario: Scenario, grid: Grid, seeds: Sequence[int], done: Sequence[Chunk], most: int, devices: int = 1
+) -> list[Chunk]:
+    """Cuts what is not in the chunks ``done`` into new ones of at most ``most`` replicas, as equal as can be.
+
+    A chunk has all grid points of its seeds where it may, because they share what does not depend on them; otherwise as
+    many as leave a seed to each of the ``devices``.
+    """
+    have = {replica for chunk in done for replica in chunk.replicas(scenario)}
+    points = grid.points()
+    texts = [text for text, _ in Chunk(tuple(points), (0,)).replicas(scenario)]
+    lacking: dict[tuple[int, ...], list[int]] = {}
+    for seed in seeds:
+        missing = tuple(i for i, text in enumerate(texts) if (text, seed) not in have)
+        lacking.setdefault(missing, []).append(seed)
+    chunks = []
+    for missing, of_seeds in lacking.items():
+        width = max(1, most // min(devices, len(of_seeds)))
+        for block in _even(missing, width):
+            for some in _even(of_seeds, max(1, most // len(block))):
+                chunks.append(Chunk(tuple(points[i] for i in block), tuple(some)))
+    return chunks
+
+
+def _even(items: Sequence[Item], most: int) -> list[list[Item]]:
+    """Runs of at most ``most`` items whose lengths differ by at most one."""
+    if not items:
+        return []
+    edges = np.linspace(0, len(items), -(-len(items) // most) + 1).round().astype(int)
+    return [list(items[start:end]) for start, end in itertools.pairwise(edges)]
+
+
+def _to_plain(value: Any) -> Any:
+    return value if np.isfinite(value) else str(value)

@@ -1,0 +1,176 @@
+"""Labelled results: made from what a chunk recorded, and put together to a whole grid."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from vfl_jax.core.record import numbers
+from vfl_jax.replica.draws import Draws, steps_per_epoch
+from vfl_jax.replica.evaluation import Metric
+from vfl_jax.replica.phases import LEFT_OUT
+from vfl_jax.scenario import Scenario
+from vfl_jax.statistics.references import SWITCHES
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.grid import Grid
+from vfl_jax.sweeps.study import Study, versions
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+History = list[dict[str, Any]]
+"""Per epoch, each metric's leaves: [S, G, ...], or [S] where it does not depend on the grid point; on the host."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Period:
+    """When something was computed; in seconds since 1970."""
+
+    started: float
+    ended: float
+
+
+def to_dataset(
+    history: History, study: Study, num_points: int, seeds: tuple[int, ...], draws: Draws, period: Period
+) -> xr.Dataset:
+    """Labels a history: dimensions ``point``, ``seed``, ``epoch`` and ``class``.
+
+    Every metric is a mean; beside it stands ``<metric>_count``, the number of things it is a mean of. ``rows_left_out``
+    has no point: training rows that no step of a seed's epoch used.
+    """
+    import xarray as xr
+
+    replicas, shape = ("point", "seed"), (len(seeds), num_points)
+
+    def arranged(per_epoch: list[Any]) -> np.ndarray:
+        """[epoch] of [S, G, ...] to [G, S, epoch, ...]."""
+        return np.moveaxis(np.stack([np.asarray(leaf) for leaf in per_epoch]), (0, 1, 2), (2, 1, 0))
+
+    def of_every_point(count: Any) -> np.ndarray:
+        count = np.asarray(count)
+        return np.broadcast_to(count.reshape(count.shape + (1,) * (2 - count.ndim)), shape)
+
+    variables: dict[str, Any] = {}
+    for name, first in history[0].items():
+        if name == LEFT_OUT:
+            variables[name] = (("seed", "epoch"), np.stack([np.reshape(e[name], -1) for e in history], axis=1))
+            continue
+        if not isinstance(first, Metric):
+            variables[name] = ((*replicas, "epoch"), arranged([e[name] for e in history]))
+            continue
+        extra = ("class",) * (np.ndim(first.sum) - len(shape))
+        total = arranged([e[name].sum for e in history])
+        count = arranged([of_every_point(e[name].count) for e in history])
+        divisor = count.reshape(count.shape + (1,) * len(extra))
+        mean = np.divide(total, divisor, out=np.full_like(total, np.nan), where=divisor > 0)
+        variables[name] = ((*replicas, "epoch", *extra), mean)
+        variables[f"{name}_count"] = ((*replicas, "epoch"), count.astype(np.int64))
+    variables["target_ids"] = (("seed", "target_row"), np.asarray(draws.target_ids))
+    variables["poison_ids"] = (("seed", "poison_row"), np.asarray(draws.poison_ids))
+
+    data, scenario = study.data, study.scenario
+    coordinates = {"seed": np.asarray(seeds), "epoch": np.arange(1, len(history) + 1), "class": list(data.classes)}
+    num_steps = steps_per_epoch(draws, scenario.batches)
+    rows = {
+        "train": data.train.num_samples,
+        "test": data.test.num_samples,
+        "test_majority": float(np.bincount(data.test.labels).max() / data.test.num_samples),
+        "steps_per_epoch": num_steps,
+        "left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1]),
+    }
+    attributes = {
+        "scenario": scenario.to_json(),
+        "data": json.dumps(
+            {"name": data.name, "parties": data.parties, "fingerprint": study.identity["data"]["fingerprint"]}
+        ),
+        "rows": json.dumps(rows),
+        "given": study.identity["given"],
+        "versions": json.dumps(versions()),
+    }
+    dataset = xr.Dataset(variables, coordinates, attributes | _switches(scenario))
+    dataset.encoding["run"] = _circumstances(period)
+    return dataset
+
+
+def assemble(
+    scenario: Scenario,
+    grid: Grid,
+    seeds: Sequence[int],
+    parts: Sequence[tuple[Chunk, xr.Dataset]],
+    num_poison: int,
+) -> xr.Dataset:
+    """The results of a grid × seeds, one dimension per axis of the grid, from chunks that hold them, and maybe more.
+
+    Where two chunks hold a replica, the first counts.
+
+    Args:
+      num_poison: how many rows the grid poisons at its largest rate.
+    """
+    import xarray as xr
+
+    places: dict[tuple[str, int], tuple[int, int, int]] = {}  # of a replica its part, and its point and seed there
+    for number, (chunk, _) in enumerate(parts):
+        for i, replica in enumerate(chunk.replicas(scenario)):
+            places.setdefault(replica, (number, *divmod(i, len(chunk.seeds))))
+    whole = list(Chunk(tuple(grid.points()), tuple(seeds)).replicas(scenario))
+
+    def of_replicas(name: str) -> np.ndarray:
+        values = [part[name].values for _, part in parts]
+        rows = np.stack([values[number][point, seed] for number, point, seed in map(places.__getitem__, whole)])
+        return rows.reshape(*grid.shape, len(seeds), *rows.shape[1:])
+
+    def of_seeds(name: str) -> np.ndarray:
+        """Of a seed's lists the longest: the poison rows at the largest rate, and those of smaller ones come first."""
+        found: dict[int, np.ndarray] = {}
+        for chunk, part in parts:
+            for seed, ids in zip(chunk.seeds, part[name].values, strict=True):
+                found[seed] = max(found.get(seed, ids), ids, key=len)
+        return np.stack([found[seed][: num_poison if name == "poison_ids" else None] for seed in seeds])
+
+    first = parts[0][1]
+    variables = {
+        str(name): ((*(axis.dimension for axis in grid.axes), *variable.dims[1:]), of_replicas(str(name)))
+        if variable.dims[0] == "point"
+        else (variable.dims, of_seeds(str(name)))
+        for name, variable in first.data_vars.items()
+    }
+    coordinates = {"seed": np.asarray(seeds), "epoch": first["epoch"].values, "class": first["class"].values}
+    rows = json.loads(first.attrs["rows"]) | {"left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1])}
+    attributes = first.attrs | {"rows": json.dumps(rows)} | _switches(scenario)
+    dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, attributes)
+    if runs := [part.encoding["run"] for _, part in parts if "run" in part.encoding]:
+        dataset.encoding["run"] = runs[0] | {"wall_seconds": round(sum(run["wall_seconds"] for run in runs), 3)}
+    return dataset
+
+
+def _switches(scenario: Scenario) -> dict[str, str]:
+    """The attribute that says which numbers are switches of attacks, and what they are where nothing sweeps them.
+
+    The scenario's JSON does not say it: there a record is a name, whoever made it, and its fields.
+    """
+    known = numbers(scenario)
+    return {SWITCHES: json.dumps({path: float(known[path]) for path in scenario.switches})}
+
+
+def _left_out_per_epoch(left_out: np.ndarray) -> int | float:
+    """Training rows that no step of an epoch used, on average where seeds and epochs differ; from int[S, epochs]."""
+    mean = float(np.mean(left_out))
+    return int(mean) if mean.is_integer() else round(mean, 3)
+
+
+def _circumstances(period: Period) -> dict[str, Any]:
+    """What may differ between equal results."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(period.started)),
+        "wall_seconds": round(period.ended - period.started, 3),
+        "devices": [str(device.device_kind) for device in jax.devices()],
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,220 @@
+"""Checkpoints of one unfinished training: whole on disk before they count, verified before they are used."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vfl_jax.core.atomic import flush
+from vfl_jax.core.vertical_data import content_hash
+
+logger = logging.getLogger("vfl_jax")
+
+KEPT = 2
+"""How many checkpoints a folder keeps: one more than is needed, for the case that the newest is damaged."""
+DIGEST = "digest"
+"""The array of a checkpoint that holds the digest of all others."""
+
+
+class Checkpoints:
+    """Checkpoints of one unfinished training, in a folder of their own.
+
+    One process saves, any process restores; none waits for another. A checkpoint is a folder called
+    ``<epoch>-<digest of its files>``. It gets this name when it is whole and on disk, so that a process may be
+    killed at any moment; and libraries read no file that is not as it was written.
+
+    Args:
+      owner: what is trained; checkpoints of another are passed over, wherever they come from.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], owner: str = "") -> None:
+        self.path, self.owner = Path(path).absolute(), owner
+
+    def save(self, epoch: int, tree: Any) -> None:
+        """Writes the tree as it is after ``epoch`` epochs; returns when it is on disk.
+
+        Args:
+          tree: a pytree of arrays, typed keys among them. Of its structure only the paths of the leaves are stored.
+
+        Raises:
+          OSError: when it cannot be written (where and why); earlier checkpoints are then as they were.
+        """
+        arrays = dict(zip(_names(tree), _arrays(tree), strict=True))
+        arrays[DIGEST] = _digest(self.owner, epoch, arrays)
+        checkpointer, unfinished = _checkpointer(), self.path / "unfinished"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._remove_unfinished()
+            with _silent("absl"):  # tracebacks of what is raised anyway
+                checkpointer.save(unfinished, arrays)
+            for path in (*unfinished.rglob("*"), unfinished):
+                flush(path)
+            new = unfinished.rename(self.path / f"{epoch:08d}-{_fingerprint(unfinished)}")
+            flush(self.path)
+        except Exception as error:  # a full disk is a ValueError of tensorstore's
+            self._remove_unfinished()
+            raise OSError(f"No checkpoint could be written in {self.path} ({_reason(error)}).") from error
+        # What is as late as the new one, or later, was passed over when training went on from an earlier one.
+        finished = self._finished()
+        kept = [new, *[folder for done, folder in finished if done < epoch][: KEPT - 1]]
+        for _, folder in finished:
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def restore(self, like: Callable[[int], Any]) -> tuple[int, Any] | None:
+        """Reads the newest checkpoint; one that is damaged, or another's, is passed over with a warning.
+
+        One that cannot be read just now is not passed over: epochs would be lost that are there.
+
+        Args:
+          like: gives the tree that is expected after so many epochs; of its leaves only shapes and dtypes are used.
+
+        Returns:
+          How many epochs were done and the tree, in NumPy on the host but for typed keys; or None, where there is none.
+
+        Raises:
+          OSError: when one cannot be read just now (which, and why).
+        """
+        finished = self._finished()
+        checkpointer = _checkpointer() if finished else None
+        for place, (epoch, folder) in enumerate(finished, 1):
+            expected = like(epoch)
+            try:
+                return epoch, self._read(checkpointer, folder, epoch, expected)
+            except Exception as error:  # whatever libraries make of damage; an earlier checkpoint costs time only
+                if (number := _system_error(error)) is not None:
+                    raise OSError(
+                        f"The checkpoint {folder} cannot be read just now ({os.strerror(number)}). It is left as it "
+                        "is; once this is mended, the same command goes on from it."
+                    ) from error
+                older = finished[place:]
+                instead = f"{older[0][1].name} is tried instead" if older else "there is no older one"
+                logger.warning("The checkpoint %s is passed over (%s); %s.", folder, _reason(error), instead)
+        return None
+
+    def _read(self, checkpointer: Any, folder: Path, epoch: int, like: Any) -> Any:
+        """The tree in a checkpoint, or an error of any kind that says why it cannot be had."""
+        if not folder.name.endswith(_fingerprint(folder)):
+            raise ValueError("its files are not as they were written")
+        stored = checkpointer.restore(folder)
+        digest, names = stored.pop(DIGEST), _names(like)
+        if others := stored.keys() ^ set(names):
+            raise ValueError(f"{min(others)} is {'missing' if min(others) in names else 'not expected'}")
+        if not np.array_equal(digest, _digest(self.owner, epoch, stored)):
+            raise ValueError("its numbers are not those that were saved after this epoch of this training")
+        leaves = [_leaf(stored[name], leaf) for name, leaf in zip(names, jax.tree.leaves(like), strict=True)]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+    def clear(self) -> None:
+        """Removes the folder, where there is one.
+
+        Raises:
+          OSError: when it cannot be removed.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.path)
+
+    def _finished(self) -> list[tuple[int, Path]]:
+        """(epoch, folder), newest first."""
+        folders = self.path.iterdir() if self.path.exists() else ()
+        named = [(re.fullmatch(r"(\d{8,})-[0-9a-f]{16}", folder.name), folder) for folder in folders]
+        return sorted(((int(match[1]), folder) for match, folder in named if match), reverse=True)
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a killed or failed save left, under orbax's own temporary name or under ours."""
+        for folder in self.path.glob("unfinished*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _checkpointer() -> Any:
+    """An orbax checkpointer of this process alone: it waits for no other."""
+    import orbax.checkpoint as ocp  # here, because it takes long
+
+    process = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=process, active_processes={process})
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _names(tree: Any) -> list[str]:
+    """Of every leaf its path, dtype and shape, for example ``tree['state'].head_params['bias']: float32[160, 10]``."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [f"tree{jax.tree_util.keystr(path)}: {leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves]
+
+
+def _arrays(tree: Any) -> list[np.ndarray]:
+    """Of every leaf its content; one zero stands for an empty array, which orbax does not store."""
+    leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(tree)]
+    arrays = [np.asarray(leaf, order="C") for leaf in jax.device_get(leaves)]
+    return [array if array.size else np.zeros(1, array.dtype) for array in arrays]
+
+
+def _leaf(stored: np.ndarray, like: Any) -> Any:
+    """The leaf that ``_arrays`` made an array of."""
+    content = jax.eval_shape(jax.random.key_data, like) if _is_key(like) else like
+    array = stored.reshape(-1).view(content.dtype)[: math.prod(content.shape)].reshape(content.shape)
+    return jax.random.wrap_key_data(array, dtype=like.dtype) if _is_key(like) else array
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _digest(owner: str, epoch: int, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """SHA-256, as uint8[32], of what was trained, the epoch, and every array's name and bytes."""
+    content = {name: array.reshape(-1).view(np.uint8) for name, array in arrays.items()}
+    return np.frombuffer(bytes.fromhex(content_hash(content, owner, int(epoch))), np.uint8)
+
+
+def _fingerprint(folder: Path) -> str:
+    """64 bits of SHA-256 of the names and bytes of the files in a folder."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    files = [Path(path, name) for path, _, names in os.walk(folder, onerror=fail) for name in names]
+    return content_hash({path.relative_to(folder).as_posix(): np.fromfile(path, np.uint8) for path in files})[:16]
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Lets a library log nothing."""
+    log = logging.getLogger(name)
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def _system_error(error: Exception) -> int | None:
+    """The number of the system's error behind one of a library; None where the content is at fault."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return errno.ENOMEM
+    number = error.errno if isinstance(error, OSError) else _quoted(error)
+    return None if number in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR) else number
+
+
+def _quoted(error: Exception) -> int | None:
+    """The number of the system's error that tensorstore quotes."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return int(code[1]) if code else None
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, where tensorstore quotes it in a page of its own; else the error's first line."""
+    if code := _quoted(error):
+        return os.strerror(code)
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,130 @@
+"""The manifest of a sweep's folder: what the folder is for, and into which chunks the work was cut.
+
+The identity is that of the study which began the folder, and names its chunks. Where the code of own records has
+changed since and this was accepted, the later code is listed beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from vfl_jax.core import code
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.vertical_data import content_hash
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.study import differences
+
+NAME = "manifest.json"
+FORMAT = 2
+SHOWN = 8
+"""How many differences a refusal lists."""
+PARTS = {"chunks", "checkpoints", "locks", "attempts", "damaged", "results.nc", "results.nc.run.json"}
+"""What else a sweep's folder holds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a folder is for, and how the work was cut."""
+
+    identity: dict[str, Any]  # of the study that began the folder
+    chunks: list[Chunk]  # that there are to be
+    most: int | None  # how many replicas one may have
+    accepted: list[dict[str, str]]  # code of own records, changed since, that counts as that of the beginning
+
+
+class ChangedCode(ValueError):
+    """A folder has results of other code of own records."""
+
+
+def read(folder: Path, identity: dict[str, Any]) -> Manifest | None:
+    """The manifest of a folder, or None where there is none.
+
+    Raises:
+      ValueError: when the folder belongs to another study (what differs); ``ChangedCode`` where only code does.
+      OSError: when the manifest is damaged, or cannot be read.
+    """
+    found = _of_study(folder, identity)
+    if found is not None and identity["code"] not in (found.identity["code"], *found.accepted):
+        raise ChangedCode(_changed(folder, found.identity["code"], identity["code"]))
+    return found
+
+
+def accept(folder: Path, identity: dict[str, Any]) -> None:
+    """Lets what was found with other code of own records count as this study's."""
+    found = _of_study(folder, identity)
+    if found is not None and identity["code"] not in (found.identity["code"], *found.accepted):
+        write(folder, dataclasses.replace(found, accepted=[*found.accepted, identity["code"]]))
+
+
+def _of_study(folder: Path, identity: dict[str, Any]) -> Manifest | None:
+    """The manifest, whatever the code of own records was."""
+    path = folder / NAME
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        manifest = json.loads(content)
+        if manifest.pop("digest") != digest(manifest):
+            raise ValueError("its content is not as it was written")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise OSError(
+            f"{path} is damaged ({error}). Remove it to have the work cut anew: finished chunks are used again "
+            "where the cut is the same."
+        ) from error
+    if manifest["format"] != FORMAT:
+        raise ValueError(
+            f"{path} has format {manifest['format']}; this version reads {FORMAT}. Choose another folder, or go on in "
+            "this one with the version that began it."
+        )
+    if differing := differences(manifest["identity"] | {"code": None}, identity | {"code": None}):
+        more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        raise ValueError(
+            f"{folder} belongs to another study; choose another folder, or undo what differs:"
+            + "".join(f"\n  {line}" for line in differing[:SHOWN])
+            + more
+        )
+    chunks = [Chunk.from_plain(*plain) for plain in manifest["chunks"]]
+    return Manifest(manifest["identity"], chunks, manifest["most_replicas"], manifest["accepted_code"])
+
+
+def write(folder: Path, found: Manifest) -> None:
+    manifest = {
+        "format": FORMAT,
+        "identity": found.identity,
+        "accepted_code": found.accepted,
+        "most_replicas": found.most,
+        "chunks": [chunk.plain() for chunk in found.chunks],
+    }
+    manifest = json.loads(json.dumps(manifest))  # as it is read
+    text = json.dumps(manifest | {"digest": digest(manifest)}, sort_keys=True, allow_nan=False, indent=1)
+    write_atomically(folder / NAME, lambda temporary: temporary.write_text(text + "\n"))
+
+
+def digest(manifest: dict[str, Any]) -> str:
+    return content_hash((), json.dumps(manifest, sort_keys=True))
+
+
+def _changed(folder: Path, there: dict[str, str], here: dict[str, str]) -> str:
+    """What to do about other code than a folder was begun with."""
+    names = ", ".join(code.differing(there, here)) or "its own records"
+    pythons = [found.get(code.PYTHON) for found in (there, here)]
+    compiled = "" if pythons[0] == pythons[1] else f" (Python was {pythons[0]} there, is {pythons[1]} here)"
+    return (
+        f"{folder} has results of other code of {names}{compiled}: a method of it, or what it uses of its module, has "
+        "changed since. Choose another folder; or, where the change moves no number, say accept_changed_code=True once "
+        "to keep what is finished."
+    )
+
+
+def check_own(folder: Path) -> None:
+    """Raises ``ValueError`` where a folder has no manifest, and not because a sweep was killed or it was removed."""
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    own = PARTS if "chunks" in there else {"locks"}
+    if foreign := sorted(name for name in there - own if not name.startswith(f".{NAME}.")):
+        raise ValueError(
+            f"{folder} has no {NAME}, but holds {', '.join(foreign[:4])}; give an empty folder, or that of a sweep."
+        )

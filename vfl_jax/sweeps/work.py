@@ -1,0 +1,260 @@
+"""Work on the chunks of a folder: here, one after another, or as tasks of any executor."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from os import PathLike
+from queue import SimpleQueue
+from typing import Any
+
+from vfl_jax.core.checks import shown
+from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data.own.tables import LoadedTables
+from vfl_jax.replica.draws import Given
+from vfl_jax.scenario import Scenario
+from vfl_jax.sweeps import devices
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.progress import Progress
+from vfl_jax.sweeps.store.folder import MOST_DEATHS, ChunkRefused, Folder
+from vfl_jax.sweeps.study import Study, differences
+from vfl_jax.sweeps.training import train_chunk
+
+Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
+"""Data, or what loads it: then a task carries no data, and whoever works on it loads its own."""
+
+
+BUSY, DONE, TRAIN = range(3)
+"""What a program finds when it turns to a chunk."""
+
+
+class SweepIncomplete(RuntimeError):
+    """Some chunks failed; the others are finished in the folder."""
+
+
+_sender: int | None = None
+"""The process that sent tasks last; in a worker that was forked from it, not the worker's own."""
+
+
+SPAWN = (
+    "JAX has threads that a fork does not survive, so they would wait for ever. Give one that starts its own: "
+    "ProcessPoolExecutor(..., mp_context=multiprocessing.get_context('spawn'))."
+)
+
+
+def check_executor(executor: Executor) -> None:
+    """Raises ``ValueError`` on a pool whose processes would hang for ever."""
+    context = getattr(executor, "_mp_context", None) if isinstance(executor, ProcessPoolExecutor) else None
+    if context is not None and context.get_start_method() == "fork":
+        raise ValueError(f"executor is a pool whose workers are forked from this process; {SPAWN}")
+
+
+def load(source: Source) -> VerticalData:
+    """The data set itself.
+
+    Raises:
+      ValueError: where the source neither is a data set nor a function that gives one.
+    """
+    found: Any = source
+    if callable(source):
+        if _needs_arguments(source):
+            raise ValueError(f"data is {shown(source)}, a function that needs arguments; call it, or bind them first.")
+        found = source()
+    found = found.data if isinstance(found, LoadedTables) else found
+    if not isinstance(found, VerticalData):
+        what = "data gives" if callable(source) else "data is"
+        raise ValueError(
+            f"{what} {shown(found)}; it must be a VerticalData, as vfl.from_arrays, vfl.load_tables and the loaders of "
+            "data sets make it, or a function without arguments that loads one."
+        )
+    return found
+
+
+def _needs_arguments(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return True
+    except ValueError:  # some do not say what they take
+        return False
+    return False
+
+
+def work_here(study: Study, folder: Folder, chunks: Sequence[Chunk], progress: Progress, checkpoint_every: int) -> None:
+    """Trains chunks on the devices of this program; those that another program is at work on are left for last."""
+    left = list(enumerate(chunks))
+    with progress.show():
+        for wait_for_others in (False, True):
+            for number, chunk in left.copy():
+                if _work_on(study, folder, chunk, number, progress, checkpoint_every, wait_for_others):
+                    left.remove((number, chunk))
+
+
+def _work_on(
+    study: Study, folder: Folder, chunk: Chunk, number: int, progress: Progress, every: int, wait: bool
+) -> bool:
+    """Of several processes that are one program only the first touches the folder, and says what is done."""
+    if not devices.is_first_process():
+        decision = devices.agree(0)
+        if decision == TRAIN:
+            with progress.chunk(number) as shown:
+                train_chunk(study, chunk, shown, folder.checkpoints(chunk), every)
+        return decision != BUSY
+    with folder.work_on(chunk, wait) as is_held:
+        decision = devices.agree(BUSY if not is_held else DONE if folder.is_finished(chunk) else TRAIN)
+        if decision == DONE:
+            progress.chunk_done(number, folder.name(chunk))
+        if decision == TRAIN:
+            with progress.chunk(number, folder.name(chunk)) as shown:
+                folder.finish(chunk, train_chunk(study, chunk, shown, folder.checkpoints(chunk), every))
+    return decision != BUSY
+
+
+def work_through(
+    executor: Executor,
+    source: Source,
+    study: Study,
+    folder: Folder,
+    chunks: Sequence[Chunk],
+    progress: Progress,
+    checkpoint_every: int,
+) -> None:
+    """Trains chunks as tasks of an executor whose workers see the same folder.
+
+    A task may be run again, by another worker, when its worker dies: it goes on from the chunk's checkpoints. A
+    chunk that keeps bringing down workers is refused; all others are still done, whomever they shared a worker with.
+
+    Raises:
+      SweepIncomplete: naming the chunks that failed, and why.
+    """
+    global _sender
+    _sender = os.getpid()
+    attempts = itertools.count()
+    results: SimpleQueue[Future[None]] = SimpleQueue()
+    waiting: dict[Future[None], int] = {}
+    failed: dict[int, BaseException] = {}
+    left = set(range(len(chunks)))
+
+    with folder.run() as run, progress.show():
+
+        def news() -> tuple[int, int]:
+            """Something else whenever a chunk has ended, or a process has died at work on one."""
+            return len(left), folder.begun(run)
+
+        def submit(number: int) -> None:
+            try:
+                future = executor.submit(
+                    work_on_one,
+                    folder.path,
+                    folder.identity,
+                    study.scenario,
+                    source,
+                    study.epochs,
+                    study.given,
+                    chunks[number],
+                    checkpoint_every,
+                    run,
+                    next(attempts),  # an executor that knows the results of equal calls must not give the last one's
+                )
+            except BrokenExecutor as error:
+                future = Future()
+                future.set_exception(error)
+            waiting[future] = number
+            future.add_done_callback(results.put)
+
+        known, losses = news(), Counter[int]()
+        try:
+            for number in sorted(left):
+                submit(number)
+            while left:
+                future = results.get()
+                number = waiting.pop(future)
+                error = _error(future)
+                if error is not None and _is_lost(error):
+                    # By its own fault or another's: the folder knows whose, and refuses a chunk in time. But without
+                    # news workers die of something else, and would do so for ever.
+                    if (now := news()) != known:
+                        known = now
+                        losses.clear()
+                    losses[number] += 1
+                    if losses[number] <= MOST_DEATHS:
+                        submit(number)
+                        continue
+                left.remove(number)
+                if error is None:
+                    progress.chunk_done(number, folder.name(chunks[number]))
+                else:
+                    failed[number] = error
+                    progress.event("failed", chunk=folder.name(chunks[number]), why=_reason(error))
+        finally:
+            for future in waiting:  # stopped: tasks that have not begun need not
+                future.cancel()
+    if failed:
+        raise SweepIncomplete(
+            f"{len(failed)} of {len(chunks)} chunks failed; all others are finished in {folder.path}, and the same "
+            "command goes on from there:"
+            + "".join(f"\n  {folder.name(chunks[i])} ({chunks[i]}): {_reason(e)}" for i, e in sorted(failed.items()))
+        ) from next(iter(failed.values()))
+
+
+def work_on_one(
+    path: str | PathLike[str],
+    identity: dict[str, object],
+    scenario: Scenario,
+    source: Source,
+    epochs: int,
+    given: Given,
+    chunk: Chunk,
+    checkpoint_every: int,
+    run: str,
+    attempt: int,
+) -> None:
+    """The task: trains one chunk of a folder, unless it is finished. Running it twice does no harm.
+
+    Raises:
+      ValueError: where this process has other data or versions than the one that sent the task, or is a fork of it.
+      OSError: where it sees another folder.
+      ChunkRefused: where the chunk has brought down too many workers.
+    """
+    if _sender not in (None, os.getpid()):
+        raise ValueError(f"This worker was forked from the process that sent the task; {SPAWN}")
+    folder = Folder(path, identity)
+    with folder.work_on(chunk, run=run):
+        if folder.is_finished(chunk):
+            return
+        study = Study(scenario, load(source), epochs, given)
+        if differing := differences(identity, study.identity):
+            raise ValueError(
+                "This worker would not compute the same numbers:" + "".join(f"\n    {d}" for d in differing)
+            )
+        progress = Progress(epochs, [chunk.num_replicas], shown=False)
+        with progress.chunk(0) as shown:
+            folder.finish(chunk, train_chunk(study, chunk, shown, folder.checkpoints(chunk), checkpoint_every))
+
+
+def _error(future: Future[None]) -> BaseException | None:
+    try:
+        return future.exception()
+    except CancelledError as error:
+        return error
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether the executor gave up on a task because workers died, be it of another's fault (Dask's KilledWorker)."""
+    return type(error).__name__ == "KilledWorker"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ChunkRefused):
+        return str(error)
+    if isinstance(error, BrokenExecutor):
+        return "the executor broke, because a worker died; give a new one"
+    if isinstance(error, CancelledError):
+        return "the executor cancelled it, as it does when it is closed or loses its workers' scheduler"
+    if _is_lost(error):
+        return f"its workers died, and not at work on a chunk; their logs say why ({error})"
+    return f"{type(error).__name__}: {error}"
