@@ -56,11 +56,11 @@ def record_training(monkeypatch):
     trained = []
     for module in map(importlib.import_module, ("vfl_jax.sweeps.sweep", "vfl_jax.sweeps.work")):
 
-        def recording(study, chunk, *arguments, train=module.train_chunk):
-            trained.append(chunk)
-            return train(study, chunk, *arguments)
+        def recording(ready, *arguments, train=module.train):
+            trained.append(ready.chunk)
+            return train(ready, *arguments)
 
-        monkeypatch.setattr(module, "train_chunk", recording)
+        monkeypatch.setattr(module, "train", recording)
     return trained
 
 

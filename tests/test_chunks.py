@@ -19,11 +19,12 @@ from sweep_helpers import DATA, EPOCHS, OVER, SCENARIO, assert_close, grid_of, r
 from vfl_jax.core.record import with_numbers
 from vfl_jax.replica.draws import Given
 from vfl_jax.replica.evaluation import Metric
-from vfl_jax.sweeps import devices, programs
+from vfl_jax.sweeps import devices, memory, programs
 from vfl_jax.sweeps.chunks import Chunk, cut
+from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
 from vfl_jax.sweeps.study import Study
-from vfl_jax.sweeps.training import _train_epochs, memory_needed, most_replicas
+from vfl_jax.sweeps.training import _train_epochs
 
 pytestmark = pytest.mark.optimized
 
@@ -119,13 +120,13 @@ def at_once():
 @pytest.mark.parametrize(("most", "shapes"), [(1, {(1, 1)}), (3, {(3, 1)}), (7, {(3, 2), (3, 1)}), (9, {(3, 3)})])
 def test_results_do_not_depend_on_the_cut(at_once, tmp_path, monkeypatch, most, shapes):
     trained = record_training(monkeypatch)
-    before = programs.train_all._cache_size()
+    before = programs.train_epoch._cache_size()
     found = swept(max_replicas=most)
     assert {(len(chunk.points), len(chunk.seeds)) for chunk in trained} == shapes
-    assert programs.train_all._cache_size() - before <= len(shapes)  # a program serves all chunks of a shape
+    assert programs.train_epoch._cache_size() - before <= len(shapes)  # a program serves all chunks of a shape
     assert_close(found, at_once)
     assert swept(tmp_path, max_replicas=most).identical(found)  # bit for bit
-    assert programs.train_all._cache_size() - before <= len(shapes)
+    assert programs.train_epoch._cache_size() - before <= len(shapes)
     assert sum(chunk.num_replicas for chunk in trained) == 2 * 9
 
 
@@ -152,11 +153,12 @@ def test_memory_decides_how_many(at_once, monkeypatch):
 
     study = Study(SCENARIO, DATA, EPOCHS, Given())
     whole = Chunk(tuple(grid_of(OVER).points()), (0, 1, 2))
-    fixed, each = memory_needed(study, whole)
+    ready = prepare(study, whole)
+    fixed, each = memory.needed(ready)
     counts = []
     for fitting in (-1, 0.5, 1.01, 4.01, 8.99, 9.01, 1e9):
         with_memory((fixed + fitting * each) / 0.8)
-        counts.append(most_replicas(study, whole))
+        counts.append(memory.most_replicas(ready))
     assert counts == [1, 1, 1, 4, 8, 9, 9]
     trained = record_training(monkeypatch)
     swept()
@@ -177,7 +179,8 @@ from vfl_jax.replica.draws import Given
 from vfl_jax.models import MLP
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
 from vfl_jax.sweeps.study import Study
-from vfl_jax.sweeps.training import memory_needed, train_chunk
+from vfl_jax.sweeps import memory, training
+from vfl_jax.sweeps.prepared import prepare
 
 def in_use(name):
     lines = open("/proc/self/status").read().splitlines()
@@ -189,10 +192,10 @@ scenario = tiny_scenario(
 )
 study = Study(scenario, data, 2, Given())
 chunk = Chunk(({"optimizers.0.learning_rate": 0.1},), tuple(range(48)))
-fixed, each = memory_needed(study, chunk)
+fixed, each = memory.needed(prepare(study, chunk))
 before = in_use("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
-train_chunk(study, chunk, ChunkProgress(Progress(2, [48], shown=False)))
+training.train(prepare(study, chunk), ChunkProgress(Progress(2, [48], shown=False)))
 print(json.dumps([fixed + each * 48, in_use("VmHWM") - before]))
 """
 

@@ -18,7 +18,7 @@ import jax
 from vfl_jax.sweeps.devices import seed_mesh, use_all_cores
 from data_helpers import tiny_data, tiny_scenario
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.sweeps.programs import evaluate_all, init_all, train_all
+from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.sweep import sweep
 
 count, seeds = int(sys.argv[1]), int(sys.argv[2])
@@ -28,7 +28,7 @@ results = sweep(scenario, tiny_data(), {"attack.enabled": [0, 1]}, seeds=seeds, 
 use_all_cores()  # too late, and harmless
 print(json.dumps({
     "devices": seed_mesh(seeds).size,
-    "programs": [f._cache_size() for f in (init_all, train_all, evaluate_all)],
+    "programs": [f._cache_size() for f in (programs.init, programs.train_epoch, programs.evaluate)],
     "loss": results.loss.values.tolist(),
     "main": results.main_task_accuracy.values.tolist(),
 }))

@@ -228,7 +228,7 @@ def work_on_six(folder, executor, data=load_tiny):
     study = Study(SCENARIO, tiny_data(), EPOCHS, Given())
     chunks = [Chunk(({},), (seed,)) for seed in range(6)]
     progress = Progress(EPOCHS, [1] * 6, shown=False)
-    work.work_through(executor, data, study, Folder(folder, study.identity), chunks, progress, 2)
+    work.train_through(executor, data, study, Folder(folder, study.identity), chunks, progress, 2)
 
 
 def test_a_chunk_that_is_lost_by_the_fault_of_others_is_sent_until_it_is_done(tmp_path):
@@ -322,16 +322,16 @@ def test_the_second_of_two_tasks_of_one_chunk_waits_and_finds_it_finished(tmp_pa
         assert may_end.wait(TIMEOUT)
         return xr.Dataset({"loss": ("epoch", [1.0])})
 
-    monkeypatch.setattr(work, "train_chunk", slow)
+    monkeypatch.setattr(work, "train", slow)
     data, chunk = tiny_data(), Chunk(({},), (0,))
     identity = Study(SCENARIO, data, 2, Given()).identity
     folder = Folder(tmp_path / "sweep", identity)
     with folder.run() as run, ThreadPoolExecutor(2) as pool:
         task = (folder.path, identity, SCENARIO, load_tiny, 2, Given(), chunk, 5, run)
-        first = pool.submit(work.work_on_one, *task, 0)
+        first = pool.submit(work.train_task, *task, 0)
         try:
             assert begun.wait(TIMEOUT)
-            second = pool.submit(work.work_on_one, *task, 1)
+            second = pool.submit(work.train_task, *task, 1)
             time.sleep(0.5)
             assert not second.done()
         finally:

@@ -56,12 +56,12 @@ def shapes(chunks):
 def test_a_complete_sweep_is_only_read(at_once, tmp_path, trained):
     first = swept(tmp_path, log_json=tmp_path.with_suffix(".log"))
     assert first.identical(at_once)
-    before, compiled = state_of(tmp_path), programs.train_all._cache_size()
+    before, compiled = state_of(tmp_path), programs.train_epoch._cache_size()
     trained.clear()
     again = swept(tmp_path, max_replicas=2, checkpoint_every=1, log_json=tmp_path.with_suffix(".log"))
     assert again.identical(first)
     assert not trained
-    assert programs.train_all._cache_size() == compiled
+    assert programs.train_epoch._cache_size() == compiled
     assert state_of(tmp_path) == before
     assert len(logged(tmp_path.with_suffix(".log"), "sweep")) == 1
 
@@ -159,7 +159,7 @@ def planned(tmp_path_factory):
     """A folder with a plan, and nothing trained."""
     path = tmp_path_factory.mktemp("planned")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("vfl_jax.sweeps.work"), "train_chunk", stop)
+        patch.setattr(importlib.import_module("vfl_jax.sweeps.work"), "train", stop)
         with pytest.raises(KeyboardInterrupt):
             swept(path, max_replicas=3)
     return path

@@ -22,9 +22,10 @@ from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.replica.draws import Given
-from vfl_jax.sweeps import programs, training
+from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.grid import Grid, parse, resolve, state_axes
+from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.study import Study
 from vfl_jax.sweeps.sweep import sweep
 
@@ -320,12 +321,11 @@ def test_weights_have_the_grid_beside_their_outputs_and_all_else_in_front():
     )
     points = parse(scenario, {"attack.amplify": [1, 2, 3, 4]}).points()
     study, chunk = Study(scenario, tiny_data(), 1, Given()), Chunk(tuple(points), (0, 1))
-    ready = training.prepare(study, chunk, training.draw_all(study, chunk))
-    arguments = ready.inputs, ready.numbers, ready.draws
-    static = ready.shapes, ready.layout
-    state = jax.eval_shape(functools.partial(programs.init_all, *static), *arguments, study.given)
+    given = prepare(study, chunk).arguments
+    static, arguments = given[:2], given[2:]
+    state = jax.eval_shape(functools.partial(programs.init, *static), *arguments, study.given)
     with jax.numpy_dtype_promotion("standard"):  # Adam's count is a whole number
-        after, *_ = jax.eval_shape(functools.partial(programs.train_all, *static), *arguments, state, jnp.int32(0))
+        after, *_ = jax.eval_shape(functools.partial(programs.train_epoch, *static), *arguments, state, jnp.int32(0))
     seeds, grid = 2, 4
     for found in (state, after):
         momentum, adam = (found.opt_states[k][1] for k in (0, 1))

@@ -47,17 +47,17 @@ def assert_same(found, expected):
 def swept():
     """(results, final states with axes [S, G, ...] in front) of the whole grid."""
     scenario, data = digits_scenario(), small_digits()
-    train_all, states = programs.train_all, []
+    train_epoch, states = programs.train_epoch, []
 
     def recording(*arguments):
-        state, *rest = train_all(*arguments)
+        state, *rest = train_epoch(*arguments)
         if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state)):
             states[:] = [jax.device_get(state)]
         return state, *rest
 
-    recording.lower = train_all.lower
+    recording.lower = train_epoch.lower
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(programs, "train_all", recording)
+        patch.setattr(programs, "train_epoch", recording)
         results = quiet_sweep(scenario, data, OVER, seeds=SEEDS, epochs=EPOCHS)
     one_seed = jax.tree.map(lambda leaf: leaf[0], states[0])
     axes = state_axes(one_seed, with_grid=True)

@@ -51,7 +51,7 @@ def trained(tmp_path_factory):
                 run_cases([CASE], folder, epochs=2)
         assert [path.name for path in folder.rglob("noise*")] == ["noise"]
         # It goes on: what is there already is not trained a second time.
-        patch.setattr(sys.modules["vfl_jax.sweeps.work"], "train_chunk", refuse)
+        patch.setattr(sys.modules["vfl_jax.sweeps.work"], "train", refuse)
         run_cases([CASE], folder, epochs=2)
     return folder
 

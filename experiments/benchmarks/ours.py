@@ -17,32 +17,32 @@ from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.devices import replicate, seed_mesh
 from vfl_jax.sweeps.grid import stack
+from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.study import Study
-from vfl_jax.sweeps.training import draw_all, initial_state, prepare
 
 
 class Mapped:
     """The replicas of a chunk, trained together."""
 
     def __init__(self, study: Study, chunk: Chunk) -> None:
-        self.ready = prepare(study, chunk, draw_all(study, chunk))
+        self.ready = prepare(study, chunk)
         self.replicas, self.epoch = chunk.num_replicas, 0
-        self.arguments = self.ready.shapes, self.ready.layout, self.ready.inputs, self.ready.numbers, self.ready.draws
-        self.state = jax.block_until_ready(initial_state(self.ready, study))
+        self.arguments = self.ready.arguments
+        self.state = jax.block_until_ready(self.ready.initial_state())
         self.initial = jax.device_get(self.state)
         self.num_steps = study.data.train.num_samples // study.scenario.batches.size
 
     def compile(self) -> float:
         """Seconds to compile an epoch and an evaluation, which later calls then find compiled."""
         started = time.perf_counter()
-        for program in (programs.train_all, programs.evaluate_all):
+        for program in (programs.train_epoch, programs.evaluate):
             program.lower(*self.arguments, self.state, jnp.int32(0)).compile()
         return time.perf_counter() - started
 
     def train(self) -> tuple[float, np.ndarray]:
         """One epoch: µs per replica and step, and the epoch's losses, [S, G]."""
         started = time.perf_counter()
-        self.state, metrics, _ = programs.train_all(*self.arguments, self.state, jnp.int32(self.epoch))
+        self.state, metrics, _ = programs.train_epoch(*self.arguments, self.state, jnp.int32(self.epoch))
         jax.block_until_ready(self.state)
         seconds = time.perf_counter() - started
         self.epoch += 1
@@ -52,8 +52,8 @@ class Mapped:
     def evaluate(self) -> float:
         """µs per replica and test row."""
         started = time.perf_counter()
-        jax.block_until_ready(programs.evaluate_all(*self.arguments, self.state, jnp.int32(0)))
-        rows = self.ready.inputs.test_ids.size
+        jax.block_until_ready(programs.evaluate(*self.arguments, self.state, jnp.int32(0)))
+        rows = self.arguments.inputs.test_ids.size
         return (time.perf_counter() - started) / rows / self.replicas * 1e6
 
 

@@ -24,8 +24,9 @@ from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import MLP
 from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Drawn, Scenario
-from vfl_jax.sweeps import devices, training
+from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.study import Study
 
 FILE = "initial_units.json"
@@ -93,11 +94,10 @@ def measure(scenario: Scenario, data: VerticalData, seeds: Sequence[int]) -> Uni
 def initial(scenario: Scenario, data: VerticalData, seeds: Sequence[int]) -> tuple[tuple[Params, ...], Any]:
     """What a sweep starts these seeds with, made by its own programs: parameters of every party and draws, [S, …]."""
     study, chunk = Study(scenario, data, 1, Given()), Chunk(({},), tuple(seeds))
-    drawn = training.draw_all(study, chunk)
-    state = training.initial_state(training.prepare(study, chunk, drawn), study)
-    # Behind the seeds, which fill up devices, lies a grid of one point, beside the output units.
-    params = jax.tree.map(lambda leaf: leaf[: len(seeds), ..., 0, :], devices.fetch(state.params))
-    return params, devices.fetch(drawn)
+    ready = prepare(study, chunk)
+    # Behind the seeds lies a grid of one point, beside the output units.
+    params = jax.tree.map(lambda leaf: leaf[..., 0, :], ready.on_host(ready.initial_state().params))
+    return params, devices.fetch(ready.drawn)
 
 
 @functools.partial(jax.jit, static_argnames=("bottom", "tau"))

@@ -23,10 +23,11 @@ from vfl_jax.protocol.transforms import Attack, PartyTransform
 from vfl_jax.protocol.views import ORDINARY
 from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweeps import programs, training
+from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.devices import use_all_cores
 from vfl_jax.sweeps.grid import parse
+from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.study import Study
 
 if TYPE_CHECKING:
@@ -121,11 +122,10 @@ def _messages(listening: Listening, seed: int) -> Iterator[dict[str, np.ndarray]
     grid = parse(listening.scenario, {paths: list(LISTENED.values())})
     study = Study(listening.scenario, load_task(listening.task), listening.epochs, Given())
     chunk = Chunk(tuple(grid.points()), (seed,))
-    ready = training.prepare(study, chunk, training.draw_all(study, chunk))
-    state = training.initial_state(ready, study)
-    arguments = ready.shapes, ready.layout, ready.inputs, ready.numbers, ready.draws
+    ready = prepare(study, chunk)
+    state = ready.initial_state()
     for epoch in range(listening.epochs):
-        state, *_ = programs.train_all(*arguments, state, jnp.int32(epoch))
+        state, *_ = programs.train_epoch(*ready.arguments, state, jnp.int32(epoch))
     heard = {name: np.asarray(kept[0]) for name, kept in state.attack_states[LISTENER].items()}
     for place in range(grid.size):
         yield {name: kept[place] for name, kept in heard.items()}

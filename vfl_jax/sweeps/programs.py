@@ -45,7 +45,7 @@ def layout(mesh: Mesh, num_seeds: int, grid_size: int) -> Layout:
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"))
-def init_all(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, given: Given) -> TrainState:
+def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, given: Given) -> TrainState:
     """The states of all replicas, [S, …] with the grid axis where ``state_axes`` says."""
 
     def one_seed(shared: Any, draws: Draws) -> TrainState:
@@ -64,7 +64,7 @@ def init_all(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, dr
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"), donate_argnames="state")
-def train_all(
+def train_epoch(
     shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
 ) -> Any:
     """One epoch of all replicas; see :func:`phases.train_epoch`."""
@@ -79,7 +79,7 @@ def train_all(
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"))
-def evaluate_all(
+def evaluate(
     shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
 ) -> dict[str, Metric]:
     """Metrics of all replicas; see :func:`phases.evaluate`."""

@@ -14,7 +14,7 @@ import jax
 from vfl_jax.core import code
 from vfl_jax.core.vertical_data import VerticalData, content_hash
 from vfl_jax.replica import preparation
-from vfl_jax.replica.draws import Given
+from vfl_jax.replica.draws import Draws, Given
 from vfl_jax.scenario import Scenario
 
 PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
@@ -65,6 +65,11 @@ class Study:
             "settings": settings(),
             "code": code.of_records(self.scenario),
         }
+
+    def check_epochs(self, draws: Draws) -> None:
+        """Raises ``ValueError`` where batches are given for fewer epochs than shall be trained."""
+        if draws.batch_ids is not None and draws.batch_ids.shape[-3] < self.epochs:
+            raise ValueError(f"given.batch_ids holds {draws.batch_ids.shape[-3]} epochs; epochs is {self.epochs}.")
 
     @functools.cached_property
     def inputs(self) -> preparation.Inputs:

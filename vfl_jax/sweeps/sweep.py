@@ -16,19 +16,22 @@ from vfl_jax.core.atomic import check_folder, check_writable
 from vfl_jax.core.checks import check_count, check_kind, is_whole, shown
 from vfl_jax.core.types import Key
 from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.replica.draws import Given, draw
+from vfl_jax.replica.draws import Draws, Given, draw
+from vfl_jax.replica.preparation import check_data
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.cautions import warn_of_little_evidence
 from vfl_jax.sweeps.chunks import Chunk, cut
-from vfl_jax.sweeps.grid import Grid, Over, parse, stack
+from vfl_jax.sweeps.grid import Grid, Over, parse
 from vfl_jax.sweeps.labels import assemble
+from vfl_jax.sweeps.memory import most_replicas
+from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
 from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.study import Study, check_generator
-from vfl_jax.sweeps.training import check, most_replicas, train_chunk, train_replica
-from vfl_jax.sweeps.work import Source, check_executor, load, work_here, work_through
+from vfl_jax.sweeps.training import train, train_one
+from vfl_jax.sweeps.work import Source, check_executor, load, train_here, train_through
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,7 +67,7 @@ def run(
     scenario.to_json()  # raises where a number is none, before anything is trained
     study = Study(scenario, load(data), int(epochs), given)
     with Progress(study.epochs, [1], shown=progress).show() as told:
-        return train_replica(study, key, ChunkProgress(told))
+        return train_one(study, key, ChunkProgress(told))
 
 
 def sweep(
@@ -140,10 +143,8 @@ def sweep(
         if folder is None:
             raise ValueError("executor is given, but no folder; its workers need one to leave their chunks in.")
     grid, seeds = check_grid(scenario, over, seeds, epochs, given)
-    study, num_poison = check_study(scenario, load(data), grid, seeds, epochs, given)
-    swept = stack(scenario, grid.points())
-    drawn = draw(swept, study.data, jax.random.key(seeds[0]), given)
-    warn_of_little_evidence(swept, study.data, drawn, stacklevel=2)
+    study, drawn = check_study(scenario, load(data), grid, seeds, epochs, given)
+    warn_of_little_evidence(grid.stacked(scenario), study.data, drawn, stacklevel=2)
 
     store = None if folder is None else Folder(folder, study.identity)
     first = devices.is_first_process()
@@ -151,7 +152,10 @@ def sweep(
         if first:
             store.accept_code()
         devices.agree(0)  # the others read what the first has written
-    chunks = _plan(study, grid, seeds, store, max_replicas, executor)
+    chunks, whole = _plan(study, grid, seeds, store, max_replicas, executor)
+
+    def prepared(chunk: Chunk) -> Prepared:
+        return whole if whole is not None and whole.chunk == chunk else prepare(study, chunk)
 
     def progress_of(chunks: Sequence[Chunk]) -> Progress:
         replicas = [chunk.num_replicas for chunk in chunks]
@@ -159,15 +163,16 @@ def sweep(
 
     if store is None:
         with progress_of(chunks).show() as told:
-            parts = [train_chunk(study, chunk, ChunkProgress(told, i)) for i, chunk in enumerate(chunks)]
-        return assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), num_poison)
+            parts = [train(prepared(chunk), ChunkProgress(told, i)) for i, chunk in enumerate(chunks)]
+        return assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
 
     while missing := _missing(store, chunks):
         if executor is None:
-            work_here(study, store, missing, progress_of(missing), checkpoint_every)
+            train_here(prepared, store, missing, progress_of(missing), checkpoint_every)
         else:
-            work_through(executor, data, study, store, missing, progress_of(missing), checkpoint_every)
-    results = assemble(scenario, grid, seeds, [(chunk, store.read(chunk)) for chunk in chunks], num_poison)
+            train_through(executor, data, study, store, missing, progress_of(missing), checkpoint_every)
+    parts = [store.read(chunk) for chunk in chunks]
+    results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
     if first:
         store.finish_all(results)
     return results
@@ -194,8 +199,8 @@ def check_grid(
 
 def check_study(
     scenario: Scenario, data: VerticalData, grid: Grid, seeds: tuple[int, ...], epochs: int, given: Given
-) -> tuple[Study, int]:
-    """The study, every point of which fits the data, and how many rows are poisoned at the largest rate.
+) -> tuple[Study, Draws]:
+    """The study, every point of which fits the data, and what its first seed draws.
 
     Raises:
       ValueError: naming the argument.
@@ -203,7 +208,10 @@ def check_study(
     for point in grid.scenarios(scenario):
         point.check(data)
     study = Study(scenario, data, int(epochs), given)
-    return study, check(study, grid.points(), seeds[0])
+    check_data(data)
+    drawn = draw(grid.stacked(scenario), data, jax.random.key(seeds[0]), given)
+    study.check_epochs(drawn)
+    return study, drawn
 
 
 def _check_given(given: Given) -> None:
@@ -227,17 +235,17 @@ def _plan(
     folder: Folder | None,
     max_replicas: int | None,
     executor: Executor | None,
-) -> list[Chunk]:
+) -> tuple[list[Chunk], Prepared | None]:
     """The chunks that hold the grid × seeds: those of the folder, and new ones for what they lack.
 
     How large a chunk may be is settled at the first start; later ones never cut anew. Of several processes the first
-    decides, but all must compile.
+    decides, but all must compile. Where all fits into one chunk, that which was prepared to find it out comes with it.
     """
 
     def further(done: list[Chunk], most: int) -> list[Chunk]:
         return cut(study.scenario, grid, seeds, done, most, len(jax.devices()))
 
-    first = devices.is_first_process()
+    first, whole = devices.is_first_process(), None
     planned, most = folder.planned() if folder is not None else ([], None)
     if devices.agree(first and most is None):
         if max_replicas is not None:
@@ -245,15 +253,18 @@ def _plan(
         elif executor is not None:
             most = grid.size * len(jax.devices())
         else:
-            most = most_replicas(study, Chunk(tuple(grid.points()), seeds))
+            whole = prepare(study, Chunk(tuple(grid.points()), seeds))
+            most = most_replicas(whole)
+            whole = whole if most == whole.chunk.num_replicas else None
     most = devices.agree(most or 0)
     if folder is None:
-        return further([], most)
+        return further([], most), whole
     if first and further(planned, most):
         folder.plan(further, most)
     devices.agree(0)  # the others read what the first has written
     wanted = set(Chunk(tuple(grid.points()), seeds).replicas(study.scenario))
-    return [chunk for chunk in folder.planned()[0] if not wanted.isdisjoint(chunk.replicas(study.scenario))]
+    planned = folder.planned()[0]
+    return [chunk for chunk in planned if not wanted.isdisjoint(chunk.replicas(study.scenario))], whole
 
 
 def _missing(folder: Folder, chunks: Sequence[Chunk]) -> list[Chunk]:

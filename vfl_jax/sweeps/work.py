@@ -19,10 +19,11 @@ from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.progress import Progress
 from vfl_jax.sweeps.store.folder import MOST_DEATHS, ChunkRefused, Folder
 from vfl_jax.sweeps.study import Study, differences
-from vfl_jax.sweeps.training import train_chunk
+from vfl_jax.sweeps.training import train
 
 Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
 """Data, or what loads it: then a task carries no data, and whoever works on it loads its own."""
@@ -84,25 +85,41 @@ def _needs_arguments(function: Callable[..., Any]) -> bool:
     return False
 
 
-def work_here(study: Study, folder: Folder, chunks: Sequence[Chunk], progress: Progress, checkpoint_every: int) -> None:
-    """Trains chunks on the devices of this program; those that another program is at work on are left for last."""
+def train_here(
+    prepared: Callable[[Chunk], Prepared],
+    folder: Folder,
+    chunks: Sequence[Chunk],
+    progress: Progress,
+    checkpoint_every: int,
+) -> None:
+    """Trains chunks on the devices of this program; those that another program is at work on are left for last.
+
+    Args:
+      prepared: prepares a chunk, when its turn has come.
+    """
     left = list(enumerate(chunks))
     with progress.show():
         for wait_for_others in (False, True):
             for number, chunk in left.copy():
-                if _work_on(study, folder, chunk, number, progress, checkpoint_every, wait_for_others):
+                if _train_if_free(prepared, folder, chunk, number, progress, checkpoint_every, wait_for_others):
                     left.remove((number, chunk))
 
 
-def _work_on(
-    study: Study, folder: Folder, chunk: Chunk, number: int, progress: Progress, every: int, wait: bool
+def _train_if_free(
+    prepared: Callable[[Chunk], Prepared],
+    folder: Folder,
+    chunk: Chunk,
+    number: int,
+    progress: Progress,
+    every: int,
+    wait: bool,
 ) -> bool:
     """Of several processes that are one program only the first touches the folder, and says what is done."""
     if not devices.is_first_process():
         decision = devices.agree(0)
         if decision == TRAIN:
             with progress.chunk(number) as shown:
-                train_chunk(study, chunk, shown, folder.checkpoints(chunk), every)
+                train(prepared(chunk), shown, folder.checkpoints(chunk), every)
         return decision != BUSY
     with folder.work_on(chunk, wait) as is_held:
         decision = devices.agree(BUSY if not is_held else DONE if folder.is_finished(chunk) else TRAIN)
@@ -110,11 +127,11 @@ def _work_on(
             progress.chunk_done(number, folder.name(chunk))
         if decision == TRAIN:
             with progress.chunk(number, folder.name(chunk)) as shown:
-                folder.finish(chunk, train_chunk(study, chunk, shown, folder.checkpoints(chunk), every))
+                folder.finish(chunk, train(prepared(chunk), shown, folder.checkpoints(chunk), every))
     return decision != BUSY
 
 
-def work_through(
+def train_through(
     executor: Executor,
     source: Source,
     study: Study,
@@ -148,7 +165,7 @@ def work_through(
         def submit(number: int) -> None:
             try:
                 future = executor.submit(
-                    work_on_one,
+                    train_task,
                     folder.path,
                     folder.identity,
                     study.scenario,
@@ -201,7 +218,7 @@ def work_through(
         ) from next(iter(failed.values()))
 
 
-def work_on_one(
+def train_task(
     path: str | PathLike[str],
     identity: dict[str, object],
     scenario: Scenario,
@@ -233,7 +250,7 @@ def work_on_one(
             )
         progress = Progress(epochs, [chunk.num_replicas], shown=False)
         with progress.chunk(0) as shown:
-            folder.finish(chunk, train_chunk(study, chunk, shown, folder.checkpoints(chunk), checkpoint_every))
+            folder.finish(chunk, train(prepare(study, chunk), shown, folder.checkpoints(chunk), checkpoint_every))
 
 
 def _error(future: Future[None]) -> BaseException | None:
