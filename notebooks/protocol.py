@@ -28,9 +28,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import vfl_jax as vfl
-from vfl_jax.core.record import cast
-from vfl_jax.protocol import local, views
-from vfl_jax.replica import draws, phases, preparation, state, step
+from vfl_jax import replica
+from vfl_jax.protocol import local
+from vfl_jax.protocol.views import PartyView
 
 # %% [markdown]
 # ## Who holds what
@@ -49,7 +49,7 @@ data = vfl.load_digits()
 
 # %%
 attacked = vfl.presets.digits_demo(head="trainable").replace(batches=vfl.BatchPlan(size=16))
-scenario = cast(attacked.replace(attacks=(vfl.PartyTransform(), vfl.PartyTransform())))
+scenario = attacked.replace(attacks=(vfl.PartyTransform(), vfl.PartyTransform()))
 print(*scenario.bottoms, scenario.head, scenario.loss, sep="\n")
 
 # %% [markdown]
@@ -57,18 +57,15 @@ print(*scenario.bottoms, scenario.head, scenario.loss, sep="\n")
 # to be of the target class.
 
 # %%
-drawn = draws.draw(scenario, data, jax.random.key(0))
-print("rows with the trigger:", drawn.poison_ids)
-print("row known to be of class 0:", drawn.target_ids)
+one = replica.prepare(scenario, data, jax.random.key(0))
+print("rows with the trigger:", one.draws.poison_ids)
+print("row known to be of class 0:", one.draws.target_ids)
 
 # %% [markdown]
-# From here on the data is on the device, and the models have their initial parameters. `shapes` is what the protocol
-# makes public to everyone.
+# The data is on the device now. The state holds what training changes: the models' parameters first of all.
 
 # %%
-shapes = scenario.shapes(data)
-inputs = preparation.prepare(scenario, data)
-state = phases.init(shapes, inputs, scenario, drawn)
+state = replica.init(one)
 jax.tree.map(jnp.shape, {"party 0": state.params[0], "party 1": state.params[1], "head": state.head_params})
 
 # %% [markdown]
@@ -78,14 +75,9 @@ jax.tree.map(jnp.shape, {"party 0": state.params[0], "party 1": state.params[1],
 # everything happens in one batch: the known row, four rows with the trigger, and eleven others.
 
 # %%
-others = np.setdiff1d(np.arange(100), np.concatenate([drawn.target_ids, drawn.poison_ids]))
-ids = np.concatenate([drawn.target_ids, drawn.poison_ids[:4], others[:11]])
-batch = state.Batch(
-    sample_ids=jnp.asarray(ids),
-    roles=jnp.full(len(ids), views.ORDINARY),
-    poison_rank=jnp.asarray(drawn.poison_rank[ids]),
-    rows=jax.tree.map(lambda leaf: leaf[ids], inputs.train),
-)
+known, poisoned = one.draws.target_ids, one.draws.poison_ids
+others = np.setdiff1d(np.arange(100), np.concatenate([known, poisoned]))
+batch = replica.batch(one, np.concatenate([known, poisoned[:4], others[:11]]))
 batch.rows.labels
 
 # %% [markdown]
@@ -93,10 +85,9 @@ batch.rows.labels
 # stay what they are.
 
 # %%
-is_poisoned = batch.poison_rank < draws.poison_count(scenario.poison.rate, shapes.num_samples)
-features = tuple(
-    scenario.poison.trigger.stamp(mask, x, is_poisoned) for mask, x in zip(inputs.masks, batch.rows.features)
-)
+is_poisoned = jnp.isin(batch.sample_ids, poisoned)
+masks = one.inputs.masks
+features = tuple(scenario.poison.trigger.stamp(mask, x, is_poisoned) for mask, x in zip(masks, batch.rows.features))
 
 figure = Figure(figsize=(9, 1.6), layout="constrained")
 for column, panels in enumerate(figure.subplots(2, 8).T):
@@ -128,11 +119,11 @@ embeddings, pullbacks = zip(
 # parameters, and every embedding. The gradient of an embedding is the message that goes back to its sender.
 
 # %%
-targets = jax.nn.one_hot(batch.rows.labels, shapes.num_classes)
+targets = jax.nn.one_hot(batch.rows.labels, data.num_classes)
 
 
 def loss_of(head_params, embeddings):
-    logits = scenario.head.apply(head_params, embeddings, shapes.num_classes)
+    logits = scenario.head.apply(head_params, embeddings, data.num_classes)
     return scenario.loss(logits, targets)
 
 
@@ -176,15 +167,12 @@ def largest_difference(one, other):
 largest_difference(joint_gradient(state.params, state.head_params), (gradients, head_gradient))
 
 # %% [markdown]
-# `step.step` is all of the above in one pure function, which is what a sweep compiles. It gives the parameters
-# that we have found by hand:
+# `replica.step` is all of the above in one pure function, which is what a sweep compiles. It gives the parameters that
+# we have found by hand:
 
 # %%
-take_step = jax.jit(step.step, static_argnums=0)
-clock = step.Clock(epoch=jnp.int32(0), step=jnp.int32(0))
-streams = state.Streams.of(drawn.key)
-
-after, told = take_step(shapes, inputs.masks, scenario, state, batch, clock, streams)
+take_step = jax.jit(replica.step)
+after, told = take_step(one, state, batch)
 print(f"loss {told.loss:.3f}; largest difference", largest_difference(after.params, updated))
 
 
@@ -227,7 +215,7 @@ class WatchingActiveParty(vfl.ActiveTransform):
 
 
 watched = scenario.replace(attacks=(vfl.PartyTransform(), WatchingParty()), defense=WatchingActiveParty())
-same, _ = take_step(shapes, inputs.masks, watched, state, batch, clock, streams)
+same, _ = take_step(one.replace(scenario=watched), state, batch)
 largest_difference(same.params, after.params)
 
 # %% [markdown]
@@ -241,18 +229,17 @@ largest_difference(same.params, after.params)
 # What an attacker knows is granted to it by the scenario, once for every seed. It reaches it as a part of its view.
 
 # %%
-knowledge = phases.grant(shapes, inputs, scenario, drawn)
-view = views.PartyView(
+view = PartyView(
     sample_ids=batch.sample_ids,
     roles=batch.roles,
     features=features[1],
     params=state.params[1],
-    step=clock.step,
-    knowledge=knowledge,
+    step=jnp.int32(0),
+    knowledge=one.knowledge,
 )
 
 replacement = vfl.attacks.GradientReplacement(amplify=5.0)
-memory = replacement.init(jax.random.key(1), shapes, 1)
+memory = replacement.init(jax.random.key(1), one.shapes, 1)
 pulled_back, memory = replacement.on_download(jax.random.key(2), memory, view, messages[1])
 
 
@@ -284,8 +271,8 @@ compare({"gradient received": messages[1], "gradient pulled back": pulled_back})
 # %%
 def step_with(*attack):
     changed = scenario.replace(attacks=(vfl.PartyTransform(), vfl.PartyChain(parts=attack)))
-    before = phases.init(shapes, inputs, changed, drawn)
-    return take_step(shapes, inputs.masks, changed, before, batch, clock, streams, knowledge)[0]
+    other = replica.prepare(changed, data, jax.random.key(0))
+    return take_step(other, replica.init(other), batch)[0]
 
 
 def difference_by_owner(other):
@@ -305,7 +292,7 @@ difference_by_owner(step_with(replacement))
 
 # %%
 blurring = vfl.attacks.ActivationBlurring(kind="zero", wait_for_target=False)
-seen = blurring.init(jax.random.key(3), shapes, 1)
+seen = blurring.init(jax.random.key(3), one.shapes, 1)
 sent, seen = blurring.on_upload(jax.random.key(4), seen, view, embeddings[1])
 compare({"embedding of party 1": embeddings[1], "what it sends": sent})
 

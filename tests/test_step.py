@@ -86,7 +86,7 @@ def test_a_message_that_is_not_finite_is_noticed_while_the_loss_is(data, value):
     _, fine = replica.step(IDS)
     assert bool(fine.is_finite)
     broken = replica.scenario.defense.replace(value=jnp.float32(value))
-    _, info = replica._replace(scenario=replica.scenario.replace(defense=broken)).step(IDS)
+    _, info = replica._replace(one=replica.one.replace(scenario=replica.scenario.replace(defense=broken))).step(IDS)
     assert np.isfinite(info.loss)
     assert not bool(info.is_finite)
 
