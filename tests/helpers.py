@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax._src import compiler
 
+from vfl_jax import replica as replica_api
 from vfl_jax.core.bags import BagOfIds, multi_hot
 from vfl_jax.core.record import cast
 from vfl_jax.core.vertical_data import Rows, VerticalData
@@ -18,10 +19,9 @@ from vfl_jax.data import partition_images, partition_table
 from vfl_jax.models.losses import MulticlassHinge
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.protocol.views import ActiveView, Knowledge, PartyView, Shapes
-from vfl_jax.replica import phases, preparation, step
-from vfl_jax.replica.draws import Draws, Given, draw
-from vfl_jax.replica.state import Batch, Streams, TrainState
-from vfl_jax.replica.step import Clock
+from vfl_jax.replica import phases
+from vfl_jax.replica.draws import Given
+from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 
 NUM_CLASSES = 3
@@ -34,7 +34,8 @@ QUICK = {
 quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
 """For programs that run once or twice."""
 jit_init = quick_jit(phases.init, static_argnames="shapes")
-jit_step = quick_jit(step.step, static_argnames="shapes")
+jit_start = quick_jit(replica_api.init)
+jit_step = quick_jit(replica_api.step)
 jit_epoch = jax.jit(phases.train_epoch, static_argnames=("shapes", "over_grid"))
 quick_epoch = quick_jit(phases.train_epoch, static_argnames=("shapes", "over_grid"))
 
@@ -143,33 +144,20 @@ def at(tree, index):
 
 
 class Replica(NamedTuple):
-    """One replica, ready for its first step."""
+    """One replica with its state: ready for its first step."""
 
-    shapes: Shapes
-    inputs: preparation.Inputs
-    scenario: Scenario  # numbers cast to their dtypes
-    draws: Draws
+    one: replica_api.Replica
     state: TrainState
 
-    @property
-    def streams(self):
-        return Streams.of(self.draws.key)
-
-    @property
-    def knowledge(self):
-        return phases.grant(self.shapes, self.inputs, self.scenario, self.draws)
-
-    def batch(self, ids, roles=None):
-        ids = jnp.asarray(ids, jnp.int32)
-        roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
-        rank = self.draws.poison_rank[ids]
-        return Batch(sample_ids=ids, roles=roles, poison_rank=rank, rows=at(self.inputs.train, ids))
+    shapes = property(lambda self: self.one.shapes)
+    scenario = property(lambda self: self.one.scenario)  # numbers cast to their dtypes
+    inputs = property(lambda self: self.one.inputs)
+    draws = property(lambda self: self.one.draws)
+    knowledge = property(lambda self: self.one.knowledge)
 
     def step(self, ids, roles=None, epoch=0, number=0):
         """One step from the replica's state: (new state, info)."""
-        clock = Clock(epoch=jnp.int32(epoch), step=jnp.int32(number))
-        arguments = self.scenario, self.state, self.batch(ids, roles), clock, self.streams, self.knowledge
-        return jit_step(self.shapes, self.inputs.masks, *arguments)
+        return jit_step(self.one, self.state, replica_api.batch(self.one, ids, roles), epoch, number)
 
     def epoch(self, number=0, run=jit_epoch):
         """A whole epoch from the replica's state: (new state, metrics, is_finite)."""
@@ -183,16 +171,12 @@ def numbers_of(scenario):
 
 def replica(scenario, data, seed=0, given=Given()):
     """A replica before its first step, with parameters from NumPy: quick, and no bias is zero."""
-    key, rng = jax.random.key(seed), np.random.default_rng(seed)
-    inputs, shapes = preparation.prepare(scenario, data, given), scenario.shapes(data)
-    draws = jax.tree.map(jnp.asarray, draw(scenario, data, key, given))
-    arguments = inputs, numbers_of(scenario), draws
-    like = jax.eval_shape(functools.partial(phases.init, shapes), *arguments)
+    one, rng = replica_api.prepare(scenario, data, jax.random.key(seed), given), np.random.default_rng(seed)
+    like = jax.eval_shape(replica_api.init, one)
     params, head_params = jax.tree.map(
         lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), (like.params, like.head_params)
     )
-    state = jit_init(shapes, *arguments, given.replace(params=params, head_params=head_params))
-    return Replica(shapes, *arguments, state)
+    return Replica(one, jit_start(one, given.replace(params=params, head_params=head_params)))
 
 
 def scenario_of(bottoms, optimizers, attacks=None, batch_size=8, poison_ids=(), target_ids=(0,), **fields):

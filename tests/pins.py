@@ -81,7 +81,7 @@ def drawn(name: str) -> dict:
     scenario = tiny_scenario(plan=plan, batches=batches, head=DenseHead(hidden=(4,)))
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, jax.random.key(SEED)))
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
-    state = helpers.jit_init(scenario.shapes(data), preparation.prepare(scenario, data), numbers, draws)
+    state = helpers.jit_init(scenario.shapes(data), preparation.to_device(scenario, data), numbers, draws)
     ids = [np.asarray(epoch_ids(scenario, draws, jnp.int32(epoch))[0]) for epoch in range(2)]
     weights = jax.tree.leaves((state.params, state.head_params))
     num_test = int(poison_count(scenario.poison.test_rate, data.test.num_samples))
@@ -115,7 +115,7 @@ def trained(name: str) -> dict:
     """A preset's parameters after three epochs, by their bits and norms; programs are hardly optimized."""
     preset, arguments = PRESETS[name]
     scenario, data = preset(**arguments), data_of(name)
-    shapes, inputs = scenario.shapes(data), preparation.prepare(scenario, data)
+    shapes, inputs = scenario.shapes(data), preparation.to_device(scenario, data)
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, jax.random.key(SEED)))
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
     state = helpers.jit_init(shapes, inputs, numbers, draws)

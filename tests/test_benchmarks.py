@@ -44,7 +44,7 @@ def mnist():
     rows = images, labels_of(10)
     data = partition_images("noise", rows, (images[:10], np.arange(10)))
     scenario = liu2020_code()
-    masks = preparation.prepare(scenario, data).masks
+    masks = preparation.to_device(scenario, data).masks
     is_poison = np.isin(np.arange(NUM_ROWS), POISON)
     stamped = [
         np.asarray(scenario.poison.trigger.stamp(mask, x, is_poison)).reshape(NUM_ROWS, -1)

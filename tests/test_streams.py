@@ -29,7 +29,7 @@ def everything_drawn(scenario, seed=5, given=Given()):
     """(draws, initial state, batches of two epochs) of one seed."""
     data = small_digits()
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, jax.random.key(seed), given))
-    inputs = preparation.prepare(scenario, data, given)
+    inputs = preparation.to_device(scenario, data, given)
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
     state = phases.init(scenario.shapes(data), inputs, numbers, draws, given)
     return draws, state, [epoch_ids(scenario, draws, jnp.int32(epoch)) for epoch in range(2)]
@@ -100,7 +100,7 @@ def test_poison_rates_nest():
         draws, _, _ = everything_drawn(scenario)
         sets.append(set(np.asarray(draws.poison_ids)))
         # What the attacker is told is the same set.
-        arguments = scenario.shapes(data), preparation.prepare(scenario, data), cast(scenario), draws
+        arguments = scenario.shapes(data), preparation.to_device(scenario, data), cast(scenario), draws
         is_poison = np.asarray(phases.grant(*arguments).is_poison)
         assert set(np.flatnonzero(is_poison)) == sets[-1]
     assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))

@@ -1,1 +1,5 @@
-"""One replica, pure: its draws, its initial state, a step, an epoch, inference and what is measured."""
+"""One replica, pure: ``prepare`` it, then ``init``, ``step``, ``predict``; a sweep maps these over grid and seeds."""
+
+from vfl_jax.replica.replica import Replica, batch, evaluate, init, predict, prepare, step, train_epoch
+
+__all__ = ["Replica", "batch", "evaluate", "init", "predict", "prepare", "step", "train_epoch"]

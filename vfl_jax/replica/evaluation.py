@@ -14,7 +14,7 @@ from vfl_jax.protocol.views import Knowledge, Shapes
 from vfl_jax.replica.draws import poison_count
 from vfl_jax.replica.inference import predict
 from vfl_jax.replica.state import Streams, TrainState
-from vfl_jax.replica.step import predicted_class
+from vfl_jax.replica.stepping import predicted_class
 from vfl_jax.scenario import Scenario
 
 GUESSES = "label_guesses"

@@ -12,7 +12,7 @@ from vfl_jax.protocol.hooks import run_infer_hook
 from vfl_jax.protocol.transforms import changes
 from vfl_jax.protocol.views import ActiveInferView, Knowledge, PartyInferView, Shapes
 from vfl_jax.replica.state import TrainState
-from vfl_jax.replica.step import FEATURES, LABELS, RECEIVE, UPLOAD, with_crossing
+from vfl_jax.replica.stepping import FEATURES, LABELS, RECEIVE, UPLOAD, with_crossing
 from vfl_jax.scenario import Scenario
 
 
@@ -58,7 +58,7 @@ def predict(
     crossing = tuple(embeddings[k] for k in shapes.crossing)
     for place, (transform, side_state) in enumerate(sides, start=len(shapes.widths)):
         crossing = run(transform, "infer_receive", place, RECEIVE, side_state, active_view, crossing)
-    received = with_crossing(tuple(embeddings), crossing, shapes.crossing)
+    received = with_crossing(shapes, embeddings, crossing)
     logits = scenario.head.apply(state.head_params, received, shapes.num_classes)
     for place, (transform, side_state) in enumerate(sides, start=len(shapes.widths)):
         logits = run(transform, "infer_logits", place, LABELS, side_state, active_view, logits)

@@ -21,7 +21,7 @@ from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
 from vfl_jax.replica.evaluation import EvalChunk, Metric, evaluate_chunk, evaluate_reports
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Batch, Streams, TrainState
-from vfl_jax.replica.step import Clock, party_key, step
+from vfl_jax.replica.stepping import Clock, party_key, step
 from vfl_jax.scenario import Scenario
 
 BEFORE_TRAINING = np.uint32(2**32 - 1)

@@ -29,7 +29,7 @@ class Inputs:
     blur: Array | None  # float32[N, E], when given
 
 
-def prepare(scenario: Scenario, data: VerticalData, given: Given = Given()) -> Inputs:
+def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) -> Inputs:
     """Brings the data to the device.
 
     Raises:

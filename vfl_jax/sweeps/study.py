@@ -74,7 +74,7 @@ class Study:
     @functools.cached_property
     def inputs(self) -> preparation.Inputs:
         """The data on the device, checked."""
-        return preparation.prepare(self.scenario, self.data, self.given)
+        return preparation.to_device(self.scenario, self.data, self.given)
 
 
 def check_generator(found: str, name: str) -> None:

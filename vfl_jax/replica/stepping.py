@@ -6,14 +6,16 @@ optimizer (Algorithm 1 and equations 1 to 5 of Liu, Yi, Chen 2020).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax.core.types import Array, Key, Params
+from vfl_jax.core.types import Array, Key, Params, State
 from vfl_jax.protocol import local
 from vfl_jax.protocol.hooks import run_hook
 from vfl_jax.protocol.views import ActiveView, Knowledge, PartyView, Shapes
@@ -80,9 +82,19 @@ def step(
         pullbacks.append(pullback)
 
     # Active party: what it takes from the messages, its loss, its own gradient and every message back.
-    active = Active(shapes, scenario, clock, streams, batch, state, knowledge)
-    received = active.receive(tuple(sent))
-    targets = active.targets()
+    active_view = ActiveView(
+        sample_ids=batch.sample_ids,
+        roles=batch.roles,
+        labels=batch.rows.labels,
+        step=clock.step,
+        knowledge=knowledge,
+    )
+    at_active = functools.partial(_at_active, scenario, clock, streams, active_view)
+    states = state.active_attack_state, state.defense_state
+    crossing, states = at_active("on_receive", RECEIVE, states, tuple(sent[k] for k in shapes.crossing))
+    received = with_crossing(shapes, sent, crossing)
+    one_hot = jax.nn.one_hot(batch.rows.labels, shapes.num_classes)
+    targets, states = at_active("on_labels", LABELS, states, one_hot)
 
     def loss_of(head_params: Params, embeddings: tuple[Array, ...]) -> tuple[Array, Array]:
         logits = scenario.head.apply(head_params, embeddings, shapes.num_classes)
@@ -91,7 +103,8 @@ def step(
     loss, head_pullback, logits = jax.vjp(loss_of, state.head_params, received, has_aux=True)
     chex.assert_shape(logits, (shapes.batch_rows, shapes.num_classes))
     head_gradient, gradients = head_pullback(jnp.ones_like(loss))
-    messages = active.send(gradients)
+    crossing, states = at_active("on_send", SEND, states, tuple(gradients[k] for k in shapes.crossing))
+    messages = with_crossing(shapes, gradients, crossing)
 
     # Every party: what it makes of its message, its own update.
     params, opt_states = list(state.params), list(state.opt_states)
@@ -123,8 +136,8 @@ def step(
         opt_states=tuple(opt_states),
         head_opt_state=head_opt_state,
         attack_states=tuple(attack_states),
-        active_attack_state=active.attack_state,
-        defense_state=active.defense_state,
+        active_attack_state=states[0],
+        defense_state=states[1],
     )
     info = StepInfo(
         loss=loss,
@@ -134,58 +147,24 @@ def step(
     return new_state, info
 
 
-class Active:
-    """The active party's side of one step: its attack's hooks, then its defense's, on what crosses."""
-
-    def __init__(
-        self,
-        shapes: Shapes,
-        scenario: Scenario,
-        clock: Clock,
-        streams: Streams,
-        batch: Batch,
-        state: TrainState,
-        knowledge: Knowledge | None,
-    ) -> None:
-        self.shapes, self.batch = shapes, batch
-        self.view = ActiveView(
-            sample_ids=batch.sample_ids,
-            roles=batch.roles,
-            labels=batch.rows.labels,
-            step=clock.step,
-            knowledge=knowledge,
-        )
-        self.transforms = (scenario.active_attack, scenario.defense)
-        self.keys = tuple(jax.random.fold_in(s, clock.step) for s in (streams.active_attack, streams.defense))
-        self.states = [state.active_attack_state, state.defense_state]
-
-    @property
-    def attack_state(self):
-        return self.states[0]
-
-    @property
-    def defense_state(self):
-        return self.states[1]
-
-    def _apply(self, hook: str, hook_number: int, value):
-        for i, transform in enumerate(self.transforms):
-            key = jax.random.fold_in(self.keys[i], hook_number)
-            value, self.states[i] = run_hook(transform, hook, key, self.states[i], self.view, value)
-        return value
-
-    def targets(self) -> Array:
-        """The class distributions the loss is told, float32[B, C]."""
-        return self._apply("on_labels", LABELS, jax.nn.one_hot(self.batch.rows.labels, self.shapes.num_classes))
-
-    def receive(self, sent: tuple[Array, ...]) -> tuple[Array, ...]:
-        """All K embeddings, those that crossed through the hooks."""
-        crossing = self._apply("on_receive", RECEIVE, tuple(sent[k] for k in self.shapes.crossing))
-        return with_crossing(sent, crossing, self.shapes.crossing)
-
-    def send(self, gradients: tuple[Array, ...]) -> tuple[Array, ...]:
-        """All K gradient messages, those that cross through the hooks."""
-        crossing = self._apply("on_send", SEND, tuple(gradients[k] for k in self.shapes.crossing))
-        return with_crossing(gradients, crossing, self.shapes.crossing)
+def _at_active(
+    scenario: Scenario,
+    clock: Clock,
+    streams: Streams,
+    view: ActiveView,
+    hook: str,
+    hook_number: int,
+    states: tuple[State, State],
+    value: Any,
+) -> tuple[Any, tuple[State, State]]:
+    """One hook at the active party, of its attack and then of its defense: (value, states)."""
+    sides = (scenario.active_attack, streams.active_attack), (scenario.defense, streams.defense)
+    after = []
+    for (transform, stream), state in zip(sides, states, strict=True):
+        key = jax.random.fold_in(jax.random.fold_in(stream, clock.step), hook_number)
+        value, state = run_hook(transform, hook, key, state, view, value)
+        after.append(state)
+    return value, (after[0], after[1])
 
 
 def predicted_class(logits: Array) -> Array:
@@ -198,11 +177,10 @@ def party_key(stream: Key, step: Array | np.uint32, party: int) -> Key:
     return jax.random.fold_in(jax.random.fold_in(stream, step), party)
 
 
-def with_crossing(
-    everyone: tuple[Array, ...], crossing: tuple[Array, ...], places: tuple[int, ...]
-) -> tuple[Array, ...]:
+def with_crossing(shapes: Shapes, everyone: Sequence[Array], crossing: Sequence[Array]) -> tuple[Array, ...]:
+    """The messages of all K parties, those that cross as the hooks left them."""
     merged = list(everyone)
-    for k, message in zip(places, crossing, strict=True):
+    for k, message in zip(shapes.crossing, crossing, strict=True):
         chex.assert_equal_shape([message, everyone[k]])
         merged[k] = message
     return tuple(merged)
