@@ -3,7 +3,7 @@
 import sys
 import textwrap
 
-from vfl_jax.core import code
+from vfl_jax.core.digest import code
 
 HELPERS = """
 COUNTS = {"n": 0}

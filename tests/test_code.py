@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from data_helpers import says, tiny_scenario
 
-from vfl_jax.core import code
+from vfl_jax.core.digest import code
 from vfl_jax.core.record import Record, kinds
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.protocol.chains import ActiveChain

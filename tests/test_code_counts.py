@@ -3,7 +3,7 @@
 import pytest
 from code_helpers import IMPORTS, digest, probe
 
-from vfl_jax.core import code
+from vfl_jax.core.digest import code
 
 CHANGING = {
     "a count": "CALLS['n'] = CALLS.get('n', 0) + 1",

@@ -9,7 +9,7 @@ import cloudpickle
 import pytest
 from code_helpers import HELPERS, digest, module, probe
 
-from vfl_jax.core import code
+from vfl_jax.core.digest import code
 
 VALUES = {
     "a schedule": ("optax.exponential_decay($, 10, 0.5)", "0.1", "0.9"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from vfl_jax.core import code
+from vfl_jax.core.digest import code
 from vfl_jax.core.vertical_data import VerticalData, content_hash
 from vfl_jax.replica import preparation
 from vfl_jax.replica.draws import Draws, Given

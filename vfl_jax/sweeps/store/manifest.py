@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vfl_jax.core import code
 from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.digest import code
 from vfl_jax.core.vertical_data import content_hash
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.study import differences

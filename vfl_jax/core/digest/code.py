@@ -13,9 +13,9 @@ import hashlib
 import platform
 from collections.abc import Mapping
 
-from vfl_jax.core.held import is_known
+from vfl_jax.core.digest.held import is_known
+from vfl_jax.core.digest.words import records_in, words_of
 from vfl_jax.core.record import Record
-from vfl_jax.words import records_in, words_of
 
 PYTHON = "python"
 """Under this name stands the version of Python, where there is any code of another's."""

@@ -6,8 +6,8 @@ import inspect
 import types
 from typing import Any
 
-from vfl_jax.core.bytecode import Change, attributes_of, changes_of
-from vfl_jax.core.held import HEAP_TYPE, is_container, is_versioned, module_of, wrapped
+from vfl_jax.core.digest.bytecode import Change, attributes_of, changes_of
+from vfl_jax.core.digest.held import HEAP_TYPE, is_container, is_versioned, module_of, wrapped
 from vfl_jax.core.record import Record
 
 _MAKING = {

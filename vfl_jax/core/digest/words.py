@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax.core.bytecode import Constant, globals_of, words_of_code
-from vfl_jax.core.changed import Changed, changed_defaults, content
-from vfl_jax.core.held import (
+from vfl_jax.core.digest.bytecode import Constant, globals_of, words_of_code
+from vfl_jax.core.digest.changed import Changed, changed_defaults, content
+from vfl_jax.core.digest.held import (
     imported_name,
     is_container,
     is_known,
