@@ -30,7 +30,6 @@ from matplotlib.figure import Figure
 import vfl_jax as vfl
 from vfl_jax import replica
 from vfl_jax.protocol import local
-from vfl_jax.protocol.views import PartyView
 
 # %% [markdown]
 # ## Who holds what
@@ -229,7 +228,7 @@ largest_difference(same.params, after.params)
 # What an attacker knows is granted to it by the scenario, once for every seed. It reaches it as a part of its view.
 
 # %%
-view = PartyView(
+view = vfl.PartyView(
     sample_ids=batch.sample_ids,
     roles=batch.roles,
     features=features[1],

@@ -4,11 +4,19 @@ A scenario is data (:mod:`vfl_jax.scenario`, :mod:`vfl_jax.presets`); ``sweep`` 
 one compiled program and returns labelled results.
 """
 
-from vfl_jax import attacks, data, defenses, models, plots, presets, report, statistics
-from vfl_jax.core.bags import BagOfIds
-from vfl_jax.core.files import load, load_params, save, save_params
-from vfl_jax.core.record import Record, from_json, numbers, static
-from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics
+from vfl_jax.core import (
+    BagOfIds,
+    Record,
+    VerticalData,
+    from_json,
+    load,
+    load_params,
+    numbers,
+    save,
+    save_params,
+    static,
+)
 from vfl_jax.data import (
     from_arrays,
     load_breast_cancer,
@@ -23,31 +31,47 @@ from vfl_jax.data import (
     load_tables,
     repartition,
 )
-from vfl_jax.presets.own_data import scenario_for
-from vfl_jax.protocol.chains import ActiveChain, PartyChain
-from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
-from vfl_jax.replica.draws import Given
+from vfl_jax.presets import scenario_for
+from vfl_jax.protocol import (
+    ActiveAttack,
+    ActiveChain,
+    ActiveInferView,
+    ActiveTransform,
+    ActiveView,
+    Attack,
+    Knowledge,
+    PartyChain,
+    PartyInferView,
+    PartyTransform,
+    PartyView,
+    Shapes,
+)
+from vfl_jax.replica import Given
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
-from vfl_jax.statistics.summaries import summary
-from vfl_jax.sweeps.cases import sweep_cases
-from vfl_jax.sweeps.cautions import EvidenceWarning
-from vfl_jax.sweeps.devices import use_all_cores
-from vfl_jax.sweeps.sweep import run, sweep
+from vfl_jax.statistics import summary
+from vfl_jax.sweeps import EvidenceWarning, SweepIncomplete, run, sweep, sweep_cases, use_all_cores
 
 __all__ = [
     "ActiveAttack",
     "ActiveChain",
+    "ActiveInferView",
     "ActiveTransform",
+    "ActiveView",
     "Attack",
     "BagOfIds",
     "BatchPlan",
     "EvidenceWarning",
     "Given",
+    "Knowledge",
     "PartyChain",
+    "PartyInferView",
     "PartyTransform",
+    "PartyView",
     "PoisonPlan",
     "Record",
     "Scenario",
+    "Shapes",
+    "SweepIncomplete",
     "VerticalData",
     "attacks",
     "data",
@@ -70,7 +94,9 @@ __all__ = [
     "numbers",
     "plots",
     "presets",
+    "protocol",
     "repartition",
+    "replica",
     "report",
     "run",
     "save",

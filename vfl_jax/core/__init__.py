@@ -1,1 +1,20 @@
 """What everything else is made of: configuration as data, checks, types, files, data of several parties."""
+
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.files import load, load_params, save, save_params
+from vfl_jax.core.record import Record, from_json, numbers, static
+from vfl_jax.core.vertical_data import Rows, VerticalData
+
+__all__ = [
+    "BagOfIds",
+    "Record",
+    "Rows",
+    "VerticalData",
+    "from_json",
+    "load",
+    "load_params",
+    "numbers",
+    "save",
+    "save_params",
+    "static",
+]

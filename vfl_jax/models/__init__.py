@@ -1,6 +1,22 @@
-"""Bottom models of the parties and heads of the active party."""
+"""Bottom models of the parties, heads of the active party, losses, and the optimizers of both."""
 
 from vfl_jax.models.bottoms import CNN, MLP, Bottom, Linear
 from vfl_jax.models.heads import DenseHead, Head, SumHead
+from vfl_jax.models.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy, SquaredError
+from vfl_jax.models.optimizers import Optimizer
 
-__all__ = ["CNN", "MLP", "Bottom", "DenseHead", "Head", "Linear", "SumHead"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "Bottom",
+    "DenseHead",
+    "Head",
+    "Linear",
+    "Loss",
+    "MulticlassHinge",
+    "Optimizer",
+    "Regularizer",
+    "SoftmaxCrossEntropy",
+    "SquaredError",
+    "SumHead",
+]

@@ -1,1 +1,10 @@
 """Many replicas: a grid × seeds, cut into chunks, trained in compiled programs, labelled."""
+
+from vfl_jax.sweeps.cases import sweep_cases
+from vfl_jax.sweeps.cautions import EvidenceWarning
+from vfl_jax.sweeps.devices import use_all_cores
+from vfl_jax.sweeps.store.folder import ChunkRefused
+from vfl_jax.sweeps.sweep import run, sweep
+from vfl_jax.sweeps.work import SweepIncomplete
+
+__all__ = ["ChunkRefused", "EvidenceWarning", "SweepIncomplete", "run", "sweep", "sweep_cases", "use_all_cores"]
