@@ -102,7 +102,7 @@ def read_one(path: Path) -> xr.Dataset:
 def _with_measured(dataset: xr.Dataset) -> xr.Dataset:
     """With the number of rows that measure a backdoor, where the published list was taken and nothing says it."""
     name, count = json.loads(dataset.attrs["data"])["name"], "attack_success_rate_count"
-    plan = json.loads(dataset.attrs["scenario"])["poison"]
+    plan = json.loads(dataset.attrs["scenario"]).get("poison", {})
     if count in dataset or name not in MEASURED or plan.get("test_poison_ids") is not None:
         return dataset
     if any(plan.get(field) != value for field, value in FIXED_LIST[name].items()):

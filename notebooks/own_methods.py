@@ -142,11 +142,11 @@ results = vfl.sweep(
 #
 # One row per grid point: medians over seeds with 95 % intervals, the honest runs' attack success as the floor, and how
 # many seeds succeeded or collapsed. So many test rows carry the trigger here that the main accuracy is that of the
-# others. Where a defense has cost the honest runs more than 0.1, there is nothing left to attack; the undefended runs
-# are named, because that a bound of `inf` is no defense is known to us alone. `vfl.summary` has the same in numbers.
+# others. Where a defense has cost the honest runs more than 0.1, there is nothing left to attack; the accuracy without a
+# defense is given, because that a bound of `inf` is no defense is known to us alone. `vfl.summary` has the same in numbers.
 
 # %%
-undefended = results.sel({"defense.stddev": 0, "defense.bound": math.inf})
+undefended = results["main_clean"].sel({"attack.enabled": 0, "defense.stddev": 0, "defense.bound": math.inf}, drop=True)
 table = pd.DataFrame(vfl.report.rows(results, main="main_clean", undefended=undefended))
 table.set_index(["attack.enabled", "defense.stddev", "defense.bound"])
 

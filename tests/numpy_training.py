@@ -180,10 +180,10 @@ class Sparsify(Defense):
         self.waiting = {}  # (party, place or sample id) -> what was not sent yet, [E]
 
     def send(self, step, ids, roles, messages):
-        return [self.send_one(party, ids, roles, message) for party, message in enumerate(messages)]
+        return [self.send_one(party, list(ids), message) for party, message in enumerate(messages)]
 
-    def send_one(self, party, ids, roles, message):
-        owners = [self.owner(party, row, i, role) for row, (i, role) in enumerate(zip(ids, roles, strict=True))]
+    def send_one(self, party, ids, message):
+        owners = [self.owner(party, row, ids) for row in range(len(ids))]
         total = message.copy()
         for row, owner in enumerate(owners):
             if owner in self.waiting:
@@ -199,10 +199,11 @@ class Sparsify(Defense):
                 self.waiting[owner] = np.where(is_sent, 0, total[row])
         return sent
 
-    def owner(self, party, row, sample_id, role):
+    def owner(self, party, row, ids):
+        """Whose residual it is: nobody's where an earlier row of the batch is of the same sample."""
         if self.residual == "position":
             return party, row
-        return (party, int(sample_id)) if self.residual == "sample" and role == ORDINARY else None
+        return (party, int(ids[row])) if self.residual == "sample" and ids[row] not in ids[:row] else None
 
 
 def quantile(values, rate):

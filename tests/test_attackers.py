@@ -8,6 +8,7 @@ import pytest
 
 import vfl_jax as vfl
 from vfl_jax.attacks import ActiveBackdoor, GradientReplacement, LabelReplacement
+from vfl_jax.core.record import kinds
 from vfl_jax.data import FeatureTrigger, NaturalTrigger
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.models import MLP, SumHead
@@ -250,7 +251,7 @@ def test_a_switch_without_an_attack_is_refused_and_a_defense_may_have_one():
         class Seeming(PartyTransform):
             enabled: float = 1.0
 
-    assert "Seeming" not in vfl.registry.kinds(PartyTransform)
+    assert "Seeming" not in kinds(PartyTransform)
 
     class Switchable(ActiveTransform):
         enabled: float = 1.0
@@ -267,7 +268,7 @@ def test_a_switch_that_is_inherited_is_none_of_a_defense_either():
         class Inheriting(Mixed, PartyTransform):
             pass
 
-    assert "Inheriting" not in vfl.registry.kinds(PartyTransform)
+    assert "Inheriting" not in kinds(PartyTransform)
 
     class Attacking(Mixed, vfl.Attack):
         pass

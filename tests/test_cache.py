@@ -182,7 +182,7 @@ PROCESS = """
 import os, signal, sys, time
 from pathlib import Path
 import numpy as np
-from vfl_jax.data import cache
+from vfl_jax.data.sets import cache
 
 folder, source, moments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 arrays = {

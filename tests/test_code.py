@@ -169,7 +169,7 @@ def test_a_module_s_name_and_place_do_not_count():
 def test_every_process_finds_the_same(tmp_path):
     """Also one that reads the compiled file, and one of another order of sets."""
     (tmp_path / "of_a_user.py").write_text(BEFORE.replace("{number}", "1"))
-    ask = "import of_a_user; from vfl_jax import code; print(code.digest(of_a_user.Probe1))"
+    ask = "import of_a_user; from vfl_jax.core.digest import code; print(code.digest(of_a_user.Probe1))"
     for seed in ("1", "2"):
         environment = os.environ | {
             "PYTHONHASHSEED": seed,

@@ -124,7 +124,7 @@ def test_every_process_tells_every_value_alike(tmp_path):
         (tmp_path / f"of_user_{number}.py").write_text(module(value, number))
     ask = "; ".join(
         [
-            "import sys, importlib; from vfl_jax import code",
+            "import sys, importlib; from vfl_jax.core.digest import code",
             "junk = [object() for _ in range(int(sys.argv[1]))]",
             f"print(*[code.digest(getattr(importlib.import_module(f'of_user_{{n}}'), f'Probe{{n}}'))"
             f" for n in range({len(values)})])",
@@ -147,7 +147,7 @@ def test_a_class_that_is_sent_to_a_worker_is_told_alike(tmp_path):
     (tmp_path / "sent").write_bytes(pickle.dumps([cloudpickle.dumps(kind) for kind in sent]))
     (tmp_path / "of_helpers.py").write_text(HELPERS)
     ask = (
-        "import pickle, sys; from vfl_jax import code; "
+        "import pickle, sys; from vfl_jax.core.digest import code; "
         "print(*[code.digest(pickle.loads(kind)) for kind in pickle.load(open(sys.argv[1], 'rb'))])"
     )
     command = [sys.executable, "-c", ask, str(tmp_path / "sent")]

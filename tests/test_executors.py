@@ -144,7 +144,7 @@ def test_a_record_of_a_script_travels_with_its_numbers(client, tmp_path):
 
 
 def test_a_chunk_that_kills_its_workers_is_refused_and_no_other(cluster, client, trouble, tmp_path):
-    over = {"attack.number": [1, DEADLY, 2, 3]}
+    over = {"attacks.1.number": [1, DEADLY, 2, 3]}
     # Dask gives a task up at the first death of its worker, also one that only waited there for another to end.
     cluster.scheduler.allowed_failures, before = 0, cluster.scheduler.allowed_failures
     (trouble / "deadly").touch()
@@ -163,7 +163,7 @@ def test_a_chunk_that_kills_its_workers_is_refused_and_no_other(cluster, client,
 
 
 def test_a_chunk_may_lose_any_number_of_workers_as_long_as_it_gets_further(expected, client, trouble, saved, tmp_path):
-    over = {"attack.amplify": [10]}
+    over = {"attacks.1.amplify": [10]}
     for epoch in (1, 2, 3, 4):
         (trouble / f"die after {epoch}").touch()
     found = swept(tmp_path / "sweep", client.get_executor(), over=over, seeds=1, checkpoint_every=1)

@@ -13,6 +13,7 @@ from result_helpers import results_of
 from vfl_jax import plots
 from vfl_jax.attacks import GradientReplacement, LabelReplacement
 from vfl_jax.defenses import GaussianNoise
+from vfl_jax.plots import figures
 from vfl_jax.plots.panels import COLORS
 from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.transforms import PartyTransform
@@ -78,7 +79,7 @@ def test_a_switch_and_one_more_axis_are_attacked_lines_over_the_honest_floor():
     found = results(SWITCH | NOISE)
     figure = plots.overview(found)
     assert len(figure.axes) == 2
-    for panel, name in zip(figure.axes, plots.SHOWN, strict=True):
+    for panel, name in zip(figure.axes, figures.SHOWN, strict=True):
         assert ticks(panel) == ["0", "0.01", "0.1"]
         assert panel.get_xlabel() == "defense.stddev"
         (line,), (floor,) = thick(panel), dashed(panel)
@@ -163,7 +164,7 @@ def test_every_attack_has_a_line_and_the_floor_stands_once():
     for switches in (zipped, crossed):
         figure = plots.overview(results(switches | NOISE, TWO_ATTACKS))
         shown = {text.get_text() for text in figure.legends[0].get_texts()}
-        assert shown == labels | {plots.HONEST}
+        assert shown == labels | {figures.HONEST}
         panel = figure.axes[1]
         assert len(thick(panel)) == 3
         (floor,) = dashed(panel)

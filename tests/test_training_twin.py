@@ -290,7 +290,7 @@ def test_linear_output_and_plain_loss():
 def test_zou2022(residual):
     """The pair appended to every batch, weight decay, a learning rate that falls, one dense layer as head.
 
-    The pair's rows have no residual of their sample, although their ids may have one.
+    Nobody tells the defense which rows are the pair: they have a residual of their sample as all others have.
     """
     optimizer = Optimizer(learning_rate=RATE, weight_decay=0.003, epoch_decay=0.97)
     options = {"weight_decay": 0.003, "epoch_decay": 0.97, "probability_clip": None}
