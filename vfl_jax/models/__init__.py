@@ -1,4 +1,4 @@
-"""Bottom models of the parties, heads of the active party, losses, and the optimizers of both."""
+"""Bottom models of the parties, heads and losses of the active party, and every party's optimizer."""
 
 from vfl_jax.models.bottoms import CNN, MLP, Bottom, Linear
 from vfl_jax.models.heads import DenseHead, Head, SumHead

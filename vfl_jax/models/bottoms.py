@@ -1,4 +1,8 @@
-"""Bottom models G_k (equation 3): what a party computes on its own features."""
+"""Bottom models: a bottom maps a party's own features to the embedding that the party sends up.
+
+They are the models G_k of equation 3 in Liu, Yi, Chen 2020, *Backdoor attacks and defenses in feature-partitioned
+collaborative learning* (arXiv:2007.03608).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,17 @@ from vfl_jax.core.types import Array, Features, Key, Params
 
 @jax.custom_vjp
 def matmul(x: Array, kernel: Array) -> Array:
-    """The product of [..., F] and [F, E].
+    """Multiplies features by a kernel.
 
-    Its way back is written out because of the order of operands: mapped over grid points that share x, the kernel's
-    gradient then comes out as [F, G, E], as kernels lie in the state, where JAX's own rule transposes it in every step.
+    The gradient is written out for the order of its operands. Where grid points share ``x``, the kernel's gradient then
+    has the layout of the kernels in the state, [F, G, E]. JAX's own rule would transpose the gradient in every step.
+
+    Args:
+      x: float32[..., F].
+      kernel: float32[F, E].
+
+    Returns:
+      float32[..., E].
     """
     return x @ kernel
 
@@ -37,7 +48,13 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 class Dense(nn.Module):
-    """A dense layer on arrays, [..., F], or on bags of ids, tapped or not: Glorot-uniform kernel, zero bias."""
+    """A dense layer; it draws its kernel from the Glorot-uniform distribution and starts its bias at zero.
+
+    The layer takes an array [..., F], a bag of ids, or a tapped bag, and returns float32[..., E].
+
+    Args:
+      width: E.
+    """
 
     width: int
 
@@ -52,7 +69,12 @@ class Dense(nn.Module):
 
 
 class DenseStack(nn.Module):
-    """Dense layers with ReLU between them."""
+    """Dense layers with ReLU between them.
+
+    Args:
+      widths: the width of every layer, in order.
+      output_relu: whether ReLU also follows the last layer.
+    """
 
     widths: tuple[int, ...]
     output_relu: bool = False
@@ -67,39 +89,90 @@ class DenseStack(nn.Module):
 
 
 def flatten(features: Features) -> Any:
-    """[B, ...] to [B, F]; bags of ids stay what they are."""
+    """Flattens every row of an array, [B, ...] to [B, F]; a bag of ids passes unchanged."""
     if isinstance(features, BagOfIds | Tapped):
         return features
     return features.reshape(features.shape[0], -1)
 
 
 class Bottom(Record):
-    """Base of the bottom models: features, leaves [B, ...], to an embedding, float32[B, E]."""
+    """Base of the bottom models: a bottom maps features, leaves [B, ...], to an embedding, float32[B, E].
+
+    A bottom of your own overrides ``module``, and ``prepare`` where the module takes another form of features.
+
+    Args:
+      width: E, the width of the embedding.
+
+    Raises:
+      ValueError: where a width is not a whole number above 0.
+    """
 
     width: int = static(default=32)
     table: ClassVar[tuple[str, ...] | None] = None
-    """The path of the parameter, [F, E], that bags of ids are looked up in, where the model takes them."""
+    """The path of the parameter, [F, E], whose rows a bag of ids selects; None where the model takes no bags."""
 
     def __post_init__(self) -> None:
         check_widths("bottom", width=(self.width,))
 
     def module(self) -> nn.Module:
+        """Builds the Flax module, which takes what ``prepare`` returns; a subclass overrides this method."""
         raise NotImplementedError
 
     def prepare(self, features: Features) -> Array:
-        """Brings a batch of features to the form that the module takes."""
+        """Brings a batch of features, leaves [B, ...], to the form that the module takes.
+
+        Raises:
+          ValueError: where the model cannot take features of this shape.
+        """
         return flatten(features)
 
     def init(self, key: Key, features: Features) -> Params:
-        """Draws parameters; ``features`` gives the shapes, leaves [B, ...]."""
+        """Draws the parameters of one party.
+
+        Args:
+          key: the key that determines the draw.
+          features: any batch, leaves [B, ...]; only its shapes count.
+
+        Returns:
+          a pytree of float32 arrays.
+
+        Raises:
+          ValueError: where the model cannot take features of this shape.
+        """
         return self.module().init(key, self.prepare(features))["params"]
 
     def apply(self, params: Params, features: Features) -> Array:
+        """Computes the embedding of a batch.
+
+        Args:
+          params: the parameters of this model, as ``init`` draws them.
+          features: a batch, leaves [B, ...].
+
+        Returns:
+          float32[B, E].
+
+        Raises:
+          ValueError: where the model cannot take features of this shape.
+        """
         return self.module().apply({"params": params}, self.prepare(features))  # type: ignore[return-value]
 
 
 class Linear(Bottom):
-    """One dense layer: logistic regression or a linear SVM, by the loss it is trained with."""
+    """One dense layer; with a sum head, the loss makes it a logistic regression or a linear SVM.
+
+    Args:
+      width: E, the width of the embedding.
+
+    Raises:
+      ValueError: where a width is not a whole number above 0.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> bottom, features = Linear(width=3), np.zeros((4, 5), np.float32)
+      >>> params = bottom.init(jax.random.key(0), features)
+      >>> bottom.apply(params, features).shape
+      (4, 3)
+    """
 
     table = ("dense_0", "kernel")
 
@@ -108,7 +181,16 @@ class Linear(Bottom):
 
 
 class MLP(Bottom):
-    """Dense layers of any widths with ReLU between them, and after the last if ``output_relu``."""
+    """Dense layers of any widths with ReLU between them.
+
+    Args:
+      width: E, the width of the last layer and of the embedding.
+      hidden: the widths of the layers before the last, in order; an empty tuple leaves the last layer alone.
+      output_relu: whether ReLU also follows the last layer.
+
+    Raises:
+      ValueError: where a width is not a whole number above 0.
+    """
 
     table = ("dense_0", "kernel")
     hidden: tuple[int, ...] = static(default=(32,))
@@ -123,6 +205,8 @@ class MLP(Bottom):
 
 
 class _ConvStack(nn.Module):
+    """The convolutions of :class:`CNN` and its dense layer, on [B, H, W, 1]."""
+
     channels: tuple[int, ...]
     width: int
     output_relu: bool
@@ -136,10 +220,20 @@ class _ConvStack(nn.Module):
 
 
 class CNN(Bottom):
-    """3×3 convolutions ("same" padding, ReLU, 2×2 max pooling) and one dense layer, on [B, H, W] features.
+    """3×3 convolutions and one dense layer, on image blocks, [B, H, W].
 
-    A convolution whose weights differ by replica becomes a grouped one under ``vmap``, 15 times
-    slower on a CPU than patches followed by ``Dense``; so patches it is.
+    Every convolution pads with zeros ("same"); ReLU and 2×2 max pooling follow it. A convolution is computed as patches
+    and a dense layer. Under ``vmap`` weights that differ by replica would make it a grouped convolution, which is 15
+    times slower on a CPU.
+
+    Args:
+      width: E, the width of the dense layer and of the embedding.
+      channels: the number of channels of every convolution, in order.
+      output_relu: whether ReLU also follows the dense layer.
+
+    Raises:
+      ValueError: where a width is not a whole number above 0; from ``init`` and ``apply``, where features are not
+        image blocks.
     """
 
     channels: tuple[int, ...] = static(default=(8, 16))
@@ -162,7 +256,15 @@ class CNN(Bottom):
 
 
 def patches(x: Array, size: int) -> Array:
-    """The size×size neighbourhood of every pixel, zero-padded: [B, H, W, D] to [B, H, W, size²·D]."""
+    """Lists the size × size neighbourhood of every pixel; beyond the border stand zeros.
+
+    Args:
+      x: [B, H, W, D].
+      size: the side of the neighbourhood, an odd number.
+
+    Returns:
+      [B, H, W, size²·D].
+    """
     pad = size // 2
     _, height, width, _ = x.shape
     x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
@@ -171,7 +273,10 @@ def patches(x: Array, size: int) -> Array:
 
 
 def pool(x: Array) -> Array:
-    """2×2 max pooling; an odd last row or column is left out. A side of length 1 is kept."""
+    """Takes the maximum of every 2×2 block, [B, H, W, D] to [B, H // 2, W // 2, D].
+
+    An odd last row or column is left out. A side of length 1 stays 1.
+    """
     for axis in (1, 2):
         if x.shape[axis] > 1:
             half = x.shape[axis] // 2

@@ -1,4 +1,7 @@
-"""Heads: how the active party turns the received embeddings into logits."""
+"""Heads: a head is the active party's model; it maps the embeddings of all parties to logits.
+
+Equations and sections are those of Liu, Yi, Chen 2020 (arXiv:2007.03608).
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,55 @@ from vfl_jax.models.bottoms import DenseStack
 
 
 class Head(Record):
-    """Base of the heads: K embeddings, float32[B, E] each, to logits, float32[B, C]."""
+    """Base of the heads: a head maps K embeddings, float32[B, E] each, to logits, float32[B, C].
+
+    A head of your own overrides ``init`` and ``apply``, and ``check`` where it does not fit every width. A party's E
+    may differ from another's.
+    """
 
     def init(self, key: Key, embeddings: tuple[Array, ...], num_classes: int) -> Params:
+        """Draws the head's parameters; a subclass overrides this method.
+
+        Args:
+          key: the key that determines the draw.
+          embeddings: K arrays, float32[B, E]; only their shapes count.
+          num_classes: C.
+
+        Returns:
+          a pytree of float32 arrays.
+        """
         raise NotImplementedError
 
     def apply(self, params: Params, embeddings: tuple[Array, ...], num_classes: int) -> Array:
+        """Computes the logits of a batch; a subclass overrides this method.
+
+        Args:
+          params: the parameters of this head, as ``init`` draws them.
+          embeddings: K arrays, float32[B, E].
+          num_classes: C.
+
+        Returns:
+          float32[B, C].
+        """
         raise NotImplementedError
 
     def check(self, widths: tuple[int, ...], num_classes: int) -> None:
-        """Raises ``ValueError`` where the parties' embedding widths do not fit."""
+        """Checks that the head fits the parties' embeddings; without an override every width fits.
+
+        Args:
+          widths: E of every party.
+          num_classes: C.
+
+        Raises:
+          ValueError: where a width does not fit.
+        """
 
 
 class SumHead(Head):
-    """The logits are the sum of the embeddings (equation 4); nothing to train."""
+    """Adds the embeddings up to logits (equation 4); the head has no parameters.
+
+    Every embedding must have the width C: ``check`` raises ``ValueError`` where one has not.
+    """
 
     def init(self, key, embeddings, num_classes):
         return {}
@@ -42,7 +80,16 @@ class SumHead(Head):
 
 
 class DenseHead(Head):
-    """Concatenation, dense layers with ReLU, and a last dense layer of C (section 6.2, Figure 2b)."""
+    """The trainable head: dense layers map the concatenated embeddings to logits (section 6.2, Figure 2b).
+
+    ReLU follows every layer but the last, whose width is C.
+
+    Args:
+      hidden: the widths of the layers before the last, in order.
+
+    Raises:
+      ValueError: where a width is not a whole number above 0.
+    """
 
     hidden: tuple[int, ...] = static(default=(32,))
 

@@ -1,4 +1,7 @@
-"""Losses of the active party: what one row costs, and how rows add up to the batch."""
+"""Losses of the active party, which also say how rows add up to a batch, and the penalty on parameters.
+
+Equation 2 is that of Liu, Yi, Chen 2020 (arXiv:2007.03608).
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,16 @@ Penalty = Literal["none", "l1", "l2"]
 
 
 class Loss(Record):
-    """Base of the losses. ``reduction`` "mean" puts the factor 1/B into every gradient message.
+    """Base of the losses.
 
-    A noise level or a clip bound therefore means B times more under "mean" than under "sum".
+    "mean" puts the factor 1/B into every gradient message. A noise level or a clip bound therefore counts B times more
+    under "mean" than under "sum". A loss of your own overrides ``rows``.
+
+    Args:
+      reduction: "mean" or "sum" of the rows' losses.
+
+    Raises:
+      ValueError: where ``reduction`` is neither.
     """
 
     reduction: Reduction = static(default="mean")
@@ -28,24 +38,49 @@ class Loss(Record):
         check_choice("loss", Reduction, reduction=self.reduction)
 
     def rows(self, logits: Array, targets: Array) -> Array:
-        """The loss of each row, float32[B], from logits and class distributions, float32[B, C]."""
+        """Computes the loss of each row; a subclass overrides this method.
+
+        Args:
+          logits: float32[B, C].
+          targets: class distributions, float32[B, C]; a label is a one-hot row.
+
+        Returns:
+          float32[B].
+        """
         raise NotImplementedError
 
     def __call__(self, logits: Array, targets: Array) -> Array:
-        """The batch loss ℓ of equation 2, float32[]."""
+        """Computes the batch loss ℓ of equation 2, float32[], from the arguments of ``rows``."""
         return self.rows(logits, targets).sum() * self.row_weight(logits.shape[0])
 
     def row_weight(self, num_rows: int) -> float:
-        """What one row's loss counts in the batch loss. A loss that has a ``__call__`` of its own must say it anew."""
+        """Returns the weight of one row's loss in the batch loss.
+
+        A loss that overrides ``__call__`` must override this method, too: attacks read labels by this weight.
+
+        Args:
+          num_rows: B.
+        """
         return 1.0 / num_rows if self.reduction == "mean" else 1.0
 
 
 class SoftmaxCrossEntropy(Loss):
     """Cross-entropy of the softmax.
 
-    With ``probability_clip`` ε the probabilities are clipped to [ε, 1 − ε] before the logarithm, and
-    rows beyond have no gradient, as in the published run of the paper's experiments. It matters
-    in runs that blow up. None and 0 clip nothing.
+    Args:
+      reduction: "mean" or "sum" of the rows' losses.
+      probability_clip: ε. Probabilities are clipped to [ε, 1 − ε] before the logarithm, and a clipped probability
+        passes no gradient. The published run of the paper's experiments clips so, which matters where a run blows up.
+        None and 0 clip nothing.
+
+    Raises:
+      ValueError: where ``probability_clip`` lies outside [0, 0.5].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> logits, targets = jnp.zeros((1, 2)), jnp.array([[0.0, 1.0]])
+      >>> round(float(SoftmaxCrossEntropy()(logits, targets)), 3)
+      0.693
     """
 
     probability_clip: float | None = static(default=None)
@@ -67,8 +102,18 @@ class SoftmaxCrossEntropy(Loss):
 
 
 class MulticlassHinge(Loss):
-    """max(0, margin + max_{j≠y} s_j − s_y), the multi-class support vector machine of Crammer and
-    Singer (2001); ``targets`` must be one-hot."""
+    """max(0, margin + max_{j≠y} s_j − s_y): the multi-class support vector machine.
+
+    The targets must be one-hot. Source: Crammer and Singer 2001, *On the algorithmic implementation of multiclass
+    kernel-based vector machines*.
+
+    Args:
+      reduction: "mean" or "sum" of the rows' losses.
+      margin: the least lead of the true class that costs nothing.
+
+    Raises:
+      ValueError: where ``margin`` is negative.
+    """
 
     margin: float = 1.0
 
@@ -83,16 +128,27 @@ class MulticlassHinge(Loss):
 
 
 class SquaredError(Loss):
-    """½ Σ_j (s_j − t_j)² on class distributions; with linear bottoms and a sum head, linear regression."""
+    """½ Σ_j (s_j − t_j)² on class distributions; with linear bottoms and a sum head it is linear regression.
+
+    Args:
+      reduction: "mean" or "sum" of the rows' losses.
+    """
 
     def rows(self, logits, targets):
         return 0.5 * jnp.sum(jnp.square(logits - targets), axis=-1)
 
 
 class Regularizer(Record):
-    """λ Σ_k γ(θ_k) of equation 2, computed by every party on its own parameters (the head included).
+    """The penalty λ Σ_k γ(θ_k) of equation 2; every party computes its own term, and the active party the head's.
 
-    γ is "none", "l1" (Σ|θ|) or "l2" (½ Σ θ²); ``strength`` is λ. A regulariser of your own overrides ``__call__``.
+    A regularizer of your own overrides ``__call__``.
+
+    Args:
+      penalty: γ: "none", "l1" (Σ|θ|) or "l2" (½ Σ θ²).
+      strength: λ.
+
+    Raises:
+      ValueError: where ``penalty`` is none of these, or ``strength`` is negative.
     """
 
     penalty: Penalty = static(default="none")
@@ -103,7 +159,7 @@ class Regularizer(Record):
         check_range("regularizer", 0.0, strength=self.strength)
 
     def __call__(self, params: Params) -> Array:
-        """λ γ(θ) of one party, float32[]."""
+        """Computes λ γ(θ) of one party's parameters, float32[]."""
         leaves = jax.tree.leaves(params)
         if self.penalty == "l1":
             return self.strength * sum((jnp.abs(leaf).sum() for leaf in leaves), jnp.float32(0))
@@ -112,7 +168,17 @@ class Regularizer(Record):
         return jnp.float32(0)
 
     def add_gradient(self, params: Params, gradient: Params) -> Params:
-        """Adds the gradient of λ γ(θ) to one party's gradient; |θ| has slope 0 at 0 (JAX's own is 1 there)."""
+        """Adds the gradient of λ γ(θ) to one party's gradient.
+
+        |θ| has the slope 0 at 0 here, where JAX would take 1.
+
+        Args:
+          params: the party's parameters θ.
+          gradient: the gradient of the loss, a pytree like ``params``.
+
+        Returns:
+          a pytree like ``params``.
+        """
         if type(self).__call__ is not Regularizer.__call__:
             return jax.tree.map(jnp.add, gradient, jax.grad(self)(params))
         if self.penalty == "none":

@@ -1,4 +1,4 @@
-"""Local optimizers, as numbers; optax builds them inside the trace, so every number can be swept."""
+"""Every party's optimizer, as a record of numbers; optax builds it inside the trace, so a grid sweeps any of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,24 @@ Kind = Literal["sgd", "momentum", "adam"]
 
 
 class Optimizer(Record):
-    """One party's optimizer. ``kind`` is "sgd", "momentum" or "adam".
+    """The optimizer of one party.
 
-    ``weight_decay`` w adds w·θ to the gradient before the update (not decoupled). The learning
-    rate of epoch e, counted from 0, is ``learning_rate · epoch_decay**e``. ``momentum`` counts only for the
-    kind of that name.
+    Args:
+      kind: "sgd", "momentum" or "adam".
+      learning_rate: the learning rate of the first epoch.
+      weight_decay: w; w·θ is added to the gradient before the update (the decay is not decoupled).
+      epoch_decay: the learning rate of epoch e, counted from 0, is ``learning_rate · epoch_decay**e``.
+      momentum: the share of the last update that is kept; only the kind "momentum" uses it.
+
+    Raises:
+      ValueError: where ``kind`` is none of these; where ``learning_rate`` or ``weight_decay`` is negative; where
+        ``epoch_decay`` or ``momentum`` lies outside [0, 1].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> optimizer = Optimizer(learning_rate=0.5, epoch_decay=0.5)
+      >>> float(optimizer.rate(jnp.int32(2)))
+      0.125
     """
 
     kind: Kind = static(default="sgd")
@@ -33,11 +46,17 @@ class Optimizer(Record):
         check_range("optimizer", 0.0, 1.0, epoch_decay=self.epoch_decay, momentum=self.momentum)
 
     def rate(self, epoch: Array) -> Array:
-        """The learning rate of one epoch, float32[]."""
+        """Returns the learning rate of one epoch, float32[]; ``epoch`` is int32[], counted from 0."""
         return self.learning_rate * self.epoch_decay ** epoch.astype("float32")
 
     def build(self, epoch: Array) -> optax.GradientTransformation:
-        """The optax transformation of one epoch (int32[]); its state has the same shape in each."""
+        """Builds the optax transformation of one epoch.
+
+        Its state has the same shape in every epoch, so that one state serves the whole training.
+
+        Args:
+          epoch: int32[], counted from 0.
+        """
         rate = self.rate(epoch)
         update = {
             "sgd": lambda: optax.sgd(rate),
