@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-# Tests and studies on real data look here; without the folder, tests that need it say that they were skipped.
+# Tests and experiments on real data look here; without the folder, tests that need it say that they were skipped.
 VFL_JAX_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 export VFL_JAX_DATA
 

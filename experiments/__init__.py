@@ -1,1 +1,1 @@
-"""Studies: one folder each, with a configuration, a runner and its results."""
+"""Experiments: one folder each, with its cases, a report, a page and its results."""

@@ -20,7 +20,7 @@
 # class scores much higher than all others, though few of those rows are of that class. It shows one run; here every
 # seed is a dot, because runs differ.
 #
-# This notebook reads what `python -m experiments.gamma` has saved, and trains nothing.
+# This notebook reads what `python -m experiments.liu2020.gamma` has saved, and trains nothing.
 
 # %%
 # %matplotlib inline
@@ -28,13 +28,13 @@ import sys
 
 import pandas as pd
 
-sys.path.insert(0, "..")  # the studies lie beside this folder
+sys.path.insert(0, "..")  # the experiments lie beside this folder
 
-from experiments.gamma import report
-from experiments.gamma.study import CASES
-from experiments.outcomes import data_name, line, read, results_of
+from experiments.liu2020.gamma import report
+from experiments.liu2020.gamma.cases import CASES
+from experiments.shared.outcomes import data_name, line, read, results_of
 
-folder = results_of("gamma")  # the committed results; any other folder of this study's results will do
+folder = results_of("liu2020/gamma")  # the committed results; any other folder of its results will do
 found = read(folder, CASES)
 {name: data_name(dataset) for name, dataset in found.items()}
 

@@ -19,7 +19,7 @@
 # In place of a sum, the active party joins the embeddings and trains a dense layer of 32 on them. The paper reports
 # that the backdoor then fails on MNIST and succeeds on NUS-WIDE, and that the main task gets better (its Table 2).
 #
-# This notebook reads what `python -m experiments.head` has saved, and trains nothing.
+# This notebook reads what `python -m experiments.liu2020.head` has saved, and trains nothing.
 
 # %%
 # %matplotlib inline
@@ -27,19 +27,19 @@ import sys
 
 import pandas as pd
 
-sys.path.insert(0, "..")  # the studies lie beside this folder
+sys.path.insert(0, "..")  # the experiments lie beside this folder
 
-from experiments.head import report
-from experiments.head.study import CASES
-from experiments.outcomes import TABLE_2, data_name, points, read, results_of, row
+from experiments.liu2020.head import report
+from experiments.liu2020.head.cases import CASES
+from experiments.shared.outcomes import TABLE_2, data_name, points, read, results_of, row
 
-folder = results_of("head")  # the committed results; any other folder of this study's results will do
+folder = results_of("liu2020/head")  # the committed results; any other folder of its results will do
 found = read(folder, CASES)
 fixed = report.read_sum_head(folder, found)
 {name: data_name(dataset) for name, dataset in found.items()}
 
 # %% [markdown]
-# The sum head was trained by another study, [that of γ](figure_4.ipynb). Where it is there, on the same data, it is
+# The sum head was trained by another experiment, [that of γ](figure_4.ipynb). Where it is there, on the same data, it is
 # drawn beside the trainable one.
 
 # %%

@@ -20,7 +20,7 @@
 # paper reports that noise above 0.05 weakens the backdoor, and hurts the main task.
 #
 # What 0.05 is, depends: the text calls it a variance, the published run took it for a standard deviation (of Laplacian
-# noise: the scale). Both were trained. This notebook reads what `python -m experiments.noise` has saved, and trains
+# noise: the scale). Both were trained. This notebook reads what `python -m experiments.liu2020.noise` has saved, and trains
 # nothing.
 
 # %%
@@ -29,12 +29,12 @@ import sys
 
 import pandas as pd
 
-sys.path.insert(0, "..")  # the studies lie beside this folder
+sys.path.insert(0, "..")  # the experiments lie beside this folder
 
-from experiments.noise import report
-from experiments.outcomes import results_of, row
+from experiments.liu2020.noise import report
+from experiments.shared.outcomes import results_of, row
 
-folder = results_of("noise")  # the committed results; any other folder of this study's results will do
+folder = results_of("liu2020/noise")  # the committed results; any other folder of its results will do
 sweeps = report.read_sweeps(folder)
 [(sweep.preset, sweep.kind, f"level as {sweep.meaning}", sweep.data) for sweep in sweeps]
 

@@ -24,7 +24,7 @@
 # first row of the next (residual by *position*); by *sample* it waits for the same sample to come again; *none*
 # forgets it.
 #
-# This notebook reads what `python -m experiments.sparsification` has saved, and trains nothing.
+# This notebook reads what `python -m experiments.liu2020.sparsification` has saved, and trains nothing.
 
 # %%
 # %matplotlib inline
@@ -32,12 +32,12 @@ import sys
 
 import pandas as pd
 
-sys.path.insert(0, "..")  # the studies lie beside this folder
+sys.path.insert(0, "..")  # the experiments lie beside this folder
 
-from experiments.outcomes import results_of, row
-from experiments.sparsification import report
+from experiments.liu2020.sparsification import report
+from experiments.shared.outcomes import results_of, row
 
-folder = results_of("sparsification")  # the committed results; any other folder of this study's results will do
+folder = results_of("liu2020/sparsification")  # the committed results; any other folder of its results will do
 sweeps = report.read_sweeps(folder)
 [f"{sweep.title}: {sweep.label}" for sweep in sweeps]
 

@@ -23,11 +23,11 @@
 # %matplotlib inline
 import sys
 
-sys.path.insert(0, "..")  # the studies lie beside this folder
+sys.path.insert(0, "..")  # the experiments lie beside this folder
 
-from experiments.cases import load_task
-from experiments.pictures.digits import figure_1
-from experiments.pictures.networks import bottom_layers, figure_2, head_layers
+from experiments.liu2020.pictures.digits import figure_1
+from experiments.liu2020.pictures.networks import bottom_layers, figure_2, head_layers
+from experiments.shared.cases import load_task
 from vfl_jax.data import PixelTrigger
 from vfl_jax.presets import liu2020_code
 

@@ -1,4 +1,4 @@
-"""Results of a study's case with numbers chosen by hand, in the form in which they are saved."""
+"""Results of an experiment's case with numbers chosen by hand, in the form in which they are saved."""
 
 import json
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from training_helpers import needs_mnist
 
-from experiments.mnist_check.__main__ import main
+from experiments.liu2020.authors_run.__main__ import main
 
 FIXTURES = Path(__file__).parent / "fixtures"
 EPOCHS = 5

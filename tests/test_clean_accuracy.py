@@ -1,4 +1,4 @@
-"""The study of the data sets: its command, what it compares with, and the numbers that stand in its README."""
+"""The experiment on the data sets: its command, what it compares with, and the numbers that stand in its README."""
 
 import json
 import warnings
@@ -9,12 +9,13 @@ import pytest
 from data_helpers import needs_data, says
 from sklearn.linear_model import LogisticRegression
 
-from experiments import cases, readme
-from experiments.clean_accuracy import report, study
-from experiments.clean_accuracy.__main__ import main
-from experiments.clean_accuracy.baseline import facts, joined
-from experiments.clean_accuracy.data_sets import DATA_SETS
-from experiments.clean_accuracy.study import HEADS
+from experiments.data.clean_accuracy import cases as own_cases
+from experiments.data.clean_accuracy import report
+from experiments.data.clean_accuracy.__main__ import main
+from experiments.data.clean_accuracy.baseline import facts, joined
+from experiments.data.clean_accuracy.cases import HEADS
+from experiments.data.clean_accuracy.data_sets import DATA_SETS
+from experiments.shared import cases, readme
 from vfl_jax.core.files import load
 from vfl_jax.data import NaturalTrigger, load_digits
 from vfl_jax.data.sets.breast_cancer import load_breast_cancer
@@ -25,7 +26,7 @@ FOLDER = report.README.with_name("results")
 
 def test_the_quick_study(tmp_path, monkeypatch):
     """Of the two data sets that need no files, with one head: what takes the time is compiling."""
-    for module in (study, report):
+    for module in (own_cases, report):
         monkeypatch.setattr(module, "HEADS", ("sum",))
     main(["--quick", "--only", "breast_cancer", "--only", "digits", "--out", str(tmp_path)])
     assert sorted(path.name for path in tmp_path.glob("*.nc")) == ["breast_cancer_sum.nc", "digits_sum.nc"]
@@ -49,7 +50,7 @@ def test_the_quick_study(tmp_path, monkeypatch):
 def test_bad_arguments_are_refused(tmp_path):
     with pytest.raises(SystemExit, match=says("error", "only names ['letters']", "breast_cancer", "mnist")):
         main(["--only", "letters", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit, match=says("error", str(tmp_path), "no results", "run the study first")):
+    with pytest.raises(SystemExit, match=says("error", str(tmp_path), "no results", "run the experiment first")):
         main(["--report-only", "--out", str(tmp_path)])
 
 
@@ -78,7 +79,7 @@ def test_a_row_of_the_readme_against_single_seeds(name):
 def test_committed_results_are_not_trained_again(name, monkeypatch):
     data = DATA_SETS[name].load()
     monkeypatch.setattr(cases, "sweep", pytest.fail)
-    cases.run_cases([study.case(name, head, data) for head in HEADS], FOLDER)
+    cases.run_cases([own_cases.case(name, head, data) for head in HEADS], FOLDER)
 
 
 def test_the_saved_facts_are_those_of_the_data():

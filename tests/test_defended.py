@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from result_helpers import PLAIN, SUCCESS, results_of, save_results
 
-from experiments.clean_accuracy import report as clean_accuracy
-from experiments.combination import report as combination
-from experiments.combination.study import CASES as COMBINED
-from experiments.defended import (
+from experiments.data.clean_accuracy import report as clean_accuracy
+from experiments.liu2020.combination import report as combination
+from experiments.liu2020.combination.cases import CASES as COMBINED
+from experiments.liu2020.gamma.cases import CASES as GAMMA
+from experiments.liu2020.noise.cases import CASES as NOISE
+from experiments.liu2020.sparsification import report as sparsification
+from experiments.liu2020.verdict.defenses import _clipping_weaker, _noise_alleviates, _noise_hurts
+from experiments.liu2020.verdict.judge import success_share
+from experiments.shared.defended import (
     WITH_BACKDOOR,
     backdoors,
     blocking_level,
@@ -18,13 +23,8 @@ from experiments.defended import (
     mitigates,
     spares,
 )
-from experiments.figures import NOT_JUDGED, OUTCOMES, outcome_colors
-from experiments.gamma.study import CASES as GAMMA
-from experiments.noise.study import CASES as NOISE
-from experiments.outcomes import at, line, points, read, row
-from experiments.sparsification import report as sparsification
-from experiments.verdict.defenses import _clipping_weaker, _noise_alleviates, _noise_hurts
-from experiments.verdict.judge import success_share
+from experiments.shared.figures import NOT_JUDGED, OUTCOMES, outcome_colors
+from experiments.shared.outcomes import at, line, points, read, row
 from vfl_jax.core.files import save
 
 SEEDS = 20

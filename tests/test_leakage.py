@@ -1,4 +1,4 @@
-"""What is read off messages in the studies: readers by hand, an epoch that is really listened to, tables, verdicts."""
+"""What is read off messages in experiments: readers by hand, an epoch that is really listened to, tables, verdicts."""
 
 import json
 from types import SimpleNamespace
@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from experiment_helpers import small_task
 from helpers import hardly_optimized
 from result_helpers import results_of
-from study_helpers import small_task
 
-from experiments.defended import CHANGE
-from experiments.in_passing import listening
-from experiments.in_passing.leakage import (
+from experiments.liu2020.claims_without_a_figure import listening
+from experiments.liu2020.claims_without_a_figure.cases import CASES, LISTENED
+from experiments.liu2020.claims_without_a_figure.leakage import (
     KNOWN,
     Reading,
     all_prices,
@@ -27,9 +27,9 @@ from experiments.in_passing.leakage import (
     short_row,
     without_messages,
 )
-from experiments.in_passing.readers import Smoother, as_matrix, known_rows, nearest_known, score
-from experiments.in_passing.study import CASES, LISTENED
-from experiments.verdict import labels
+from experiments.liu2020.claims_without_a_figure.readers import Smoother, as_matrix, known_rows, nearest_known, score
+from experiments.liu2020.verdict import labels
+from experiments.shared.defended import CHANGE
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.files import load, save
 

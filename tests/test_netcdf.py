@@ -12,7 +12,7 @@ from data_helpers import says
 from vfl_jax.core import files
 
 ONE = xr.Dataset({"loss": (("seed", "epoch"), np.arange(6.0).reshape(2, 3) + 1)}, {"seed": [0, 1]})
-COMMITTED = sorted((Path(__file__).parents[1] / "experiments").glob("*/results/**/*.nc"))
+COMMITTED = sorted((Path(__file__).parents[1] / "experiments").rglob("results/**/*.nc"))
 
 
 def of(values, **attributes):

@@ -7,9 +7,9 @@ from pathlib import Path
 import jupytext
 import numpy as np
 import pytest
-from study_helpers import quick_compilation, quick_results, small_task  # noqa: F401  a fixture is asked for by name
+from experiment_helpers import quick_compilation, quick_results, small_task  # noqa: F401  a fixture is asked for by name
 
-from experiments import cases
+from experiments.shared import cases
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 FEWER = {"epochs=40": "epochs=2", "seeds=6": "seeds=2"}

@@ -1,4 +1,4 @@
-"""The NUS-WIDE twin: Table 1 exactly, the real statistics closely, the same rows everywhere; its study's page."""
+"""The NUS-WIDE twin: Table 1 exactly, the real statistics closely, the same rows everywhere; its page."""
 
 import json
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from data_helpers import needs_data, says
 
-from experiments import readme
-from experiments.nus_wide_twin import report
-from experiments.nus_wide_twin.__main__ import main
-from experiments.nus_wide_twin.compare import Line, accuracy_of_tags, binary_accuracy
-from experiments.nus_wide_twin.fit import fit_themes
-from experiments.nus_wide_twin.real import read_real
-from experiments.nus_wide_twin.study import CASES, COMPARISON
-from experiments.outcomes import TABLE_2
+from experiments.data.nus_wide_twin import report
+from experiments.data.nus_wide_twin.__main__ import main
+from experiments.data.nus_wide_twin.cases import CASES
+from experiments.data.nus_wide_twin.compare import COMPARISON, Line, accuracy_of_tags, binary_accuracy
+from experiments.data.nus_wide_twin.fit import fit_themes
+from experiments.data.nus_wide_twin.real import read_real
+from experiments.shared import readme
+from experiments.shared.outcomes import TABLE_2
 from vfl_jax.core.bags import ABSENT
 from vfl_jax.core.files import load
 from vfl_jax.data import load_nus_wide_twin, table_1

@@ -1,13 +1,13 @@
-"""Two to sixteen parties: who holds the trigger, that training runs, and the study of the number of parties."""
+"""Two to sixteen parties: who holds the trigger, that training runs, and the experiment on the number of parties."""
 
 import jax
 import numpy as np
 import pytest
 from data_helpers import large_images, numbered_images, says
 
-from experiments import readme
-from experiments.command import command
-from experiments.parties import report, study
+from experiments.liu2020.parties import cases, report
+from experiments.shared import readme
+from experiments.shared.command import command
 from vfl_jax.core.files import load
 from vfl_jax.data import PixelTrigger, load_nus_wide_twin, partition_images
 from vfl_jax.presets import MNIST_PIXELS, liu2020_code, liu2020_paper
@@ -50,8 +50,8 @@ def test_dense_features_and_bags_over_sixteen_parties_are_trained():
 
 
 def test_the_study_runs_and_writes_its_table(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "load_mnist", large_images)
-    command(study.CASES, report.write_report, tmp_path, ["--quick", "--only", "sum_16", "--out", str(tmp_path)])
+    monkeypatch.setattr(cases, "load_mnist", large_images)
+    command(cases.CASES, report.write_report, tmp_path, ["--quick", "--only", "sum_16", "--out", str(tmp_path)])
     written = (tmp_path / "tables.md").read_text()
     assert written == report.table(report.read_points(tmp_path))
     assert written.count("\n| ") == 2 + 1
@@ -62,12 +62,12 @@ def test_the_study_runs_and_writes_its_table(tmp_path, monkeypatch):
 
 
 def test_missing_results_end_with_one_line(tmp_path):
-    with pytest.raises(SystemExit, match=says("error: ", str(tmp_path), "run the study first")):
-        command(study.CASES, report.write_report, tmp_path, ["--report-only", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match=says("error: ", str(tmp_path), "run the experiment first")):
+        command(cases.CASES, report.write_report, tmp_path, ["--report-only", "--out", str(tmp_path)])
 
 
 def test_the_page_shows_the_saved_results():
     text, folder = report.README.read_text(), report.README.with_name("results")
     assert f"{readme.BEGIN}\n\n{report.table(report.read_points(folder))}\n{readme.END}" in text
-    for case in study.CASES:
+    for case in cases.CASES:
         assert load(folder / f"{case.name}.nc").is_finite.all()

@@ -3,11 +3,11 @@
 import matplotlib
 import numpy as np
 import pytest
-from study_helpers import small_task
+from experiment_helpers import small_task
 
-from experiments.pictures import __main__ as command
-from experiments.pictures.digits import figure_1
-from experiments.pictures.networks import bottom_layers, figure_2, head_layers
+from experiments.liu2020.pictures import __main__ as command
+from experiments.liu2020.pictures.digits import figure_1
+from experiments.liu2020.pictures.networks import bottom_layers, figure_2, head_layers
 from vfl_jax.models import DenseHead
 from vfl_jax.presets import MNIST_PIXELS, liu2020_code, liu2020_paper
 

@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 from data_helpers import says
-from study_helpers import small_task
+from experiment_helpers import small_task
 
-from experiments import readme
-from experiments.table_1 import count, report
-from experiments.table_1.__main__ import main
+from experiments.liu2020.table_1 import count, report
+from experiments.liu2020.table_1.__main__ import main
+from experiments.shared import readme
 from vfl_jax.data.sets.nus_wide import CONCEPTS, PAPER
 from vfl_jax.presets import liu2020_code
 from vfl_jax.replica.draws import draw

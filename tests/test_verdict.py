@@ -9,20 +9,21 @@ import pytest
 import xarray as xr
 from result_helpers import COLLAPSED, FAILURE, PLAIN, SUCCESS, attacked, results_of, save_results
 
-from experiments.combination.study import CASES as COMBINED
-from experiments.dependence.study import CASES as DEPENDING
-from experiments.gamma.study import CASES as AMPLIFIED
-from experiments.head.study import CASES as HEADS
-from experiments.in_passing.study import CASES as IN_PASSING
-from experiments.noise.study import CASES as NOISY
-from experiments.outcomes import Results, at
-from experiments.sparsification.study import CASES as SPARSIFIED
-from experiments.table_1.count import FILE
-from experiments.verdict import attacks, defenses, labels
-from experiments.verdict.__main__ import README, SECTIONS, page
-from experiments.verdict.data import TEXTS, judge_counts
-from experiments.verdict.judge import Claim, Finding, judge, outcome
-from experiments.verdict.judge import row as row_of
+from experiments.liu2020.claims_without_a_figure.cases import CASES as WITHOUT_A_FIGURE
+from experiments.liu2020.combination.cases import CASES as COMBINED
+from experiments.liu2020.gamma.cases import CASES as AMPLIFIED
+from experiments.liu2020.head.cases import CASES as HEADS
+from experiments.liu2020.noise.cases import CASES as NOISY
+from experiments.liu2020.saved import Results
+from experiments.liu2020.sparsification.cases import CASES as SPARSIFIED
+from experiments.liu2020.table_1.count import FILE
+from experiments.liu2020.verdict import attacks, defenses, labels
+from experiments.liu2020.verdict.__main__ import README, SECTIONS, page
+from experiments.liu2020.verdict.data import TEXTS, judge_counts
+from experiments.liu2020.verdict.judge import Claim, Finding, judge, outcome
+from experiments.liu2020.verdict.judge import row as row_of
+from experiments.liu2020.what_success_depends_on.cases import CASES as DEPENDING
+from experiments.shared.outcomes import at
 from vfl_jax.core.files import save
 from vfl_jax.data.sets.nus_wide import PAPER
 
@@ -99,9 +100,9 @@ def test_a_point_is_found_by_its_settings_and_told_with_its_floor():
         at(dataset, amplify=3)
 
 
-def save_all(folder, study, cases, values):
+def save_all(folder, experiment, cases, values):
     for case in cases:
-        save_results(folder / study / "results", cases, case.name, values(case), seeds=SEEDS)
+        save_results(folder / experiment / "results", cases, case.name, values(case), seeds=SEEDS)
 
 
 def by_task(mnist, nus_wide):
@@ -138,8 +139,8 @@ def test_attacks_and_heads(tmp_path):
 )
 def test_an_accuracy_is_reached_neither_far_below_nor_above(tmp_path, accuracy, fixed, trainable):
     """The paper's: 0.957 under the sum head, 0.971 under the trainable one."""
-    for study, cases in (("gamma", AMPLIFIED), ("head", HEADS)):
-        save_all(tmp_path, study, cases, lambda case: lambda settings: {"main_task_accuracy": accuracy})
+    for experiment, cases in (("gamma", AMPLIFIED), ("head", HEADS)):
+        save_all(tmp_path, experiment, cases, lambda case: lambda settings: {"main_task_accuracy": accuracy})
     assert verdict("MNIST, sum head: 95.7%", tmp_path) == f"**{fixed}**"
     assert verdict("MNIST, trainable head: 97.1%", tmp_path) == f"**{trainable}**"
 
@@ -203,13 +204,13 @@ def test_a_range_of_gamma_is_two_of_them_on_the_same_seed():
 
 def test_leaked_labels(tmp_path):
     """The best reader judges; a claim whose kept messages are missing is not judged."""
-    cases = [c for c in IN_PASSING if c.name.startswith("liu2020_code_labels_")]
+    cases = [c for c in WITHOUT_A_FIGURE if c.name.startswith("liu2020_code_labels_")]
 
     def read(case):
         share = 1.0 if case.name.endswith("mnist_sum") else 0.5
         return lambda settings: {"label_inference_accuracy": share, "label_inference_rate": 1.0}
 
-    save_all(tmp_path, "in_passing", cases, read)
+    save_all(tmp_path, "claims_without_a_figure", cases, read)
     held = "MNIST, liu2020_code; NUS-WIDE twin, liu2020_code (some seeds)"
     assert verdict("reveal the labels", tmp_path) == f"**holds only: {held}** (so far)"
     assert verdict("alleviates the leakage", tmp_path) == "**not run yet**"
@@ -220,7 +221,7 @@ def test_leaked_labels(tmp_path):
             {"defense": ["none"], "reader": ["messages, 1 known"], "seed": np.arange(SEEDS)},
             {"data": json.dumps({"name": "mnist" if case.task == "mnist" else "nus_wide_twin"})},
         )
-        save(kept, tmp_path / "in_passing" / "results" / f"{case.name.replace('labels', 'listened')}.nc")
+        save(kept, tmp_path / "claims_without_a_figure" / "results" / f"{case.name.replace('labels', 'listened')}.nc")
     assert verdict("alleviates the leakage", tmp_path) == "**does not hold** (so far)"
 
 
@@ -231,7 +232,12 @@ def test_blurring_is_needed_where_half_of_the_seeds_fail_without(tmp_path, witho
         succeeds = np.arange(SEEDS) < count
         return attacked(backdoor_accuracy=np.where(succeeds, 0.9, 0.1))
 
-    save_all(tmp_path, "dependence", [c for c in DEPENDING if c.name.startswith(("base_", "blur_none_"))], values)
+    save_all(
+        tmp_path,
+        "what_success_depends_on",
+        [c for c in DEPENDING if c.name.startswith(("base_", "blur_none_"))],
+        values,
+    )
     assert verdict("needs activation blurring", tmp_path) == f"**{expected}**"
 
 
@@ -298,7 +304,12 @@ def test_clipping_is_weaker_where_stopping_the_backdoor_costs_more(tmp_path, bou
 
         return of
 
-    save_all(tmp_path, "in_passing", [c for c in IN_PASSING if c.name.endswith("clipping_nus_wide_trainable")], values)
+    save_all(
+        tmp_path,
+        "claims_without_a_figure",
+        [c for c in WITHOUT_A_FIGURE if c.name.endswith("clipping_nus_wide_trainable")],
+        values,
+    )
     save_all(tmp_path, "noise", [c for c in NOISY if c.name.endswith("gaussian")], values)
     assert verdict("Clipping", tmp_path) == f"**{expected}**"
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from experiments.command import command
+from experiments.devices.cases import CASES
 from experiments.devices.report import write_report
-from experiments.devices.study import CASES
+from experiments.shared.command import command
 
 if __name__ == "__main__":
     command(CASES, write_report, Path(__file__).parent)

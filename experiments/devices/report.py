@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.devices.study import CASES
-from experiments.outcomes import are_alike, at, read, results_of, runtimes, share
-from experiments.readme import section, write_tables
+from experiments.devices.cases import CASES
+from experiments.shared.outcomes import are_alike, at, read, results_of, runtimes, share
+from experiments.shared.readme import section, write_tables
 from vfl_jax.report import Row, to_markdown
 from vfl_jax.statistics.judging import COLLAPSED
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 README = Path(__file__).with_name("README.md")
 EARLIER = README.with_name("results") / "cpu"
-"""The committed results of the GPU are compared with the same scenarios on a CPU; in in_passing labels are now read in
-another way."""
+"""The committed results of the GPU are compared with the same scenarios on a CPU; in claims_without_a_figure labels are
+now read in another way."""
 MEASURES = {
     "main accuracy": "main_task_accuracy",
     "backdoor accuracy": "backdoor_accuracy",
@@ -42,9 +42,10 @@ def write_report(folder: Path) -> None:
 
 
 def of_cpu(here: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """For every case the results on a CPU of the very same scenario: in_passing's, or earlier ones."""
+    """For every case the results on a CPU of the very same scenario: those of
+    claims_without_a_figure, or earlier ones."""
     found = {}
-    for folder in (EARLIER, results_of("in_passing")):
+    for folder in (EARLIER, results_of("liu2020/claims_without_a_figure")):
         for name, dataset in read(folder, CASES).items() if folder.is_dir() else ():
             if name in here and dataset.attrs["scenario"] == here[name].attrs["scenario"]:
                 found[name] = dataset

@@ -1,0 +1,84 @@
+"""Tables from saved results; nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from experiments.data.clean_accuracy.baseline import Facts
+from experiments.data.clean_accuracy.cases import HEADS
+from experiments.data.clean_accuracy.data_sets import DATA_SETS
+from experiments.shared.readme import write_tables
+from vfl_jax.core.files import load
+from vfl_jax.report import Row, count_text, interval_text, median_with_interval, not_judged_text, rows_text, to_markdown
+from vfl_jax.statistics import honest
+from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
+from vfl_jax.statistics.summaries import summary
+
+README = Path(__file__).with_name("README.md")
+
+
+def write_report(folder: Path) -> None:
+    """Writes the tables into README.md, or beside other results than those that are committed."""
+    write_tables(README, folder, tables(folder))
+
+
+def tables(folder: Path) -> str:
+    """Both tables, of the data sets that have results in a folder."""
+    found = {name: json.loads(path.read_text()) for name in DATA_SETS if (path := folder / f"{name}.json").is_file()}
+    if not found:
+        raise FileNotFoundError(f"{folder} has no results; run the experiment first.")
+    text = f"### Honest training\n\n{to_markdown([clean(folder, name, known) for name, known in found.items()])}"
+    if attacked := [
+        backdoor(folder, name, head, found[name]["majority"])
+        for name in found
+        if any(found[name]["triggers"])
+        for head in HEADS
+    ]:
+        text += f"\n### The backdoor of natural triggers\n\n{to_markdown(attacked)}"
+    return text
+
+
+def clean(folder: Path, name: str, known: Facts) -> Row:
+    """One data set: its size, honest training with both heads, and what stands beside it."""
+    return {
+        "data set": DATA_SETS[name].title,
+        "rows, train / test": " / ".join(f"{count:,}" for count in known["rows"]),
+        "parties": str(len(known["parties"])),
+        "features": " + ".join(f"{count:,}" for count in known["features"]),
+        "classes": str(known["classes"]),
+        "with trigger, train / test": " / ".join(map(str, known["triggers"])) if any(known["triggers"]) else "–",
+        "most frequent class": f"{known['majority']:.3f}",
+        "logistic regression": f"{known['logistic_regression']:.3f}",
+        **{f"vertical, {head} head": median_with_interval(_honest_accuracy(folder, name, head)) for head in HEADS},
+    }
+
+
+def backdoor(folder: Path, name: str, head: str, majority: float) -> Row:
+    """One data set and head: the attacked runs beside the honest ones of the same seeds.
+
+    Args:
+      majority: the share of the most frequent class, for results that do not say it.
+    """
+    dataset = load(folder / f"{name}_{head}.nc")
+    said = "test_majority" in json.loads(dataset.attrs["rows"])
+    numbers = summary(dataset, "main_clean", test_majority=None if said else majority).loc[1].to_dict()
+    is_finite = dataset.is_finite.isel(epoch=-1).sel({"attack.enabled": 1})
+    return {
+        "data set": DATA_SETS[name].title,
+        "head": head,
+        "main, honest": interval_text(numbers, "main_clean_honest"),
+        "main, attacked": interval_text(numbers, "main_clean"),
+        "attack success": interval_text(numbers, "attack_success_rate"),
+        "clean floor": interval_text(numbers, "attack_success_rate_honest"),
+        "measured on rows": rows_text(numbers),
+        "success": count_text(numbers, SUCCESS),
+        "collapsed": count_text(numbers, COLLAPSED),
+        "not judged": not_judged_text(numbers),
+        "not finite": f"{int((~is_finite).sum())}/{is_finite.size}",
+    }
+
+
+def _honest_accuracy(folder: Path, name: str, head: str) -> object:
+    last = load(folder / f"{name}_{head}.nc").isel(epoch=-1)
+    return (honest(last) if "attack.enabled" in last.dims else last).main_task_accuracy

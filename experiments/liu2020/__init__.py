@@ -1,0 +1,1 @@
+"""Liu, Yi, Chen 2020, claim by claim."""
