@@ -18,15 +18,15 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\[\]]*\]\(\s*<?([^)\s>]+)")
 COMMAND = re.compile(r"python -m (experiments[\w.]*)((?:\\\n|[^\n#`])*)")
 EXPERIMENTS = sorted(path.parent for path in ROOT.glob("experiments/**/README.md"))
-ALL_HELP = """
+ASKED = """
 import contextlib, io, json, runpy, sys
-found = {}
-for module in json.loads(sys.argv[1]):
-    sys.argv = [module, "--help"]
+def said(module, flag):
+    sys.argv = [module, flag]
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
         runpy.run_module(module, run_name="__main__", alter_sys=True)
-    found[module] = out.getvalue()
-print(json.dumps(found))
+    return out.getvalue()
+helps = {module: said(module, "--help") for module in json.loads(sys.argv[1])}
+print(json.dumps([helps, {module: said(module, "--list") for module in helps if "--list" in helps[module]}]))
 """
 """One process for all commands: most of the time of each is to import the package."""
 
@@ -110,9 +110,14 @@ def test_every_command_of_the_experiments_runs_and_has_its_flags():
     runnable = {".".join(path.relative_to(ROOT).parent.parts) for path in ROOT.glob("experiments/**/__main__.py")}
     assert runnable <= set(modules)
     done = subprocess.run(
-        [sys.executable, "-c", ALL_HELP, json.dumps(modules)], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", ASKED, json.dumps(modules)], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    helps = json.loads(done.stdout)
+    helps, cases = json.loads(done.stdout)
     for module, flags in commands:
         assert "usage: " in helps[module], module
         assert [flag for flag in flags if not re.search(rf"{flag}\b", helps[module])] == [], module
+    assert len(cases) > 8
+    for module, listed in cases.items():
+        experiment = ROOT.joinpath(*module.split("."))
+        kept = {path.stem for path in experiment.glob("results/*.nc")}
+        assert set(listed.split()) & kept, module
