@@ -42,8 +42,7 @@ def write_report(folder: Path) -> None:
 
 
 def of_cpu(here: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """For every case the results on a CPU of the very same scenario: those of
-    claims_without_a_figure, or earlier ones."""
+    """For every case the results on a CPU of the very same scenario: claims_without_a_figure's, or earlier ones."""
     found = {}
     for folder in (EARLIER, results_of("liu2020/claims_without_a_figure")):
         for name, dataset in read(folder, CASES).items() if folder.is_dir() else ():

@@ -1,6 +1,6 @@
 """The first messages, kept, and what readers make of them.
 
-python -m experiments.liu2020.claims_without_a_figure.listening
+The command is ``python -m experiments.liu2020.claims_without_a_figure.listening``.
 """
 
 from __future__ import annotations
