@@ -16,7 +16,6 @@ from vfl_jax.data import FeatureTrigger, NaturalTrigger, Where, from_arrays, loa
 from vfl_jax.models import CNN, MLP, DenseHead
 from vfl_jax.models.losses import SoftmaxCrossEntropy
 from vfl_jax.presets import digits_demo
-from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.replica.draws import Given
 from vfl_jax.sweeps.sweep import run, sweep
@@ -214,10 +213,6 @@ BAD_SCENARIOS = {
     ),
     "class": ({"poison": plan(target_class=3)}, ("poison.target_class is 3", "0 to 2")),
     "class below": ({"poison": plan(target_class=-1)}, ("poison.target_class is -1", "0 to 2")),
-    "part": (
-        {"defense": ActiveChain(parts=(GradientReplacement(),))},
-        ("parts.0", "GradientReplacement", "ActiveTransform"),
-    ),
     "loss": (
         {"loss": Weighted()},
         ("loss is Weighted", "row_weight", "override both, or rows alone"),

@@ -64,7 +64,7 @@ class Probe{number}(Record, Base):
 
     level: float = 1.0
     kind: str = static(default="a")
-    limits = frozenset({"b", "a", "c"})
+    LIMITS = frozenset({"b", "a", "c"})
 
     def hook(self, x, by=2, *, up=True):
         # a comment
@@ -116,7 +116,7 @@ OTHERS = {
     "what is caught": ("except ValueError", "except TypeError"),
     "what a try holds": ("            return helper(x) *", "            x = x + 0\n            return helper(x) *"),
     "a default of a field": ("level: float = 1.0", "level: float = 1.5"),
-    "the kind of a field": ('kind: str = static(default="a")', 'kind: str = "a"'),
+    "the kind of a field": ("level: float = 1.0", "level: float = static(default=1.0)"),
     "a value of the class": ('frozenset({"b", "a", "c"})', 'frozenset({"b", "a"})'),
     "a base": ("def inherited(self, x):\n        return x", "def inherited(self, x):\n        return -x"),
     "a property": ("return self.level", "return -self.level"),
@@ -150,7 +150,7 @@ EQUAL = {
     "a line in between": ("            return helper(x) *", "\n\n            return helper(x) *"),
     "a line that is broken": ("helper(x) * SCALE + TABLE[0]", "(helper(x)\n * SCALE +\n\n TABLE[0])"),
     "an unused function": ("def helper", "def unused(x):\n    return x\n\n\ndef helper"),
-    "the order of methods": ("    limits =", "    def earlier(self):\n        pass\n\n    del earlier\n    limits ="),
+    "the order of methods": ("    LIMITS =", "    def earlier(self):\n        pass\n\n    del earlier\n    LIMITS ="),
     "the order of a set": ('{"b", "a", "c"}', '{"c", "b", "a"}'),
     "an annotation": ("def net(self):", "def net(self) -> 'Net':"),
 }

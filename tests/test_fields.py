@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ from vfl_jax.scenario import BatchPlan, PoisonPlan
 from vfl_jax.sweeps.sweep import run
 
 SCENARIO, DATA = tiny_scenario(), tiny_data()
+KEY = jax.random.key(0)
 
 
 class Flagged(ActiveTransform):
@@ -41,6 +43,12 @@ class Flagged(ActiveTransform):
     inner: ActiveTransform | None = static(default=None)
 
 
+class LoudByDefault(ActiveTransform):
+    """Its default is none that it may have."""
+
+    strength: float = "loud"
+
+
 def poison(**fields):
     return {"poison": SCENARIO.poison.replace(**fields)}
 
@@ -51,108 +59,177 @@ def flagged(**fields):
 
 WRONG = {
     "an attack as a defense": (
-        {"defense": GradientReplacement()},
-        ("defense is GradientReplacement", "must be an ActiveTransform"),
+        lambda: {"defense": GradientReplacement()},
+        ("Scenario.defense is GradientReplacement", "must be an ActiveTransform"),
     ),
     "a defense as an attack": (
-        {"attacks": (PartyTransform(), Clipping())},
-        ("attacks.1 is Clipping", "PartyTransform"),
+        lambda: {"attacks": (PartyTransform(), Clipping())},
+        ("Scenario.attacks.1 is Clipping", "PartyTransform"),
     ),
     "a list of defenses": (
-        {"defense": [Clipping(), GaussianNoise()]},
-        ("defense is (Clipping", "must be an ActiveTransform", "chain"),
+        lambda: {"defense": [Clipping(), GaussianNoise()]},
+        ("Scenario.defense is (Clipping", "must be an ActiveTransform", "chain"),
     ),
-    "a class": ({"defense": GaussianNoise}, ("defense is", "must be an ActiveTransform", "GaussianNoise()")),
-    "nothing": ({"loss": None}, ("loss is None", "must be a Loss")),
-    "no list": ({"attacks": None}, ("attacks is None", "must be a list", "a PartyTransform")),
-    "one for a list": ({"bottoms": MLP(width=3)}, ("bottoms is MLP", "must be a list", "a Bottom")),
-    "optax": ({"head_optimizer": optax.sgd(0.1)}, ("head_optimizer is", "must be an Optimizer")),
-    "optax of a party": ({"optimizers": (Optimizer(), optax.adam(0.1))}, ("optimizers.1 is", "must be an Optimizer")),
-    "flax": ({"head": SumHead}, ("head is", "must be a Head", "SumHead()")),
+    "a class": (
+        lambda: {"defense": GaussianNoise},
+        ("Scenario.defense is", "must be an ActiveTransform", "GaussianNoise()"),
+    ),
+    "nothing": (lambda: {"loss": None}, ("Scenario.loss is None", "must be a Loss")),
+    "no list": (lambda: {"attacks": None}, ("Scenario.attacks is None", "must be a list", "a PartyTransform")),
+    "one for a list": (lambda: {"bottoms": MLP(width=3)}, ("Scenario.bottoms is MLP", "must be a list", "a Bottom")),
+    "optax": (lambda: {"head_optimizer": optax.sgd(0.1)}, ("Scenario.head_optimizer is", "must be an Optimizer")),
+    "optax of a party": (
+        lambda: {"optimizers": (Optimizer(), optax.adam(0.1))},
+        ("Scenario.optimizers.1 is", "must be an Optimizer"),
+    ),
+    "flax": (lambda: {"head": SumHead}, ("Scenario.head is", "must be a Head", "SumHead()")),
     "text for a number": (
-        {"attacks": (PartyTransform(), GradientReplacement(amplify="10"))},
-        ("attacks.1.amplify is '10'", "must be a number"),
+        lambda: {"attacks": (PartyTransform(), GradientReplacement(amplify="10"))},
+        ("GradientReplacement.amplify is '10'", "must be a number"),
     ),
     "a truth value for a number": (
-        {"attacks": (PartyTransform(), GradientReplacement(amplify=True))},
-        ("attacks.1.amplify is True", "must be a number", "Write 1"),
+        lambda: {"attacks": (PartyTransform(), GradientReplacement(amplify=True))},
+        ("GradientReplacement.amplify is True", "must be a number", "Write 1"),
     ),
-    "none for a number": ({"defense": GaussianNoise(stddev=None)}, ("defense.stddev is None", "must be a number")),
-    "a list for a number": ({"defense": GaussianNoise(stddev=[0.1])}, ("defense.stddev is (0.1,)", "must be a number")),
-    "an imaginary number": ({"defense": GaussianNoise(stddev=1j)}, ("defense.stddev is 1j", "must be a number")),
-    "texts for numbers": ({"defense": GaussianNoise(stddev=np.array(["a"]))}, ("defense.stddev", "must be a number")),
+    "none for a number": (
+        lambda: {"defense": GaussianNoise(stddev=None)},
+        ("GaussianNoise.stddev is None", "must be a number"),
+    ),
+    "a list for a number": (
+        lambda: {"defense": GaussianNoise(stddev=[0.1])},
+        ("GaussianNoise.stddev is (0.1,)", "must be a number"),
+    ),
+    "an imaginary number": (
+        lambda: {"defense": GaussianNoise(stddev=1j)},
+        ("GaussianNoise.stddev is 1j", "must be a number"),
+    ),
+    "texts for numbers": (
+        lambda: {"defense": GaussianNoise(stddev=np.array(["a"]))},
+        ("GaussianNoise.stddev", "must be a number"),
+    ),
     "within a chain": (
-        {"defense": ActiveChain(parts=(Clipping(), GaussianNoise(stddev="0")))},
-        ("defense.parts.1.stddev is '0'", "must be a number"),
+        lambda: {"defense": ActiveChain(parts=(Clipping(), GaussianNoise(stddev="0")))},
+        ("GaussianNoise.stddev is '0'", "must be a number"),
     ),
     "an attack in a chain of defenses": (
-        {"defense": ActiveChain(parts=(GradientReplacement(),))},
-        ("defense.parts.0 is GradientReplacement", "ActiveTransform"),
+        lambda: {"defense": ActiveChain(parts=(GradientReplacement(),))},
+        ("ActiveChain.parts.0 is GradientReplacement", "ActiveTransform"),
     ),
-    "half a class": (poison(target_class=0.5), ("poison.target_class is 0.5", "whole number")),
-    "a class as a float": (poison(target_class=1.0), ("poison.target_class is 1.0", "whole number", "Write 1.")),
-    "a class as a truth value": (poison(target_class=True), ("poison.target_class is True", "Write 1.")),
-    "a class by its name": (poison(target_class="1"), ("poison.target_class is '1'", "whole number")),
-    "ids in a set": (poison(poison_ids={1, 2}), ("poison.poison_ids is {1, 2}", "a list", "whole number", "or None")),
-    "ids as floats": (poison(poison_ids=[1.0]), ("poison.poison_ids", "1.0", "whole number")),
-    "no trigger": (poison(trigger=None), ("poison.trigger is None", "a Trigger")),
+    "half a class": (lambda: poison(target_class=0.5), ("PoisonPlan.target_class is 0.5", "whole number")),
+    "a class as a float": (
+        lambda: poison(target_class=1.0),
+        ("PoisonPlan.target_class is 1.0", "whole number", "Write 1."),
+    ),
+    "a class as a truth value": (lambda: poison(target_class=True), ("PoisonPlan.target_class is True", "Write 1.")),
+    "a class by its name": (lambda: poison(target_class="1"), ("PoisonPlan.target_class is '1'", "whole number")),
+    "ids in a set": (
+        lambda: poison(poison_ids={1, 2}),
+        ("PoisonPlan.poison_ids is {1, 2}", "a list", "whole number", "or None"),
+    ),
+    "ids as floats": (lambda: poison(poison_ids=[1.0]), ("PoisonPlan.poison_ids", "1.0", "whole number")),
+    "no trigger": (lambda: poison(trigger=None), ("PoisonPlan.trigger is None", "a Trigger")),
     "a party by name": (
-        poison(trigger=PixelTrigger(pixels=((3, 3),), party="lower")),
-        ("poison.trigger.party is 'lower'", "a whole number or None"),
+        lambda: poison(trigger=PixelTrigger(pixels=((3, 3),), party="lower")),
+        ("PixelTrigger.party is 'lower'", "a whole number or None"),
     ),
     "pixels not in pairs": (
-        poison(trigger=PixelTrigger(pixels=((3, 3, 1),))),
-        ("poison.trigger.pixels.0 has 3 entries", "must have 2"),
+        lambda: poison(trigger=PixelTrigger(pixels=((3, 3, 1),))),
+        ("PixelTrigger.pixels.0 has 3 entries", "must have 2"),
     ),
-    "pixels flat": (poison(trigger=PixelTrigger(pixels=(3, 3))), ("poison.trigger.pixels.0 is 3", "a list")),
-    "text for a truth value": (flagged(is_loud="no"), ("defense.is_loud is 'no'", "True or False")),
-    "a number for a truth value": (flagged(is_loud=1), ("defense.is_loud is 1", "True or False")),
-    "a number for a text": (flagged(label=3), ("defense.label is 3", "a text")),
-    "a text among numbers": (flagged(levels=(0.1, "x")), ("defense.levels.1 is 'x'", "a number")),
-    "a number among texts": (flagged(names=["a", 1]), ("defense.names.1 is 1", "a text")),
-    "a text for texts": (flagged(names="ab"), ("defense.names is 'ab'", "a list")),
-    "half a time": (flagged(times=0.5), ("defense.times is 0.5", "whole number")),
-    "an attack inside": (flagged(inner=GradientReplacement()), ("defense.inner is", "an ActiveTransform or None")),
-    "a wrong number inside": (flagged(inner=GaussianNoise(stddev="a")), ("defense.inner.stddev is 'a'", "a number")),
-    "too large": ({"batches": BatchPlan(size=10**400)}, ("batches.size is 1000", "…", "64 bits")),
-    "far too large to be shown": ({"batches": BatchPlan(size=10**5000)}, ("batches.size is of type int", "64 bits")),
+    "pixels flat": (lambda: poison(trigger=PixelTrigger(pixels=(3, 3))), ("PixelTrigger.pixels.0 is 3", "a list")),
+    "text for a truth value": (lambda: flagged(is_loud="no"), ("Flagged.is_loud is 'no'", "True or False")),
+    "a number for a truth value": (lambda: flagged(is_loud=1), ("Flagged.is_loud is 1", "True or False")),
+    "a number for a text": (lambda: flagged(label=3), ("Flagged.label is 3", "a text")),
+    "a text among numbers": (lambda: flagged(levels=(0.1, "x")), ("Flagged.levels.1 is 'x'", "a number")),
+    "a number among texts": (lambda: flagged(names=["a", 1]), ("Flagged.names.1 is 1", "a text")),
+    "a text for texts": (lambda: flagged(names="ab"), ("Flagged.names is 'ab'", "a list")),
+    "half a time": (lambda: flagged(times=0.5), ("Flagged.times is 0.5", "whole number")),
+    "an attack inside": (
+        lambda: flagged(inner=GradientReplacement()),
+        ("Flagged.inner is", "an ActiveTransform or None"),
+    ),
+    "a wrong number inside": (
+        lambda: flagged(inner=GaussianNoise(stddev="a")),
+        ("GaussianNoise.stddev is 'a'", "a number"),
+    ),
+    "too large": (lambda: {"batches": BatchPlan(size=10**400)}, ("BatchPlan.size is 1000", "…", "64 bits")),
+    "far too large to be shown": (
+        lambda: {"batches": BatchPlan(size=10**5000)},
+        ("BatchPlan.size is of type int", "64 bits"),
+    ),
+    "text for a truth value of the package": (
+        lambda: {"bottoms": (MLP(output_relu="no"),) * 2},
+        ("MLP.output_relu is 'no'", "must be True or False"),
+    ),
+    "optax for a regulariser": (
+        lambda: {"regularizer": optax.add_decayed_weights(0.1)},
+        ("Scenario.regularizer is", "must be a Regularizer"),
+    ),
+    "an array of truth values": (
+        lambda: {"defense": GaussianNoise(stddev=np.array([True]))},
+        ("GaussianNoise.stddev is array([ True])", "must be a number"),
+    ),
+    "a size as a truth value": (lambda: {"batches": BatchPlan(size=True)}, ("BatchPlan.size is True", "Write 1.")),
+    "a size as a text": (lambda: {"batches": BatchPlan(size="16")}, ("BatchPlan.size is '16'", "a whole number")),
+    "a size as a float": (lambda: {"batches": BatchPlan(size=16.0)}, ("BatchPlan.size is 16.0", "Write 16.")),
+    "no order": (lambda: {"batches": BatchPlan(order=None)}, ("BatchPlan.order is None", "'shuffled'")),
+    "an order in an array": (lambda: {"batches": BatchPlan(order=np.array(["file"]))}, ("BatchPlan.order", "'file'")),
+    "no widths": (lambda: {"bottoms": (MLP(hidden=None),)}, ("MLP.hidden is None", "a list", "a whole number")),
+    "a width for widths": (lambda: {"bottoms": (MLP(hidden=32),)}, ("MLP.hidden is 32", "a list")),
+    "a width as a text": (lambda: {"bottoms": (MLP(hidden=("a",)),)}, ("MLP.hidden.0 is 'a'", "a whole number")),
+    "widths in a set": (lambda: {"head": DenseHead(hidden={8})}, ("DenseHead.hidden is {8}", "a list")),
+    "a default": (lambda: {"defense": LoudByDefault()}, ("LoudByDefault.strength is 'loud'", "must be a number")),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_fields_of_wrong_kinds_are_refused_by_their_path(name):
-    changes, message = WRONG[name]
-    scenario = SCENARIO.replace(**changes)
+def test_fields_of_wrong_kinds_are_refused_when_a_record_is_made(name):
+    make, message = WRONG[name]
     with pytest.raises(ValueError, match=says(*message)) as found:
-        scenario.check(DATA)
-    assert str(found.value).startswith(message[0].split(" ")[0])
-    with pytest.raises(ValueError, match=says(*message)):
-        run(scenario, DATA, jax.random.key(0), 1)
-    with pytest.raises(ValueError, match=says(*message)):
-        numbers(scenario)
-    with pytest.raises(ValueError, match=says(f"Scenario.{message[0]}", *message[1:])):
-        scenario.to_json()
+        SCENARIO.replace(**make())
+    assert str(found.value).startswith(message[0])
+
+
+class Compares(ActiveTransform):
+    """Its own check expects a number."""
+
+    level: float = 0.0
+
+    def __post_init__(self):
+        assert self.level >= 0
+
+
+def test_kinds_are_checked_before_a_record_s_own_check_sees_them():
+    with pytest.raises(ValueError, match=r"Compares\.level is 'high'; it must be a number"):
+        Compares(level="high")
+    with pytest.raises(AssertionError):
+        Compares(level=-1.0)
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: BatchPlan(size=True), ("batches.size is (True,)", "whole number above 0")),
-        (lambda: BatchPlan(size="16"), ("batches.size is ('16',)", "whole number above 0")),
-        (lambda: BatchPlan(size=16.0), ("batches.size is (16.0,)", "whole number above 0")),
-        (lambda: BatchPlan(order=None), ("batches.order is None", "'shuffled'")),
-        (lambda: BatchPlan(order=np.array(["file"])), ("batches.order", "'shuffled'")),
-        (lambda: MLP(hidden=None), ("bottom.hidden is None", "whole number above 0")),
-        (lambda: MLP(hidden=32), ("bottom.hidden is 32", "whole number above 0")),
-        (lambda: MLP(hidden=("a",)), ("bottom.hidden is ('a',)", "whole number above 0")),
-        (lambda: DenseHead(hidden={8}), ("head.hidden is {8}", "whole number above 0")),
-        (lambda: PoisonPlan(fixed_seed=2**32), ("poison.fixed_seed is 4294967296", "[0, ")),
-        (lambda: PoisonPlan(fixed_seed=-1), ("poison.fixed_seed is -1", "[0, ")),
-    ],
+    ("path", "leaf"), [("attacks.1.amplify", "10"), ("defense.parts.1.stddev", None), ("poison.rate", True)]
 )
-def test_some_are_refused_when_the_record_is_made(make, message):
-    with pytest.raises(ValueError, match=says(*message)):
-        make()
+def test_what_jax_has_put_into_a_scenario_is_refused_by_its_path_when_it_is_used(path, leaf):
+    chain = SCENARIO.replace(defense=ActiveChain(parts=(Clipping(), GaussianNoise())))
+    leaves, structure = jax.tree.flatten(chain)
+    order = jax.tree.leaves(jax.tree_util.tree_map_with_path(lambda where, _: named(where), chain))
+    changed = jax.tree.unflatten(structure, [leaf if n == path else v for n, v in zip(order, leaves, strict=True)])
+    found = f"{path} is {leaf!r}; it must be a number"
+    uses = (lambda: changed.check(DATA), lambda: numbers(changed), changed.to_json, lambda: run(changed, DATA, KEY, 1))
+    for use in uses:
+        with pytest.raises(ValueError, match=rf"^(Scenario\.)?{re.escape(found)}"):
+            use()
+
+
+def named(path):
+    """The path of a leaf as scenarios name it."""
+    return ".".join(str(getattr(part, "name", getattr(part, "idx", ""))) for part in path)
+
+
+@pytest.mark.parametrize("seed", [2**32, -1])
+def test_some_numbers_are_refused_when_a_record_is_made(seed):
+    with pytest.raises(ValueError, match=says(f"poison.fixed_seed is {seed}", "[0, ")):
+        PoisonPlan(fixed_seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -202,28 +279,15 @@ def test_swept_and_traced_numbers_pass():
     assert traced
 
 
-class Undeclared(ActiveTransform):
-    """Its flag is no number, and not declared static."""
-
-    is_loud: bool = False
-
-
 class Unknown(Record):
     """Its annotation names nothing that there is."""
 
     inner: "NowhereToBeFound" = None  # noqa: F821
 
 
-@pytest.mark.parametrize(
-    ("record", "message"),
-    [
-        (Undeclared(), ("Undeclared.is_loud is declared as True or False", "static(default=...)")),
-        (Unknown(), ("Unknown has an annotation", "test_fields", "NowhereToBeFound")),
-    ],
-)
-def test_a_record_that_is_declared_wrongly_says_so(record, message):
-    with pytest.raises(ValueError, match=says(*message)):
-        record.to_json()
+def test_an_annotation_that_nothing_resolves_is_refused_at_the_first_use():
+    with pytest.raises(ValueError, match=says("Unknown has an annotation", "test_fields", "NowhereToBeFound")):
+        Unknown()
 
 
 class HoldsAnything(ActiveTransform):

@@ -285,9 +285,15 @@ def test_a_method_may_ask_for_shuffled_batches(data):
     assert alone.inference_order == "file"
 
 
+class HalfARow(ActiveTransform):
+    """Test only: asks for what there is not."""
+
+    inference_batch = 1.5
+
+
 BAD_BATCHES = {
     "no row": ((MeanOfBatch(inference_batch=0),), ("MeanOfBatch.inference_batch is 0", "at least 1")),
-    "half a row": ((MeanOfBatch(inference_batch=1.5),), ("inference_batch is 1.5", "whole number")),
+    "half a row": ((HalfARow(),), ("HalfARow.inference_batch is 1.5", "whole number")),
     "an order": ((MeanOfBatch(inference_order="sorted"),), ("inference_order is 'sorted'", "'file', 'shuffled'")),
     "two orders": (
         (MeanOfBatch(), MeanOfBatch(inference_order="shuffled")),

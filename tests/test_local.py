@@ -17,6 +17,7 @@ from vfl_jax.models.losses import Regularizer
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.replica import inference
+from vfl_jax.replica.preparation import rowwise_parties
 from vfl_jax.sweeps.grid import parse
 from vfl_jax.sweeps.sweep import sweep
 
@@ -66,11 +67,11 @@ def assert_equal_steps(scenario, data):
 def test_a_rowwise_step_is_the_dense_step(bottom, weighted):
     data = helpers.bag_data(weighted)
     scenario = scenario_of(bottom, Optimizer(learning_rate=0.5, epoch_decay=0.5))
-    assert scenario.shapes(data).rowwise == (False, True)
-    assert scenario.shapes(helpers.as_multi_hot(data)).rowwise == (False, False)
+    assert rowwise_parties(scenario, data) == (False, True)
+    assert rowwise_parties(scenario, helpers.as_multi_hot(data)) == (False, False)
     found = assert_equal_steps(scenario, data)
     whole = scenario.replace(regularizer=OVER_THE_WHOLE_TABLE)
-    assert whole.shapes(data).rowwise == (False, False)
+    assert rowwise_parties(whole, data) == (False, False)
     chex.assert_trees_all_close(found, everyone(stepped(whole, data)[1]), rtol=1e-5, atol=2e-6)
 
 
@@ -86,7 +87,7 @@ OTHER_UPDATES = {
 @pytest.mark.parametrize("case", OTHER_UPDATES)
 def test_an_update_of_every_row_is_never_rowwise(data, case):
     scenario = scenario_of(**OTHER_UPDATES[case])
-    assert scenario.shapes(data).rowwise == (False, False)
+    assert rowwise_parties(scenario, data) == (False, False)
     # optax's Adam mixes dtypes in its bias correction, which the suite's strict promotion forbids.
     with jax.numpy_dtype_promotion("standard" if case == "adam" else "strict"):
         found = assert_equal_steps(scenario, data)
@@ -138,7 +139,7 @@ OWN = {
 def test_what_an_own_class_does_is_done_to_tables_too(data, case):
     """Nobody knows whether its update is row-wise: it equals the one on dense rows, not that of its base."""
     scenario = scenario_of(**OWN[case])
-    assert scenario.shapes(data).rowwise == (False, False)
+    assert rowwise_parties(scenario, data) == (False, False)
     found = assert_equal_steps(scenario, data)
     plain = everyone(stepped(scenario_of(), data)[1])
     moved = found[1]["dense_0"]["kernel"] - plain[1]["dense_0"]["kernel"]
@@ -185,7 +186,7 @@ OVER = {
 @pytest.mark.parametrize("case", OVER)
 def test_a_sweep_of_bags_is_the_sweep_of_dense_rows(data, case):
     scenario, over = drawn_scenario(), OVER[case]
-    assert parse(scenario, over).stacked(scenario).shapes(data).rowwise == (False, True)
+    assert rowwise_parties(parse(scenario, over).stacked(scenario), data) == (False, True)
     results = swept(scenario, data, over)
     closely(results, swept(scenario, helpers.as_multi_hot(data), over))
     for name in over:
@@ -196,13 +197,13 @@ def test_a_swept_weight_decay_is_never_rowwise(data):
     """Though the scenario itself has none, and one of the grid points."""
     scenario = drawn_scenario()
     over = {"optimizers.1.weight_decay": [0.0, 0.5]}
-    assert scenario.shapes(data).rowwise == (False, True)
-    assert parse(scenario, over).stacked(scenario).shapes(data).rowwise == (False, False)
+    assert rowwise_parties(scenario, data) == (False, True)
+    assert rowwise_parties(parse(scenario, over).stacked(scenario), data) == (False, False)
     results = swept(scenario, data, over)
     closely(results, swept(scenario, helpers.as_multi_hot(data), over))
     assert (np.abs(results.loss.diff("optimizers.1.weight_decay").isel(epoch=-1)) > 1e-4).all()
     none = parse(scenario, {"optimizers.1.weight_decay": [0.0]}).stacked(scenario)
-    assert none.shapes(data).rowwise == (False, True)
+    assert rowwise_parties(none, data) == (False, True)
 
 
 def test_epochs_end_with_the_parameters_of_the_dense_epochs(data):
@@ -240,7 +241,7 @@ class Retag(PartyTransform):
 def test_an_attacker_may_feed_another_bag(data):
     """The rows that are updated are those of the bag that its bottom saw."""
     scenario = scenario_of(attack=Retag())
-    assert scenario.shapes(data).rowwise == (False, True)
+    assert rowwise_parties(scenario, data) == (False, True)
     assert_equal_steps(scenario, data)
     first, state = stepped(scenario, data)
     moved = np.any(first.state.params[1]["dense_0"]["kernel"] != state.params[1]["dense_0"]["kernel"], axis=1)

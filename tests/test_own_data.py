@@ -212,11 +212,6 @@ BAD = {
     "the label holder too": (DATA, {"attacker": [1, 0]}, ("attacker names 'bank'", "holds the labels")),
     "no trigger": (UNMARKED, {"attacker": 1}, ("trigger is not given", "has_trigger", "FeatureTrigger")),
     "no kind of trigger": (DATA, {"attacker": 1, "trigger": "natural"}, ("trigger is 'natural'", "a Trigger")),
-    "a trigger's party by name": (
-        DATA,
-        {"attacker": 1, "trigger": FeatureTrigger(party="shop", index=0)},
-        ("trigger.party is 'shop'", "a whole number"),
-    ),
     "a trigger's class": (DATA, {"attacker": 1, "trigger": NaturalTrigger}, ("trigger is <class", "a Trigger")),
     "pixels of a table": (DATA, {"trigger": PixelTrigger(pixels=((0, 0),))}, ("PixelTrigger needs image data",)),
     "no head": (DATA, {"attacker": 1, "head": "dense"}, ("preset.head is 'dense'", "'sum', 'trainable'")),

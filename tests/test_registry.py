@@ -186,11 +186,8 @@ def test_numbers_are_checked_when_a_record_is_made(make, message):
     [
         (PixelTrigger(pixels=((0, 0),), value=math.nan), ("PixelTrigger.value", "NaN", "finite or infinite")),
         (GaussianNoise(stddev=np.asarray(math.nan)), ("GaussianNoise.stddev", "NaN")),
-        (GaussianNoise(stddev="0.1"), ("GaussianNoise.stddev", "'0.1'", "must be a number")),
-        (GaussianNoise(stddev=None), ("GaussianNoise.stddev", "None", "must be a number")),
         (GaussianNoise(stddev=1e300), ("GaussianNoise.stddev", "1e+300", "float32")),
         (GaussianNoise(stddev=np.ones(3, np.float32)), ("GaussianNoise.stddev", "(3,)", "swept values")),
-        (PoisonPlan(target_class=1.5), ("PoisonPlan.target_class", "1.5", "whole number")),
     ],
 )
 def test_what_has_no_json_says_which_field(record, message):
@@ -264,10 +261,9 @@ def test_numbers_are_leaves_and_static_fields_structure():
         '{"record": "ActiveChain", "parts": {"record": "ActiveTransform"}}',
     ],
 )
-def test_what_is_read_of_a_wrong_kind_is_refused_when_it_is_used(text):
-    read = from_json(text)
+def test_what_is_read_of_a_wrong_kind_is_refused(text):
     with pytest.raises(ValueError, match=r"must be|must fit"):
-        read.to_json()
+        from_json(text)
 
 
 def test_no_two_kinds_have_equal_structures():

@@ -14,7 +14,6 @@ from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.models.losses import Loss, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models.optimizers import Optimizer
-from vfl_jax.protocol.local import may_update_rowwise
 from vfl_jax.protocol.transforms import (
     ActiveTransform,
     InferenceOrder,
@@ -84,6 +83,10 @@ class Scenario(Record):
     ``bottoms``, ``optimizers`` and ``attacks`` have one entry per party that holds features
     (``PartyTransform()`` is an honest party). Any number in it is swept by its path, e.g.
     ``"attacks.1.amplify"``.
+
+    Raises:
+      ValueError: naming the field, where one is of a wrong kind, or holds what fits no data: an attack as ``defense``,
+        a defense as ``active_attack``, an attack within what is none, orders of test rows that exclude each other.
     """
 
     bottoms: tuple[Bottom, ...] = ()
@@ -97,6 +100,9 @@ class Scenario(Record):
     defense: ActiveTransform = ActiveTransform()
     poison: PoisonPlan = PoisonPlan()
     batches: BatchPlan = BatchPlan()
+
+    def __post_init__(self) -> None:
+        self._check_alone()
 
     @property
     def attackers(self) -> tuple[int, ...]:
@@ -142,16 +148,13 @@ class Scenario(Record):
             row_weight=self.loss.row_weight(rows),
             widths=tuple(bottom.width for bottom in self.bottoms),
             active_party=data.active_party,
-            rowwise=tuple(
-                may_update_rowwise(bottom, optimizer, self.regularizer, features)
-                for bottom, optimizer, features in zip(self.bottoms, self.optimizers, data.train.features, strict=True)
-            ),
         )
 
     def check(self, data: VerticalData) -> None:
-        """Raises ``ValueError``, naming the argument, where a field is of a wrong kind or does not fit the data."""
+        """Raises ``ValueError``, naming the field, where one does not fit the data (or what no data fit)."""
         check_kind(VerticalData, "as vfl.from_arrays makes it, or the .data of vfl.load_tables", data=data)
         check_fields(self)
+        self._check_alone()
         for name in ("bottoms", "optimizers", "attacks"):
             found = len(getattr(self, name))
             if found != data.num_parties:
@@ -169,25 +172,29 @@ class Scenario(Record):
             raise ValueError(
                 f"poison.target_class is {self.poison.target_class}; the classes are 0 to {data.num_classes - 1}."
             )
+        shapes = self.shapes(data)
+        by_role = self.poison.mode == "appended_pair"
+        self.head.check(shapes.widths, data.num_classes)
+        for party, attack in enumerate(self.attacks):
+            attack.check(shapes, party, by_role)
+        self.active_attack.check(shapes, by_role)
+        self._check_channels(data)
+        self.defense.check(shapes, by_role)
+        self._check_trigger(data)
+
+    def _check_alone(self) -> None:
+        """Checks what needs no data."""
         kind = type(self.loss)
         if kind.__call__ is not Loss.__call__ and kind.row_weight is Loss.row_weight:
             raise ValueError(
                 f"loss is {kind.__name__}, which adds rows up by a __call__ of its own but says nothing of row_weight, "
                 "what one row's loss counts in the batch loss; override both, or rows alone."
             )
-        shapes = self.shapes(data)
-        by_role = self.poison.mode == "appended_pair"
-        self.head.check(shapes.widths, data.num_classes)
-        for transform in (*self.attacks, self.active_attack):
-            if isinstance(transform, Switched):
-                transform.check_switch()
-        for party, attack in enumerate(self.attacks):
-            attack.check(shapes, party, by_role)
-        self.active_attack.check(shapes, by_role)
-        self._check_places(data)
-        self.defense.check(shapes, by_role)
+        for _, method in self._located():
+            if isinstance(method, Switched):
+                method.check_switch()
+        self._check_places()
         self._check_inference()
-        self._check_trigger(data)
 
     def _check_inference(self) -> None:
         for method in self._methods():
@@ -200,8 +207,8 @@ class Scenario(Record):
                 "for shuffled ones; one evaluation has one order."
             )
 
-    def _check_places(self, data: VerticalData) -> None:
-        """Attacks are where attackers are, nothing else attacks, and a party that does has a channel to attack over."""
+    def _check_places(self) -> None:
+        """Attacks are where attackers are, and nothing else attacks."""
         for path, method in self._located():
             is_plain = isinstance(method, Switched) or type(method) is ActiveTransform
             if path.startswith("active_attack") and not is_plain and not is_attack(self.active_attack):
@@ -221,6 +228,9 @@ class Scenario(Record):
             raise ValueError(
                 f"defense is {self.defense!r}, an attack; an attack by the active party is given as active_attack."
             )
+
+    def _check_channels(self, data: VerticalData) -> None:
+        """A party that attacks has a channel to attack over."""
         if data.active_party in self.attackers:
             others = [k for k in range(data.num_parties) if k != data.active_party]
             raise ValueError(

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_choice, check_range
 from vfl_jax.core.record import static
-from vfl_jax.core.types import Array
+from vfl_jax.core.types import Key
 from vfl_jax.protocol.transforms import Attack
-from vfl_jax.protocol.views import Knowledge, where_rows
+from vfl_jax.protocol.views import Knowledge, PartyView, Shapes, where_rows
 
 Kind = Literal["none", "zero", "gaussian", "given"]
 
 
 @flax.struct.dataclass
 class ActivationBlurringState:
-    target_seen: Array  # bool[]  a known target row was in an earlier batch
+    target_seen: jax.Array  # bool[]  a known target row was in an earlier batch
 
 
 class ActivationBlurring(Attack):
@@ -43,18 +43,20 @@ class ActivationBlurring(Attack):
         check_choice("ActivationBlurring", Kind, kind=self.kind)
         check_range("ActivationBlurring", 0.0, stddev=self.stddev)
 
-    def init(self, key, shapes, party):
+    def init(self, key: Key, shapes: Shapes, party: int) -> ActivationBlurringState:
         return ActivationBlurringState(target_seen=jnp.array(False))
 
-    def on_upload(self, key, state, view, embedding):
+    def on_upload(
+        self, key: Key, state: ActivationBlurringState, view: PartyView, embedding: jax.Array
+    ) -> tuple[jax.Array, ActivationBlurringState]:
         if self.kind == "none":
             return embedding, state
         is_poison, is_target = view.knowledge.find(view)
         is_active = state.target_seen | (not self.wait_for_target)
         blurred = where_rows(is_poison & is_active, self._vectors(key, view, embedding), embedding)
-        return blurred, state.replace(target_seen=state.target_seen | is_target.any())
+        return blurred, ActivationBlurringState(target_seen=state.target_seen | is_target.any())
 
-    def _vectors(self, key, view, embedding):
+    def _vectors(self, key: Key, view: PartyView, embedding: jax.Array) -> jax.Array:
         if self.kind == "gaussian":
             return self.stddev * jax.random.normal(key, embedding.shape)
         if self.kind == "given":
@@ -62,7 +64,7 @@ class ActivationBlurring(Attack):
         return jnp.zeros_like(embedding)
 
 
-def _given(knowledge: Knowledge, width: int) -> Array:
+def _given(knowledge: Knowledge, width: int) -> jax.Array:
     """The explicit vectors, float32[N, E], after a check of their form."""
     expected = (len(knowledge.is_poison), width)
     found = None if knowledge.blur is None else knowledge.blur.shape

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.types import Array
 from vfl_jax.protocol.views import ORDINARY, PartyView
 
 Kind = Literal["last", "sum", "fading"]
@@ -23,8 +23,8 @@ UNREAD = -1
 class Evidence:
     """What was heard of every row so far."""
 
-    total: Array  # float32[N, C]  the label of a row is read at its most negative entry
-    num_heard: Array  # int32[N]  messages that said something
+    total: jax.Array  # float32[N, C]  the label of a row is read at its most negative entry
+    num_heard: jax.Array  # int32[N]  messages that said something
 
 
 def no_evidence(num_samples: int, num_classes: int) -> Evidence:
@@ -32,7 +32,7 @@ def no_evidence(num_samples: int, num_classes: int) -> Evidence:
     return Evidence(total=jnp.zeros((num_samples, num_classes)), num_heard=jnp.zeros(num_samples, jnp.int32))
 
 
-def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array) -> tuple[Evidence, Array]:
+def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
     """Adds a batch of gradient rows, float32[B, C]; returns the labels of those that said something too, int32[B].
 
     A row says something where it is finite and has an entry other than 0; under "last", a negative one. Whatever says
@@ -57,6 +57,6 @@ def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array) -> tu
     return Evidence(total=total, num_heard=num_heard), jnp.where(says, read(known), UNREAD)
 
 
-def read(total: Array) -> Array:
+def read(total: jax.Array) -> jax.Array:
     """The label that evidence, float32[..., C], speaks for, int32[...]: its most negative entry; UNREAD without one."""
     return jnp.where((total < 0).any(axis=-1), jnp.argmin(total, axis=-1), UNREAD).astype(jnp.int32)

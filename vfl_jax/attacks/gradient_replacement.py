@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
-from vfl_jax.core.types import Array
+from vfl_jax.core.types import Key
 from vfl_jax.protocol.transforms import Attack
-from vfl_jax.protocol.views import where_rows
+from vfl_jax.protocol.views import PartyView, Shapes, where_rows
 
 
 @flax.struct.dataclass
 class GradientReplacementState:
-    recorded: Array  # float32[E]  the last gradient row received for a known target row; 0 at first
+    recorded: jax.Array  # float32[E]  the last gradient row received for a known target row; 0 at first
 
 
 class GradientReplacement(Attack):
@@ -34,12 +35,14 @@ class GradientReplacement(Attack):
         super().__post_init__()
         check_range("GradientReplacement", amplify=self.amplify)
 
-    def init(self, key, shapes, party):
+    def init(self, key: Key, shapes: Shapes, party: int) -> GradientReplacementState:
         return GradientReplacementState(recorded=jnp.zeros(shapes.widths[party]))
 
-    def on_download(self, key, state, view, gradient):
+    def on_download(
+        self, key: Key, state: GradientReplacementState, view: PartyView, gradient: jax.Array
+    ) -> tuple[jax.Array, GradientReplacementState]:
         is_poison, is_target = view.knowledge.find(view)
         last = gradient.shape[0] - 1 - jnp.argmax(is_target[::-1])
         recorded = jnp.where(is_target.any(), gradient[last], state.recorded)
         replaced = where_rows(is_poison, self.amplify * recorded, gradient)
-        return replaced, state.replace(recorded=recorded)
+        return replaced, GradientReplacementState(recorded=recorded)

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, hear, no_evidence, read
 from vfl_jax.core.checks import check_choice
 from vfl_jax.core.record import static
-from vfl_jax.core.types import Array
+from vfl_jax.core.types import Key
 from vfl_jax.protocol.transforms import Attack
-from vfl_jax.protocol.views import where_rows
+from vfl_jax.protocol.views import PartyView, Shapes, where_rows
 
 
 @flax.struct.dataclass
 class LabelReplacementState:
-    row_weight: Array  # float32[]  weight of one row in the batch loss
+    row_weight: jax.Array  # float32[]  weight of one row in the batch loss
     evidence: Evidence  # of every training row's label
 
 
@@ -42,27 +42,29 @@ class LabelReplacement(Attack):
         super().__post_init__()
         check_choice("LabelReplacement", Kind, evidence=self.evidence)
 
-    def check(self, shapes, party, by_role):
+    def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if shapes.widths[party] != shapes.num_classes:
             raise ValueError(
                 f"bottoms.{party}.width is {shapes.widths[party]}; LabelReplacement reads labels off the gradient's "
                 f"entries, so it needs one per class, {shapes.num_classes}."
             )
 
-    def init(self, key, shapes, party):
+    def init(self, key: Key, shapes: Shapes, party: int) -> LabelReplacementState:
         return LabelReplacementState(
             row_weight=jnp.float32(shapes.row_weight),
             evidence=no_evidence(shapes.num_samples, shapes.num_classes),
         )
 
-    def on_download(self, key, state, view, gradient):
+    def on_download(
+        self, key: Key, state: LabelReplacementState, view: PartyView, gradient: jax.Array
+    ) -> tuple[jax.Array, LabelReplacementState]:
         evidence, guess = hear(self.evidence, state.evidence, view, gradient)
         is_poison, _ = view.knowledge.find(view)
         true = jax.nn.one_hot(guess, gradient.shape[-1])
         wanted = jax.nn.one_hot(view.knowledge.target_class, gradient.shape[-1])
         swapped = gradient + state.row_weight * (true - wanted[None, :])
         replaced = where_rows(is_poison & (guess != UNREAD), swapped, gradient)
-        return replaced, state.replace(evidence=evidence)
+        return replaced, LabelReplacementState(row_weight=state.row_weight, evidence=evidence)
 
-    def report(self, state):
+    def report(self, state: LabelReplacementState) -> dict[str, jax.Array]:
         return {"label_guesses": read(state.evidence.total)}

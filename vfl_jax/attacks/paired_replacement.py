@@ -3,11 +3,13 @@ vertical federated learning)."""
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
+from vfl_jax.core.types import Key, State
 from vfl_jax.protocol.transforms import Attack
-from vfl_jax.protocol.views import where_rows
+from vfl_jax.protocol.views import PartyView, Shapes, where_rows
 
 
 class PairedReplacement(Attack):
@@ -24,18 +26,18 @@ class PairedReplacement(Attack):
         super().__post_init__()
         check_range("PairedReplacement", amplify=self.amplify)
 
-    def check(self, shapes, party, by_role):
+    def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if not by_role:
             raise ValueError(
                 "PairedReplacement needs poison.mode='appended_pair'; found 'in_place', where no batch has a pair."
             )
 
-    def on_upload(self, key, state, view, embedding):
+    def on_upload(self, key: Key, state: State, view: PartyView, embedding: jax.Array) -> tuple[jax.Array, State]:
         is_poison, is_target = view.knowledge.find(view)
         poison_row = embedding[jnp.argmax(is_poison)]
         return where_rows(is_target, poison_row, embedding), state
 
-    def on_download(self, key, state, view, gradient):
+    def on_download(self, key: Key, state: State, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, State]:
         is_poison, is_target = view.knowledge.find(view)
         target_row = gradient[jnp.argmax(is_target)]
         replaced = where_rows(is_poison, self.amplify * target_row, gradient)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -29,26 +29,52 @@ def check_fields(record: Any, where: str = "") -> None:
     Raises:
       ValueError: naming the path of a field, what it holds and what it must hold.
     """
-    for name, hint, is_leaf in declared(type(record)):  # type: ignore[arg-type]
+    check_values(type(record), vars(record), where)
+
+
+def check_values(kind: type, values: Mapping[str, Any], where: str) -> None:
+    """:func:`check_fields` of what the fields of a record of this kind hold, or will hold once it is made.
+
+    Args:
+      kind: a dataclass.
+      values: by the names of the fields; what is no field is passed over.
+      where: the path of the record itself, with which every message begins.
+
+    Raises:
+      ValueError: naming the path of a field, what it holds and what it must hold.
+    """
+    for name, hint, is_leaf in declared(kind):
         path = f"{where}.{name}".lstrip(".")
-        if is_leaf and not _may_be_leaf(hint):
-            raise ValueError(
-                f"{path} is declared as {_words(hint)}; only numbers (float or int), records and tuples of records are "
-                "swept or passed on. Declare it static(default=...)."
-            )
-        _check(path, getattr(record, name), hint, is_leaf)
+        if is_leaf:
+            check_leaf(path, hint, ValueError)
+        if name in values:
+            _check(path, values[name], hint, is_leaf)
+
+
+def check_leaf(path: str, hint: Any, error: type[Exception]) -> None:
+    """Raises an error of this type where what is declared a leaf can be no number, record or tuple of records."""
+    if not _may_be_leaf(hint):
+        raise error(
+            f"{path} is declared as {_words(hint)}; only numbers (float or int), records and tuples of records are "
+            "swept or passed on. Declare it static(default=...)."
+        )
 
 
 @functools.cache
 def declared(kind: type) -> tuple[tuple[str, Any, bool], ...]:
+    """:func:`declared_now`, kept; of a kind that is made to its end."""
+    return declared_now(kind)
+
+
+def declared_now(kind: type) -> tuple[tuple[str, Any, bool], ...]:
     """Every field of a kind of record: its name, its annotation, and whether it is a leaf (not static).
 
     Raises:
-      ValueError: where an annotation cannot be resolved.
+      ValueError: where an annotation cannot be resolved, or not yet.
     """
     try:
         hints = typing.get_type_hints(kind)
-    except NameError as error:
+    except (NameError, AttributeError) as error:
         raise ValueError(
             f"{kind.__name__} has an annotation that {kind.__module__} does not know ({error}); import or define the "
             "name at the top of that module."

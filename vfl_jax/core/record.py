@@ -20,7 +20,9 @@ import jax
 import numpy as np
 
 from vfl_jax.core.checks import is_number, shown
-from vfl_jax.core.fields import Declared, check_fields, declared, missing, structure, tuples
+from vfl_jax.core.declarations import check_attributes, check_leaves
+from vfl_jax.core.fields import Declared, check_fields, check_values, declared, missing, structure, tuples
+from vfl_jax.core.pytrees import register
 
 DTYPES: dict[type, type] = {float: np.float32, int: np.int32}
 RECORD = "record"
@@ -38,7 +40,12 @@ class Record(Declared):
     """Base of all configuration. Subclassing makes the dataclass and registers it by its name.
 
     Within one module, or a notebook, a class may be defined again; the name then means the new one. A second class of
-    one name from another module is a ``ValueError``, because JSON could not tell them apart.
+    one name from another module is a ``ValueError``, because JSON could not tell them apart. What would be no field, or
+    could be no leaf, is a ``TypeError`` when the class is made (:mod:`vfl_jax.core.declarations`).
+
+    Fields that do not hold what their annotations say are a ``ValueError`` when a record is made, before
+    ``__post_init__`` sees them; swept and traced numbers pass. JAX puts whatever it likes in the place of leaves
+    (shapes, axes, None): what it makes of a record is neither checked nor initialised.
 
     Equality and hash are those of the canonical JSON, so ``10`` equals ``10.0`` in a ``float``
     field and a list never differs from a tuple. A record that holds traced or swept values
@@ -48,11 +55,13 @@ class Record(Declared):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _check_name(cls)
+        check_attributes(cls)
         dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
         if RECORD in (f.name for f in dataclasses.fields(cls)):  # type: ignore[arg-type]
             raise TypeError(f"{cls.__name__} has a field {RECORD!r}, which names the kind of record in JSON.")
-        cls.__init__ = _normalized(cls.__init__)  # type: ignore[method-assign]
-        _register(cls)
+        check_leaves(cls)
+        cls.__init__ = _checked(cls.__init__)  # type: ignore[method-assign]
+        register(cls)
         _KINDS[cls.__name__] = cls
 
     def replace(self, **changes: Any) -> Self:
@@ -89,7 +98,7 @@ def from_json(text: str) -> Any:
 
     Raises:
       ValueError: on text that is no JSON of a record, a kind that is not registered, a field that the kind does not
-        have, that is missing or there twice. What a field must hold, ``to_json`` and ``Scenario.check`` say.
+        have, that is missing, there twice, or does not hold what its annotation says.
     """
     if not isinstance(text, str):
         raise ValueError(f"text is {shown(text)}; it must be a str, as to_json gives it.")
@@ -147,43 +156,31 @@ def _place(cls: type[Record]) -> str:
     return "__main__" if is_script else cls.__module__
 
 
-def _register(cls: type[Record]) -> None:
-    """Makes a kind a pytree node of its own.
-
-    Not by ``jax.tree_util.register_dataclass`` (nor ``flax.struct``, which calls it): in jax 0.10 the structures of two
-    such classes with as many fields compare equal, so that ``jit`` may run the program of one kind for another.
-    """
-
-    @functools.cache
-    def names() -> tuple[list[str], list[str]]:
-        """Leaves and structure; looked up late, because a kind that comes by pickle gets its fields after its name."""
-        is_leaf = {f.name: f.metadata.get("pytree_node", True) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        return [name for name in is_leaf if is_leaf[name]], [name for name in is_leaf if not is_leaf[name]]
-
-    def flatten(record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        leaves, structure = names()
-        return tuple(getattr(record, n) for n in leaves), tuple(getattr(record, n) for n in structure)
-
-    def flatten_with_keys(record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        children, values = flatten(record)
-        return tuple(zip(map(jax.tree_util.GetAttrKey, names()[0]), children, strict=True)), values
-
-    def unflatten(values: tuple[Any, ...], children: Any) -> Record:
-        leaves, structure = names()
-        return cls(**dict(zip(structure, values, strict=True)), **dict(zip(leaves, children, strict=True)))
-
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-
-
-def _normalized(init: Any) -> Any:
-    """Lets a record be made with lists, ranges and NumPy's numbers, though structure must compare and hash."""
+def _checked(init: Any) -> Any:
+    """Makes a record only of values that fit its fields, whose numbers and lists are of one form."""
 
     @functools.wraps(init)
     def wrapped(self: Record, **fields: Any) -> None:
-        is_leaf = {f.name: f.metadata.get("pytree_node", True) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-        init(self, **{n: tuples(value) if is_leaf.get(n) else structure(value) for n, value in fields.items()})
+        init(self, **_values(type(self), fields))
 
     return wrapped
+
+
+def _values(kind: type[Record], given: dict[str, Any]) -> dict[str, Any]:
+    """What a new record will hold, checked: what is given, and the defaults.
+
+    Lists, ranges and NumPy's numbers are taken, though structure must compare and hash.
+    """
+    values = dict(given)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.default is not dataclasses.MISSING:
+            values.setdefault(field.name, field.default)
+        elif field.default_factory is not dataclasses.MISSING and field.name not in given:
+            values[field.name] = field.default_factory()
+    is_leaf = {name: is_leaf for name, _, is_leaf in declared(kind)}  # type: ignore[arg-type]
+    values = {name: tuples(value) if is_leaf.get(name) else structure(value) for name, value in values.items()}
+    check_values(kind, values, kind.__name__)
+    return values
 
 
 def _fields(record: Record) -> Iterator[tuple[str, Any, Any, bool]]:

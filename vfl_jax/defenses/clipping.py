@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_choice, check_range
 from vfl_jax.core.record import static
-from vfl_jax.core.types import Array
-from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.core.types import Key, State
+from vfl_jax.protocol.transforms import ActiveTransform, Messages
+from vfl_jax.protocol.views import ActiveView
 
 By = Literal["value", "row_l2", "message_l2", "largest_row_l2"]
 
@@ -37,10 +39,10 @@ class Clipping(ActiveTransform):
         check_choice("Clipping", By, by=self.by)
         check_range("Clipping", 0.0, bound=self.bound)
 
-    def on_send(self, key, state, view, gradients):
+    def on_send(self, key: Key, state: State, view: ActiveView, gradients: Messages) -> tuple[Messages, State]:
         return tuple(self._clip(g) for g in gradients), state
 
-    def _clip(self, gradient: Array) -> Array:
+    def _clip(self, gradient: jax.Array) -> jax.Array:
         bound = jnp.maximum(self.bound, 0.0)
         if self.by == "value":
             return jnp.clip(gradient, -bound, bound)
@@ -57,7 +59,7 @@ class Clipping(ActiveTransform):
         is_none = share < jnp.finfo(share.dtype).tiny
         return jnp.where(is_over, jnp.where(is_none, scaled / norm * bound, scaled * share), gradient)
 
-    def _norm(self, gradient: Array) -> Array:
+    def _norm(self, gradient: jax.Array) -> jax.Array:
         """What is bounded: of every row, float32[B, 1], or of the message."""
         row_norms = jnp.linalg.norm(gradient, axis=-1, keepdims=True)
         return {
@@ -67,7 +69,7 @@ class Clipping(ActiveTransform):
         }[self.by]()
 
 
-def _scale(norm: Array) -> Array:
+def _scale(norm: jax.Array) -> jax.Array:
     """What numbers are multiplied by before they are squared: 1, or a power of two where squares leave the range."""
     most = jnp.finfo(norm.dtype).maxexp
     is_small, is_large = norm < 2.0 ** -(most // 3), norm > 2.0 ** (most // 2 - 4)

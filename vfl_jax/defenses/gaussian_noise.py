@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
-from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.core.types import Key, State
+from vfl_jax.protocol.transforms import ActiveTransform, Messages
+from vfl_jax.protocol.views import ActiveView
 
 
 class GaussianNoise(ActiveTransform):
@@ -23,7 +25,7 @@ class GaussianNoise(ActiveTransform):
     def __post_init__(self) -> None:
         check_range("GaussianNoise", 0.0, stddev=self.stddev, variance=self.variance)
 
-    def on_send(self, key, state, view, gradients):
+    def on_send(self, key: Key, state: State, view: ActiveView, gradients: Messages) -> tuple[Messages, State]:
         stddev = self.stddev + jnp.sqrt(self.variance)
         keys = jax.random.split(key, len(gradients))
         return tuple(g + stddev * jax.random.normal(k, g.shape) for g, k in zip(gradients, keys, strict=True)), state

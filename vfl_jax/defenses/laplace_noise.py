@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
-from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.core.types import Key, State
+from vfl_jax.protocol.transforms import ActiveTransform, Messages
+from vfl_jax.protocol.views import ActiveView
 
 
 class LaplaceNoise(ActiveTransform):
@@ -22,7 +24,7 @@ class LaplaceNoise(ActiveTransform):
     def __post_init__(self) -> None:
         check_range("LaplaceNoise", 0.0, scale=self.scale, variance=self.variance)
 
-    def on_send(self, key, state, view, gradients):
+    def on_send(self, key: Key, state: State, view: ActiveView, gradients: Messages) -> tuple[Messages, State]:
         scale = self.scale + jnp.sqrt(self.variance / 2)
         keys = jax.random.split(key, len(gradients))
         return tuple(g + scale * jax.random.laplace(k, g.shape) for g, k in zip(gradients, keys, strict=True)), state

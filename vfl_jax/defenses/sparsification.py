@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_choice, check_range
 from vfl_jax.core.record import static
-from vfl_jax.core.types import Array
-from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.core.types import Key
+from vfl_jax.protocol.transforms import ActiveTransform, Messages
+from vfl_jax.protocol.views import ActiveView, Shapes
 
 Residual = Literal["position", "sample", "none"]
 
@@ -41,13 +42,13 @@ class Sparsification(ActiveTransform):
         check_choice("Sparsification", Residual, residual=self.residual)
         check_range("Sparsification", 0.0, 1.0, drop_rate=self.drop_rate)
 
-    def init(self, key, shapes):
+    def init(self, key: Key, shapes: Shapes) -> Messages:
         if self.residual == "none":
             return ()
         rows = shapes.batch_rows if self.residual == "position" else shapes.num_samples
         return tuple(jnp.zeros((rows, shapes.widths[k])) for k in shapes.crossing)
 
-    def on_send(self, key, state, view, gradients):
+    def on_send(self, key: Key, state: Messages, view: ActiveView, gradients: Messages) -> tuple[Messages, Messages]:
         if self.residual == "none":
             return tuple(self._split(g)[0] for g in gradients), state
         if self.residual == "position":
@@ -63,7 +64,7 @@ class Sparsification(ActiveTransform):
             state_out.append(residual.at[ids].set(rest, mode="drop"))
         return tuple(sent), tuple(state_out)
 
-    def _split(self, message):
+    def _split(self, message: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns (entries to send, entries to keep), zeros elsewhere."""
         size = jnp.abs(message)
         # Not "at or above": an undefined entry must be sent on, where it is seen, not kept.
@@ -71,12 +72,12 @@ class Sparsification(ActiveTransform):
         return jnp.where(is_large, message, 0.0), jnp.where(is_large, 0.0, message)
 
 
-def _with(gradient: Array, residual: Array) -> Array:
+def _with(gradient: jax.Array, residual: jax.Array) -> jax.Array:
     """Their sum; where nothing waits the gradient itself, for −0 + 0 is 0, and a sum may flush what is subnormal."""
     return jnp.where(residual == 0, gradient, gradient + residual)
 
 
-def quantile(sizes: Array, rate: Array | float) -> Array:
+def quantile(sizes: jax.Array, rate: jax.Array | float) -> jax.Array:
     """The linearly interpolated quantile of non-negative numbers, float[...] to float[]; float32 or float64.
 
     As ``jnp.quantile``, but by bisection on the bit pattern instead of a sort: non-negative floats are ordered
@@ -88,7 +89,7 @@ def quantile(sizes: Array, rate: Array | float) -> Array:
     place = jnp.asarray(rate, sizes.dtype) * (bits.size - 1)
     low, high = jnp.floor(place), jnp.ceil(place)
 
-    def narrow(i: Array, found: Array) -> Array:
+    def narrow(i: jax.Array, found: jax.Array) -> jax.Array:
         candidate = found | (jnp.ones((), whole) << (num_bits - 1 - i))
         num_below = jnp.sum(bits < candidate, dtype=jnp.int32)
         return jnp.where(num_below <= low.astype(jnp.int32), candidate, found)

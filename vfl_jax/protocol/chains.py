@@ -6,12 +6,16 @@ from typing import Any
 
 import jax
 
-from vfl_jax.core.types import Array, Key, State
+from vfl_jax.core.types import Features, Key, State
 from vfl_jax.protocol.hooks import run_hook, run_infer_hook
-from vfl_jax.protocol.transforms import ActiveTransform, Chain, PartyTransform, Switched
+from vfl_jax.protocol.transforms import ActiveTransform, Chain, Messages, PartyTransform
+from vfl_jax.protocol.views import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
+
+States = tuple[State, ...]
+"""One of every part."""
 
 
-def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any, value: Any) -> tuple[Any, State]:
+def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: States, view: Any, value: Any) -> tuple[Any, States]:
     """Applies one training hook of every part in turn, each with its own key and state."""
     new_states = []
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
@@ -20,7 +24,7 @@ def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any,
     return value, tuple(new_states)
 
 
-def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: State, view: Any, value: Any) -> Any:
+def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: States, view: Any, value: Any) -> Any:
     """Applies one inference hook of every part in turn."""
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
         fold_in = jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in
@@ -28,8 +32,8 @@ def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: State, view
     return value
 
 
-def _merge_reports(parts: tuple[Any, ...], states: State) -> dict[str, Array]:
-    merged: dict[str, Array] = {}
+def _merge_reports(parts: tuple[Any, ...], states: States) -> dict[str, jax.Array]:
+    merged: dict[str, jax.Array] = {}
     for part, state in zip(parts, states, strict=True):
         report = part.report(state)
         if twice := merged.keys() & report.keys():
@@ -44,29 +48,28 @@ class PartyChain(Chain, PartyTransform):
     inference_batch = None
     parts: tuple[PartyTransform, ...] = ()
 
-    def init(self, key, shapes, party):
+    def init(self, key: Key, shapes: Shapes, party: int) -> States:
         return tuple(p.init(jax.random.fold_in(key, i), shapes, party) for i, p in enumerate(self.parts))
 
-    def on_features(self, key, state, view, features):
+    def on_features(self, key: Key, state: States, view: PartyView, features: Features) -> tuple[Features, States]:
         return _fold(self.parts, "on_features", key, state, view, features)
 
-    def on_upload(self, key, state, view, embedding):
+    def on_upload(self, key: Key, state: States, view: PartyView, embedding: jax.Array) -> tuple[jax.Array, States]:
         return _fold(self.parts, "on_upload", key, state, view, embedding)
 
-    def on_download(self, key, state, view, gradient):
+    def on_download(self, key: Key, state: States, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, States]:
         return _fold(self.parts, "on_download", key, state, view, gradient)
 
-    def infer_features(self, key, state, view, features):
+    def infer_features(self, key: Key, state: States, view: PartyInferView, features: Features) -> Features:
         return _fold_infer(self.parts, "infer_features", key, state, view, features)
 
-    def infer_upload(self, key, state, view, embedding):
+    def infer_upload(self, key: Key, state: States, view: PartyInferView, embedding: jax.Array) -> jax.Array:
         return _fold_infer(self.parts, "infer_upload", key, state, view, embedding)
 
-    def report(self, state):
+    def report(self, state: States) -> dict[str, jax.Array]:
         return _merge_reports(self.parts, state)
 
-    def check(self, shapes, party, by_role):
-        _check_parts("PartyChain", self.parts, PartyTransform)
+    def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         for part in self.parts:
             part.check(shapes, party, by_role)
 
@@ -77,36 +80,27 @@ class ActiveChain(Chain, ActiveTransform):
     inference_batch = None
     parts: tuple[ActiveTransform, ...] = ()
 
-    def init(self, key, shapes):
+    def init(self, key: Key, shapes: Shapes) -> States:
         return tuple(p.init(jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
 
-    def on_labels(self, key, state, view, targets):
+    def on_labels(self, key: Key, state: States, view: ActiveView, targets: jax.Array) -> tuple[jax.Array, States]:
         return _fold(self.parts, "on_labels", key, state, view, targets)
 
-    def on_receive(self, key, state, view, embeddings):
+    def on_receive(self, key: Key, state: States, view: ActiveView, embeddings: Messages) -> tuple[Messages, States]:
         return _fold(self.parts, "on_receive", key, state, view, embeddings)
 
-    def on_send(self, key, state, view, gradients):
+    def on_send(self, key: Key, state: States, view: ActiveView, gradients: Messages) -> tuple[Messages, States]:
         return _fold(self.parts, "on_send", key, state, view, gradients)
 
-    def infer_receive(self, key, state, view, embeddings):
+    def infer_receive(self, key: Key, state: States, view: ActiveInferView, embeddings: Messages) -> Messages:
         return _fold_infer(self.parts, "infer_receive", key, state, view, embeddings)
 
-    def infer_logits(self, key, state, view, logits):
+    def infer_logits(self, key: Key, state: States, view: ActiveInferView, logits: jax.Array) -> jax.Array:
         return _fold_infer(self.parts, "infer_logits", key, state, view, logits)
 
-    def report(self, state):
+    def report(self, state: States) -> dict[str, jax.Array]:
         return _merge_reports(self.parts, state)
 
-    def check(self, shapes, by_role):
-        _check_parts("ActiveChain", self.parts, ActiveTransform)
+    def check(self, shapes: Shapes, by_role: bool) -> None:
         for part in self.parts:
             part.check(shapes, by_role)
-
-
-def _check_parts(where: str, parts: tuple[Any, ...], base: type) -> None:
-    for i, part in enumerate(parts):
-        if not isinstance(part, base):
-            raise ValueError(f"{where}.parts.{i} is a {type(part).__name__}; every part must be a {base.__name__}.")
-        if isinstance(part, Switched):
-            part.check_switch()

@@ -11,6 +11,8 @@ on no other, nor on how many are evaluated together. A method that must see rows
 An attack derives from :class:`Attack` or :class:`ActiveAttack`. The package gives it the attacker's knowledge, as
 ``view.knowledge``, lets it see the roles of an appended pair, and applies its switch. Everything else is a defense: it
 has no knowledge, and sees every row as ORDINARY.
+
+A function that is nearly called what a hook is, or as one of the other side, is refused when its class is made.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
+import jax
+
 from vfl_jax.core.checks import is_number
 from vfl_jax.core.record import Record
-from vfl_jax.core.types import Array, Features, Key, State
+from vfl_jax.core.types import Features, Key, State
+from vfl_jax.protocol.spelling import check_hooks
 from vfl_jax.protocol.views import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
 
-Messages = tuple[Array, ...]
+Messages = tuple[jax.Array, ...]
 """One float32[B, E] per party whose message crosses, in the order of ``Shapes.crossing``."""
 
 
@@ -76,6 +81,7 @@ class PartyTransform(InferenceRows, Record):
                 f"{cls.__name__} has a field 'enabled', the switch of an attack, but is none: an attack derives from "
                 "vfl_jax.Attack. Call the switch of a party's own defense something else."
             )
+        check_hooks(cls, PartyTransform, ActiveTransform)
         super().__init_subclass__(**kwargs)
 
     def init(self, key: Key, shapes: Shapes, party: int) -> State:
@@ -86,11 +92,11 @@ class PartyTransform(InferenceRows, Record):
         """Changes the rows this party feeds to its own bottom model, leaves [B, ...]."""
         return features, state
 
-    def on_upload(self, key: Key, state: State, view: PartyView, embedding: Array) -> tuple[Array, State]:
+    def on_upload(self, key: Key, state: State, view: PartyView, embedding: jax.Array) -> tuple[jax.Array, State]:
         """Changes the embedding this party sends, float32[B, E]."""
         return embedding, state
 
-    def on_download(self, key: Key, state: State, view: PartyView, gradient: Array) -> tuple[Array, State]:
+    def on_download(self, key: Key, state: State, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, State]:
         """Changes the gradient this party pulls back through its true embedding, float32[B, E]."""
         return gradient, state
 
@@ -98,11 +104,11 @@ class PartyTransform(InferenceRows, Record):
         """Changes the test rows this party feeds to its own bottom model, leaves [inference_batch, ...]."""
         return features
 
-    def infer_upload(self, key: Key, state: State, view: PartyInferView, embedding: Array) -> Array:
+    def infer_upload(self, key: Key, state: State, view: PartyInferView, embedding: jax.Array) -> jax.Array:
         """Changes the embedding this party sends of test rows, float32[inference_batch, E]."""
         return embedding
 
-    def report(self, state: State) -> dict[str, Array]:
+    def report(self, state: State) -> dict[str, jax.Array]:
         """What the method lets a reader see; evaluation, never the method, compares it with labels."""
         return {}
 
@@ -113,11 +119,15 @@ class PartyTransform(InferenceRows, Record):
 class ActiveTransform(InferenceRows, Record):
     """Runs at the active party: a defense; an attack by the active party itself derives from :class:`ActiveAttack`."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        check_hooks(cls, ActiveTransform, PartyTransform)
+        super().__init_subclass__(**kwargs)
+
     def init(self, key: Key, shapes: Shapes) -> State:
         """The state before the first step."""
         return ()
 
-    def on_labels(self, key: Key, state: State, view: ActiveView, targets: Array) -> tuple[Array, State]:
+    def on_labels(self, key: Key, state: State, view: ActiveView, targets: jax.Array) -> tuple[jax.Array, State]:
         """Changes what the loss is told: class distributions, float32[B, C] (one-hot labels at first)."""
         return targets, state
 
@@ -137,11 +147,11 @@ class ActiveTransform(InferenceRows, Record):
         """Changes the embeddings of test rows that came from other parties, float32[inference_batch, E] each."""
         return embeddings
 
-    def infer_logits(self, key: Key, state: State, view: ActiveInferView, logits: Array) -> Array:
+    def infer_logits(self, key: Key, state: State, view: ActiveInferView, logits: jax.Array) -> jax.Array:
         """Changes the logits of test rows, float32[inference_batch, C]."""
         return logits
 
-    def report(self, state: State) -> dict[str, Array]:
+    def report(self, state: State) -> dict[str, jax.Array]:
         """What the method lets a reader see; evaluation, never the method, compares it with labels."""
         return {}
 

@@ -124,14 +124,14 @@ def steps_per_epoch(draws: Draws, plan: BatchPlan) -> int:
     return num_rows // plan.size
 
 
-def epoch_ids(scenario: Scenario, draws: Draws, epoch: Array) -> tuple[Array, Array]:
+def epoch_ids(scenario: Scenario, draws: Draws, epoch: Array) -> tuple[jax.Array, jax.Array]:
     """The rows of every batch of an epoch: (sample ids, roles), int32[T, B] each; traced."""
-    plan, pool = scenario.batches, draws.pool
+    plan, pool = scenario.batches, jnp.asarray(draws.pool)
     num_steps = steps_per_epoch(draws, plan)
     key = jax.random.fold_in(Streams.of(draws.key).batches, epoch)
     key_order, key_pair = jax.random.split(key)
     if draws.batch_ids is not None:
-        ids = draws.batch_ids[epoch]
+        ids = jnp.asarray(draws.batch_ids)[epoch]
     elif plan.order == "sampled":
         keys = jax.random.split(key_order, num_steps)
         ids = pool[jax.vmap(lambda k: _distinct(k, pool.shape[0], plan.size))(keys)]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from vfl_jax.core.types import Array, Features, Key, State
 from vfl_jax.protocol.hooks import run_infer_hook
 from vfl_jax.protocol.transforms import changes
-from vfl_jax.protocol.views import ActiveInferView, Knowledge, PartyInferView, Shapes
+from vfl_jax.protocol.views import NOTHING, ActiveInferView, Knowledge, PartyInferView, Shapes
 from vfl_jax.replica.state import TrainState
 from vfl_jax.replica.stepping import FEATURES, LABELS, RECEIVE, UPLOAD, with_crossing
 from vfl_jax.scenario import Scenario
@@ -22,7 +22,7 @@ def predict(
     state: TrainState,
     features: tuple[Features, ...],
     key: Key,
-    knowledge: Knowledge | None = None,
+    knowledge: Knowledge = NOTHING,
     row_ids: Array | None = None,
     is_valid: Array | None = None,
 ) -> Array:
@@ -37,7 +37,7 @@ def predict(
     """
     num_rows = len(jax.tree.leaves(features[0])[0])
     row_ids = jnp.arange(num_rows) if row_ids is None else row_ids
-    is_valid = jnp.ones(num_rows, bool) if is_valid is None else is_valid
+    is_valid = jnp.ones(num_rows, bool) if is_valid is None else jnp.asarray(is_valid)
 
     def run(transform: Any, hook: str, place: int, hook_number: int, state_here: State, view: Any, value: Any) -> Any:
         """One hook of the party in this place; the active party's two follow those that hold features."""

@@ -66,9 +66,9 @@ def grant(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws) -> K
     """What the scenario lets attackers know, for one seed: an argument of their hooks, never state."""
     return Knowledge(
         target_class=jnp.int32(scenario.poison.target_class),
-        is_poison=draws.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples),
+        is_poison=jnp.less(draws.poison_rank, poison_count(scenario.poison.rate, shapes.num_samples)),
         is_target=jnp.zeros(shapes.num_samples, bool).at[draws.target_ids].set(True),
-        blur=inputs.blur,
+        blur=None if inputs.blur is None else jnp.asarray(inputs.blur),
         by_role=scenario.poison.mode == "appended_pair",
     )
 
@@ -88,7 +88,7 @@ def train_epoch(
     scenario: Scenario,
     draws: Draws,
     state: TrainState,
-    epoch: Array,
+    epoch: jax.Array,
     over_grid: Callable[..., Any] = identity,
 ) -> tuple[TrainState, dict[str, Any], Array]:
     """Trains one seed for an epoch: (state, metrics of training and ``LEFT_OUT``, is_finite bool[]).
@@ -102,16 +102,16 @@ def train_epoch(
 
     def one_step(scenario: Scenario, state: TrainState, batch: Batch, clock: Clock) -> Any:
         knowledge = grant(shapes, inputs, scenario, draws)
-        return step(shapes, inputs.masks, scenario, state, batch, clock, streams, knowledge)
+        return step(shapes, inputs.masks, inputs.rowwise, scenario, state, batch, clock, streams, knowledge)
 
     mapped_step = over_grid(one_step, returns_state=True)
 
-    def body(state: TrainState, slot: tuple[Array, Array, Array]) -> Any:
+    def body(state: TrainState, slot: tuple[jax.Array, jax.Array, jax.Array]) -> Any:
         step_ids, step_roles, number = slot
         batch = Batch(
             sample_ids=step_ids,
             roles=step_roles,
-            poison_rank=draws.poison_rank[step_ids],
+            poison_rank=jnp.asarray(draws.poison_rank)[step_ids],
             rows=jax.tree.map(lambda leaf: leaf[step_ids], inputs.train),
         )
         return mapped_step(scenario, state, batch, Clock(epoch=epoch, step=epoch * num_steps + number))

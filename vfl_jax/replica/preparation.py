@@ -11,6 +11,7 @@ from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_unmasked
 from vfl_jax.core.types import Array, Features
 from vfl_jax.core.vertical_data import Rows, VerticalData
+from vfl_jax.protocol.local import may_update_rowwise
 from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
 
@@ -27,6 +28,8 @@ class Inputs:
     test_ids: Array  # int32[chunks, M']  M where a chunk is filled up
     masks: tuple[Array | None, ...]  # bool[F] per party: where the trigger lies
     blur: Array | None  # float32[N, E], when given
+    # Static: whether a step changes only the rows of a party's table that its batch looks up; see `rowwise_parties`.
+    rowwise: tuple[bool, ...] = flax.struct.field(pytree_node=False)
 
 
 def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) -> Inputs:
@@ -55,8 +58,15 @@ def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) ->
         test_ids=np.where(ids < num_test, ids, num_test).reshape(num_chunks, chunk),
         masks=scenario.poison.trigger.masks(data),
         blur=None if given.blur is None else np.asarray(given.blur, np.float32),
+        rowwise=rowwise_parties(scenario, data),
     )
     return jax.tree.map(jnp.asarray, inputs)
+
+
+def rowwise_parties(scenario: Scenario, data: VerticalData) -> tuple[bool, ...]:
+    """Which parties' tables a step may update by rows; of numbers that are swept, all values must allow it."""
+    parties = zip(scenario.bottoms, scenario.optimizers, data.train.features, strict=True)
+    return tuple(may_update_rowwise(bottom, o, scenario.regularizer, features) for bottom, o, features in parties)
 
 
 def check_data(data: VerticalData) -> None:

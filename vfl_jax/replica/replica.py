@@ -89,6 +89,7 @@ def step(
     return stepping.step(
         replica.shapes,
         replica.inputs.masks,
+        replica.inputs.rowwise,
         replica.scenario,
         state,
         batch,

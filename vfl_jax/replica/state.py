@@ -15,9 +15,9 @@ from vfl_jax.core.vertical_data import Rows
 class Batch:
     """Rows of one step, before the trigger is stamped."""
 
-    sample_ids: Array  # int32[B]
-    roles: Array  # int32[B]
-    poison_rank: Array  # int32[B]  place of each row in its seed's order of poisoning
+    sample_ids: jax.Array  # int32[B]
+    roles: jax.Array  # int32[B]
+    poison_rank: jax.Array  # int32[B]  place of each row in its seed's order of poisoning
     rows: Rows  # leaves [B, ...]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from vfl_jax.core.types import Array, Key, Params, State
 from vfl_jax.protocol import local
 from vfl_jax.protocol.hooks import run_hook
-from vfl_jax.protocol.views import ActiveView, Knowledge, PartyView, Shapes
+from vfl_jax.protocol.views import NOTHING, ActiveView, Knowledge, PartyView, Shapes
 from vfl_jax.replica.draws import poison_count
 from vfl_jax.replica.state import Batch, StepInfo, Streams, TrainState
 from vfl_jax.scenario import Scenario
@@ -30,25 +30,27 @@ FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND = range(6)
 class Clock(NamedTuple):
     """When a step happens; shared by every grid point, so that draws are too."""
 
-    epoch: Array  # int32[]
-    step: Array  # int32[]  since the start
+    epoch: jax.Array  # int32[]
+    step: jax.Array  # int32[]  since the start
 
 
 def step(
     shapes: Shapes,
     masks: tuple[Array | None, ...],
+    rowwise: tuple[bool, ...],
     scenario: Scenario,
     state: TrainState,
     batch: Batch,
     clock: Clock,
     streams: Streams,
-    knowledge: Knowledge | None = None,
+    knowledge: Knowledge = NOTHING,
 ) -> tuple[TrainState, StepInfo]:
     """Takes one training step of one replica; pure.
 
     Args:
       shapes: the static facts of the protocol.
       masks: where the trigger lies in each party's features, bool[F] or None.
+      rowwise: whether a party's table is updated only in the rows that its batch looks up; static, and only faster.
       scenario: with numbers cast to their dtypes (scalars).
       batch: B rows of every party, not stamped yet.
       knowledge: what attackers were granted; no defense sees it. None where nobody attacks.
@@ -74,7 +76,7 @@ def step(
         key = party_key(streams.attack, clock.step, k)
         key_features, key_upload = (jax.random.fold_in(key, hook) for hook in (FEATURES, UPLOAD))
         x, attack_states[k] = run_hook(attack, "on_features", key_features, attack_states[k], view, features[k])
-        embedding, pullback = local.forward(scenario.bottoms[k], state.params[k], x, shapes.rowwise[k])
+        embedding, pullback = local.forward(scenario.bottoms[k], state.params[k], x, rowwise[k])
         chex.assert_shape(embedding, (shapes.batch_rows, shapes.widths[k]))
         message, attack_states[k] = run_hook(attack, "on_upload", key_upload, attack_states[k], view, embedding)
         views.append(view)
@@ -85,7 +87,7 @@ def step(
     active_view = ActiveView(
         sample_ids=batch.sample_ids,
         roles=batch.roles,
-        labels=batch.rows.labels,
+        labels=jnp.asarray(batch.rows.labels),
         step=clock.step,
         knowledge=knowledge,
     )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from vfl_jax.protocol.views import Shapes
 from vfl_jax.replica.draws import Draws, draw
-from vfl_jax.replica.preparation import Inputs
+from vfl_jax.replica.preparation import Inputs, rowwise_parties
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices, programs
@@ -71,7 +71,7 @@ def prepare(study: Study, chunk: Chunk) -> Prepared:
     arguments = Arguments(
         shapes=stacked.shapes(study.data),
         layout=programs.layout(mesh, len(draws.poison_rank), len(chunk.points)),
-        inputs=devices.replicate(study.inputs, mesh),
+        inputs=devices.replicate(dataclasses.replace(study.inputs, rowwise=rowwise_parties(stacked, study.data)), mesh),
         scenario=devices.replicate(jax.tree.map(jnp.asarray, stacked), mesh),
         draws=draws,
     )
