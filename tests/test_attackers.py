@@ -12,6 +12,7 @@ from vfl_jax.core.record import kinds
 from vfl_jax.data import FeatureTrigger, NaturalTrigger
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.models import MLP, SumHead
+from vfl_jax.models.losses import SoftmaxCrossEntropy
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform, is_attack
@@ -338,6 +339,72 @@ def test_the_active_party_may_do_nothing_or_more_than_attack(two_parties):
 def test_an_attack_in_a_field_of_what_is_none_is_refused(two_parties, fields, message):
     with pytest.raises(ValueError, match=message):
         vfl.run(scenario(**fields), two_parties, jax.random.key(0), epochs=1)
+
+
+class Careless(vfl.Attack):
+    """Test only: a check of its own that forgets the base's."""
+
+    def __post_init__(self):
+        """Nothing."""
+
+
+class Uneven(ActiveTransform):
+    """Test only: asks for test rows in one order, or in the other."""
+
+    inference_batch = 2
+    inference_order: str = vfl.static(default="file")
+
+
+class Unweighted(SoftmaxCrossEntropy):
+    """Test only: adds rows up in its own way, and does not say how much one counts."""
+
+    def __call__(self, logits, targets):
+        return self.rows(logits, targets).max()
+
+
+WITHOUT_DATA = {
+    "an attack in a chain as the defense": (
+        {"defense": ActiveChain(parts=(ActiveBackdoor(),))},
+        r"defense is ActiveChain.*an attack",
+    ),
+    "an attack as the defense": ({"defense": ActiveBackdoor()}, r"defense is ActiveBackdoor.*given as active_attack"),
+    "an attack of a party as the defense": (
+        {"defense": GradientReplacement()},
+        r"defense is GradientReplacement.*must be an ActiveTransform",
+    ),
+    "a defense as an attack": ({"active_attack": GaussianNoise()}, r"active_attack is GaussianNoise, no attack"),
+    "an attack within a defense": (
+        {"defense": ActiveHolding(inner=(ActiveBackdoor(),))},
+        r"defense is ActiveHolding, no attack, but its field 'inner\.0' holds ActiveBackdoor",
+    ),
+    "half a switch": ({"attacks": (HONEST, Careless(enabled=0.5))}, r"Careless\.enabled is 0\.5"),
+    "half a switch in a chain": (
+        {"attacks": (HONEST, PartyChain(parts=(Careless(enabled=2),)))},
+        r"Careless\.enabled is 2",
+    ),
+    "two orders": (
+        {"attacks": (HONEST, HONEST), "defense": ActiveChain(parts=(Uneven(), Uneven(inference_order="shuffled")))},
+        r"Uneven asks for test rows in the order of the file.*one order",
+    ),
+    "no order": ({"defense": Uneven(inference_order="sorted")}, r"Uneven\.inference_order is 'sorted'"),
+    "a loss without a weight": ({"loss": Unweighted()}, r"loss is Unweighted.*row_weight"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_DATA)
+def test_what_fits_no_data_is_refused_when_the_scenario_is_built(case):
+    fields, message = WITHOUT_DATA[case]
+    with pytest.raises(ValueError, match=message):
+        vfl.Scenario(**fields)
+    with pytest.raises(ValueError, match=message):
+        vfl.Scenario().replace(**fields)
+
+
+def test_what_jax_has_made_of_a_scenario_is_checked_against_data_all_the_same(two_parties):
+    """Nothing checks a record that JAX puts together."""
+    half = jax.tree.map(lambda leaf: 0.5, scenario((HONEST, GradientReplacement())))
+    with pytest.raises(ValueError, match=r"GradientReplacement\.enabled is 0\.5"):
+        half.check(two_parties)
 
 
 def test_methods_may_hold_what_is_no_attack_and_attacks_what_is(two_parties):

@@ -69,6 +69,7 @@ CASES = {
 }
 PARTY_HOOKS = ("on_features", "on_upload", "on_download")
 ACTIVE_HOOKS = ("on_labels", "on_receive", "on_send")
+INFER_HOOKS = ("infer_features", "infer_upload", "infer_receive", "infer_logits")
 SHAPES = helpers.shapes_of(num_samples=N, num_classes=C, batch_rows=B, widths=(4, C, 5), active_party=0)
 PARTY = 1
 
@@ -250,6 +251,16 @@ def test_hooks_are_not_jitted_and_touch_no_labels_at_a_party(case):
     if isinstance(case.transform, PartyTransform):
         view = helpers.party_view([0], [0])
         assert not [name for name in vars(view) if "label" in name or "target" in name]
+
+
+@every_case
+def test_hooks_are_annotated(case):
+    """So that a type checker reads them, and those who override them."""
+    for kind in type(case.transform).__mro__:
+        for name in (*PARTY_HOOKS, *ACTIVE_HOOKS, *INFER_HOOKS, "init", "report", "check"):
+            if kind.__module__.startswith("vfl_jax.") and name in vars(kind):
+                _, *parameters = inspect.signature(vars(kind)[name]).parameters
+                assert vars(kind)[name].__annotations__.keys() == {*parameters, "return"}, (kind, name)
 
 
 def of_the_package(base):

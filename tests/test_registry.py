@@ -1,9 +1,13 @@
 """Configuration as data: canonical JSON, equality, paths, casting."""
 
 import dataclasses
+import importlib
 import json
 import math
+import re
+from pathlib import Path
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -22,6 +26,8 @@ from vfl_jax.presets import PRESETS, liu2020_code, liu2020_paper
 from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.scenario import PoisonPlan, Scenario
+
+ROOT = Path(__file__).parents[1]
 
 
 class Counted(Record):
@@ -124,6 +130,38 @@ def test_equal_and_of_one_hash(first, second):
 )
 def test_not_equal(first, second):
     assert first != second
+
+
+def import_own_methods():
+    """Registers the methods that studies bring along."""
+    for path in (ROOT / "experiments").rglob("*.py"):
+        if re.search(
+            r"^class \w+\((vfl\.)?(Attack|ActiveAttack|PartyTransform|ActiveTransform)\):", path.read_text(), re.M
+        ):
+            importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def is_kept(old, new):
+    """Whether JSON holds all that older JSON held; fields may be new."""
+    if isinstance(old, dict):
+        return all(name in new and is_kept(old[name], new[name]) for name in old)
+    if isinstance(old, list):
+        return len(old) == len(new) and all(map(is_kept, old, new))
+    return old == new
+
+
+def test_the_scenario_of_every_committed_result_is_read():
+    """Whatever was saved before is read and keeps what it says; so the records in it fit their fields of today."""
+    import_own_methods()
+    texts = set()
+    for path in (ROOT / "experiments").rglob("results/**/*.nc"):
+        with h5py.File(path) as file:
+            texts.add(file.attrs["scenario"])
+    assert len(texts) > 50
+    for text in texts:
+        scenario = from_json(text)
+        assert isinstance(scenario, Scenario)
+        assert is_kept(json.loads(text), json.loads(scenario.to_json()))
 
 
 BAD_JSON = {

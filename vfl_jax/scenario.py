@@ -55,8 +55,6 @@ class PoisonPlan(Record):
     target_ids: tuple[int, ...] | None = static(default=None)
 
     def __post_init__(self) -> None:
-        check_choice("poison", Mode, mode=self.mode)
-        check_choice("poison", Drawn, draw=self.draw)
         check_range("poison", 0.0, 1.0, rate=self.rate, test_rate=self.test_rate)
         check_range("poison", 1, num_targets=self.num_targets)
         check_range("poison", 0, 2**32 - 1, fixed_seed=self.fixed_seed)
@@ -74,7 +72,6 @@ class BatchPlan(Record):
 
     def __post_init__(self) -> None:
         check_widths("batches", size=(self.size,))
-        check_choice("batches", Order, order=self.order)
 
 
 class Scenario(Record):

@@ -8,7 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.checks import check_choice, check_range
+from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
 from vfl_jax.protocol.transforms import Attack
@@ -40,7 +40,6 @@ class ActivationBlurring(Attack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("ActivationBlurring", Kind, kind=self.kind)
         check_range("ActivationBlurring", 0.0, stddev=self.stddev)
 
     def init(self, key: Key, shapes: Shapes, party: int) -> ActivationBlurringState:

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, hear, no_evidence, read
-from vfl_jax.core.checks import check_choice
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
 from vfl_jax.protocol.transforms import Attack
@@ -37,10 +36,6 @@ class LabelReplacement(Attack):
     """
 
     evidence: Kind = static(default="last")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("LabelReplacement", Kind, evidence=self.evidence)
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if shapes.widths[party] != shapes.num_classes:

@@ -147,7 +147,13 @@ def _fits(value: Any, hint: Any, is_leaf: bool) -> bool:
         return any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint))
     if origin in (tuple, list) or hint in (tuple, list):  # lists have become tuples
         return type(value) is tuple
-    return isinstance(value, hint) if isinstance(hint, type) else True
+    return isinstance(value, hint) if _tells_instances(hint) else True
+
+
+def _tells_instances(hint: Any) -> bool:
+    """Whether an annotation is a class that ``isinstance`` takes; some protocols are none, nor is ``Any``."""
+    is_protocol = getattr(hint, "_is_protocol", False) and not getattr(hint, "_is_runtime_protocol", False)
+    return isinstance(hint, type) and hint is not Any and not is_protocol
 
 
 def _is_whole_float(value: Any) -> bool:

@@ -64,6 +64,9 @@ class Record(Declared):
         register(cls)
         _KINDS[cls.__name__] = cls
 
+    def __post_init__(self) -> None:
+        """Checks what no annotation says, such as a range; a subclass that overrides it calls its base's."""
+
     def replace(self, **changes: Any) -> Self:
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 

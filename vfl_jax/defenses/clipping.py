@@ -8,7 +8,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.checks import check_choice, check_range
+from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key, State
 from vfl_jax.protocol.transforms import ActiveTransform, Messages
@@ -36,7 +36,6 @@ class Clipping(ActiveTransform):
     bound: float = math.inf
 
     def __post_init__(self) -> None:
-        check_choice("Clipping", By, by=self.by)
         check_range("Clipping", 0.0, bound=self.bound)
 
     def on_send(self, key: Key, state: State, view: ActiveView, gradients: Messages) -> tuple[Messages, State]:

@@ -7,7 +7,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.checks import check_choice, check_range
+from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
 from vfl_jax.protocol.transforms import ActiveTransform, Messages
@@ -39,7 +39,6 @@ class Sparsification(ActiveTransform):
     drop_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        check_choice("Sparsification", Residual, residual=self.residual)
         check_range("Sparsification", 0.0, 1.0, drop_rate=self.drop_rate)
 
     def init(self, key: Key, shapes: Shapes) -> Messages:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vfl_jax.core.checks import check_choice, check_range
+from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import Record, static
 from vfl_jax.core.types import Array, Params
 
@@ -33,9 +33,6 @@ class Loss(Record):
     """
 
     reduction: Reduction = static(default="mean")
-
-    def __post_init__(self) -> None:
-        check_choice("loss", Reduction, reduction=self.reduction)
 
     def rows(self, logits: Array, targets: Array) -> Array:
         """Computes the loss of each row; a subclass overrides this method.
@@ -155,7 +152,6 @@ class Regularizer(Record):
     strength: float = 0.0
 
     def __post_init__(self) -> None:
-        check_choice("regularizer", Penalty, penalty=self.penalty)
         check_range("regularizer", 0.0, strength=self.strength)
 
     def __call__(self, params: Params) -> Array:

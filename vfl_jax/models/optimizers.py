@@ -6,7 +6,7 @@ from typing import Literal
 
 import optax
 
-from vfl_jax.core.checks import check_choice, check_range
+from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import Record, static
 from vfl_jax.core.types import Array
 
@@ -41,7 +41,6 @@ class Optimizer(Record):
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        check_choice("optimizer", Kind, kind=self.kind)
         check_range("optimizer", 0.0, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
         check_range("optimizer", 0.0, 1.0, epoch_decay=self.epoch_decay, momentum=self.momentum)
 
