@@ -190,6 +190,24 @@ def test_fields_of_wrong_kinds_are_refused_when_a_record_is_made(name):
     assert str(found.value).startswith(message[0])
 
 
+class Filled(Record):
+    """Fields with a default of their own for each record, and one that is not given."""
+
+    level: float = dataclasses.field(default_factory=lambda: 2.0)
+    wrong: float = dataclasses.field(default_factory=lambda: 2.0)
+    steps: int = dataclasses.field(default=3, init=False)
+
+
+def test_defaults_that_are_made_are_checked_too():
+    assert (Filled().level, Filled(level=4.0).level, Filled().steps) == (2.0, 4.0, 3)
+
+    class Misfilled(Filled):
+        wrong: float = dataclasses.field(default_factory=list)
+
+    with pytest.raises(ValueError, match=says("Misfilled.wrong is ()", "must be a number")):
+        Misfilled()
+
+
 class Compares(ActiveTransform):
     """Its own check expects a number."""
 

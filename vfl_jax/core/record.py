@@ -176,6 +176,8 @@ def _values(kind: type[Record], given: dict[str, Any]) -> dict[str, Any]:
     """
     values = dict(given)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if not field.init:
+            continue
         if field.default is not dataclasses.MISSING:
             values.setdefault(field.name, field.default)
         elif field.default_factory is not dataclasses.MISSING and field.name not in given:
