@@ -210,7 +210,7 @@ def test_every_model_survives_json():
     [
         (lambda: Linear(width=0), "bottom.width"),
         (lambda: MLP(hidden=(3, -1)), "bottom.hidden"),
-        (lambda: CNN(channels=(2.5,)), "bottom.channels"),
+        (lambda: CNN(channels=(0,)), "bottom.channels"),
         (lambda: DenseHead(hidden=(0,)), "head.hidden"),
         (lambda: CNN().apply({}, jnp.zeros((2, 36))), r"\[B, H, W\]; found features of shape \(2, 36\)"),
         (lambda: SumHead().check((3, 4), 3), "bottoms.1.width is 4"),
