@@ -1,4 +1,4 @@
-"""Data sets, partitions and triggers; NumPy on the host."""
+"""Data sets, your own and public ones, their partitions and triggers, in NumPy on the host."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ LOADERS: dict[str, Callable[..., VerticalData]] = {
     "default_credit": load_default_credit,
     "breast_cancer": load_breast_cancer,
 }
-"""Every data set that can be loaded by its name; all take ``num_parties`` and ``active_party``."""
+"""The loader of every public data set, by name; every loader takes ``num_parties`` and ``active_party``."""
 
 __all__ = [
     "LOADERS",

@@ -1,4 +1,4 @@
-"""How features are split over parties."""
+"""Splits of features over parties: blocks of an image, or lists of feature indices."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import numpy as np
 from vfl_jax.core.vertical_data import Rows, VerticalData
 
 Partition: TypeAlias = Literal["rows", "columns", "quadrants"] | Sequence[Sequence[int]]
-"""By rows or columns of an image (as even as can be), by its quadrants, or a list of feature indices per party."""
+"""Blocks of an image's rows or columns, as even as possible; its quadrants; or a list of feature indices per party."""
 
 
 def blocks_of_image(shape: tuple[int, int], by: Partition, num_parties: int) -> tuple[np.ndarray, ...]:
-    """The pixels of every party, numbered row by row; blocks keep their two dimensions, lists have one.
+    """Gives every party its pixels, which are numbered row by row.
+
+    Args:
+      shape: H and W.
+      by: how the image is split.
+      num_parties: K; lists of indices ignore it.
+
+    Returns:
+      int32 pixel numbers per party: [height, width] of its block, or [F] of its list.
 
     Raises:
-      ValueError: where a party would be left without a pixel, pixels repeat or lie outside the image.
+      ValueError: where a party would have no pixel; where pixels repeat or lie outside the image; where ``by`` is
+        "quadrants" and ``num_parties`` is not 4.
     """
     height, width = shape
     pixels = np.arange(height * width, dtype=np.int32).reshape(shape)
@@ -39,12 +48,31 @@ def blocks_of_image(shape: tuple[int, int], by: Partition, num_parties: int) -> 
 
 
 def even_cuts(count: int, num_parts: int) -> list[int]:
-    """Where ``count`` things are cut into parts as even as can be; the last is never smaller than another."""
+    """Returns the places at which ``count`` things are cut into parts as even as possible.
+
+    The last part is never smaller than another.
+
+    Example:
+      >>> even_cuts(7, 2)  # 3 and 4
+      [3]
+    """
     return [i * count // num_parts for i in range(1, num_parts)]
 
 
 def blocks_of_indices(num_features: int, by: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
-    """Checked explicit lists of feature indices, one per party."""
+    """Checks lists of feature indices and makes arrays of them.
+
+    Args:
+      num_features: how many features there are.
+      by: the indices of every party, from 0; some features may belong to nobody.
+
+    Returns:
+      int32[F] per party.
+
+    Raises:
+      ValueError: on fewer than 2 parties; on a party without features; on indices that are no whole numbers, lie
+        outside the features or repeat.
+    """
     blocks = tuple(np.asarray(list(indices)) for indices in by)
     if len(blocks) < 2:
         raise ValueError(f"by lists the features of {len(blocks)} parties; there must be at least 2.")
@@ -82,8 +110,23 @@ def partition_images(
     """Splits images over parties.
 
     Args:
-      train, test: (images float32[N, H, W], labels int[N]).
-      active_party: the party that also holds the labels, or None when the label holder has no features.
+      name: the name of the data set.
+      train: images, float32[N, H, W], and labels, int[N], from 0 to C − 1.
+      test: images, float32[M, H, W], and labels, int[M].
+      by: "rows", "columns" or "quadrants" of the image, or a list of pixels per party. Pixels are numbered row by row.
+      num_parties: K; a list of pixels per party ignores it.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
+      classes: the names of the classes; without them, the numbers from 0 to the largest label.
+
+    Raises:
+      ValueError: on masked values or labels; on shapes that do not fit; where a party would have no pixel; where pixels
+        repeat or lie outside the image; on an ``active_party`` that is none of the parties.
+
+    Example:
+      >>> images, labels = np.zeros((6, 4, 4), np.float32), np.array([0, 1] * 3)
+      >>> data = partition_images("blank", (images, labels), (images, labels), by="columns")
+      >>> [features.shape for features in data.train.features]
+      [(6, 4, 2), (6, 4, 2)]
     """
     _check_split("train", train, ndim=3, form="[N, H, W]", like=train)
     _check_split("test", test, ndim=3, form="[N, H, W]", like=train)
@@ -103,7 +146,26 @@ def partition_table(
     active_party: int | None = None,
     classes: Sequence[str] | None = None,
 ) -> VerticalData:
-    """Splits the columns of a table, float32[N, F], over parties by lists of column indices."""
+    """Splits the columns of a table over parties.
+
+    Args:
+      name: the name of the data set.
+      train: features, float32[N, F], and labels, int[N], from 0 to C − 1.
+      test: features, float32[M, F], and labels, int[M].
+      by: the columns of every party, from 0; some columns may belong to nobody.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
+      classes: the names of the classes; without them, the numbers from 0 to the largest label.
+
+    Raises:
+      ValueError: on masked values or labels; on shapes that do not fit; on fewer than 2 parties; on a party without
+        columns; on columns that repeat or lie outside the table; on an ``active_party`` that is none of the parties.
+
+    Example:
+      >>> table, labels = np.zeros((6, 3), np.float32), np.array([0, 1] * 3)
+      >>> data = partition_table("blank", (table, labels), (table, labels), by=[[0, 2], [1]], active_party=1)
+      >>> [features.shape for features in data.train.features]
+      [(6, 2), (6, 1)]
+    """
     _check_split("train", train, ndim=2, form="[N, F]", like=train)
     _check_split("test", test, ndim=2, form="[N, F]", like=train)
     blocks = blocks_of_indices(int(train[0].shape[1]), by)

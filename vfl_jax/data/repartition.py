@@ -1,4 +1,4 @@
-"""Other numbers of parties: those of a data set are cut up, or neighbours are joined."""
+"""Changes of the number of parties: wide parties are cut into blocks, or neighbours are joined."""
 
 from __future__ import annotations
 
@@ -16,18 +16,27 @@ from vfl_jax.data.partition import even_cuts
 
 
 def repartition(data: VerticalData, num_parties: int, *, active_party: int | None = None) -> VerticalData:
-    """The same rows over another number of parties, each with a block of consecutive features.
+    """Gives the same rows to another number of parties.
 
-    More parties than before: each is cut into blocks as even as can be, the wider into more of them. Fewer: consecutive
-    parties are joined. Features are flattened. Pixels keep their positions, so that a ``PixelTrigger`` still finds
-    them; images that are loaded with the ``num_parties`` that is wanted keep their rows and columns too.
+    For more parties, every party is cut into blocks of consecutive features as even as possible, and a wider party into
+    more blocks. For fewer, consecutive parties are joined. Both flatten features. Pixels keep their positions, so that
+    a ``PixelTrigger`` still finds them. A ``CNN`` needs image blocks: for one, load the images
+    with ``num_parties``.
 
     Args:
-      active_party: which of the new parties also holds the labels; None when the label holder has no features.
+      data: any data set.
+      num_parties: K of the result; with as many as before, features stay as they are.
+      active_party: the number of the new party that also holds the labels; None when the label holder has no features.
 
     Raises:
-      ValueError: where a party would have no feature; where bags of ids would be joined with dense features; where
-        there is no such active party.
+      ValueError: where a party would have no feature; where bags of ids would be joined with dense features; on an
+        ``active_party`` that is none of the new parties.
+
+    Example:
+      >>> from vfl_jax.data import load_breast_cancer
+      >>> data = repartition(load_breast_cancer(num_parties=3), 4, active_party=0)
+      >>> [features.shape[1] for features in data.train.features]
+      [5, 5, 10, 10]
     """
     widths = [num_features(features) for features in data.train.features]
     if not 2 <= num_parties <= sum(widths):
@@ -41,7 +50,7 @@ def repartition(data: VerticalData, num_parties: int, *, active_party: int | Non
 
 
 def _joined(data: VerticalData, num_parties: int) -> dict[str, Any]:
-    """The fields of the data with neighbours joined."""
+    """Returns the changed fields of the data after neighbours are joined."""
     groups = [list(range(*ends)) for ends in _ends(data.num_parties, num_parties)]
     return {
         "parties": tuple(" + ".join(data.parties[k] for k in group) for group in groups),
@@ -55,7 +64,7 @@ def _joined(data: VerticalData, num_parties: int) -> dict[str, Any]:
 
 
 def _cut_up(data: VerticalData, widths: list[int], num_parties: int) -> dict[str, Any]:
-    """The fields of the data with parties cut into blocks."""
+    """Returns the changed fields of the data after parties are cut into blocks."""
     counts = _counts(widths, num_parties)
     pieces = [(k, *ends) for k, count in enumerate(counts) for ends in _ends(widths[k], count)]
     names = [
@@ -73,11 +82,12 @@ def _cut_up(data: VerticalData, widths: list[int], num_parties: int) -> dict[str
 
 
 def _ends(count: int, num_parts: int) -> list[tuple[int, int]]:
+    """Returns the start and end of every part of ``count`` consecutive things."""
     return list(pairwise([0, *even_cuts(count, num_parts), count]))
 
 
 def _counts(widths: list[int], num_parties: int) -> list[int]:
-    """Into how many blocks each party is cut: again and again the one whose blocks are the widest."""
+    """Counts the blocks of every party: each further block goes to the party whose blocks are the widest."""
     counts = [1] * len(widths)
     for _ in range(num_parties - len(widths)):
         counts[int(np.argmax(np.divide(widths, counts)))] += 1
@@ -89,7 +99,7 @@ def _cut_rows(rows: Rows, pieces: list[tuple[int, int, int]]) -> Rows:
 
 
 def _cut(features: Features, start: int, end: int) -> Features:
-    """The features from ``start`` to before ``end``."""
+    """Takes the features from ``start`` to ``end``, which is excluded; ids are counted from ``start``."""
     if not isinstance(features, BagOfIds):
         return np.ascontiguousarray(features.reshape(len(features), -1)[:, start:end])
     ids = np.asarray(features.ids)
@@ -111,7 +121,7 @@ def _join_rows(data: VerticalData, rows: Rows, groups: list[list[int]]) -> Rows:
 
 
 def _join(data: VerticalData, members: list[tuple[int, Features]]) -> Features:
-    """Features side by side."""
+    """Puts the features of some parties side by side; ids of later parties follow those of earlier ones."""
     bags = [features for _, features in members if isinstance(features, BagOfIds)]
     if not bags:
         return np.concatenate([features.reshape(len(features), -1) for _, features in members], axis=1)

@@ -1,1 +1,1 @@
-"""A user's own arrays and tables, made data of several parties."""
+"""Your own arrays and tables, as a data set of several parties."""

@@ -1,4 +1,4 @@
-"""A data set from arrays in memory: one of features per party, and the labels."""
+"""A data set from arrays in memory: the features of every party, and the labels."""
 
 from __future__ import annotations
 
@@ -34,26 +34,42 @@ def from_arrays(
     name: str = "arrays",
     feature_names: Sequence[Sequence[str]] | None = None,
 ) -> VerticalData:
-    """Makes a data set of what a scikit-learn user has at hand.
+    """Makes a data set of arrays, data frames or sparse matrices whose rows stand in the same order.
+
+    Dense features become float32[N, ...]. A sparse matrix becomes a bag of ids.
 
     Args:
-      parties: features of every party by its name, or of all parties in one array [N, F] (see ``by``). An array
-        [N, ...], a data frame of numbers (pandas, Polars, Arrow), a SciPy sparse matrix, or bags of ids.
-      labels: [N], of any kind that sorts.
-      by: how one array is split: into so many blocks of columns, or a list of columns per party.
-      test: the share of rows to test on, drawn by ``seed`` and alike in all classes; or these rows, as numbers or
-        as bool[N].
-      standardise: dense columns to mean 0 and standard deviation 1 over the training rows, in float64; constant ones
-        to 0, with a warning that names them. A column is constant whose deviation is at most 8 eps of its dtype times
-        its mean. Without it, there is a warning of columns of whose distinct numbers float32 leaves less than half.
-      has_trigger: bool[N], rows that carry a trigger by nature.
-      classes: the labels in the order of their class numbers; without it, those there are, sorted.
+      parties: a dict of every party's features by its name, or one array [N, F] of all parties (see ``by``). Features
+        are an array [N, ...], a data frame of numbers (pandas, Polars, Arrow), a SciPy sparse matrix [N, F], or a
+        :class:`BagOfIds`.
+      labels: [N], of one kind, such as texts or whole numbers.
+      by: the split of one array: a number of parties, which get blocks of columns as even as possible, or a list of
+        columns per party.
+      test: the share of rows to test on, drawn alike in all classes; or the test rows themselves, as row numbers or as
+        bool[N].
+      seed: the seed of that draw.
+      standardise: whether dense columns get mean 0 and standard deviation 1 over the training rows, computed in
+        float64. A column counts as constant where its deviation is at most 8 eps of its dtype times its mean; a
+        constant column becomes 0, and a warning names it. Without ``standardise``, a warning names every column of
+        which float32 keeps fewer than half of the distinct numbers apart.
+      has_trigger: bool[N], the rows that carry a trigger by nature; without it, none.
+      classes: the labels in the order of their class numbers; without it, the distinct labels, sorted.
       active_party: the party that also holds the labels, by name or number; None when the label holder has no features.
+      name: the name of the data set.
+      feature_names: the names of every party's F features.
 
     Raises:
-      ValueError: naming the party, row and column, on values that are no finite numbers, masked ones included; on
-        lengths that differ; on frames and series that index their rows differently, since rows are paired by place; on
-        labels that are missing or not in ``classes``; on a class without training rows; on an empty split.
+      ValueError: naming the party, row and column, on values that are missing, masked or not finite numbers; on lengths
+        that differ; on frames and series whose indexes differ, because rows are paired by place; on labels that are
+        missing or not in ``classes``; on a class without training rows; on an empty split; on an ``active_party`` that
+        is none of the parties; on ``feature_names`` of another number.
+
+    Example:
+      >>> bank, shop = np.arange(40.0).reshape(20, 2), np.arange(60.0).reshape(20, 3)
+      >>> labels = ["good", "bad"] * 10
+      >>> data = from_arrays({"bank": bank, "shop": shop}, labels, standardise=True, active_party="bank")
+      >>> data.classes, data.train.num_samples, data.test.num_samples
+      (('bad', 'good'), 16, 4)
     """
     by_party = isinstance(parties, Mapping)
     if by is not None and by_party:
@@ -88,7 +104,7 @@ def from_arrays(
 
 
 def take(features: Features, rows: np.ndarray) -> Features:
-    """Some rows of features, leaves [N, ...]."""
+    """Takes some rows, by number, of features with leaves [N, ...]."""
     return jax.tree.map(lambda leaf: np.ascontiguousarray(leaf[rows]), features)
 
 
@@ -102,7 +118,7 @@ def _by_party(parties: Mapping[Any, Any]) -> dict[str, Dense | BagOfIds]:
 
 
 def _blocks(values: Any, by: int | Sequence[Sequence[int]] | None) -> dict[str, Dense | BagOfIds]:
-    """Columns of one array by party."""
+    """Splits the columns of one array over parties."""
     is_sparse = hasattr(values, "tocsc")
     shape = np.shape(values) if hasattr(values, "shape") else _shape_of_lists(values)
     if len(shape) != 2:
@@ -138,7 +154,7 @@ def _features(where: str, values: Any) -> Dense | BagOfIds:
 
 
 def _as_they_are(whole: Mapping[str, Dense | BagOfIds]) -> dict[str, Features]:
-    """Features by party as float32, with one warning of all columns of which that leaves little."""
+    """Casts every party's features to float32; one warning names all columns whose numbers float32 merges."""
     ready: dict[str, Features] = {}
     lost = []
     for party, features in whole.items():
@@ -154,7 +170,7 @@ def _as_they_are(whole: Mapping[str, Dense | BagOfIds]) -> dict[str, Features]:
 
 
 def _standardised(whole: Mapping[str, Dense | BagOfIds], is_train: np.ndarray) -> dict[str, Features]:
-    """Standardised features by party, with one warning of all columns that are constant."""
+    """Standardises every party's features; one warning names all columns that are constant."""
     ready: dict[str, Features] = {}
     constant = []
     for party, features in whole.items():
@@ -182,7 +198,7 @@ def _check_names(feature_names: Sequence[Sequence[str]], whole: Mapping[str, Den
 
 
 def num_features(features: Features) -> int:
-    """F, of dense features, flattened, or bags."""
+    """Counts the features of one party: of a bag its vocabulary, of dense features [N, ...] the entries of a row."""
     return features.vocabulary if isinstance(features, BagOfIds) else int(np.prod(np.shape(features)[1:]))
 
 
@@ -195,7 +211,7 @@ def _num_rows(features: Dense | BagOfIds) -> int:
 
 
 def _party_number(active_party: Any, parties: list[Any]) -> int | None:
-    """The place of a party that is named or numbered."""
+    """Finds the number of a party that is given by name or number."""
     if active_party is None:
         return None
     return place_of("active_party", active_party, list(map(str, parties)), "None, or one of the parties")

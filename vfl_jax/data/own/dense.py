@@ -1,4 +1,4 @@
-"""One party's dense features, of any library, as an array of real numbers."""
+"""One party's dense features, from an array or frame of any library, as an array of real numbers."""
 
 from __future__ import annotations
 
@@ -17,42 +17,51 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """Real numbers that are finite, not yet cast."""
+    """Dense features before the cast to float32; all numbers are finite.
 
-    values: np.ndarray  # [N, ...]
-    eps: float | np.ndarray  # of the dtype they came in, [F] where a frame's columns have several
-    names: tuple[str, ...] | None = None  # of a frame's columns
+    Args:
+      values: real numbers, [N, ...].
+      eps: the eps of the dtype that the user gave; float64[F] where the columns of a frame have several dtypes.
+      names: the names of a frame's columns.
+    """
+
+    values: np.ndarray
+    eps: float | np.ndarray
+    names: tuple[str, ...] | None = None
 
     def name(self, *place: int) -> str:
-        """One feature as messages call it."""
+        """Names one feature in messages; ``place`` is its index within a row."""
         written = ", ".join(map(str, place))
         return f"column {written} ({self.names[place[0]]!r})" if self.names is not None else f"column {written}"
 
     def columns(self, block: np.ndarray) -> Dense:
-        """Some columns of an array [N, F]."""
+        """Takes some columns, int[·], of features [N, F]."""
         eps = self.eps[block] if isinstance(self.eps, np.ndarray) else self.eps
         return Dense(self.values[:, block], eps, self.names and tuple(self.names[i] for i in block))
 
     def as_float32(self) -> np.ndarray:
+        """Casts to float32[N, ...]; a number beyond float32 becomes infinite, without a warning."""
         with np.errstate(over="ignore"):
             return self.values.astype(np.float32)
 
 
 def dense_of(where: str, values: Any) -> Dense:
-    """The numbers of an array or a frame, [N, ...].
+    """Reads the numbers of an array, a frame or nested lists, [N, ...].
 
     Args:
-      where: what messages call them.
+      where: the name of the values in messages.
+      values: an array or nested lists of numbers, [N, ...], or a data frame of numbers.
 
     Raises:
-      ValueError: naming row and column, on what is no real number, is missing (masked, too) or infinite.
+      ValueError: naming row and column, on a value that is missing, masked, infinite or no real number; on fewer than
+        two dimensions; on no rows or no columns.
     """
     try:
         frame = frame_of(where, values)
     except ValueError:
         if not hasattr(values, "__array__"):
             raise
-        frame = None  # as where a library's frame needs another one to be read as a table
+        frame = None  # The values may still be an array: a library may need another one to give a table.
     dense = _of_array(where, values) if frame is None else _of_frame(where, frame)
     array = dense.values
     if array.ndim < 2 or not array[:1].size:
@@ -62,7 +71,16 @@ def dense_of(where: str, values: Any) -> Dense:
 
 
 def check_finite(where: str, array: np.ndarray, name: Callable[..., str]) -> None:
-    """Raises ``ValueError`` with the first place of an array, [N, ...], that is not finite."""
+    """Checks that all numbers of an array are finite.
+
+    Args:
+      where: the name of the array in messages.
+      array: float[N, ...].
+      name: names a feature in messages by its index within a row, as :meth:`Dense.name` does.
+
+    Raises:
+      ValueError: naming the first row and column that holds another number.
+    """
     if not np.isfinite(array).all():
         row, *place = np.argwhere(~np.isfinite(array))[0].tolist()
         raise ValueError(f"{where} is missing, not finite, or beyond float32 in row {row}, {name(*place)}.")
@@ -93,7 +111,7 @@ def _of_array(where: str, values: Any) -> Dense:
     try:
         array = np.ma.asarray(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
         if array.dtype.kind in "mM" or (array.dtype == object and any(map(_is_time, array.ravel()))):
-            raise TypeError("dates or durations")  # NumPy would count them in some unit
+            raise TypeError("dates or durations")  # NumPy would turn them into a count of some unit.
         if array.dtype.kind == "c" or (array.dtype == object and any(isinstance(x, complex) for x in array.ravel())):
             raise TypeError("complex numbers")
         eps = eps_of(array.dtype)
@@ -109,7 +127,7 @@ def _of_array(where: str, values: Any) -> Dense:
 
 
 def _no_number(cells: Any) -> Any:
-    """The first cell that is no number and is none when read; None where there is none."""
+    """Finds the first cell that is not a number and that ``float`` cannot read; None where every cell is fine."""
     for cell in cells[cells.notna()] if kind_of(cells) not in (WHOLE, NUMBERS, TRUTH) else ():
         try:
             float(cell)
@@ -119,7 +137,7 @@ def _no_number(cells: Any) -> Any:
 
 
 def _first(array: np.ndarray | None) -> str:
-    """Where the first entry of an array of texts or objects is that is no number."""
+    """Says in which row and column an array of texts or objects has its first entry that is not a number."""
     if array is None or array.ndim < 2 or array.dtype.kind not in "OUS":
         return ""
     for place in np.ndindex(array.shape):

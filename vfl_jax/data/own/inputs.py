@@ -1,4 +1,4 @@
-"""What users hand over, of any library: columns as pandas series, tables as data frames, their rows in one order."""
+"""Columns and tables of any library as pandas series and data frames, and a check that their rows have one order."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 def column_of(what: str, values: Any) -> pd.Series:
-    """One value per row, numbered from 0: of a list, a NumPy array (masked ones too), or another library's series.
+    """Makes a pandas series, indexed from 0, of one value per row.
+
+    Args:
+      what: the name of the values in messages.
+      values: a list, a NumPy array, a masked array (masked entries are missing), or a series of any library.
 
     Raises:
-      ValueError: on what is no sequence of single values; ``what`` is what messages call it.
+      ValueError: where the values are not a sequence of single values.
     """
     import pandas as pd
 
@@ -37,9 +41,8 @@ def column_of(what: str, values: Any) -> pd.Series:
     elif isinstance(values, str | bytes | Mapping) or not np.iterable(values):
         raise ValueError(f"{what} is {shown(values)}; expected one value per row.")
     else:
-        entries = list(
-            values
-        )  # as objects, since NumPy would make texts of numbers beside texts, or floats of integers
+        # The entries stay objects: NumPy would turn numbers beside texts into texts, and some integers into floats.
+        entries = list(values)
         if any(np.ndim(entry) for entry in entries if not isinstance(entry, str)):
             raise ValueError(f"{what} has shape {_shape(entries)}; expected [N].")
         array = np.empty(len(entries), object)
@@ -50,10 +53,17 @@ def column_of(what: str, values: Any) -> pd.Series:
 
 
 def frame_of(where: str, values: Any) -> pd.DataFrame | None:
-    """A data frame of a pandas or Polars frame, an Arrow table or a dict of columns; None of anything else.
+    """Makes a pandas data frame of a table.
+
+    Args:
+      where: the name of the table in messages.
+      values: a pandas or Polars frame, an Arrow table, or a dict of columns.
+
+    Returns:
+      the data frame; None where ``values`` is none of these.
 
     Raises:
-      ValueError: on columns of several lengths or orders; on what Arrow cannot read. ``where`` is what they call it.
+      ValueError: on columns of several lengths, or whose indexes differ; on a table that Arrow cannot read.
     """
     import pandas as pd
 
@@ -84,7 +94,7 @@ def frame_of(where: str, values: Any) -> pd.DataFrame | None:
 
 
 def index_of(values: Any) -> pd.Index | None:
-    """What names the rows of a pandas series or frame, or of an xarray array; None where nothing does."""
+    """Returns the index of a pandas series or frame, or of an xarray array; None where the rows have no names."""
     import pandas as pd
 
     if isinstance(values, pd.Series | pd.DataFrame):
@@ -94,9 +104,13 @@ def index_of(values: Any) -> pd.Index | None:
 
 
 def check_one_order(inputs: Mapping[str, Any]) -> None:
-    """Raises ``ValueError`` where two inputs, by what messages call them, have rows of other names in their index.
+    """Checks that all inputs that have an index list the same rows in the same order.
 
-    Of a dict of columns each is an input.
+    Args:
+      inputs: the inputs, by their names in messages; of a dict of columns every column is an input.
+
+    Raises:
+      ValueError: naming the first row that differs between two inputs of one length.
     """
     first, expected = None, None
     for what, values in _with_columns(inputs):
@@ -125,11 +139,11 @@ def _with_columns(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _is_arrow(values: Any) -> bool:
     has_arrow = hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__")
-    return has_arrow and not hasattr(values, "dims")  # xarray's arrays become long tables there
+    return has_arrow and not hasattr(values, "dims")  # Arrow would make a long table of an xarray array.
 
 
 def _arrow_column(values: Any) -> pd.Series | None:
-    """A column of another library's series; None where pyarrow is missing or it is none."""
+    """Reads a series of another library by Arrow; None where pyarrow is missing, or the values are no column."""
     try:
         import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""What is known of every row: its class, whether it is tested on, whether it carries a trigger."""
+"""The class of every row, and whether the row is a test row or carries a trigger."""
 
 from __future__ import annotations
 
@@ -18,11 +18,24 @@ if TYPE_CHECKING:
 
 
 def split_rows(test: float | Any, codes: np.ndarray, seed: int) -> np.ndarray:
-    """Which rows are tested on, bool[N]: a share that is drawn alike in all classes, or given rows."""
+    """Says which rows are test rows.
+
+    Args:
+      test: the share of rows to test on, drawn alike in all classes; or the test rows, as row numbers or as bool[N].
+      codes: class numbers, int[N].
+      seed: the seed of the draw.
+
+    Returns:
+      bool[N].
+
+    Raises:
+      ValueError: on a share outside 0 to 1, or too small to draw from every class; on row numbers outside 0 to N − 1;
+        where a split would be empty; on anything else.
+    """
     num_rows = len(codes)
     if not np.iterable(test) or isinstance(test, str | bytes | dict):
         if np.asarray(test).dtype.kind == "f":
-            return _drawn(float(str(test)), codes, seed)  # as written: float32 knows no 0.2
+            return _drawn(float(str(test)), codes, seed)  # By its text, because float32 cannot hold 0.2.
         raise _no_rows(f"{np.asarray(test).dtype}[]", num_rows)
     given = column_of("test", test)
     if given.isna().any():
@@ -65,7 +78,14 @@ def _drawn(share: float, codes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, list[Any]]:
-    """Labels as class numbers, int32[N], and the classes in their order.
+    """Turns labels into class numbers.
+
+    Args:
+      labels: [N], of one kind, such as texts or whole numbers.
+      classes: the labels in the order of their class numbers; without it, the distinct labels, sorted.
+
+    Returns:
+      the class numbers, int32[N], and the classes in their order.
 
     Raises:
       ValueError: on a label that is missing or not one of ``classes``, naming the row; on labels of several kinds; on
@@ -100,7 +120,15 @@ def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarra
 
 
 def check_one_kind(what: str, cells: pd.Series) -> None:
-    """Raises ``ValueError`` where labels are of several kinds, which may be equal or written alike, as 1, True, "1"."""
+    """Checks that labels are of one kind: 1, True and "1" are equal or written alike, but may mean different classes.
+
+    Args:
+      what: the name of the labels in messages.
+      cells: the labels; none is missing.
+
+    Raises:
+      ValueError: showing one label of every kind.
+    """
     kinds = {_kind(value): value for value in cells} if cells.dtype == object else {}
     if len(kinds) > 1:
         found = " beside ".join(map(repr, kinds.values()))
@@ -108,13 +136,24 @@ def check_one_kind(what: str, cells: pd.Series) -> None:
 
 
 def _kind(value: Any) -> type:
-    """Truth values by themselves, numbers of any type, other values by their type."""
+    """Returns one type for all truth values, one for all numbers, and its own type for any other value."""
     kinds = (bool, bool | np.bool_), (float, numbers.Real | Decimal | np.number)
     return next((kind for kind, types in kinds if isinstance(value, types)), type(value))
 
 
 def flags(has_trigger: Any, num_rows: int) -> np.ndarray:
-    """Rows that carry a trigger, as bool[N]; raises ``ValueError`` on anything but one truth value per row."""
+    """Reads which rows carry a trigger.
+
+    Args:
+      has_trigger: one truth value per row.
+      num_rows: N.
+
+    Returns:
+      bool[N].
+
+    Raises:
+      ValueError: on anything but one truth value per row.
+    """
     cells = column_of("has_trigger", has_trigger)
     if cells.isna().any():
         raise ValueError(f"has_trigger holds nothing in row {int(cells.isna().argmax())}; it must be True or False.")
@@ -125,7 +164,7 @@ def flags(has_trigger: Any, num_rows: int) -> np.ndarray:
 
 
 def is_mask(test: Any) -> bool:
-    """Whether rows to test on are given as one truth value per row."""
+    """Says whether ``test`` holds truth values, one per row, rather than a share or row numbers."""
     try:
         return kind_of(column_of("test", test)) == TRUTH
     except ValueError:  # a share, or what split_rows refuses
@@ -133,7 +172,15 @@ def is_mask(test: Any) -> bool:
 
 
 def check_classes(codes: np.ndarray, classes: Sequence[Any]) -> None:
-    """Raises ``ValueError`` where a class has no training rows."""
+    """Checks that every class has training rows.
+
+    Args:
+      codes: the class numbers of the training rows, int[N].
+      classes: all classes, in the order of their numbers.
+
+    Raises:
+      ValueError: naming the classes that have none.
+    """
     counts = np.bincount(codes, minlength=len(classes))
     if not counts.all():
         empty = [classes[c] for c in np.flatnonzero(counts == 0).tolist()]
