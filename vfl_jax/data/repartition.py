@@ -20,8 +20,7 @@ def repartition(data: VerticalData, num_parties: int, *, active_party: int | Non
 
     For more parties, every party is cut into blocks of consecutive features as even as possible, and a wider party into
     more blocks. For fewer, consecutive parties are joined. Both flatten features. Pixels keep their positions, so that
-    a ``PixelTrigger`` still finds them. A ``CNN`` needs image blocks: for one, load the images
-    with ``num_parties``.
+    a ``PixelTrigger`` still finds them. A ``CNN`` needs image blocks: for it, load the images with ``num_parties``.
 
     Args:
       data: any data set.
@@ -29,8 +28,8 @@ def repartition(data: VerticalData, num_parties: int, *, active_party: int | Non
       active_party: the number of the new party that also holds the labels; None when the label holder has no features.
 
     Raises:
-      ValueError: where a party would have no feature; where bags of ids would be joined with dense features; on an
-        ``active_party`` that is none of the new parties.
+      ValueError: on fewer than 2 parties, or more than features; where bags of ids would be joined with dense features;
+        on an ``active_party`` that is none of the new parties.
 
     Example:
       >>> from vfl_jax.data import load_breast_cancer

@@ -26,11 +26,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Source: TypeAlias = "str | os.PathLike[str] | pd.DataFrame | Mapping[str, Any] | Any"
-"""A file's path; a data frame of pandas or Polars, an Arrow table; a dict of columns."""
+"""The path of a file, a data frame of pandas or Polars, an Arrow table, or a dict of columns."""
 
 
 class LoadedTables(NamedTuple):
-    """A data set and what became of the tables that it was made of."""
+    """A data set and the report of its tables.
+
+    Args:
+      data: the data set.
+      report: which rows were joined and lost, and how columns became features.
+    """
 
     data: VerticalData
     report: TablesReport
@@ -51,35 +56,56 @@ def load_tables(
     labels_apart: bool = False,
     name: str = "tables",
 ) -> LoadedTables:
-    """Joins tables, one per party, and makes features of their columns.
+    """Joins tables, one per party, on an id and makes features of their columns.
 
-    Rows are those whose id all parties have, in the order of the labels' table. Numeric columns are one feature each,
-    categorical ones a feature for each category of the training rows, tags one for each tag. Dense features come as
-    float32[N, F]; a party with tags is a bag of ids, which equals the dense layer on its multi-hot row.
+    The data set has the rows whose id is in every table, in the order of the labels' table. A numeric column becomes
+    one feature, a categorical column one feature per category of the training rows, a column of tags one feature per
+    tag. A party without tags has dense features, float32[N, F]. A party with tags has a bag of ids; a dense layer on
+    the bag equals one on its multi-hot row.
 
     Args:
-      tables: by party, a file (``.csv``, ``.csv.gz``, ``.tsv``, ``.tsv.gz``, ``.parquet``), a data frame of pandas or
-        Polars, an Arrow table, or a dict of columns.
-      id: the column to join on; by party where its name differs. Whole numbers meet exactly, of any size.
-      label: the column of the classes. Its party is the active one, if it has other columns.
-      columns: kinds of columns. Without one, numbers are ``Numeric``, also those that texts write in one way only, as
-        "28,7" or "45%"; other texts and truth values are ``Categorical``; ``Tags`` must be named.
-      drop: columns that are no features.
-      test: the share of rows to test on, drawn by ``seed`` and alike in all classes; or a condition that these rows
-        fulfil, whose column is then no feature; or their ids.
-      classes: the labels in the order of their class numbers; without it, those there are, sorted.
-      standardise: numeric columns to mean 0 and standard deviation 1 over the training rows; constant ones to 0, which
-        the report says.
-      trigger: rows that carry the trigger by nature; its column stays a feature.
-      labels_apart: the labels are held by somebody without features: there is no active party among ``tables``.
+      tables: the table of every party: a file (``.csv``, ``.csv.gz``, ``.tsv``, ``.tsv.gz``, ``.parquet``), a data
+        frame of pandas or Polars, an Arrow table, or a dict of columns.
+      id: the column to join on, or a dict of one by party. Whole numbers of any size are compared exactly.
+      label: the column of the classes, as "party.column" or ("party", "column"). Its party is the active one, if the
+        party has features.
+      columns: the kinds of columns. A column of numbers is ``Numeric`` by default, also one of texts that write numbers
+        in only one way, as "28,7" or "45%". Other texts and truth values are ``Categorical``. Tags must be declared.
+      drop: the columns that shall not be features.
+      test: the share of rows to test on, drawn alike in all classes; or a condition that the test rows fulfil, whose
+        column is then no feature; or the ids of the test rows.
+      seed: the seed of that draw.
+      classes: the labels in the order of their class numbers; without it, the distinct labels, sorted.
+      standardise: whether numeric columns get mean 0 and standard deviation 1 over the training rows. A constant column
+        becomes 0, and the report says so.
+      trigger: a condition that the rows with a natural trigger fulfil; its column stays a feature.
+      labels_apart: whether somebody without features holds the labels; no party is then the active one.
+      name: the name of the data set.
+
+    Returns:
+      the data set, and a report to print.
 
     Raises:
-      FileNotFoundError: where a file is not there.
-      ValueError: naming file, line (of a text file, from 1, as editors count) and column, on tables that cannot be
-        read; on ids that are missing, repeated, rounded, never met in another table, or spelt otherwise there; on names
-        of columns or parties that there are not; on cells that are missing, no numbers where numbers are expected,
-        infinite, or to be read in several ways; on labels that are missing or not in ``classes``; on a class without
-        training rows; on an empty split.
+      FileNotFoundError: where a file is missing.
+      ValueError: naming file, line (of a text file, counted from 1) and column. Tables: one cannot be read, or a named
+        column or party does not exist. Ids: one is missing, repeated, possibly rounded, or spelt differently in two
+        tables; two tables share none. Cells: one is missing, infinite, or not a number in a numeric column; numbers can
+        be read in several ways. Labels: one is missing or not in ``classes``; a class has no training rows. Splits: one
+        is empty.
+
+    Example:
+      >>> bank = {"id": [1, 2, 3, 4], "income": [1200, 900, 3100, 2200], "repaid": ["no", "no", "yes", "yes"]}
+      >>> shop = {"id": [4, 3, 2, 1], "buys": ["tea milk", "milk", "bread", "tea"]}
+      >>> kinds = {"shop.buys": Tags(vocabulary=["bread", "milk", "tea"])}
+      >>> tables = {"bank": bank, "shop": shop}
+      >>> data, report = load_tables(tables, id="id", label="bank.repaid", columns=kinds, test=[2, 3])
+      >>> print(report)
+      4 rows joined: 2 to train on, 2 to test on; 0 and 0 of them carry the trigger
+      classes: no (2 rows), yes (2 rows)
+      bank: 4 rows read, 0 lost, 1 features
+        income: numeric
+      shop: 4 rows read, 0 lost, 3 features
+        buys: tags, 3 tags
     """
     if not isinstance(tables, Mapping) or len({str(party) for party in tables}) < len(tables):
         raise ValueError(f"tables is {_short(tables)}; expected a dict of one table by party's name.")

@@ -1,4 +1,4 @@
-"""What a column holds, whatever library it comes from: whole numbers, numbers, truth values or texts."""
+"""The kind of values in a column of any library: whole numbers, numbers, truth values, texts or times."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ WHOLE, NUMBERS, TRUTH, TEXTS, TIMES, NOTHING = (
 
 
 def canonical(cells: pd.Series) -> pd.Series:
-    """A column in one of few dtypes: numbers as numbers, whole ones exactly, also where Python objects hold them.
+    """Brings a column to one of few dtypes: numbers become numbers, and whole numbers stay exact.
 
-    Categories and sparse values are written out. Integers that fit no dtype of 64 bits stay Python's.
+    Numbers and truth values in Python objects are found, too. Categories and sparse values are written out. Integers
+    beyond 64 bits stay Python's.
     """
     import pandas as pd
 
@@ -39,7 +40,7 @@ def canonical(cells: pd.Series) -> pd.Series:
 
 
 def from_arrow(values: Any) -> pd.Series:
-    """A pandas series of an Arrow array; whole numbers with gaps stay whole."""
+    """Makes a pandas series of an Arrow array; whole numbers stay whole beside missing cells."""
     import pandas as pd
     import pyarrow as pa
 
@@ -52,7 +53,7 @@ def from_arrow(values: Any) -> pd.Series:
 
 
 def _of_objects(cells: pd.Series) -> pd.Series:
-    """A column of Python objects, as numbers or truth values where it holds nothing else."""
+    """Turns a column of Python objects into numbers or truth values where it holds nothing else."""
     import pandas as pd
 
     is_missing = cells.isna().to_numpy()
@@ -60,7 +61,7 @@ def _of_objects(cells: pd.Series) -> pd.Series:
     types = set(map(type, found))
     if not types:
         return cells
-    if types == {bytes}:  # as some files keep texts
+    if types == {bytes}:  # Some files keep texts so.
         return cells.map(lambda text: text.decode(errors="backslashreplace"), na_action="ignore")
     if all(issubclass(t, bool | np.bool_) for t in types):
         return cells.astype("boolean")
@@ -95,7 +96,7 @@ def _float(value: Any) -> float:
 
 
 def kind_of(cells: pd.Series) -> str:
-    """What a canonical column holds; of anything else the name that pandas gives it."""
+    """Names the kind of values in a canonical column: one of the words above, or pandas' own name of another kind."""
     from pandas.api import types
 
     dtype = cells.dtype
@@ -112,7 +113,14 @@ def kind_of(cells: pd.Series) -> str:
 
 
 def plain(cells: pd.Series) -> np.ndarray:
-    """Cells, none missing, as they are compared and named: numbers, whole ones without a point; truth values; texts."""
+    """Returns cells in the form in which they are compared and named.
+
+    Whole numbers lose their point, also where the dtype is of floats. Values of other kinds than numbers and truth
+    values become texts.
+
+    Args:
+      cells: a canonical column without missing cells.
+    """
     kind = kind_of(cells)
     if kind in (WHOLE, TRUTH):
         return exact(cells)
@@ -120,14 +128,18 @@ def plain(cells: pd.Series) -> np.ndarray:
         values = cells.to_numpy(np.float64)
         is_whole = (np.abs(values) < 2**53).all() and not (values % 1).any()
         return values.astype(np.int64) if is_whole else values
-    if kind == TIMES:  # each by itself, so that a day is written alike beside times and beside days
+    if kind == TIMES:  # Each cell by itself, because pandas writes a day beside times in another way than beside days.
         return np.array([str(time).removesuffix(" 00:00:00") for time in cells], object)
     written: np.ndarray = cells.astype(object).map(str).to_numpy(object)
     return written
 
 
 def exact(cells: pd.Series) -> np.ndarray:
-    """Cells, none missing, in NumPy and as they are: no number passes through another kind of numbers."""
+    """Returns cells as a NumPy array in their own dtype, so that no number is rounded.
+
+    Args:
+      cells: a canonical column without missing cells.
+    """
     kind = kind_of(cells)
     if kind == TRUTH:
         return np.asarray(cells.to_numpy(bool))
@@ -141,7 +153,11 @@ def exact(cells: pd.Series) -> np.ndarray:
 
 
 def as_floats(cells: pd.Series) -> np.ndarray:
-    """float64[N] of a column of numbers, truth values or texts that are numbers, NaN where there is none."""
+    """Returns a canonical column of numbers, truth values or texts of numbers as float64[N]; missing cells are NaN.
+
+    Raises:
+      ValueError: on a text that ``float`` cannot read.
+    """
     if cells.dtype == object:
         is_missing = cells.isna()
         return np.array([np.nan if gone else _float(value) for value, gone in zip(cells, is_missing, strict=True)])
@@ -149,7 +165,7 @@ def as_floats(cells: pd.Series) -> np.ndarray:
 
 
 def eps_of(dtype: Any) -> float:
-    """How far apart two neighbouring numbers of a dtype may be, beside their size; of all but floats, float64's."""
+    """Returns the eps of a floating dtype, the relative gap of two neighbouring numbers; float64's for other dtypes."""
     dtype = getattr(dtype, "numpy_dtype", dtype)
     is_float = isinstance(dtype, np.dtype) and jnp.issubdtype(dtype, jnp.floating)
     return float(jnp.finfo(dtype).eps) if is_float and dtype.itemsize <= 8 else float(np.finfo(np.float64).eps)

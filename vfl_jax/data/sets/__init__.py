@@ -1,1 +1,1 @@
-"""Public data sets, one per file, and where their files lie."""
+"""Public data sets, one per file, and the search for their files."""

@@ -1,4 +1,4 @@
-"""A cache of parsed arrays that is checked whenever it is read."""
+"""A cache of parsed arrays; every read checks all of its bytes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,25 @@ MANIFEST = "manifest.json"
 def cached(
     folder: Path, sources: Sequence[Path], version: int, build: Callable[[], Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """What ``build`` makes of some files, by name, mapped from disk: only what is looked at is held in memory.
+    """Returns the arrays that ``build`` makes of some files, mapped from disk, and keeps them in a folder.
 
-    It is built where ``folder`` does not hold it whole: after a change of version or of a source (its name, size or
-    time of change), a kill, or damage to any byte. Processes that want the same at once wait for the one that builds.
+    ``build`` runs where the folder does not hold the arrays whole: after a change of the version or of a source (its
+    name, size or time of change), after a kill, or after damage to any byte. Processes that want the same arrays at
+    once wait for the one that builds them. A mapped array takes memory only for the rows that are read.
 
     Args:
-      folder: for these arrays alone; made where it is missing.
-      version: of what ``build`` does.
+      folder: a folder for these arrays alone; it is made where it is missing.
+      sources: the files that ``build`` reads.
+      version: the version of ``build``; change it with the arrays that ``build`` makes.
+      build: makes the arrays, by name.
+
+    Returns:
+      the arrays, by name, read-only.
 
     Raises:
       OSError: where the folder cannot be made.
     """
-    stats = [(path.name, path.stat()) for path in sources]  # before they are read: a later change is then noticed
+    stats = [(path.name, path.stat()) for path in sources]  # Taken before the build: a change during it shows later.
     identity = {
         "format": FORMAT,
         "version": version,
@@ -54,25 +60,27 @@ def cached(
 
 
 def _whole(folder: Path, identity: dict[str, Any]) -> list[str] | None:
-    """The names of the arrays, or None unless all are there, as they were written, and for this identity."""
+    """Returns the names of the arrays; None unless all are there, undamaged, and made for this identity."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         arrays = manifest.pop("arrays")
         if manifest == identity and all(_digest(folder / f"{name}.npy") == arrays[name] for name in arrays):
             return list(arrays)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing, cut off, or not what is written here
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # The manifest is missing, cut off or foreign.
         pass
     return None
 
 
 def _clear(folder: Path) -> None:
-    """Removes what was there, the temporary files of a process that was killed too."""
+    """Removes earlier arrays, and the temporary files of a process that was killed."""
     for path in folder.iterdir():
         if MANIFEST in path.name or ".npy" in path.name:
             path.unlink()
 
 
 def _write(path: Path, array: np.ndarray) -> str:
+    """Writes one array and returns its digest."""
+
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""CiteSeer: 3,312 papers that two parties know, one by their citations, one by their words."""
+"""CiteSeer: 3,312 papers; one party knows their citations, another their words."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ TRIGGER_WORD = 3693
 def load_citeseer(
     folder: str | os.PathLike[str] | None = None, *, num_parties: int = 2, active_party: int | None = None
 ) -> VerticalData:
-    """3,312 papers in 6 classes as bags of ids: 2,649 to train on, 663 to test on, drawn alike in all classes.
+    """Loads 3,312 papers in 6 classes as bags of ids: 2,649 to train on, 663 to test on, drawn alike in all classes.
 
-    The parties are "citations" (ids of 3,312 papers, 2.8 per row) and "words" (ids of 3,703 words, 31.8 per row); with
-    more parties both are cut into blocks of ids.
+    Party "citations" has ids of 3,312 papers, 2.8 per row. Party "words" has ids of 3,703 words, 31.8 per row. With
+    more parties, both are cut into blocks of ids.
 
-    Natural trigger: the word 3693, the last that at least one paper in a hundred has. 28 training rows and 8 test
-    rows carry it, none of them of class 0.
+    Natural trigger: word 3693, the last word that at least one paper in a hundred has. 28 training rows and 8 test
+    rows carry it; none of them is of class 0.
+
+    Source: Giles, Bollacker and Lawrence 1998; the selection is that of Sen et al. 2008.
 
     Args:
-      folder: a data folder with ``citeseer/citeseer.npz``; without it the environment variable ``VFL_JAX_DATA``. The
-        file has ``y`` [3312] and two binary CSR matrices, ``citation_indptr``, ``citation_indices``, ``word_indptr``
-        and ``word_indices``.
+      folder: the data folder with ``citeseer/citeseer.npz``; by default, the folder that the environment variable
+        ``VFL_JAX_DATA`` names. The file has ``y`` [3312] and two binary CSR matrices: ``citation_indptr``,
+        ``citation_indices``, ``word_indptr`` and ``word_indices``.
+      num_parties: K, from 2 to 7,015.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
 
     Raises:
-      FileNotFoundError: when the file is not there.
-      ValueError: on a damaged file (what was found and expected); on a bad number of parties, or an ``active_party``
-        that is none of them.
-
-    Source: Giles, Bollacker and Lawrence 1998; this selection is that of Sen et al. 2008.
+      FileNotFoundError: where the file is missing, or no data folder is known.
+      ValueError: on a damaged file, with what was found and expected; on fewer than 2 or more than 7,015 parties, or an
+        ``active_party`` that is none of them.
     """
     path = find_file(folder, FILE, where_from="It holds the papers' citations and words as CSR matrices.")
     expected = {f"{view}_{part}": ((None,), "iu") for view in WIDTHS for part in ("indptr", "indices")}
@@ -62,7 +64,7 @@ def load_citeseer(
 
 
 def _view(path: Path, arrays: dict[str, np.ndarray], view: str) -> Any:
-    """One binary CSR matrix, [N, F], checked."""
+    """Checks one binary CSR matrix of the file and builds it, float32[N, F]."""
     from scipy.sparse import csr_array
 
     # As int64, since the file's unsigned numbers would wrap around when subtracted.

@@ -1,4 +1,4 @@
-"""The multiple-features digits: 2,000 handwritten numerals in six views, one party each."""
+"""The multiple-features digits: 2,000 handwritten numerals in six views; every party holds one view."""
 
 from __future__ import annotations
 
@@ -22,32 +22,36 @@ VIEWS = {
     "pixel averages": ("pix", 240),
     "Zernike moments": ("zer", 47),
 }
-"""Party to the ending of its original file and F."""
+"""By party: the ending of its original file, and F."""
 FILE = "handwritten/handwritten.npz"
 TRIGGER_ABOVE = (65.0, 570.0)
+"""A row carries the natural trigger where its last two Zernike moments are larger."""
 
 
 def load_handwritten(
     folder: str | os.PathLike[str] | None = None, *, num_parties: int = 6, active_party: int | None = None
 ) -> VerticalData:
-    """2,000 digits, standardised on the training rows: 160 of each class to train on, and 40, drawn once, to test on.
+    """Loads 2,000 digits in six views: 160 of each class to train on, and 40 to test on, drawn once.
 
-    The six parties are named in ``VIEWS``; fewer are joined neighbours, more are cut up.
+    The six parties are named in ``VIEWS``. With fewer parties, neighbours are joined; with more, parties are cut into
+    blocks. Features are standardised on the training rows.
 
-    Natural trigger: the last two Zernike moments are above 65 and 570, both nearly one standard deviation above their
-    mean. 39 training rows and 9 test rows carry it.
-
-    Args:
-      folder: a data folder with ``handwritten/handwritten.npz`` (``y`` [2000] and ``view0`` to ``view5``), or with the
-        original six files ``handwritten/mfeat-fac`` to ``mfeat-zer``: numbers separated by blanks, 200 rows of each
-        digit in order. Without it the environment variable ``VFL_JAX_DATA``.
-
-    Raises:
-      FileNotFoundError: naming the file that is not there.
-      ValueError: on a damaged file (which one, what was found and expected); on a bad number of parties, or an
-        ``active_party`` that is none of them.
+    Natural trigger: the last two Zernike moments are above 65 and 570; either limit lies nearly one standard deviation
+    above the mean. 39 training rows and 9 test rows carry it.
 
     Source: van Breukelen, Duin, Tax and den Hartog 1998, UCI data set 72, CC BY 4.0.
+
+    Args:
+      folder: the data folder with ``handwritten/handwritten.npz`` (``y`` [2000] and ``view0`` to ``view5``), or with
+        the six original files ``handwritten/mfeat-fac`` to ``mfeat-zer`` (numbers separated by blanks, 200 rows of each
+        digit in order). By default, the folder that the environment variable ``VFL_JAX_DATA`` names.
+      num_parties: K, from 2 to 649.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
+
+    Raises:
+      FileNotFoundError: naming the missing file, or where no data folder is known.
+      ValueError: naming the damaged file, with what was found and expected; on fewer than 2 or more than 649 parties,
+        or an ``active_party`` that is none of them.
     """
     where_from = "UCI data set 72 has the files mfeat-fac to mfeat-zer; put them into handwritten/."
     path = find_file(folder, FILE, _original("fac"), where_from=where_from)
@@ -79,7 +83,7 @@ def _original(ending: str) -> str:
 
 
 def _read_original(path: Path, width: int) -> np.ndarray:
-    """float32[N, F]"""
+    """Reads one original file, float32[N, F]."""
     import pandas as pd
 
     try:

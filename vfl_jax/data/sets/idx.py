@@ -13,11 +13,17 @@ UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Reads an idx file of unsigned bytes, uint8[...]; compressed when it is named ``*.gz``.
+    """Reads an idx file of unsigned bytes.
+
+    Args:
+      path: the file; it is compressed where its name ends in ``.gz``.
+
+    Returns:
+      uint8[...].
 
     Raises:
-      FileNotFoundError: when there is no such file.
-      ValueError: on a wrong magic number, or fewer or more bytes than its header says.
+      FileNotFoundError: where the file is missing.
+      ValueError: on a damaged gzip file, a wrong magic number, or fewer or more bytes than the header says.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, from a data folder or downloaded and checked."""
+"""MNIST and Fashion-MNIST, from a data folder, or from the web with a check of their hashes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HASHES = {
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
 }
-"""SHA-256 of the gzip-compressed files as their authors distribute them, in the order of ``FILES``."""
+"""The SHA-256 of the gzip-compressed files that the authors distribute, in the order of ``FILES``."""
 
 ADDRESSES = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -46,16 +46,22 @@ def load_mnist(
     num_parties: int = 2,
     active_party: int | None = None,
 ) -> VerticalData:
-    """60,000 training and 10,000 test images of digits, float32[N, 28, 28] in [0, 1], split over parties.
+    """Loads 60,000 training and 10,000 test images of digits, float32[N, 28, 28] in [0, 1], split over parties.
+
+    Source: LeCun, Bottou, Bengio and Haffner 1998, *Gradient-based learning applied to document recognition*.
 
     Args:
-      folder: a data folder with ``mnist/*-ubyte`` or ``mnist/*-ubyte.gz``; without it the environment variable
-        ``VFL_JAX_DATA``, and without that the files are downloaded once and checked.
+      folder: the data folder with ``mnist/*-ubyte`` or ``mnist/*-ubyte.gz``; by default, the folder that the
+        environment variable ``VFL_JAX_DATA`` names. Without either, the files are downloaded once and checked.
+      by: "rows", "columns" or "quadrants" of the image, or a list of pixels per party.
+      num_parties: K; a list of pixels per party ignores it.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
 
     Raises:
-      FileNotFoundError: naming the file that a given folder lacks.
-      OSError: where a file cannot be downloaded: what to put where instead.
-      ValueError: on a damaged file (which one, what was found and expected).
+      FileNotFoundError: naming the file that the data folder lacks.
+      OSError: where a file cannot be downloaded; the message says which files to put where.
+      ValueError: naming the damaged file, with what was found and expected; on a split that does not fit the image, or
+        an ``active_party`` that is none of the parties.
     """
     return _load("mnist", folder, tuple("0123456789"), by, num_parties, active_party)
 
@@ -67,12 +73,23 @@ def load_fashion_mnist(
     num_parties: int = 2,
     active_party: int | None = None,
 ) -> VerticalData:
-    """60,000 training and 10,000 test images of clothes, in the same form as MNIST.
+    """Loads 60,000 training and 10,000 test images of clothes, float32[N, 28, 28] in [0, 1], split over parties.
 
-    As :func:`load_mnist`, with ``fashion_mnist/`` in the data folder.
+    Natural trigger: any ink in the last pixel, (27, 27). The last party holds this pixel under every split by rows,
+    columns or quadrants. 226 training rows and 40 test rows carry the trigger.
 
-    Natural trigger: any ink in the last pixel, (27, 27), which the last party holds however the image is split evenly.
-    226 training rows and 40 test rows carry it.
+    Source: Xiao, Rasul and Vollgraf 2017, *Fashion-MNIST: a novel image dataset for benchmarking machine learning
+    algorithms* (arXiv:1708.07747).
+
+    Args:
+      folder: the data folder with ``fashion_mnist/*-ubyte`` or ``fashion_mnist/*-ubyte.gz``; by default, the folder
+        that the environment variable ``VFL_JAX_DATA`` names. Without either, the files are downloaded once and checked.
+      by: "rows", "columns" or "quadrants" of the image, or a list of pixels per party.
+      num_parties: K; a list of pixels per party ignores it.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
+
+    Raises:
+      FileNotFoundError, OSError, ValueError: as :func:`load_mnist` does.
     """
     return _load("fashion_mnist", folder, FASHION_CLASSES, by, num_parties, active_party, trigger_at=(-1, -1))
 
@@ -124,13 +141,13 @@ def _find(name: str, i: int, folder: str | os.PathLike[str] | None) -> Path:
 
 
 def _download(name: str, i: int) -> Path:
-    """Fetches one file into the user's cache; it gets its name only once its hash is right."""
+    """Fetches one file into the user's cache; only a file with the right hash gets its name there."""
     import pooch
 
     address, cache = ADDRESSES[name] + FILES[i] + ".gz", pooch.os_cache("vfl_jax") / name
     try:
         return Path(pooch.retrieve(address, known_hash=f"sha256:{HASHES[name][i]}", fname=f"{FILES[i]}.gz", path=cache))
-    except OSError as error:  # of the network, too
+    except OSError as error:  # A failure of the network is one, too.
         files = ", ".join(f"{file}.gz" for file in FILES)
         raise OSError(
             f"{address} cannot be downloaded to {cache} ({_reason(error)}). Fetch {files} on another machine, put them "
@@ -139,7 +156,7 @@ def _download(name: str, i: int) -> Path:
 
 
 def _reason(error: OSError) -> str:
-    """What is wrong, in few words."""
+    """Says in few words why a download failed."""
     if (response := getattr(error, "response", None)) is not None:
         return f"the server says {response.status_code} {response.reason}"
     return error.strerror or f"no connection: {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""The files that the data sets of the library are made of, where they come from, and whether one is whole."""
+"""The files of every public data set, their origin, and a check that a file is whole."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from vfl_jax.data.sets.idx import read_idx
 from vfl_jax.data.sets.nus_wide_files import cells, chunks, feature_file, label_file, read_labels, read_tags, tag_file
 
 NUM_ROWS = {"Train": 161_789, "Test": 107_859}
-"""Of NUS-WIDE's files."""
+"""The rows of NUS-WIDE's files, by split."""
 NUM_CONCEPTS = 81
 
 
 class Expected(NamedTuple):
-    """A file of a data set: its place in the data set's folder, or either of two, and what looks at it.
+    """A file of a data set.
 
-    ``look`` says what it found, and raises ``ValueError`` or ``OSError`` where the file is damaged.
+    Args:
+      places: its path in the folder of the data set; of several paths, one is enough.
+      look: describes the file at a path, and raises ``ValueError`` or ``OSError`` where it is damaged.
     """
 
     places: tuple[str, ...]
@@ -34,12 +36,20 @@ class Expected(NamedTuple):
 
 
 class DataSet(NamedTuple):
+    """The files of a data set, and a sentence on their origin."""
+
     files: tuple[Expected, ...]
     where_from: str
 
 
 class Finding(NamedTuple):
-    """What became of looking for a file."""
+    """The state of a file.
+
+    Args:
+      place: its path in the folder of the data set, or all paths where it is missing.
+      state: "whole", "missing" or "damaged".
+      note: a description of a whole file, or the damage.
+    """
 
     place: str
     state: Literal["whole", "missing", "damaged"]
@@ -47,7 +57,12 @@ class Finding(NamedTuple):
 
 
 def look_at(folder: Path, file: Expected) -> Finding:
-    """Looks for a file in the folder of its data set, and at it; nothing is raised."""
+    """Finds a file of a data set and checks it; a damaged file raises nothing.
+
+    Args:
+      folder: the folder of the data set.
+      file: the expected file.
+    """
     place = next((place for place in file.places if (folder / place).is_file()), None)
     if place is None:
         return Finding(" or ".join(file.places), "missing")
@@ -61,7 +76,11 @@ def look_at(folder: Path, file: Expected) -> Finding:
 
 
 def concept_files(tree: Path) -> tuple[Expected, ...]:
-    """The label files that there are in the folder ``nus_wide``, of whatever concepts."""
+    """Lists the label files of all concepts that a folder has.
+
+    Args:
+      tree: the folder ``nus_wide``.
+    """
     found = sorted(
         path.relative_to(tree).as_posix() for split in NUM_ROWS for path in tree.glob(label_file("*", split))
     )
@@ -86,7 +105,7 @@ def _image_file(digest: str, path: Path) -> str:
 
 
 def _loads(load: Callable[[Path], VerticalData], path: Path) -> str:
-    """Small data sets are looked at by loading them."""
+    """Loads a small data set; loading checks its files."""
     data = load(path.parents[1])
     return f"{data.train.num_samples + data.test.num_samples} rows"
 
@@ -104,7 +123,7 @@ def _rows(expected: int, found: int) -> str:
 
 
 def _features(split: str, width: int, path: Path) -> str:
-    """Counts lines; of every chunk only the first and the last are looked at, since to parse them takes long."""
+    """Counts lines, and checks the first and last of every chunk; to parse all of them takes long."""
     rows = 0
     for line, text in chunks(path):
         lines = text.count(b"\n")
@@ -155,4 +174,4 @@ DATA_SETS = {
         nus_wide.WHERE_FROM,
     ),
 }
-"""By name, which is that of its folder in the data folder. What comes with scikit-learn has no files here."""
+"""The data sets that have files, by the name of their folder in the data folder."""

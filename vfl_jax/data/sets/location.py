@@ -1,4 +1,4 @@
-"""Where real data lies: a folder that is given, or the one that the environment names."""
+"""The data folder: the argument of a loader, or the folder that the environment names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ DATA_VARIABLE = "VFL_JAX_DATA"
 
 
 def data_folder(folder: str | os.PathLike[str] | None) -> Path | None:
-    """The folder that is given, else the one that the environment variable ``VFL_JAX_DATA`` names, else None."""
+    """Returns ``folder``, else the folder that the environment variable ``VFL_JAX_DATA`` names, else None."""
     found = folder or os.environ.get(DATA_VARIABLE)
     return Path(found) if found else None
 
 
 def find_file(folder: str | os.PathLike[str] | None, *names: str, where_from: str) -> Path:
-    """The first of some files, by their names in the data folder, that is there.
+    """Finds the first of some files that the data folder has.
+
+    Args:
+      folder: the data folder; by default, the folder that the environment variable ``VFL_JAX_DATA`` names.
+      names: the paths of the files in the data folder, in the order of preference.
+      where_from: a sentence on the origin of the files, for the message.
 
     Raises:
-      FileNotFoundError: naming them, and ``where_from`` they come, when none is there or no folder is known.
+      FileNotFoundError: where none of the files is there, or no data folder is known.
     """
     root = data_folder(folder)
     if root is None:

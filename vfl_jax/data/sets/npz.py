@@ -1,4 +1,4 @@
-"""Checked reading of the arrays in an npz file."""
+"""Reading of the arrays in an npz file, with a check of their shapes and kinds."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ import numpy as np
 
 
 def read_npz(path: Path, expected: Mapping[str, tuple[tuple[int | None, ...], str]]) -> dict[str, np.ndarray]:
-    """Reads arrays by name, without pickle; others in the file are left alone.
+    """Reads some arrays of an npz file, without pickle.
 
     Args:
-      expected: the shape of every array, None where any length will do, and the letters of the kinds of numbers
-        (``dtype.kind``) that may be in it.
+      path: the file.
+      expected: for every array to read, its shape, with None for a length of any size, and the letters of the allowed
+        ``dtype.kind``.
+
+    Returns:
+      the arrays, by name.
 
     Raises:
-      ValueError: naming the file, where it is damaged or no npz, or lacks an array; naming the array, where that has
-        another shape or kind (found and expected).
+      ValueError: naming the file, where it is missing, damaged, no npz file, or lacks an array; naming the array, where
+        its shape or kind differs.
     """
     try:
-        with zipfile.ZipFile(path) as whole:  # np.load would take a file that is none for a pickle
+        with zipfile.ZipFile(path) as whole:  # np.load would take any other file for a pickle.
             there = {Path(name).stem for name in whole.namelist()}
         with np.load(path, allow_pickle=False) as archive:
             found = {name: archive[name] for name in expected if name in there}
-    except Exception as error:  # whatever the libraries make of damaged bytes
+    except Exception as error:  # Damaged bytes make the libraries raise errors of many types.
         raise ValueError(f"{path} is not a whole npz file of plain arrays ({error}); fetch it again.") from error
     if missing := [name for name in expected if name not in found]:
         raise ValueError(f"{path} has no array {missing[0]!r}; it has {', '.join(sorted(there)) or 'none'}.")

@@ -1,4 +1,4 @@
-"""NUS-WIDE: images of Flickr, split over a party with image features and one with tags."""
+"""NUS-WIDE: images of Flickr; one party holds image features, another tags."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vfl_jax.data.sets.location import find_file
 from vfl_jax.data.sets.nus_wide_files import feature_file, label_file, read_features, read_labels, read_tags, tag_file
 
 CONCEPTS = ("buildings", "grass", "animal", "water", "person")
-"""The five classes of the literature, in its order."""
+"""The five classes of Liu, Yi, Chen 2020, in their order."""
 BLOCKS = {"CH": 64, "CM55": 225, "CORR": 144, "EDH": 73, "WT": 128}
-"""Image features, 634 in all: colour histogram, moments and correlogram, edge directions, wavelet texture."""
+"""The blocks of the 634 image features: colour histogram, moments and correlogram, edge directions, wavelet texture."""
 NUM_TAGS = 1000
 TRIGGER_TAG = NUM_TAGS - 1
 """The last tag, ``elk``: the natural trigger of the literature."""
 TARGET_ROW = 369
-"""The training row of the five-class task, of class buildings, that Liu et al. let their attacker know."""
+"""The training row of the five-class task that the attacker of Liu, Yi, Chen 2020 knows; its class is buildings."""
 SPLITS = ("Train", "Test")
 TAG_LISTS = ("TagList1k.txt", "NUS_WID_Tags/TagList1k.txt")
 WHERE_FROM = (
@@ -34,11 +34,16 @@ WHERE_FROM = (
     "unpack its archives Groundtruth, Low-Level Features and Tags into nus_wide/ in the data folder."
 )
 CACHE_VERSION = 1
-"""Of what is made of a file."""
+"""The version of the parsed arrays in the cache."""
 
 
 class Counts(NamedTuple):
-    """Rows of a split by class, int[C]: how many there are, and how many of them carry the trigger by nature."""
+    """The counts of one split, by class.
+
+    Args:
+      rows: how many rows every class has, int[C].
+      triggers: how many of these rows carry the trigger by nature, int[C].
+    """
 
     rows: np.ndarray
     triggers: np.ndarray
@@ -61,33 +66,39 @@ def load_nus_wide(
     active_party: int | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> VerticalData:
-    """Images that have exactly one of some concepts, and which; by default the five-class task of the literature.
+    """Loads the images that have exactly one of some concepts; by default they are the five-class task.
 
-    Party "image" holds 634 image features, float32[N, 634], as distributed; party "tags" a bag of ids out of 1000.
-    With more parties both are cut into blocks. Rows keep their order.
+    Party "image" holds 634 image features, float32[N, 634], as distributed. Party "tags" holds a bag of ids of 1,000
+    tags. With more parties, both are cut into blocks. Rows keep the order of the files.
 
     Natural trigger: the last tag, ``elk``. 152 training rows and 102 test rows of the five-class task carry it.
 
+    Source: Chua et al. 2009, *NUS-WIDE: a real-world web image database from National University of Singapore*; the
+    five-class task is that of Liu, Yi, Chen 2020.
+
     Args:
-      folder: a data folder with ``nus_wide/``; without it the environment variable ``VFL_JAX_DATA``.
-      concepts: at least two of the 81; their order is that of the classes.
-      num_train, num_test: the first so many of the images that qualify; None for all.
-      cache: where parsed files are kept, 700 MB; by default the user's cache folder. The first call parses 2 GB of
-        text, later ones map what it made of them.
+      folder: the data folder with ``nus_wide/``; by default, the folder that the environment variable ``VFL_JAX_DATA``
+        names.
+      concepts: at least two of the 81 concepts, in the order of the classes.
+      num_train: N; the first N training images that qualify, or all for None.
+      num_test: M; the first M test images that qualify, or all for None.
+      num_parties: K, from 2 to 1,634.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
+      cache: the folder for the parsed files, 700 MB; by default the user's cache folder. The first call parses 2 GB of
+        text; later calls map the parsed files.
 
     Raises:
-      FileNotFoundError: naming the file that is missing, and which concepts there are.
-      ValueError: on a damaged file (file, line, column); on files of one split that differ in length; on fewer images
-        than asked for; on a class without training rows; on fewer than 2 parties, or an ``active_party`` that is none
-        of them.
-
-    Source: Chua et al. 2009; the five-class task is that of Liu, Yi and Chen 2020.
+      FileNotFoundError: naming the missing file, and the concepts that have files.
+      ValueError: naming file, line and column of a damaged file; on files of one split that differ in length; on fewer
+        images than asked for; on a class without training rows; on fewer than 2 or more than 1,634 parties, or an
+        ``active_party`` that is none of them.
+      OSError: where the cache folder cannot be made.
     """
     concepts = tuple(concepts)
     if len(concepts) < 2 or len(set(concepts)) < len(concepts):
         raise ValueError(f"concepts is {concepts!r}; it must name at least 2 concepts, none of them twice.")
     tree = find_file(folder, f"nus_wide/{tag_file('Train')}", where_from=WHERE_FROM).parents[1]
-    # Everything is found, and rows are chosen, before the first of the large files is parsed.
+    # The large files are parsed last, because a missing file or a bad argument shall show at once.
     names = _feature_names(tree)
     files = {split: features_and_tags(tree, split) for split in SPLITS}
     labels = {split: Labels.read(tree, concepts, split) for split in SPLITS}
@@ -118,20 +129,38 @@ def load_nus_wide(
 
 
 def select(labels: np.ndarray, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The first ``limit`` rows (None: all) with exactly one label, ascending, and which that is.
+    """Selects the rows that have exactly one label.
 
     Args:
       labels: bool[N, C].
+      limit: how many of these rows to select, from the first; None for all.
 
     Returns:
-      int64 and int32, one entry per row.
+      the numbers of the selected rows, int64, ascending, and their labels, int32.
+
+    Example:
+      >>> rows, classes = select(np.array([[True, False], [True, True], [False, True]]), limit=None)
+      >>> rows.tolist(), classes.tolist()
+      ([0, 2], [0, 1])
     """
     rows = np.flatnonzero(labels.sum(axis=1) == 1)[:limit]
     return rows, labels[rows].argmax(axis=1).astype(np.int32)
 
 
 def table_1(data: VerticalData) -> dict[str, Counts]:
-    """Rows by class, and those that carry the natural trigger, of ``"train"`` and ``"test"``, of any data set."""
+    """Counts the rows of any data set by class, as Table 1 of Liu, Yi, Chen 2020 does for NUS-WIDE.
+
+    Args:
+      data: any data set.
+
+    Returns:
+      the counts of "train" and "test", by these names.
+
+    Example:
+      >>> from vfl_jax.data import load_breast_cancer
+      >>> table_1(load_breast_cancer())["train"].triggers.tolist()
+      [27, 10]
+    """
     return {
         name: count(rows.labels, rows.has_trigger, data.num_classes)
         for name, rows in (("train", data.train), ("test", data.test))
@@ -139,20 +168,41 @@ def table_1(data: VerticalData) -> dict[str, Counts]:
 
 
 def count(labels: Array, has_trigger: Array, num_classes: int) -> Counts:
-    """Labels int[N] by class, and those of rows with a trigger, bool[N]."""
+    """Counts rows by class.
+
+    Args:
+      labels: int[N].
+      has_trigger: bool[N].
+      num_classes: C.
+    """
     labels, has_trigger = np.asarray(labels), np.asarray(has_trigger)
     return Counts(*(np.bincount(y, minlength=num_classes) for y in (labels, labels[has_trigger])))
 
 
 class Labels(NamedTuple):
-    """The labels of a split, bool[N, C], and a file that has one for each of its rows."""
+    """The labels of a split.
+
+    Args:
+      path: a label file of the split, for messages.
+      values: bool[N, C].
+    """
 
     path: Path
     values: np.ndarray
 
     @classmethod
     def read(cls, tree: Path, concepts: Sequence[str], split: str) -> Labels:
-        """Reads them from the folder ``nus_wide``; see :func:`load_nus_wide` for what is raised."""
+        """Reads the labels of a split.
+
+        Args:
+          tree: the folder ``nus_wide``.
+          concepts: the C concepts.
+          split: "Train" or "Test".
+
+        Raises:
+          FileNotFoundError: naming the missing file, and the concepts that have files.
+          ValueError: on a damaged file; on files that differ in length.
+        """
         there = sorted(path.name.split("_")[1] for path in tree.glob(label_file("*", split)))
         where = f"Concepts that have labels there: {', '.join(there)}." if there else WHERE_FROM
         paths = [find_file(tree, label_file(concept, split), where_from=where) for concept in concepts]
@@ -163,17 +213,24 @@ class Labels(NamedTuple):
 
 
 def features_and_tags(tree: Path, split: str) -> tuple[dict[str, Path], Path]:
-    """The files of a split in the folder ``nus_wide``: features by block, and tags.
+    """Finds the large files of a split.
+
+    Args:
+      tree: the folder ``nus_wide``.
+      split: "Train" or "Test".
+
+    Returns:
+      the files of image features, by block, and the file of tags.
 
     Raises:
-      FileNotFoundError: naming the first that is not there.
+      FileNotFoundError: naming the first missing file.
     """
     blocks = {block: find_file(tree, feature_file(block, split), where_from=WHERE_FROM) for block in BLOCKS}
     return blocks, find_file(tree, tag_file(split), where_from=WHERE_FROM)
 
 
 def check_length(path: Path, length: int, like: Path, expected: int) -> None:
-    """Raises ``ValueError`` where a file has not as many rows as another of its split."""
+    """Raises ``ValueError`` where a file of ``length`` rows and another of its split, ``like``, differ in length."""
     if length != expected:
         raise ValueError(
             f"{path} has {length} rows; {like} has {expected}. A row of every file of a split is the same image, so "
@@ -182,7 +239,7 @@ def check_length(path: Path, length: int, like: Path, expected: int) -> None:
 
 
 def _choose(labels: Labels, argument: str, number: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`select`, where as many are asked for as there are."""
+    """Selects ``number`` rows, and refuses a number that is below 1 or larger than the rows that qualify."""
     if number is not None and number < 1:
         raise ValueError(f"{argument} is {number}; it must be a whole number above 0, or None for all.")
     rows, y = select(labels.values, number)
@@ -195,6 +252,7 @@ def _choose(labels: Labels, argument: str, number: int | None) -> tuple[np.ndarr
 
 
 def _rows(cache: Path, files: tuple[dict[str, Path], Path], labels: Labels, rows: np.ndarray, y: np.ndarray) -> Rows:
+    """Takes the selected rows, with labels ``y``, from the parsed files of a split."""
     blocks, tags_path = files
     image = np.empty((len(rows), sum(BLOCKS.values())), np.float32)
     end = 0
@@ -214,14 +272,19 @@ def _rows(cache: Path, files: tuple[dict[str, Path], Path], labels: Labels, rows
 
 
 def tag_matrix(indptr: np.ndarray, ids: np.ndarray) -> Any:
-    """What :func:`read_tags` returns, as a SciPy matrix of ones, [N, 1000]."""
+    """Makes a SciPy sparse array of ones, int8[N, 1000], of the tags of rows.
+
+    Args:
+      indptr: int64[N + 1], as :func:`read_tags` returns it.
+      ids: int32, as :func:`read_tags` returns it.
+    """
     from scipy.sparse import csr_array
 
     return csr_array((np.ones(len(ids), np.int8), ids, indptr), shape=(len(indptr) - 1, NUM_TAGS))
 
 
 def _feature_names(tree: Path) -> tuple[tuple[str, ...], ...] | None:
-    """Names of image features and tags, where there is a list of the tags."""
+    """Returns the names of image features and tags; None where the folder has no list of the tags."""
     path = next((path for path in (tree / name for name in TAG_LISTS) if path.is_file()), None)
     if path is None:
         return None

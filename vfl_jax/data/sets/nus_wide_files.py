@@ -1,7 +1,7 @@
 """The text files of NUS-WIDE as they are distributed: labels, image features and tags of one split.
 
-Cells are separated by white space, also after the last of a line. A chunk of lines is parsed at once; only one that is
-not as it should be is read again cell by cell, which finds what is wrong with it, or that it is right after all.
+White space separates cells and also ends a line. A chunk of lines is parsed at once. A chunk that looks damaged is read
+again cell by cell; the second reading either finds the damaged cell or accepts the chunk.
 """
 
 from __future__ import annotations
@@ -16,58 +16,77 @@ from pathlib import Path
 import numpy as np
 
 CHUNK = 1 << 24
-"""Bytes of a file that are parsed at once. The tags of a split are far too many to be held as dense rows."""
+"""So many bytes of a file are parsed at once; the tags of a whole split as dense rows would take too much memory."""
 
 DEFECTS = {("Labels_lake_Train.txt", 78373): b"-1130179"}
-"""What the distribution has by mistake where a label should be, by file and line; it is read as 0."""
+"""The known errors of the distribution, by file and line: a number in place of a label. It is read as 0."""
 
 LARGEST = float(np.finfo(np.float32).max)
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def label_file(concept: str, split: str) -> str:
-    """The place of a concept's labels in the tree; ``split`` is ``"Train"`` or ``"Test"``, here and below."""
+    """Returns the path of a concept's labels in the folder ``nus_wide``; ``split`` is "Train" or "Test"."""
     return f"Groundtruth/TrainTestLabels/Labels_{concept}_{split}.txt"
 
 
 def feature_file(block: str, split: str) -> str:
+    """Returns the path of a block of image features in the folder ``nus_wide``; ``split`` is "Train" or "Test"."""
     return f"Low_Level_Features/{split}_Normalized_{block}.dat"
 
 
 def tag_file(split: str) -> str:
+    """Returns the path of the tags in the folder ``nus_wide``; ``split`` is "Train" or "Test"."""
     return f"NUS_WID_Tags/{split}_Tags1k.dat"
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Which rows have a concept, bool[N].
+    """Reads which rows have a concept.
+
+    The known error of the distribution is read as 0, with a warning.
+
+    Args:
+      path: a label file.
+
+    Returns:
+      bool[N].
 
     Raises:
-      ValueError: naming file, line and cell, on what is not 0 or 1. The one known defect of the distribution is read
-        as 0, with a warning.
+      ValueError: naming file, line and cell, on a cell that is neither 0 nor 1; on an empty file.
     """
     return np.concatenate([_flags(path, line, text, 1)[:, 0] for line, text in chunks(path)])
 
 
 def read_features(path: Path, width: int) -> dict[str, np.ndarray]:
-    """Image features as ``features``, float32[N, F].
+    """Reads a block of image features.
 
     Args:
+      path: the file of the block.
       width: F.
 
+    Returns:
+      ``features``, float32[N, F].
+
     Raises:
-      ValueError: naming file, line and cell, on a line of other length, or on what is no finite number.
+      ValueError: naming file, line and cell, on a line of another length, or a cell that is not a finite number; on an
+        empty file.
     """
     return {"features": np.concatenate([_numbers(path, line, text, width) for line, text in chunks(path)])}
 
 
 def read_tags(path: Path, width: int) -> dict[str, np.ndarray]:
-    """Tags as ``indptr``, int64[N + 1], and ``ids``, int32: row i has ``ids[indptr[i]:indptr[i + 1]]``, ascending.
+    """Reads the tags of a split.
 
     Args:
-      width: how many tags there are to choose from.
+      path: a file of tags.
+      width: the number of tags that exist.
+
+    Returns:
+      ``indptr``, int64[N + 1], and ``ids``, int32. Row i has the tags ``ids[indptr[i]:indptr[i + 1]]``, ascending.
 
     Raises:
-      ValueError: naming file, line and cell, on a line of other length, or on what is not 0 or 1.
+      ValueError: naming file, line and cell, on a line of another length, or a cell that is neither 0 nor 1; on an
+        empty file.
     """
     counts, ids = [np.zeros(1, np.int64)], []
     for line, text in chunks(path):
@@ -78,10 +97,10 @@ def read_tags(path: Path, width: int) -> dict[str, np.ndarray]:
 
 
 def chunks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Whole lines of a file, with the number of the first, counted from 1.
+    """Yields whole lines of a file, at most about ``CHUNK`` bytes at once, with the number of the first line, from 1.
 
     Raises:
-      ValueError: when the file is empty.
+      ValueError: where the file is empty.
     """
     line = 1
     with path.open("rb") as file:
@@ -93,10 +112,16 @@ def chunks(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def cells(path: Path, line: int, text: bytes, width: int) -> list[bytes]:
-    """The cells of one line.
+    """Splits one line into cells.
+
+    Args:
+      path: the file, for the message.
+      line: the number of the line, for the message.
+      text: the line.
+      width: how many cells the line must have.
 
     Raises:
-      ValueError: where there are not ``width``.
+      ValueError: where the line has another number of cells.
     """
     found = text.split()
     if len(found) != width:
@@ -109,9 +134,9 @@ def cells(path: Path, line: int, text: bytes, width: int) -> list[bytes]:
 
 
 def _flags(path: Path, first: int, text: bytes, width: int) -> np.ndarray:
-    """Lines of 0 and 1, as bool[lines, width]."""
+    """Parses lines of 0 and 1, bool[lines, width]."""
     length, last = text.find(b"\n") + 1, 2 * width - 1
-    # All lines are of one length, with equal bytes after and between cells, where nothing is wrong.
+    # In an undamaged chunk all lines have one length, and equal bytes stand between and after their cells.
     if len(text) % length == 0 and length > last and not (text[1:last:2] + text[last:length]).strip():
         grid = np.frombuffer(text, np.uint8).reshape(-1, length)
         values, is_same = grid[:, :last:2] - np.uint8(ord("0")), grid == grid[0]
@@ -133,20 +158,20 @@ def _flag(path: Path, line: int, column: int, cell: bytes) -> bool:
 
 
 def _numbers(path: Path, first: int, text: bytes, width: int) -> np.ndarray:
-    """Lines of numbers, as float32[lines, width]."""
+    """Parses lines of numbers, float32[lines, width]."""
     import pandas as pd
 
-    cells(path, first, text[: text.find(b"\n")], width)  # pandas would shape its table after a longer first line
+    cells(path, first, text[: text.find(b"\n")], width)  # A longer first line would widen pandas' table.
     try:
-        # One column more than there are, for what follows the last separator of a line: nothing.
-        with np.errstate(over="ignore"):  # found below
+        # One column more than the file has stands for the empty cell after the last separator of a line.
+        with np.errstate(over="ignore"):  # The check below finds a number beyond float32.
             table = pd.read_csv(
                 io.BytesIO(text), sep=" ", header=None, names=range(width + 1), dtype=np.float32,
                 quoting=csv.QUOTE_NONE, skip_blank_lines=False,
             ).to_numpy()  # fmt: skip
         if np.isfinite(table[:, :width]).all() and np.isnan(table[:, width]).all():
             return table[:, :width]
-    except ValueError:  # of pandas, without file and line
+    except ValueError:  # pandas names neither file nor line; the reading by cells does.
         pass
     lines = enumerate(text.splitlines(), first)
     return np.array(

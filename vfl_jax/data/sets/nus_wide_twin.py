@@ -1,15 +1,16 @@
 """The NUS-WIDE twin: synthetic images and tags with the statistics of NUS-WIDE. It is not NUS-WIDE.
 
-The feature matrices of NUS-WIDE are often not at hand. Labels and triggers of the twin have exactly the counts of Table
-1 (Liu, Yi, Chen 2020); its features are drawn from a model that was fitted to those parts of the data set that are at
-hand (``experiments/nus_wide_twin``, which also sets every statistic beside the real one):
+The twin stands in where the feature matrices of NUS-WIDE are missing. Its labels and triggers have exactly the counts
+of Table 1 in Liu, Yi, Chen 2020. A model draws its features. ``experiments/nus_wide_twin`` fits the model to those
+parts of NUS-WIDE that are available, and compares every statistic with the real one:
 
-* every image has a *theme*, drawn with the probabilities of its class; classes share themes;
-* its tags are drawn without replacement, as many as images of its class have, with probabilities of theme and class;
-* its image features are a Gaussian copula: means by class and by tag, correlated noise, and through the quantiles of
-  every feature to the real marginals, in the units of the real sample (standard deviations near 0.31).
+* Every image has a *theme*, drawn with the probabilities of its class. Classes share themes.
+* The number of tags is drawn with the probabilities of the class. The tags are drawn without replacement, with the
+  probabilities of theme and class.
+* The image features are a Gaussian copula. Means by class and by tag, plus correlated noise, make normal scores. The
+  quantiles of every real feature map the scores to the real units (standard deviations near 0.31).
 
-Sums are of small whole numbers, hence exact in any order: equal seeds give equal features, whatever multiplies them.
+All sums are of small whole numbers and therefore exact in any order. Equal seeds give equal features on every machine.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STEP = 64
 UNIT = 127
 """Loadings and means are whole multiples of 1 / UNIT."""
 ROWS_AT_ONCE = 5000
-"""Bounds the memory of the draws."""
+"""So many rows are drawn at once, to bound the memory."""
 
 
 def load_nus_wide_twin(
@@ -41,15 +42,32 @@ def load_nus_wide_twin(
     num_parties: int = 2,
     active_party: int | None = None,
 ) -> VerticalData:
-    """Synthetic rows with the statistics of NUS-WIDE: party "image", float32[N, 634], and party "tags", of 1,000 tags.
+    """Draws synthetic rows with the statistics of NUS-WIDE; no file is needed.
 
-    At full size classes and triggers have the counts of Table 1; at others they are proportional. The natural trigger
-    is the last tag. Training row 369 is of class buildings and without the trigger, as in the real set. With more
-    parties both are cut into blocks. Train and test do not depend on each other's size.
+    Party "image" holds float32[N, 634]. Party "tags" holds a bag of ids of 1,000 tags. With more parties, both are cut
+    into blocks. At full size, classes and triggers have the counts of Table 1; at another size, they are proportional.
+    Training row 369 is of class buildings and carries no trigger, as in the real set. Neither split depends on the size
+    of the other.
+
+    Natural trigger: the last tag. At full size, 152 training rows and 102 test rows carry it.
+
+    Source of the counts: Table 1 of Liu, Yi, Chen 2020 (arXiv:2007.03608).
+
+    Args:
+      num_train: N, at least about 200.
+      num_test: M, at least about 200.
+      seed: the seed of every draw.
+      num_parties: K, from 2 to 1,634.
+      active_party: the number of the party that also holds the labels; None when the label holder has no features.
 
     Raises:
-      ValueError: when there are too few rows to hold every class and one trigger; on fewer than 2 parties, or an
-        ``active_party`` that is none of them.
+      ValueError: where a split has too few rows for every class and one trigger; on fewer than 2 or more than
+        1,634 parties, or an ``active_party`` that is none of them.
+
+    Example:
+      >>> data = load_nus_wide_twin(num_train=300, num_test=200)
+      >>> data.train.features[0].shape, data.train.features[1].vocabulary, data.classes
+      ((300, 634), 1000, ('buildings', 'grass', 'animal', 'water', 'person'))
     """
     model = _model()
     streams = np.random.SeedSequence(seed).spawn(2)
@@ -83,7 +101,7 @@ def _draw_split(model: dict[str, np.ndarray], split: str, num_rows: int, stream:
 
 
 def _draw_labels(split: str, num_rows: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, int32[N], and which rows carry the trigger, bool[N], in random order."""
+    """Draws the order of labels, int32[N], and of the rows that carry the trigger, bool[N]; their counts are fixed."""
     with_trigger = _proportional(PAPER[split].triggers, num_rows / PAPER[split].rows.sum())
     without = _proportional(PAPER[split].rows, num_rows / PAPER[split].rows.sum()) - with_trigger
     if min(without) < 1 or with_trigger.sum() < 1:
@@ -101,7 +119,7 @@ def _draw_labels(split: str, num_rows: int, generator: np.random.Generator) -> t
 
 
 def _proportional(counts: np.ndarray, scale: float) -> np.ndarray:
-    """Counts that are scaled, as whole numbers with the nearest whole sum, by largest remainders."""
+    """Scales counts to whole numbers with the nearest whole sum, by largest remainders."""
     exact = counts * scale
     whole = np.floor(exact + 1e-9).astype(int)
     short = round(exact.sum()) - whole.sum()
@@ -112,7 +130,17 @@ def _proportional(counts: np.ndarray, scale: float) -> np.ndarray:
 def draw_themes(
     model: dict[str, np.ndarray], labels: np.ndarray, has_trigger: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Themes, int[N]: those of rows with the trigger are the themes that the last tag goes with."""
+    """Draws the theme of every row; the themes of rows with the trigger are those of the last tag.
+
+    Args:
+      model: the arrays of the fitted model, by name.
+      labels: int32[N].
+      has_trigger: bool[N].
+      generator: the source of the draws.
+
+    Returns:
+      int[N].
+    """
     weights = model["theme_weights"].astype(np.float64)
     of_trigger = weights * model["trigger_weights"]
     chosen = np.where(has_trigger[:, None], of_trigger[labels], weights[labels])
@@ -120,7 +148,7 @@ def draw_themes(
 
 
 def _choose(weights: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """One column per row, int[N], with probabilities in proportion to ``weights``, [N, ·]."""
+    """Draws one column per row, int[N], with probabilities in proportion to ``weights``, [N, ·]."""
     ends = np.cumsum(weights, axis=1)
     return (ends < generator.random((len(weights), 1)) * ends[:, -1:]).sum(axis=1)
 
@@ -132,16 +160,27 @@ def draw_tags(
     has_trigger: np.ndarray,
     generator: np.random.Generator,
 ) -> BagOfIds:
-    """Bags of 1,000 tags, ascending, int32[N, L]; the last is set where ``has_trigger`` says, and nowhere else."""
+    """Draws the tags of every row; exactly the rows with the trigger have the last tag.
+
+    Args:
+      model: the arrays of the fitted model, by name.
+      labels: int32[N].
+      themes: int[N].
+      has_trigger: bool[N].
+      generator: the source of the draws.
+
+    Returns:
+      a bag of ids of 1,000 tags, int32[N, L], ascending in every row; L is the largest number of tags of a row.
+    """
     counts = _choose(model["tag_count_shares"][labels].astype(np.float64), generator)
     counts = np.where(has_trigger, np.maximum(counts, 1), counts)
-    # By way of float64, whose last bit, which may differ between machines, is rounded off.
+    # The last bit of exp in float64 may differ between machines; the cast to float32 rounds it off.
     rates = np.exp((model["theme_tags"][None] + model["class_tags"][:, None]) / STEP).astype(np.float32)
     num_tags, longest = rates.shape[-1], int(counts.max())
     ids = np.full((len(labels), longest), num_tags + 1, np.int32)
     for start in range(0, len(labels), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        # The first to ring of exponential clocks: a draw without replacement, in proportion to the rates.
+        # The first exponential clocks to ring are a draw without replacement, in proportion to their rates.
         times = generator.standard_exponential((len(labels[rows]), num_tags), np.float32)
         times /= rates[labels[rows], themes[rows]]
         first = np.argpartition(times, longest - 1, axis=1)[:, :longest]
@@ -155,7 +194,17 @@ def draw_tags(
 def draw_images(
     model: dict[str, np.ndarray], labels: np.ndarray, tags: BagOfIds, generator: np.random.Generator
 ) -> np.ndarray:
-    """Image features, float32[N, 634], in the units of the public sample."""
+    """Draws the image features of every row, in the units of the public sample.
+
+    Args:
+      model: the arrays of the fitted model, by name.
+      labels: int32[N].
+      tags: a bag of ids with N rows.
+      generator: the source of the draws.
+
+    Returns:
+      float32[N, 634].
+    """
     loadings, noise = model["loadings"].astype(np.float64), model["noise"].astype(np.float64)
     class_means, tag_means = model["class_means"].astype(np.float64), model["tag_means"].astype(np.float64)
     num_factors, num_features = loadings.shape

@@ -1,1 +1,1 @@
-"""Tables, cell by cell: files, columns, numbers, tags, conditions, and how tables meet."""
+"""The parts of tables: files, columns, cells, numbers in texts, tags, conditions, and the join of tables."""

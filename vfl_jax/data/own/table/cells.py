@@ -1,4 +1,4 @@
-"""The cells of one column: what they are, and where a person finds them."""
+"""The cells of one column, and the words that tell a user where a cell stands."""
 
 from __future__ import annotations
 
@@ -17,35 +17,51 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of the rows that were joined."""
+    """One column of the joined rows.
+
+    Args:
+      table: the table of the column.
+      name: the name of the column in its table.
+      rows: the table's row of each joined row, int[N].
+    """
 
     table: Table
     name: str
-    rows: np.ndarray  # int[N], of the table
+    rows: np.ndarray
 
     @cached_property
     def cells(self) -> pd.Series:
-        """Numbered from 0, in one of few dtypes."""
+        """The cells of the joined rows in a canonical dtype, indexed from 0."""
         return canonical(self.raw)
 
     @property
     def raw(self) -> pd.Series:
-        """As the table has them, numbered from 0."""
+        """The cells of the joined rows in the table's own dtype, indexed from 0."""
         return self.table.frame[self.name].iloc[self.rows].set_axis(range(len(self.rows)))
 
     @property
     def reference(self) -> str:
+        """The name by which a user refers to the column: "party.column"."""
         return f"{self.table.party}.{self.name}"
 
     @property
     def where(self) -> str:
+        """The name of the column in messages."""
         return f"{self.table.where}, column {self.name!r}"
 
     def place(self, row: int) -> str:
+        """Names one cell in messages; ``row`` counts the joined rows from 0."""
         return f"{self.table.where}, {self.table.row(self.rows[row])}, column {self.name!r}"
 
     def check_filled(self, advice: str) -> None:
-        """Raises ``ValueError`` where cells are missing: how many, and where the first is."""
+        """Checks that no cell is missing.
+
+        Args:
+          advice: the end of the message.
+
+        Raises:
+          ValueError: naming the first missing cell, and how many are missing.
+        """
         if (is_missing := self.cells.isna().to_numpy()).any():
             raise ValueError(
                 f"{self.place(is_missing.argmax())} holds nothing; {is_missing.sum()} such cells (empty, NA, NaN, "
@@ -53,6 +69,11 @@ class Column:
             )
 
     def check_fillable(self, kind: str) -> None:
+        """Checks that no cell is missing; the message advises ``kind``, which fills missing cells.
+
+        Raises:
+          ValueError: naming the first missing cell, and how many are missing.
+        """
         self.check_filled(
             f"Fill them: columns={{{self.reference!r}: {kind}}}; leave the column out: drop=[{self.reference!r}]; "
             "or take these rows out of the file."

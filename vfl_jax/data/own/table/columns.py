@@ -1,4 +1,4 @@
-"""How columns of each kind become features."""
+"""Features of one party from its columns, each by its kind."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ from vfl_jax.data.own.table.tags import encode_tags, looks_like_values, sparse_o
 from vfl_jax.data.own.values import NOTHING, NUMBERS, TEXTS, TRUTH, WHOLE, as_floats, eps_of, kind_of, plain
 
 MOST_CATEGORIES = 1000
-"""Of a column whose kind is not given; one with more is rather a name or a text."""
+"""A column without a declared kind may have so many categories; a column with more likely holds names or texts."""
 
 
 def encode_party(
     columns: Sequence[tuple[Column, Kind | None]], is_train: np.ndarray, standardise: bool
 ) -> tuple[Any, tuple[str, ...], dict[str, ColumnReport]]:
-    """Features of one party, their names, and what became of its columns.
+    """Makes the features of one party.
 
-    Numeric columns come first, then categories, then tags. Features are float32[N, F]; with tags a SciPy sparse array.
+    Features of numeric columns come first, then those of categories, then those of tags.
 
     Args:
-      columns: with their kinds; None is numeric for numbers, and categorical for texts and truth values.
-      is_train: the rows that everything is fitted on, bool[N].
+      columns: the party's columns with their declared kinds; where the kind is None, it is inferred from the cells.
+      is_train: bool[N]; means, deviations, categories and vocabularies come from these rows alone.
+      standardise: whether numeric columns get mean 0 and standard deviation 1.
+
+    Returns:
+      the features, float32[N, F], as a SciPy sparse array where the party has tags; the names of the F features; and a
+      report by column.
 
     Raises:
-      ValueError: naming file, line and column, on cells that do not fit their kind.
+      ValueError: naming file, line and column, on cells that do not fit their kind; on a column whose kind cannot be
+        inferred.
     """
     from scipy import sparse
 
@@ -78,6 +84,7 @@ def encode_party(
 
 
 def _inferred(column: Column) -> Kind:
+    """Infers the kind of a column from its cells; refuses a column that may be misread."""
     cells = column.cells
     found = kind_of(cells)
     if found in (WHOLE, NUMBERS):
@@ -110,6 +117,7 @@ def _inferred(column: Column) -> Kind:
 
 
 def _amounts(column: Column, found: Amounts, count: int) -> ValueError:
+    """Makes the error for a column whose texts are likely amounts, which only the user can decide."""
     units = " or ".join(repr(" … ".join(filter(None, unit))) for unit in found.units)
     kind = "" if found.unit is None else f"Numeric(unit={found.unit!r}) or "
     return ValueError(
@@ -121,13 +129,13 @@ def _amounts(column: Column, found: Amounts, count: int) -> ValueError:
 
 
 def _may_be_written(column: Column) -> bool:
-    """Whether there are texts, and nothing but texts and numbers."""
+    """Says whether a column holds texts, and nothing but texts and numbers."""
     types = set(map(type, column.cells.dropna()))
     return any(issubclass(t, str) for t in types) and all(issubclass(t, str | Real | Decimal) for t in types)
 
 
 def _numbers(column: Column, kind: Numeric, is_train: np.ndarray, standardise: bool) -> tuple[np.ndarray, ColumnReport]:
-    """float64[N] of a column of numbers, or of texts that are numbers; float32 holds those that stay as they are."""
+    """Reads a numeric column as float64[N]; without ``standardise`` every number must fit float32."""
     cells, read_as = column.cells, None
     if kind_of(cells) in (WHOLE, NUMBERS, TRUTH, NOTHING):
         values = as_floats(cells).copy()
@@ -162,6 +170,7 @@ def _numbers(column: Column, kind: Numeric, is_train: np.ndarray, standardise: b
 def _categories(
     column: Column, kind: Categorical, is_train: np.ndarray, is_declared: bool
 ) -> tuple[Any, list[Any], ColumnReport]:
+    """Makes one feature per category of the training rows, as a sparse array, with their names and the report."""
     import pandas as pd
 
     cells = column.cells

@@ -1,4 +1,4 @@
-"""Conditions on a column: which rows fulfil them."""
+"""Conditions on a column, and the rows that fulfil them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ OTHER_OPERATORS = ("=", "<=", ">=", "!=", "<>", "in", "not in", "is")
 
 
 class Where(NamedTuple):
-    """Rows in which a column equals, is below or exceeds a value, or (``"has"``) carries a tag."""
+    """A condition on the rows of joined tables; a plain tuple of the three parts means the same.
+
+    Args:
+      column: "party.column", or ("party", "column").
+      comparison: "==", "<" or ">"; or "has" for a column of tags.
+      value: the value that cells are compared with, or the tag.
+
+    Example:
+      >>> Where("bank.income", ">", 2000)
+      Where(column='bank.income', comparison='>', value=2000)
+    """
 
     column: ColumnName
     comparison: Comparison
@@ -31,7 +41,7 @@ class Where(NamedTuple):
 
 
 def is_condition(value: Any) -> bool:
-    """Whether something is a condition, also where it is a plain tuple or list of a condition's parts."""
+    """Says whether a value is a condition: a :class:`Where`, or a tuple or list of its three parts."""
     if isinstance(value, Where):
         return True
     is_triple = isinstance(value, tuple | list) and len(value) == 3 and isinstance(value[1], str)
@@ -39,7 +49,16 @@ def is_condition(value: Any) -> bool:
 
 
 def condition_of(value: Any, argument: str) -> Where:
-    """The condition that an argument is; ``ValueError`` where it is none, or compares with no or several values."""
+    """Makes a condition of an argument.
+
+    Args:
+      value: a :class:`Where`, or a tuple or list of its three parts.
+      argument: the name of the argument in messages.
+
+    Raises:
+      ValueError: on anything else; on an unknown comparison; where the condition compares with a missing value or with
+        several values.
+    """
     import pandas as pd
 
     if not is_condition(value):
@@ -55,9 +74,23 @@ def condition_of(value: Any, argument: str) -> Where:
 def fulfilled(
     where: Where, argument: str, joined: Mapping[tuple[str, str], Column], kinds: Mapping[tuple[str, str], Kind]
 ) -> np.ndarray:
-    """Which joined rows fulfil a condition, bool[N]; a missing cell never does.
+    """Finds the joined rows that fulfil a condition.
 
-    Texts that are numbers are compared as such with numbers; categories that pandas knows the order of by that order.
+    A missing cell never fulfils one. Texts that write numbers are compared with a number as numbers. Ordered
+    categories of pandas are compared by their order.
+
+    Args:
+      where: the condition.
+      argument: the name of the condition in messages.
+      joined: the columns of the joined rows, by party and column.
+      kinds: the declared kinds of columns, by party and column.
+
+    Returns:
+      bool[N].
+
+    Raises:
+      ValueError: on a column that does not exist; on a value that the cells cannot be compared with; on "has" without
+        tags, or another comparison with tags; where no row fulfils the condition.
     """
     tables = {party: column.table for (party, _), column in joined.items()}
     place = find(tables, where.column, argument)
@@ -95,7 +128,7 @@ def fulfilled(
 
 
 def _comparable(column: Column, kind: Kind | None, where: Where, is_there: np.ndarray) -> tuple[Any, Any]:
-    """The cells that are there and the value, so that both can be compared."""
+    """Brings the cells that are not missing and the value to a form in which they can be compared."""
     import pandas as pd
 
     cells, value = column.cells[is_there], where.value
@@ -114,5 +147,5 @@ def _comparable(column: Column, kind: Kind | None, where: Where, is_there: np.nd
         if reading is not None:
             return reading.values[is_there], value
     if kind_of(cells) == NUMBERS and is_number(value):
-        return exact(cells), float(value)  # in the column's own dtype: 0.1 of float32 is 0.1
+        return exact(cells), float(value)  # The comparison is in the column's dtype, where float32's 0.1 equals 0.1.
     return plain(cells), value

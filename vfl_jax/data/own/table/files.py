@@ -1,4 +1,4 @@
-"""Tables as parties have them, CSV, TSV and Parquet files or data frames, and what is wrong with them by line."""
+"""Tables of parties, from CSV, TSV and Parquet files or data frames; errors name the line."""
 
 from __future__ import annotations
 
@@ -23,23 +23,28 @@ if TYPE_CHECKING:
 DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 PARQUET = ".parquet"
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
-"""What stands in the cells of text files that hold nothing."""
-
-
+"""The texts that mark a missing cell in a text file."""
 WHOLE = re.compile(r"[-+]?\d+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """One party's rows as they were read."""
+    """One party's table.
+
+    Args:
+      party: the name of the party.
+      where: the name of the table in messages.
+      frame: the rows.
+      path: the file, where the table is a text file.
+    """
 
     party: str
-    where: str  # what messages call it
+    where: str
     frame: pd.DataFrame
-    path: Path | None = None  # of a text file
+    path: Path | None = None
 
     def row(self, i: int) -> str:
-        """Row i as one finds it: by its line in a text file, counted as editors do, else by its number from 0."""
+        """Names row i in messages: by its line in a text file, counted from 1, else by its number, from 0."""
         if self.path is None:
             return f"row {i} (counted from 0)"
         records = _records(self.path)
@@ -48,17 +53,19 @@ class Table:
 
 
 def read_table(party: str, source: Any, text_columns: Iterable[str] = ()) -> Table:
-    """Reads a file by its ending, or takes a data frame as it is.
+    """Reads one party's table.
 
     Args:
-      source: a path; a data frame of pandas or Polars, an Arrow table; a dict of columns.
-      text_columns: read as they are written: neither as numbers, nor as missing where they say NA.
+      party: the name of the party.
+      source: the path of a file, whose ending names its format; a data frame of pandas or Polars, an Arrow table, or a
+        dict of columns.
+      text_columns: columns of a text file whose cells stay texts: "7" is no number there, and "NA" is not missing.
 
     Raises:
-      FileNotFoundError: where there is no such file.
-      ValueError: naming the file and the line, on another ending, a damaged or empty file, a header with an empty or
-        a repeated name, one column only (a wrong delimiter), lines of another length than the header; on what is no
-        table.
+      FileNotFoundError: where the file is missing.
+      ValueError: naming the file and the line, on an unknown ending; on a damaged or empty file; on a header with an
+        empty or repeated name, or with one column only (a wrong delimiter); on a line of another length than the
+        header; on a source of another kind.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
@@ -91,16 +98,16 @@ def read_table(party: str, source: Any, text_columns: Iterable[str] = ()) -> Tab
 
 
 def listed(values: Iterable[Any], most: int = 20) -> str:
-    """Values for a message; of many, the first."""
+    """Lists values in a message: the first ``most``, and the count where there are more."""
     found = values.tolist() if hasattr(values, "tolist") else list(values)
     return ", ".join(map(shown, found[:most])) + (f", … ({len(found)} in all)" if len(found) > most else "")
 
 
 def _with_index(where: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame whose index, where it has a name, is a column, and whose columns are named by texts."""
+    """Makes a column of a frame's index where the index has a name, and texts of the names of columns."""
     names = [name for name in frame.index.names if name is not None]
     for name in names:
-        if name in frame.columns:  # as set_index(..., drop=False) leaves it
+        if name in frame.columns:  # set_index(..., drop=False) leaves the column.
             if not frame.index.get_level_values(name).equals(frame.set_index(name).index):
                 raise ValueError(f"{where} has {name!r} as a column and, with other values, as its index; rename one.")
             frame = frame.drop(columns=name)
@@ -120,13 +127,13 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
-    """Reads by pandas' fast parser, which says little of what is wrong and nothing of short lines."""
+    """Reads a text file by pandas' fast parser, and checks what the parser would not: short lines, for one."""
     import pandas as pd
 
     try:
         header = next(_records(path), (1, []))[1]
         _check_header(path, header)
-        _check_lengths(path, header, num_records=2)  # pandas drops a last cell that all lines have and the header lacks
+        _check_lengths(path, header, num_records=2)  # pandas drops a last cell that the header alone lacks.
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -146,7 +153,7 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
             if isinstance(frame[name].dtype, pd.StringDtype) or frame[name].dtype == object:
                 frame[name] = _whole_again(frame[name])
         last = frame.iloc[:, -1]
-        if (last.isna() | (last == "")).any():  # as a line that is too short would have it
+        if (last.isna() | (last == "")).any():  # A line that is too short ends so.
             _check_lengths(path, header)
         return frame
     except UnicodeDecodeError as error:
@@ -158,7 +165,7 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
 
 
 def _whole_again(cells: pd.Series) -> pd.Series:
-    """Whole numbers that pandas left as texts: beyond 64 bits, or unsigned ones beside a gap or a sign."""
+    """Reads whole numbers that pandas leaves as texts: beyond 64 bits, or unsigned ones beside a gap or a sign."""
     import pandas as pd
 
     found = [None if pd.isna(cell) or cell in MISSING else cell for cell in cells]
@@ -177,7 +184,7 @@ def _delimiter(path: Path) -> str:
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The line on which each record starts, from 1, and its cells; blank lines are left out, as pandas does."""
+    """Yields the line on which each record starts, from 1, and its cells; skips blank lines, as pandas does."""
     delimiter = _delimiter(path)
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:

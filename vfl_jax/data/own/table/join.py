@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class Ids:
-    """Ids of one kind, exactly as they were given."""
+    """Ids of one kind, in their own dtype, so that none is rounded.
+
+    Args:
+      index: the ids.
+      kind: their kind, a word of :mod:`vfl_jax.data.own.values`.
+    """
 
     def __init__(self, index: pd.Index, kind: str) -> None:
         self.index, self.kind = index, kind
@@ -30,19 +35,28 @@ class Ids:
         return len(self.index)
 
     def find(self, others: Ids) -> np.ndarray:
-        """The place of each of ``others`` among these, −1 where it is none: int[M]."""
+        """Returns the place of each of ``others`` among these ids, int[M]; −1 where an id is not among them."""
         mine, wanted = self.index, others.index
-        if mine.dtype != wanted.dtype:  # pandas would meet signed and unsigned numbers as floats
+        if mine.dtype != wanted.dtype:  # pandas would compare signed and unsigned numbers as floats.
             mine, wanted = mine.astype(object), wanted.astype(object)
         return np.asarray(mine.get_indexer(wanted))
 
 
 def join(tables: Mapping[str, Table], id_columns: Mapping[str, str], first: str) -> tuple[Ids, dict[str, np.ndarray]]:
-    """The ids that all parties have, in the order of party ``first``, and the row of each in every party's table.
+    """Joins tables on their ids.
+
+    Args:
+      tables: the table of every party.
+      id_columns: the name of every party's id column.
+      first: the party whose order the joined rows keep.
+
+    Returns:
+      the N ids that every table has, and their rows in every party's table, int[N].
 
     Raises:
-      ValueError: on ids that are missing or repeated, with their rows; that floating numbers may have rounded; that are
-        of different kinds, as 7 and '7' are; or where two tables have none in common, or some but for zeros or blanks.
+      ValueError: naming the rows, on an id that is missing or repeated; on ids that floating numbers may have rounded;
+        on ids of different kinds, as 7 and '7'; on ids that would meet but for leading zeros, blanks or case; where two
+        tables share no id, or no id is in all tables.
     """
     ids = {party: _ids(table, id_columns[party]) for party, table in tables.items()}
     for party, of_party in ids.items():
@@ -74,10 +88,18 @@ def join(tables: Mapping[str, Table], id_columns: Mapping[str, str], first: str)
 
 
 def listed_rows(wanted: Any, ids: Ids) -> tuple[np.ndarray, int]:
-    """Which joined rows have one of the ids, bool[N], and how many of these ids were not joined.
+    """Finds the joined rows that a list of ids names.
+
+    Args:
+      wanted: the listed ids.
+      ids: the N joined ids.
+
+    Returns:
+      which joined rows are listed, bool[N], and how many of the listed ids are not joined.
 
     Raises:
-      ValueError: on what is no list of ids; on a mask of rows; where none was joined.
+      ValueError: where ``wanted`` is not a list of ids, but for one a mask of rows; where none of them is joined, or
+        some are joined in another spelling.
     """
     if isinstance(wanted, str | bytes) or not np.iterable(wanted):
         raise ValueError(
@@ -115,6 +137,7 @@ def listed_rows(wanted: Any, ids: Ids) -> tuple[np.ndarray, int]:
 
 
 def _ids(table: Table, name: str) -> Ids:
+    """Reads the ids of a table; refuses missing and repeated ones."""
     column = Column(table=table, name=name, rows=np.arange(len(table.frame)))
     column.check_filled("Every row needs an id.")
     found = _exact_ids(column.cells, column.where)
@@ -130,7 +153,7 @@ def _ids(table: Table, name: str) -> Ids:
 
 
 def _exact_ids(cells: pd.Series, where: str) -> Ids:
-    """Cells, none missing, as ids that meet only those that are equal."""
+    """Makes ids of cells, none missing; refuses floating numbers that may be rounded, and a mix of kinds."""
     import pandas as pd
 
     kind = kind_of(cells)
@@ -166,7 +189,10 @@ def _named(kind: str) -> str:
 
 
 def _spelt_otherwise(first: Ids, others: Ids, found: np.ndarray) -> tuple[str, str, int] | None:
-    """Two ids that did not meet and would if spelt alike, and how many there are; of another case, if most would."""
+    """Finds a pair of ids that did not meet but would if spelt alike, and counts such pairs.
+
+    Ids that differ in the case of letters count only where they outnumber the ids that met.
+    """
     if first.kind != TEXTS or others.kind != TEXTS or (found >= 0).all():
         return None
     alone, others_alone = first.index[found < 0], others.index[first.find(others) < 0]
@@ -179,6 +205,6 @@ def _spelt_otherwise(first: Ids, others: Ids, found: np.ndarray) -> tuple[str, s
 
 
 def _bare(text: str) -> str:
-    """A text without what people do not see, and a number without zeros that say nothing."""
+    """Strips invisible characters from a text, and idle zeros from a number."""
     text = unicodedata.normalize("NFKC", text).strip(string.whitespace + "\ufeff\u200b\u200c\u200d")
     return re.sub(r"^0+(?=\d)|\.0+$", "", text) if re.fullmatch(r"\d+(\.0+)?", text) else text

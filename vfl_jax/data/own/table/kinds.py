@@ -1,4 +1,4 @@
-"""Kinds of columns, as users name them, and what is reported of each."""
+"""The kinds of columns that a user declares, and the report of a column."""
 
 from __future__ import annotations
 
@@ -16,12 +16,24 @@ THOUSANDS = (",", ".", " ", "'", "_")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Numeric:
-    """A column of numbers: one feature. ``fill`` stands for missing cells: a number, or the training rows' mean.
+    """A column of numbers, which becomes one feature.
 
-    Numbers may be written in texts, as "1,234.50", "28,7", "45%" (which is 45) or "$5". ``decimal`` and ``thousands``
-    say what stands before the fraction and between groups of digits, where the cells leave it open: "1,234" may be 1234
-    or 1.234. ``unit`` is a text that stands beside every number and is taken away, as "kr" in "5 kr"; it changes no
-    number.
+    Texts may write the numbers, as "1,234.50", "28,7", "45%" (read as 45) or "$5". Declare ``decimal`` or
+    ``thousands`` where the cells leave open how to read them: "1,234" may be 1234 or 1.234.
+
+    Args:
+      fill: the number in place of missing cells; "mean" takes the mean of the training rows. Without it, a missing cell
+        is an error.
+      decimal: the sign before the fraction, "." or ",".
+      thousands: the sign between groups of digits: ",", ".", " ", "'" or "_".
+      unit: a text without digits beside the numbers, as "kr" in "5 kr"; it is removed and changes no number.
+
+    Raises:
+      ValueError: naming the argument, where it is none of these.
+
+    Example:
+      >>> Numeric(fill="mean", decimal=",")
+      Numeric(fill='mean', decimal=',', thousands=None, unit=None)
     """
 
     fill: float | Literal["mean"] | None = None
@@ -46,7 +58,14 @@ class Numeric:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Categorical:
-    """A column of categories: one feature each, 1 or 0. ``fill`` is the category of missing cells."""
+    """A column of categories; every category of the training rows becomes one feature, 1 or 0.
+
+    Args:
+      fill: the category of missing cells. Without it, a missing cell is an error.
+
+    Raises:
+      ValueError: where ``fill`` is not a text.
+    """
 
     fill: str | None = None
 
@@ -57,12 +76,26 @@ class Categorical:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tags:
-    """A column of any number of tags per cell, in a text or a list: one feature each, 1 or 0, or the tag's value.
+    """A column whose cells hold any number of tags each; every tag becomes one feature.
 
-    The ``vocabulary``, unless given, is what the training rows have: by number of rows, then by name, at ``most`` so
-    many. An empty cell has no tags. ``value_separator`` stands between a tag and its value, as in "x0:0.25;x1:-1.0",
-    whose ``separator`` is ";"; a tag that a row lacks is 0. Values also come as dicts in cells. ``value_separator=""``
-    takes such texts for tags as they are.
+    A cell is a text, a list of texts, or a dict of values by tag; an empty or missing cell has no tags. The feature of
+    a tag that a row lacks is 0. The feature of a tag that it has is 1, or the tag's value.
+
+    Args:
+      separator: the text between two tags.
+      vocabulary: the tags that become features, in order; without it, the tags of the training rows, by falling number
+        of rows, then by name.
+      most: the largest number of such tags; it excludes ``vocabulary``.
+      value_separator: the text between a tag and its value: ":" in "x0:0.25;x1:-1.0", whose ``separator`` is ";". An
+        empty text declares that the tags have no values, though they look as if they had.
+
+    Raises:
+      ValueError: where ``separator`` is empty or equals ``value_separator``; where ``most`` is below 1 or goes with a
+        vocabulary; where ``vocabulary`` is empty, no list, or has a tag twice.
+
+    Example:
+      >>> Tags(separator=";", value_separator=":", most=100).most
+      100
     """
 
     separator: str = " "
@@ -90,14 +123,23 @@ Kind: TypeAlias = Numeric | Categorical | Tags
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColumnReport:
-    """What a column became."""
+    """The report of one column; ``print`` shows it in words.
 
-    kind: str  # numeric, categorical or tags
+    Args:
+      kind: "numeric", "categorical" or "tags".
+      num_features: how many features the column became.
+      num_filled: how many missing cells were filled.
+      num_unknown: how many categories or tags of rows have no feature.
+      is_constant: whether the column is constant over the training rows, and therefore 0 in every row.
+      read_as: where texts write the numbers, one of the texts and its number.
+    """
+
+    kind: str
     num_features: int
-    num_filled: int = 0  # missing cells that were filled
-    num_unknown: int = 0  # categories or tags of a row that no feature stands for
-    is_constant: bool = False  # a number that does not vary over the training rows, and is therefore 0 everywhere
-    read_as: tuple[str, float] | None = None  # of numbers in texts, one of them and what it was read as
+    num_filled: int = 0
+    num_unknown: int = 0
+    is_constant: bool = False
+    read_as: tuple[str, float] | None = None
 
     def __str__(self) -> str:
         count = {

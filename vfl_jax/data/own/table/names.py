@@ -1,4 +1,4 @@
-"""Columns of tables by the names that users give them."""
+"""References of users to columns: "party.column", or ("party", "column")."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from vfl_jax.core.checks import shown
 from vfl_jax.data.own.table.files import Table, listed
 
 ColumnName: TypeAlias = str | tuple[str, str]
-"""``"party.column"``, or the two apart."""
+"""``"party.column"`` or ``("party", "column")``."""
 
 
 def place_of(parties: Collection[str], reference: Any, argument: str) -> tuple[str, str]:
-    """Party and column that a reference names; a party whose name has a point is known by its longest match."""
+    """Splits a reference into party and column; where names of parties contain points, the longest that fits counts.
+
+    Args:
+      parties: the names of the parties.
+      reference: "party.column", or ("party", "column").
+      argument: the name of the argument in messages.
+
+    Raises:
+      ValueError: on a reference of another form, or to an unknown party.
+    """
     if isinstance(reference, str):
         party = max((party for party in parties if reference.startswith(f"{party}.")), key=len, default="")
         found = party, reference[len(party) + 1 :]
@@ -29,7 +38,16 @@ def place_of(parties: Collection[str], reference: Any, argument: str) -> tuple[s
 
 
 def find(tables: Mapping[str, Table], reference: Any, argument: str) -> tuple[str, str]:
-    """Party and column that a reference names, which the party's table has."""
+    """Splits a reference into party and column, and checks that the party's table has the column.
+
+    Args:
+      tables: the table of every party.
+      reference: "party.column", or ("party", "column").
+      argument: the name of the argument in messages.
+
+    Raises:
+      ValueError: on a reference of another form, or to an unknown party or column.
+    """
     party, column = place_of(tables, reference, argument)
     if column not in (there := tables[party].frame.columns):
         raise ValueError(
@@ -39,7 +57,15 @@ def find(tables: Mapping[str, Table], reference: Any, argument: str) -> tuple[st
 
 
 def id_columns_of(tables: Mapping[str, Table], id: Any) -> dict[str, str]:
-    """The id column of every party, named for all of them or for each."""
+    """Returns the id column of every party.
+
+    Args:
+      tables: the table of every party.
+      id: the name of one column for all parties, or a dict of one by party.
+
+    Raises:
+      ValueError: on a name that is not a text; on a dict of other parties; on a column that a table lacks.
+    """
     columns = dict(id) if isinstance(id, Mapping) else dict.fromkeys(tables, id)
     for name in columns.values():
         if not isinstance(name, str):
@@ -53,7 +79,15 @@ def id_columns_of(tables: Mapping[str, Table], id: Any) -> dict[str, str]:
 
 
 def listed_names(names: Any, argument: str) -> list[Any]:
-    """References as a list; one alone is no list."""
+    """Makes a list of several references.
+
+    Args:
+      names: the references.
+      argument: the name of the argument in messages.
+
+    Raises:
+      ValueError: on a single text, and on anything that is not a collection.
+    """
     if isinstance(names, str | bytes) or not hasattr(names, "__iter__"):
         raise ValueError(f"{argument} is {shown(names)}; expected a list of columns, as [{names!r}].")
     return list(names)

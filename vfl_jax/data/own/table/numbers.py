@@ -1,4 +1,4 @@
-"""Numbers that are written in texts: with a decimal comma, groups of digits, a percent or a currency sign."""
+"""Numbers in texts: with a decimal comma, groups of digits, a percent sign or a currency."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from vfl_jax.data.own.values import TEXTS, kind_of
 
 SIGN = "[-+−]"
 UNIT = "[%‰$¢£¤¥฿₠-₿﷼＄￡￥]|USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|ZAR"
-"""Shares, and currencies by their signs or letters."""
+"""Percent and per mille, and currencies by sign or letters."""
 AMOUNT = re.compile(rf"\(?\s*{SIGN}?\s*(?P<before>\D*?)\s*{SIGN}?\s*(?P<body>\d[\d.,' _]*)(?P<after>\D*?)[\s)]*")
-"""A number with any text before and behind it."""
+"""A number with any text before and after it."""
 MOST_LEVELS = 12
-"""A handful: so many different numbers in texts, such as months, may be levels of a category."""
+"""Up to so many different numbers in texts, such as months, may be levels of a category."""
 MOST_UNITS = 3
 MOSTLY = 0.9
 BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | {"’": "'"})
 
 
 class Style(NamedTuple):
-    """How the digits of a number are separated."""
+    """A way to write numbers: the sign before the fraction, and the sign between groups of digits or ""."""
 
     decimal: str
     thousands: str
 
     def read(self, body: str) -> float | None:
-        """The number, without sign and unit; None where it is not written in this style."""
+        """Reads a number without sign and unit; None where the text does not follow this style."""
         decimal, group = re.escape(self.decimal), re.escape(self.thousands)
         grouped = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+|[1-9]\d?(?:{group}\d{{2}})+{group}\d{{3}}|" if group else ""
         if not re.fullmatch(rf"(?:(?:{grouped}\d+)(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][-+]?\d+)?", body):
@@ -48,7 +48,13 @@ STYLES = [Style(decimal, thousands) for decimal in ".," for thousands in ("", *T
 
 
 class Written(NamedTuple):
-    """A text that is a number in some style."""
+    """The parts of a text that writes a number in some style.
+
+    Args:
+      sign: 1 or −1.
+      body: the digits with their separators.
+      unit: the unit beside them, or "".
+    """
 
     sign: int
     body: str
@@ -56,29 +62,38 @@ class Written(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A column of numbers that are written in texts."""
+    """The numbers of a column of texts.
 
-    values: np.ndarray  # float64[N], NaN where there is none
-    example: tuple[str, float]  # the longest text, and what it was read as
+    Args:
+      values: float64[N]; NaN where a cell is missing.
+      example: the longest text, and its number.
+    """
+
+    values: np.ndarray
+    example: tuple[str, float]
 
 
 class Amounts(NamedTuple):
-    """Texts that are rather amounts than categories."""
+    """Texts that are likely amounts, not categories.
+
+    Args:
+      texts: these texts.
+      units: the texts before and after their numbers, the most frequent pair first.
+    """
 
     texts: list[str]
-    units: list[tuple[str, str]]  # what stands before and behind their numbers, the most frequent first
+    units: list[tuple[str, str]]
 
     @property
     def unit(self) -> str | None:
-        """What :class:`Numeric` would have to take away, so that all of them can be read; None where that is not one
-        text."""
+        """The unit that makes :class:`Numeric` read all of them; None where no single unit does."""
         before, after = ("" if re.fullmatch(UNIT, part) else part for part in self.units[0])
         return None if len(self.units) > 1 or (before and after) else before or after or None
 
 
 @functools.cache
 def _pattern(unit: str | None) -> re.Pattern[str]:
-    """A number in a text, perhaps with a unit: one that is declared, or known."""
+    """Compiles the pattern of a number with an optional unit: a known one or the declared one."""
     known = f"{re.escape(unit.translate(BLANKS))}|{UNIT}" if unit else UNIT
     return re.compile(
         rf"(?P<open>\()?\s*(?P<outer>{SIGN}?)\s*(?P<before>{known})?\s*(?P<inner>{SIGN}?)\s*"
@@ -87,10 +102,15 @@ def _pattern(unit: str | None) -> re.Pattern[str]:
 
 
 def parse(text: str, unit: str | None = None) -> Written | None:
-    """The parts of a number that is written in a text; None where it is none in any style.
+    """Splits a text that writes a number into its parts; None where it writes none in any style.
 
     Args:
-      unit: what may stand beside the number, besides percent and known currencies.
+      text: the text of a cell.
+      unit: a unit that may stand beside the number, besides percent and known currencies.
+
+    Example:
+      >>> parse("-$1,234.50")
+      Written(sign=-1, body='1,234.50', unit='$')
     """
     found = _pattern(unit).fullmatch(text.translate(BLANKS).strip())
     if found is None or bool(found["open"]) != bool(found["close"]):
@@ -106,12 +126,13 @@ def parse(text: str, unit: str | None = None) -> Written | None:
 
 
 def written_numbers(column: Column) -> Reading | None:
-    """The numbers of a column of texts that is not declared; None where most are no numbers, or all may be codes.
+    """Reads the numbers of a column whose kind is not declared; None where the column does not look like numbers.
 
-    Most means: of the cells, or of the different ones where these are many. Codes are texts of digits alone.
+    A column looks like numbers where most of its cells are numbers, or most of its different cells if these are many.
+    A column of digits alone does not: its texts may be codes.
 
     Raises:
-      ValueError: as :func:`read_numbers` does, where most cells are numbers.
+      ValueError: where the column looks like numbers and :func:`read_numbers` refuses it.
     """
     cells = column.cells.dropna()
     texts = [cell for cell in cells.unique() if isinstance(cell, str)]
@@ -128,9 +149,13 @@ def written_numbers(column: Column) -> Reading | None:
 
 
 def amounts(texts: Sequence[str]) -> Amounts | None:
-    """Different texts of a column, where most are a number and one of few units, each with many numbers; else None.
+    """Finds the texts of a column that are likely amounts; None where the column is likely one of categories.
 
-    A handful of numbers are levels, as those of "5 doors"; numbers with a leading zero are codes, as in "S01".
+    An amount is a number beside one of few units, each of which has many numbers. A unit with few numbers has levels,
+    as "doors" in "5 doors". A number with a leading zero is a code, as in "S01".
+
+    Args:
+      texts: the different texts of the column.
     """
     units: dict[tuple[str, str], list[str]] = {}
     for text in texts:
@@ -151,11 +176,15 @@ def _is_no_number(body: str) -> bool:
 
 
 def read_numbers(column: Column, kind: Numeric | None) -> Reading:
-    """The numbers of a column of texts, or of texts and numbers; ``kind`` is None where it is not declared.
+    """Reads the numbers of a column of texts, or of texts and numbers.
+
+    Args:
+      column: the column.
+      kind: its declared kind; None where none is declared.
 
     Raises:
-      ValueError: naming the column and what to say of it, where a cell is no number; where numbers may be read in two
-        ways, or are written in several; where some have another unit.
+      ValueError: naming the column and the kind to declare, where a cell is not a number; where the numbers can be read
+        in several ways, or in none that fits all; where their units differ.
     """
     cells = column.cells
     unit = kind.unit if kind is not None else None
@@ -179,7 +208,7 @@ def _is_number(cell: object) -> bool:
 
 
 def _read(column: Column, kind: Numeric, found: dict[str, Written]) -> dict[str, float]:
-    """What each text is, in the one way that all of them can be read."""
+    """Reads every text in the only style that fits all of them."""
     units = {written.unit: text for text, written in found.items()}
     if len(units) > 1:
         raise ValueError(
@@ -214,6 +243,7 @@ def _read(column: Column, kind: Numeric, found: dict[str, Written]) -> dict[str,
 
 
 def _in_style(style: Style, found: dict[str, Written]) -> list[float] | None:
+    """Reads every text in one style; None where a text does not follow it."""
     numbers = []
     for written in found.values():
         if (number := style.read(written.body)) is None:
@@ -223,7 +253,7 @@ def _in_style(style: Style, found: dict[str, Written]) -> list[float] | None:
 
 
 def _apart(found: dict[str, Written]) -> list[str]:
-    """A text for each set of styles that texts can be read in."""
+    """Picks texts that no single style fits: one for every set of styles that fits some text."""
     return list({tuple(style.read(w.body) is None for style in STYLES): text for text, w in found.items()}.values())
 
 

@@ -1,4 +1,4 @@
-"""What was joined of tables, what was lost, and what their columns became."""
+"""The report of joined tables: rows joined and lost, and the features of every column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from vfl_jax.data.own.table.kinds import ColumnReport
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PartyReport:
-    """What one party's table had, and what is left of it."""
+    """The report of one party's table.
+
+    Args:
+      rows_read: how many rows the table has.
+      rows_kept: how many of them were joined.
+      num_features: F of the party.
+      columns: the report of every column that became features.
+    """
 
     rows_read: int
     rows_kept: int
@@ -24,15 +31,25 @@ class PartyReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TablesReport:
-    """What was joined, what was lost, and what the columns became; ``print`` it."""
+    """The report of joined tables; ``print`` shows it in words.
+
+    Args:
+      parties: the report of every party.
+      train_rows: N.
+      test_rows: M.
+      test_ids_lost: how many ids of the argument ``test`` were not joined.
+      train_triggered: how many training rows carry the trigger.
+      test_triggered: how many test rows carry the trigger.
+      classes: how many rows every class has.
+    """
 
     parties: dict[str, PartyReport]
     train_rows: int
     test_rows: int
-    test_ids_lost: int  # ids that were given to test on, and not joined
+    test_ids_lost: int
     train_triggered: int
     test_triggered: int
-    classes: dict[str, int]  # rows of each
+    classes: dict[str, int]
 
     def __str__(self) -> str:
         lines = [

@@ -1,4 +1,4 @@
-"""Tags in the cells of a column, with or without values, as features."""
+"""Features from the tags in the cells of a column, with or without values."""
 
 from __future__ import annotations
 
@@ -17,20 +17,31 @@ MOSTLY = 0.9
 
 
 class Carried(NamedTuple):
-    """Which row carries which tag, each pair once."""
+    """All pairs of a row and a tag that the row carries, each once; the three arrays have one entry per pair.
 
-    rows: np.ndarray  # int[…]
-    numbers: np.ndarray  # int[…]  places in ``tags``
-    values: np.ndarray | None  # float64[…], where tags have values
-    tags: np.ndarray  # sorted texts
+    Args:
+      rows: the row, int.
+      numbers: the place of the tag in ``tags``, int.
+      values: the value of the tag, float64; None where tags have no values.
+      tags: the different tags, sorted.
+    """
+
+    rows: np.ndarray
+    numbers: np.ndarray
+    values: np.ndarray | None
+    tags: np.ndarray
 
 
 def tags_of(column: Column, kind: Tags) -> Carried:
-    """The tags of a column's cells.
+    """Reads the tags in the cells of a column.
+
+    Args:
+      column: the column.
+      kind: its declared kind, which says how tags are separated.
 
     Raises:
-      ValueError: naming the cell, on tags that are no texts; on values that are missing, no finite numbers, or given
-        twice for a tag in one cell; on tags that seem to have values of which ``kind`` says nothing.
+      ValueError: naming the cell, on a tag that is not a text; on a value that is missing or not a finite number; on
+        two values of one tag in a cell; on tags that look as if they had values where ``kind`` declares none.
     """
     import pandas as pd
     from pandas.api import types
@@ -67,7 +78,20 @@ def tags_of(column: Column, kind: Tags) -> Carried:
 
 
 def encode_tags(column: Column, kind: Tags, is_train: np.ndarray) -> tuple[Any, list[str], ColumnReport]:
-    """A sparse array float32[N, F] of the tags that the training rows have, their names, and the report."""
+    """Makes one feature per tag of the vocabulary.
+
+    Args:
+      column: the column.
+      kind: its declared kind.
+      is_train: bool[N]; without a declared vocabulary, the tags of these rows are the vocabulary.
+
+    Returns:
+      a SciPy sparse array, float32[N, F]; the F tags; and the report.
+
+    Raises:
+      ValueError: where :func:`tags_of` refuses a cell; where the training rows have no tags; where the test rows have
+        nearly none of their tags.
+    """
     import pandas as pd
 
     rows, numbers, values, tags = tags_of(column, kind)
@@ -97,7 +121,14 @@ def encode_tags(column: Column, kind: Tags, is_train: np.ndarray) -> tuple[Any, 
 
 
 def sparse_of(rows: np.ndarray, codes: np.ndarray, shape: tuple[int, int], values: np.ndarray | None = None) -> Any:
-    """A sparse array, float32[N, F], with ones or ``values`` at these places; codes below 0 are no place."""
+    """Makes a SciPy sparse array, float32[N, F].
+
+    Args:
+      rows: the row of every entry, int.
+      codes: the column of every entry, int; an entry with a column below 0 is left out.
+      shape: N and F.
+      values: the entries; without it, all are 1.
+    """
     from scipy import sparse
 
     is_known = codes >= 0
@@ -107,7 +138,7 @@ def sparse_of(rows: np.ndarray, codes: np.ndarray, shape: tuple[int, int], value
 
 
 def looks_like_values(texts: Any) -> tuple[str, str] | None:
-    """The separators of tags and of values, where nearly all texts are lists of tags with values; else None."""
+    """Guesses the separators of tags and of values; None unless nearly all texts are lists of tags with values."""
     for value_separator in (":", "="):
         pair = rf"[^\s:=;,|]+{value_separator}{NUMBER}"
         for separator in (";", ",", " ", "|"):
@@ -121,7 +152,7 @@ def looks_like_values(texts: Any) -> tuple[str, str] | None:
 
 
 def _value_separator(found: Any) -> str | None:
-    """What stands between tags and values, where nearly all texts are a tag and a value; else None."""
+    """Guesses the separator between a tag and its value; None unless nearly all texts are a tag and a value."""
     for separator in (":", "="):
         is_pair = [bool(re.fullmatch(rf"[^:=]+{separator}{NUMBER}", text)) for text in found]
         if len(is_pair) and np.mean(is_pair) >= MOSTLY:
@@ -130,7 +161,7 @@ def _value_separator(found: Any) -> str | None:
 
 
 def _valued(column: Column, found: Any, names: list[str], written: list[Any]) -> Carried:
-    """Tags with values; ``found`` are they as they were found, by row."""
+    """Pairs rows with tags that have values; ``found`` holds the original entries, indexed by row, for messages."""
     values = np.full(len(names), np.nan)
     for i, (name, value) in enumerate(zip(names, written, strict=True)):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
