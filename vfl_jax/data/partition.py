@@ -52,6 +52,10 @@ def even_cuts(count: int, num_parts: int) -> list[int]:
 
     The last part is never smaller than another.
 
+    Args:
+      count: how many things there are.
+      num_parts: how many parts they are cut into.
+
     Example:
       >>> even_cuts(7, 2)  # 3 and 4
       [3]

@@ -121,6 +121,8 @@ class Bottom(Record):
     def prepare(self, features: Features) -> Array:
         """Brings a batch of features, leaves [B, ...], to the form that the module takes.
 
+        A subclass overrides this method where its module does not take rows of features, [B, F].
+
         Raises:
           ValueError: where the model cannot take features of this shape.
         """

@@ -104,7 +104,12 @@ def from_arrays(
 
 
 def take(features: Features, rows: np.ndarray) -> Features:
-    """Takes some rows, by number, of features with leaves [N, ...]."""
+    """Takes some rows of features.
+
+    Args:
+      features: an array or a bag of ids, leaves [N, ...].
+      rows: the numbers of the rows, int.
+    """
     return jax.tree.map(lambda leaf: np.ascontiguousarray(leaf[rows]), features)
 
 
@@ -198,7 +203,11 @@ def _check_names(feature_names: Sequence[Sequence[str]], whole: Mapping[str, Den
 
 
 def num_features(features: Features) -> int:
-    """Counts the features of one party: of a bag its vocabulary, of dense features [N, ...] the entries of a row."""
+    """Counts the features of one party.
+
+    Args:
+      features: dense features, [N, ...], whose row has F entries, or a bag of F ids.
+    """
     return features.vocabulary if isinstance(features, BagOfIds) else int(np.prod(np.shape(features)[1:]))
 
 

@@ -167,7 +167,7 @@ def is_mask(test: Any) -> bool:
     """Says whether ``test`` holds truth values, one per row, rather than a share or row numbers."""
     try:
         return kind_of(column_of("test", test)) == TRUTH
-    except ValueError:  # a share, or what split_rows refuses
+    except ValueError:  # A share is no column; neither is anything that split_rows refuses.
         return False
 
 

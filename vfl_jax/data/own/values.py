@@ -27,6 +27,9 @@ def canonical(cells: pd.Series) -> pd.Series:
 
     Numbers and truth values in Python objects are found, too. Categories and sparse values are written out. Integers
     beyond 64 bits stay Python's.
+
+    Args:
+      cells: a column of any dtype.
     """
     import pandas as pd
 

@@ -67,7 +67,7 @@ def _view(path: Path, arrays: dict[str, np.ndarray], view: str) -> Any:
     """Checks one binary CSR matrix of the file and builds it, float32[N, F]."""
     from scipy.sparse import csr_array
 
-    # As int64, since the file's unsigned numbers would wrap around when subtracted.
+    # The numbers become int64, because differences of the file's unsigned numbers would wrap around.
     ends, ids = (arrays[f"{view}_{part}"].astype(np.int64) for part in ("indptr", "indices"))
     where, width = f"{path}: {view}", WIDTHS[view]
     lengths = np.diff(ends)

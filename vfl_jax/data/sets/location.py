@@ -9,7 +9,11 @@ DATA_VARIABLE = "VFL_JAX_DATA"
 
 
 def data_folder(folder: str | os.PathLike[str] | None) -> Path | None:
-    """Returns ``folder``, else the folder that the environment variable ``VFL_JAX_DATA`` names, else None."""
+    """Returns the data folder; None where neither an argument nor the environment names one.
+
+    Args:
+      folder: the data folder; by default, the folder that the environment variable ``VFL_JAX_DATA`` names.
+    """
     found = folder or os.environ.get(DATA_VARIABLE)
     return Path(found) if found else None
 

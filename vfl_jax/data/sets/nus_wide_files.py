@@ -26,7 +26,12 @@ NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def label_file(concept: str, split: str) -> str:
-    """Returns the path of a concept's labels in the folder ``nus_wide``; ``split`` is "Train" or "Test"."""
+    """Returns the path of a label file in the folder ``nus_wide``.
+
+    Args:
+      concept: the name of the concept; "*" makes a pattern of all concepts.
+      split: "Train" or "Test".
+    """
     return f"Groundtruth/TrainTestLabels/Labels_{concept}_{split}.txt"
 
 

@@ -48,7 +48,7 @@ class Table:
         if self.path is None:
             return f"row {i} (counted from 0)"
         records = _records(self.path)
-        next(records)  # the header
+        next(records)  # The header is no row.
         return f"line {next(line for n, (line, _) in enumerate(records) if n == i)}"
 
 
@@ -133,7 +133,7 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
     try:
         header = next(_records(path), (1, []))[1]
         _check_header(path, header)
-        _check_lengths(path, header, num_records=2)  # pandas drops a last cell that the header alone lacks.
+        _check_lengths(path, header, num_records=2)  # pandas would drop a last cell that the header alone lacks.
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
