@@ -1,6 +1,7 @@
 """What workers of the tests' executors import: loaders, a record of a user's, and ways to go wrong on demand.
 
 Only in a sabotaged process something goes wrong, when a file of a certain name lies in the folder that it was told of.
+The folder is told by an environment variable: a value of this module would count as code of the record.
 """
 
 import os
@@ -16,7 +17,8 @@ from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
 DEADLY = 13
-_folder = Path("/nowhere")
+FOLDER = "VFL_JAX_SABOTAGE"
+"""The environment variable that names the folder."""
 
 
 def load_tiny():
@@ -40,18 +42,18 @@ class Deadly(PartyTransform):
 
 
 def _kill_if_deadly(number):
-    if (_folder / "deadly").exists() and np.any(number == DEADLY):
+    if (_folder() / "deadly").exists() and np.any(number == DEADLY):
         _die()
 
 
 def sabotage(folder):
     """Lets this process note every checkpoint it has saved, and die after a certain one, once."""
-    global _folder
-    _folder, save = folder, Checkpoints.save
+    os.environ[FOLDER] = str(folder)
+    save = Checkpoints.save
 
     def save_and_die(self, epoch, tree):
         save(self, epoch, tree)
-        with open(_folder / "saved", "a") as file:
+        with open(_folder() / "saved", "a") as file:
             file.write(f"{self.path.name} {epoch} {os.getpid()}\n")
         if _taken(f"die after {epoch}"):
             _die()
@@ -74,10 +76,14 @@ class Sabotage(WorkerPlugin):
 def _taken(name):
     """Whether the file was there; of several processes one takes it."""
     try:
-        (_folder / name).unlink()
+        (_folder() / name).unlink()
     except FileNotFoundError:
         return False
     return True
+
+
+def _folder():
+    return Path(os.environ.get(FOLDER, "/nowhere"))
 
 
 def _die():

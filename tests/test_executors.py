@@ -139,8 +139,9 @@ def test_a_record_of_a_script_travels_with_its_numbers(client, tmp_path):
             return self.amplify * gradient, state
 
     scenario = tiny_scenario(attacks=(PartyTransform(), OfAScript(amplify=2.0)))
-    found = swept(tmp_path / "sweep", client.get_executor(), scenario=scenario)
-    assert found == swept(tmp_path / "here", scenario=scenario)
+    over = {"attacks.1.amplify": [1, 10]}
+    found = swept(tmp_path / "sweep", client.get_executor(), scenario=scenario, over=over)
+    assert found == swept(tmp_path / "here", scenario=scenario, over=over)
 
 
 def test_a_chunk_that_kills_its_workers_is_refused_and_no_other(cluster, client, trouble, tmp_path):
