@@ -432,8 +432,9 @@ def test_no_attack_is_half_enabled(two_parties, value):
         def __post_init__(self):
             """An own check that forgets the base's."""
 
-    with pytest.raises(ValueError, match=r"enabled is .*; it must be 0 \(the honest run\) or 1"):
-        GradientReplacement(enabled=value)
+    for kind in (getattr(vfl.attacks, name) for name in vfl.attacks.__all__):
+        with pytest.raises(ValueError, match=r"enabled is .*; it must be 0 \(the honest run\) or 1"):
+            kind(enabled=value)
     for attack in (Own(enabled=value), PartyChain(parts=(HONEST, Own(enabled=value)))):
         with pytest.raises(ValueError, match=r"Own\.enabled is"):
             scenario((HONEST, attack)).check(two_parties)

@@ -58,6 +58,9 @@ def test_results_of_changed_code_are_refused_and_may_be_accepted(tmp_path):
     assert swept(tmp_path, 1.0, seeds=2).identical(grown)
     with pytest.raises(ValueError, match="ChangedAttack"):
         swept(tmp_path, 3.0)
+    assert swept(tmp_path, 3.0, seeds=2, accept_changed_code=True).identical(grown)
+    for factor in (1.0, -50.0, 3.0):  # whatever was accepted stays so
+        assert swept(tmp_path, factor, seeds=2).identical(grown)
 
 
 def counting(schedule):

@@ -210,6 +210,7 @@ def test_bad_grids_are_refused(name):
     ("plan", "path", "message"),
     [
         ({"poison_ids": (1, 2)}, "poison.rate", ("'poison.rate'", "poison.poison_ids", "no effect")),
+        ({"poison_ids": ()}, "poison.rate", ("'poison.rate'", "poison.poison_ids", "no effect")),
         ({"test_poison_ids": (1,)}, "poison.test_rate", ("'poison.test_rate'", "poison.test_poison_ids", "no effect")),
         ({"trigger": NaturalTrigger()}, "poison.rate", ("'poison.rate'", "NaturalTrigger", "no effect")),
     ],

@@ -196,6 +196,7 @@ def test_masked_values_are_refused_where_arrays_are_split():
 
 CLIENTS = pd.Index(ROWS + 100, name="client")
 OTHER_ORDER = CLIENTS[::-1]
+LAST_TWO_SWAPPED = CLIENTS[[*range(len(CLIENTS) - 2), -1, -2]]
 
 
 def test_rows_of_one_index_are_paired():
@@ -209,6 +210,7 @@ def test_rows_of_one_index_are_paired():
     [
         ({"labels": pd.Series(LABELS, OTHER_ORDER)}, "labels has another index than party 'bank'"),
         ({"labels": pd.Series(LABELS)}, "labels has another index than party 'bank'"),
+        ({"labels": pd.Series(LABELS, LAST_TWO_SWAPPED)}, "labels has another index than party 'bank': its row 18"),
         ({"has_trigger": pd.Series(FLAGS, OTHER_ORDER)}, "has_trigger has another index than party 'bank'"),
         ({"test": pd.Series(IS_TEST, OTHER_ORDER)}, "test has another index than party 'bank'"),
         ({"labels": xr.DataArray(LABELS, {"client": np.array(OTHER_ORDER)})}, "labels has another index"),

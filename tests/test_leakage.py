@@ -72,6 +72,7 @@ def test_known_rows_are_of_every_class_and_do_not_count():
     np.testing.assert_array_equal(truth[known], [0, 0, 1, 1, 2, 2])
     assert len(set(known)) == 6
     assert not np.array_equal(known, known_rows(truth, 2, seed=2))
+    np.testing.assert_array_equal(np.sort(known_rows(truth, 10, seed=3)), np.arange(30))  # none is drawn twice
     guesses = np.where(np.isin(np.arange(30), known), truth, -1)
     guesses[np.setdiff1d(np.arange(30), known)[:6]] = 0
     right, rate = score(guesses, truth, known)

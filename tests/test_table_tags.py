@@ -45,6 +45,12 @@ KINDS = {
 }
 
 
+def test_a_tag_may_have_the_separator_of_values_in_its_name():
+    values, names, _ = read(["a:b:1.5;c:2", "c:-1"] * 12)
+    assert names == ("words=c", "words=a:b")  # the more frequent first
+    np.testing.assert_array_equal(values[:2], np.array([[2, 1.5], [-1, 0]], "f4"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_values_come_in_several_forms(kind):
     cells = KINDS[kind]([[(f"x{k}", v) for k, v in enumerate(row)] for row in VALUES.tolist()])
