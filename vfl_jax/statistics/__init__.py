@@ -1,4 +1,4 @@
-"""What results say: which runs are honest, what became of every replica, intervals over seeds, summaries."""
+"""Readings of results: honest runs, the outcome of every replica, intervals over seeds, summaries."""
 
 from vfl_jax.statistics.intervals import interval, paired_difference, share_interval, summarize
 from vfl_jax.statistics.judging import (

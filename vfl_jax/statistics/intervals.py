@@ -1,7 +1,7 @@
 """Intervals over seeds, and differences of the same seed.
 
-Outcomes over seeds can be two-peaked, so medians and shares stand in front and single seeds
-stay visible; a bare mean hides both peaks.
+Outcomes over seeds can have two peaks, and a bare mean hides both. So medians and shares stand in front, and figures
+show single seeds.
 """
 
 from __future__ import annotations
@@ -20,10 +20,25 @@ if TYPE_CHECKING:
 def interval(
     values: Any, statistic: Callable[..., Any] = np.median, level: float = 0.95, resamples: int = 2000
 ) -> tuple[float, float]:
-    """Bootstrap percentile interval of a statistic over seeds, float[S]; the resampling is fixed.
+    """The bootstrap percentile interval of a statistic over seeds.
 
-    Undefined values (NaN) are left out. One value or equal values have an interval of width 0; none
-    have (NaN, NaN).
+    The resampling is fixed: equal values have equal intervals.
+
+    Args:
+      values: float[S], one value per seed. Undefined ones (NaN) do not count.
+      statistic: the function whose interval this is, such as ``numpy.median``.
+      level: the confidence level, between 0 and 1.
+      resamples: the number of bootstrap samples.
+
+    Returns:
+      Both ends. Without a defined value they are NaN; where all values are equal, both ends are this value.
+
+    Example:
+      >>> interval([0.95, 0.95, 0.95])
+      (0.95, 0.95)
+      >>> low, high = interval([0.1, 0.2, 0.9, 0.95])
+      >>> low <= 0.55 <= high  # the median
+      True
     """
     from scipy.stats import bootstrap
 
@@ -45,7 +60,24 @@ def interval(
 
 
 def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson interval of a share, e.g. of the seeds that count as a success."""
+    """The Wilson interval of a share, such as the share of successful seeds.
+
+    Args:
+      count: how many count, from 0 to ``total``.
+      total: of how many, at least 1.
+      level: the confidence level, between 0 and 1.
+
+    Returns:
+      Both ends, from 0 to 1.
+
+    Raises:
+      ValueError: where ``count`` is above ``total``.
+
+    Example:
+      >>> low, high = share_interval(18, 20)
+      >>> print(f"{low:.2f} to {high:.2f}")
+      0.70 to 0.97
+    """
     from scipy.stats import binomtest
 
     found = binomtest(count, total).proportion_ci(level, method="wilson")
@@ -53,7 +85,21 @@ def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, 
 
 
 def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
-    """Median and interval over ``seed``: variables ``median``, ``low`` and ``high``."""
+    """The median over seeds and the ends of its bootstrap interval.
+
+    Args:
+      array: values with the dimension ``seed``.
+      level: the confidence level, between 0 and 1.
+
+    Returns:
+      The variables ``median``, ``low`` and ``high``, without the dimension ``seed``.
+
+    Example:
+      >>> import xarray as xr
+      >>> accuracy = xr.DataArray([[0.9, 0.8], [0.9, 0.7], [0.9, 0.9]], dims=("seed", "epoch"))
+      >>> summarize(accuracy)["median"].values.tolist()
+      [0.9, 0.8]
+    """
     import xarray as xr
 
     low_high = np.apply_along_axis(interval, -1, array.transpose(..., "seed").values, np.median, level)
@@ -68,5 +114,13 @@ def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
 
 
 def paired_difference(dataset: xr.Dataset, name: str) -> xr.DataArray:
-    """A variable minus that of the honest run of the same seed (and other settings)."""
+    """A variable of every run minus the same variable of the honest run of its seed and settings.
+
+    Args:
+      dataset: labelled results of ``sweep``, honest runs among them.
+      name: the variable, such as "main_task_accuracy".
+
+    Raises:
+      NoHonestRuns: where the results have no honest run.
+    """
     return dataset[name] - honest(dataset)[name]

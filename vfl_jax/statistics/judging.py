@@ -1,4 +1,4 @@
-"""What became of every attacked replica: exactly one outcome each, so that the counts add up to the seeds."""
+"""The outcome of every attacked replica. Each has exactly one, so that the counts add up to the seeds."""
 
 from __future__ import annotations
 
@@ -28,19 +28,24 @@ COLLAPSED = "collapsed"
 SUCCESS = "success"
 NONE = "none"
 OUTCOMES = (NO_REFERENCE, NOTHING_TO_ATTACK, FLOOR_TOO_HIGH, COLLAPSED, SUCCESS, NONE)
-"""In the order in which they are asked for: the first that holds is the outcome."""
+"""All outcomes, in their order: the first that holds is the outcome of a replica."""
 NOT_JUDGED = OUTCOMES[:3]
-"""Those that say nothing of the attack."""
+"""The outcomes that say nothing of the attack."""
 HONEST = ""
-"""Stands for honest runs, which have no outcome."""
+"""The text that stands for an honest run, which has no outcome."""
 
 BACKDOOR_ABOVE = 0.5
+"""A success has a backdoor accuracy above this."""
 ABOVE_FLOOR = 0.25
+"""A success has a backdoor accuracy at least this far above the honest run's."""
 MAIN_LOSS_AT_MOST = 0.02
+"""A run that loses more main accuracy than this has collapsed."""
 DEFENSE_LOSS_AT_MOST = 0.1
+"""An honest run that loses more main accuracy than this to a defense is not worth an attack."""
 STANDARD_ERRORS = 2.0
+"""An honest run is better than guessing when it is this many standard errors above the majority share."""
 _ROUNDING = 1e-7
-"""Accuracies are float32."""
+"""A difference of two accuracies, which are float32, may be off by this much."""
 
 
 def outcomes(
@@ -55,9 +60,9 @@ def outcomes(
     defense_loss_at_most: float = DEFENSE_LOSS_AT_MOST,
     standard_errors: float = STANDARD_ERRORS,
 ) -> xr.Dataset:
-    """What every replica counts as, at every epoch.
+    """The outcome of every replica at every epoch.
 
-    ``outcome``, a string, is the first of these that holds; honest runs have none, the empty string:
+    ``outcome``, a string, is the first of these that holds. An honest run has the empty string:
 
     * "no reference": the results have no honest run of these settings.
     * "nothing to attack": the honest run of the same seed and settings is not finite, is not above the test set's
@@ -68,29 +73,36 @@ def outcomes(
     * "success": backdoor accuracy above 0.5, and at least 0.25 above the honest run's.
     * "none": the attack failed.
 
-    ``is_success``, bool: the outcome is "success". ``is_collapsed``, bool: it is "collapsed"; or there is nothing to
-    judge the attack by, and the attacked model is ruined in itself: not finite, no better than the majority share, or
-    more than 0.02 below the honest run.
+    ``is_success``, bool: the outcome is "success".
+
+    ``is_collapsed``, bool: the outcome is "collapsed". It is True as well where nothing can judge the attack and the
+    attacked model is ruined by itself: it is not finite, no better than the majority share, or more than 0.02 below the
+    honest run.
 
     Args:
-      main: names the main accuracy; take "main_clean" where so many test rows carry the trigger that a backdoor alone
-        costs 0.02 of the accuracy over all rows.
-      undefended: results that hold the undefended honest runs of the same seeds and epochs, or their main accuracy.
-        By default those of the grid, where it sweeps defenses of this package and has a point with all of them at
-        their defaults, which change nothing; of other defenses that is not known. Of results of several cases
-        otherwise those of the one case that has no defense, or the package's at their defaults, and whose scenario is
-        the same but for that.
-      test_majority: the share of test rows that are of the most frequent class. By default the results say it; of
-        older ones that do not, one over the number of classes is taken, the least that it can be.
-      backdoor_above: a success has a backdoor accuracy above this, and an honest run with as much has too high a floor.
-      above_floor: a success has a backdoor accuracy so far above the honest run's.
+      dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
+      main: the variable of the main accuracy. Take "main_clean" where a backdoor alone costs 0.02 of the accuracy over
+        all rows, because many test rows carry the trigger.
+      undefended: results that hold the undefended honest runs of the same seeds and epochs, or the main accuracy of
+        these runs. By default they are those of the grid, where it sweeps defenses of this package and has a point with
+        all of them at their defaults, which change nothing. Nobody knows at which numbers another defense changes
+        nothing. Results of several cases may lack such a point; then the runs are those of the one case whose scenario
+        is the same but for the defense, and which has no defense, or the package's at their defaults.
+      test_majority: the share of test rows of the most frequent class, from 0 to 1. By default the results say it. For
+        older results without it, one over the number of classes stands in, the least that it can be.
+      backdoor_above: a success has a backdoor accuracy above this. An honest run above this has too high a floor.
+      above_floor: a success has a backdoor accuracy at least this far above the honest run's.
       main_loss_at_most: a run that loses more main accuracy than this has collapsed.
-      defense_loss_at_most: honest runs that a defense costs more than this are not worth an attack.
-      standard_errors: so many standard errors of the majority share an honest run must be above it.
+      defense_loss_at_most: an honest run that loses more main accuracy than this to a defense is not worth an attack.
+      standard_errors: an honest run must be this many standard errors above the majority share.
+
+    Returns:
+      The variables ``outcome``, ``is_success`` and ``is_collapsed``, with the dimensions of the main accuracy.
 
     Raises:
-      ValueError: when ``undefended`` has no honest runs, none without a defense (or with one of your own, of which
-        that is not known: then give their accuracy), no seed or epoch of the results, or dimensions that these lack.
+      ValueError: where ``undefended`` has no honest run; where none of its runs certainly lacks a defense (of a defense
+        of your own, give the main accuracy of the undefended runs); where it shares no seed or no epoch with the
+        results; or where it has a dimension that they lack.
     """
     import xarray as xr
 
@@ -158,7 +170,15 @@ def outcomes(
 
 
 def is_measured(dataset: xr.Dataset) -> Any:
-    """Whether any triggered test row of another class than τ measures a backdoor."""
+    """Whether any triggered test row of another class than τ measures a backdoor.
+
+    Args:
+      dataset: results of one scenario.
+
+    Returns:
+      bool over the dimensions of ``attack_success_rate``, or True where the results lack this variable. A run that is
+      not finite says nothing of its rows and counts as measured.
+    """
     if "attack_success_rate" not in dataset:
         return True
     return ~np.isnan(dataset["attack_success_rate"].variable.astype(float)) | ~dataset["is_finite"].variable.astype(
@@ -167,7 +187,11 @@ def is_measured(dataset: xr.Dataset) -> Any:
 
 
 def majority_share(dataset: xr.Dataset) -> float:
-    """The share of test rows that are of the most frequent class; where the results do not say, the least it can be."""
+    """The share of test rows of the most frequent class, from 0 to 1.
+
+    Args:
+      dataset: results of one scenario. Where they do not say the share, it is the least possible one.
+    """
     said = (attribute(dataset, "rows") or {}).get("test_majority")
     if said is not None:
         return float(said)
@@ -175,5 +199,9 @@ def majority_share(dataset: xr.Dataset) -> float:
 
 
 def test_rows(dataset: xr.Dataset) -> float:
-    """How many test rows there are; without end where the results do not say."""
+    """How many test rows there are; infinity where the results do not say.
+
+    Args:
+      dataset: results of one scenario.
+    """
     return float((attribute(dataset, "rows") or {}).get("test") or np.inf)

@@ -1,4 +1,4 @@
-"""Which honest runs have no defense, so that what a defense costs is held against them."""
+"""The price of a defense: which honest runs have no defense, and what accuracy these reach."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
 
 def undefended(dataset: xr.Dataset) -> xr.Dataset | None:
-    """The honest runs without a defense; None where there are none, or none that are certain.
+    """The honest runs without a defense.
 
-    They are certain where the scenario has no defense, or those of this package, which change nothing at their
-    defaults: all honest runs, or of a sweep over defenses those at the grid point that has all of them there.
+    Where the scenario has no defense, these are all honest runs. Defenses of this package change nothing at their
+    defaults: where all of them stay there, these are again all honest runs, and in a sweep over defenses they are the
+    honest runs of the grid point that has all of them there.
+
+    Args:
+      dataset: labelled results of ``sweep`` or ``run``, of one scenario.
+
+    Returns:
+      These runs; None where there are none, or where nobody can be certain: with a defense of your own, or where a
+      zipped axis changes another setting together with the defense.
 
     Raises:
-      NoHonestRuns: when the sweep has none.
+      NoHonestRuns: where the results have no honest run.
     """
     clean, neutral = honest(dataset), _neutral(dataset)
     if neutral is None:
@@ -30,7 +38,7 @@ def undefended(dataset: xr.Dataset) -> xr.Dataset | None:
     for dimension, is_neutral in neutral.items():
         along = [str(name) for name, coordinate in dataset.coords.items() if coordinate.dims == (dimension,)]
         if any(not name.startswith("defense.") and not is_of_an_attack(name, dataset) for name in along):
-            return None  # what else differs there may have its price, too
+            return None  # another setting on this axis may have its price, too
         is_honest = ~is_attacked(dataset)
         if dimension in is_honest.dims:  # shared with the attack
             is_neutral = is_neutral & is_honest.any([d for d in is_honest.dims if d != dimension])
@@ -42,12 +50,17 @@ def undefended(dataset: xr.Dataset) -> xr.Dataset | None:
 
 
 def beside(dataset: xr.Dataset, part: xr.Dataset, main: str) -> xr.DataArray | None:
-    """The main accuracy of the undefended honest runs of another case, for one that has none itself.
+    """The main accuracy of the undefended honest runs of another case, for a case that has no such runs.
 
-    They are those of the one case whose scenario is the same but for the defense; None where there is none, or several.
+    The other case has the same scenario but for the defense.
 
     Args:
-      dataset: results of several cases, of which ``part`` is one.
+      dataset: results of several cases.
+      part: the results of one of these cases.
+      main: the variable of the main accuracy.
+
+    Returns:
+      The main accuracy; None where ``part`` has such runs itself, or where no other case or several fit.
     """
     if _found(part) is not None:
         return None
@@ -57,10 +70,17 @@ def beside(dataset: xr.Dataset, part: xr.Dataset, main: str) -> xr.DataArray | N
 
 
 def accuracy_of(given: xr.Dataset | xr.DataArray | None, dataset: xr.Dataset, main: str) -> xr.Variable | None:
-    """The main accuracy of the undefended honest runs, for all runs of results; NaN of seeds and epochs they lack.
+    """The main accuracy of the undefended honest runs, laid out so that it can be compared with all runs of results.
 
     Args:
-      given: results that hold them, or their main accuracy; None: those of the results' own grid, if any.
+      given: results that hold the undefended runs, or their main accuracy. None stands for the undefended runs of
+        ``dataset`` itself.
+      dataset: the results to compare, of one scenario.
+      main: the variable of the main accuracy.
+
+    Returns:
+      The main accuracy, NaN at seeds and epochs that the undefended runs lack; None where nothing is given and
+      ``dataset`` has no such runs.
 
     Raises:
       ValueError: as :func:`vfl_jax.statistics.outcomes` does.
@@ -71,7 +91,7 @@ def accuracy_of(given: xr.Dataset | xr.DataArray | None, dataset: xr.Dataset, ma
         found = undefended(dataset)
         return None if found is None else found[main].variable.astype(float)
     accuracy = _given(given)[main] if isinstance(given, xr.Dataset) else given
-    for name in ("seed", "epoch"):  # of one alone: they are paired by their labels, too
+    for name in ("seed", "epoch"):  # runs of a single seed or epoch are paired by its label, too
         if name in accuracy.coords and name not in accuracy.dims and name in dataset.dims:
             accuracy = accuracy.expand_dims(name)
     shared = [dim for dim in accuracy.dims if dim in dataset.coords and dim in accuracy.coords]
@@ -93,7 +113,7 @@ def accuracy_of(given: xr.Dataset | xr.DataArray | None, dataset: xr.Dataset, ma
 
 
 def _given(results: xr.Dataset) -> xr.Dataset:
-    """The undefended honest runs of results that are given as such."""
+    """The undefended honest runs of results that a caller gives as undefended."""
     try:
         found, scenario = undefended(results), scenario_of(results)
         clean = honest(results) if found is None else found
@@ -109,7 +129,7 @@ def _given(results: xr.Dataset) -> xr.Dataset:
 
 
 def _found(part: xr.Dataset) -> xr.Dataset | None:
-    """The undefended honest runs of one case, where it has any."""
+    """The undefended honest runs of one case; None where it has none."""
     try:
         return undefended(part)
     except NoHonestRuns:
@@ -123,9 +143,9 @@ def _but_defense(part: xr.Dataset) -> dict[str, Any] | None:
 
 
 def _neutral(dataset: xr.Dataset) -> dict[Any, xr.Variable] | None:
-    """Along every axis over numbers of the defense, where these change nothing: bool.
+    """For every axis over numbers of the defense, at which of its points these numbers change nothing: bool.
 
-    None where others do change something, or where that is not known.
+    None where a number that no axis sweeps changes something, or where a defense is not the package's.
     """
     scenario = scenario_of(dataset)
     numbers = None if scenario is None else _neutral_numbers(scenario.get("defense"), "defense")
@@ -149,7 +169,7 @@ def _neutral(dataset: xr.Dataset) -> dict[Any, xr.Variable] | None:
 
 
 def _words(record: Any) -> str:
-    """What a defense is made of, as its JSON says it."""
+    """The names of a defense's parts, from its JSON."""
     parts = record.get("parts") if isinstance(record, dict) else None
     return (
         ", ".join(map(_words, parts))
@@ -159,7 +179,10 @@ def _words(record: Any) -> str:
 
 
 def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] | None:
-    """By exact path every number of a defense and the one that changes nothing; None where one is not the package's."""
+    """Every number of a defense beside the number that changes nothing, by exact path.
+
+    None where a part of the defense is not the package's.
+    """
     from vfl_jax import defenses
     from vfl_jax.core.record import numbers
     from vfl_jax.protocol.chains import ActiveChain
@@ -177,6 +200,6 @@ def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] |
 
 
 def _exact(name: str, known: Mapping[str, Any]) -> str | None:
-    """The path that a short form stands for, where it is one."""
+    """The exact path of a name, which may be a short form; None where no path or several fit."""
     found = [path for path in known if path == name or path.rpartition(".")[2] == name.removeprefix("defense.")]
     return name if name in known else found[0] if len(found) == 1 else None

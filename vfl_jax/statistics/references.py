@@ -1,8 +1,8 @@
-"""Which runs of a sweep are attacked and which are honest, by what its results say of the attacks' switches.
+"""Which runs of a sweep are attacked and which are honest.
 
-Only an attack's switch makes an honest run; a defense may have a switch of its own, and a party that defends itself is
-no attacker. Results say the paths of the switches. Of older ones, that say their scenario alone, every record below
-``attacks`` and ``active_attack`` with a number ``enabled`` is taken for an attack.
+Only the switch of an attack makes an honest run. A defense may have a switch of its own, and a party that defends
+itself is no attacker; so results list the paths of the attacks' switches. Older results hold their scenario alone:
+there every record below ``attacks`` and ``active_attack`` with a number ``enabled`` counts as an attack.
 """
 
 from __future__ import annotations
@@ -19,31 +19,46 @@ if TYPE_CHECKING:
     import xarray as xr
 
 ROOTS = ("attack", "attacks", "active_attack")
-"""What paths of an attacker's numbers begin with; the first is the short form."""
+"""The beginnings of the paths of an attacker's numbers; the first is that of a short form."""
 SHORT = "attack.enabled"
+"""The short form of all attacks' switches."""
 SWITCHES = "switches"
-"""The attribute that says the attacks' switches by exact path, with the scenario's values, as a JSON object."""
+"""The attribute of the attacks' switches: a JSON object of exact paths and the scenario's values."""
 CASE = "case"
-"""The dimension of results of several scenarios, whose attributes are JSON objects by case."""
+"""The dimension of results of several scenarios. Their attributes are JSON objects by case."""
 
 
 class NoHonestRuns(ValueError):
-    """There is nothing to compare attacked runs with."""
+    """The results have no honest run to compare attacked runs with."""
 
 
 def honest(dataset: xr.Dataset) -> xr.Dataset:
-    """The runs in which no attack is enabled, selected from a sweep over attacks' switches; that dimension is gone.
+    """The honest runs of a sweep, in which no attack is enabled.
 
-    Where a defense's switch is swept, every setting of it keeps its own honest runs. Results of a scenario without an
-    attack are all honest.
+    The dimensions of the attacks' switches are gone, and all others stay: every setting of a defense keeps its own
+    honest runs. Results of a scenario without an attack are all honest.
 
-    A zipped axis may have several honest points that differ in more than attacks, a learning rate say. There every
-    point gets the honest runs of its own settings, and the dimension stays whole. A single honest point is that of all
-    points with its defense. A point that no honest one fits has none: NaN, not finite, counts of 0; see
-    :func:`has_reference`.
+    A zipped axis may have several honest points that differ in more than attacks, such as in a learning rate. There
+    every point gets the honest runs of its own settings, and the dimension stays whole. Where a zipped axis has one
+    honest point, this serves all points with the same defense. A point without a fitting honest run has NaN, False and
+    counts of 0.
+
+    Args:
+      dataset: labelled results of ``sweep`` or ``sweep_cases``.
 
     Raises:
-      NoHonestRuns: when the sweep has none.
+      NoHonestRuns: where the results have no honest run.
+
+    Example:
+      >>> import json
+      >>> import xarray as xr
+      >>> results = xr.Dataset(
+      ...     {"backdoor_accuracy": ("attack.enabled", [0.1, 0.9])},
+      ...     {"attack.enabled": [0, 1]},
+      ...     {"switches": json.dumps({"attacks.1.enabled": 1.0})},
+      ... )
+      >>> honest(results)["backdoor_accuracy"].item()
+      0.1
     """
     import xarray as xr
 
@@ -64,9 +79,10 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def has_reference(dataset: xr.Dataset) -> xr.Variable:
-    """Where there is an honest run to compare with: bool, over the zipped axes on which that differs.
+    """Where the results have an honest run to compare with: bool, over the zipped axes on which this differs.
 
-    Of results of one scenario.
+    Args:
+      dataset: results of one scenario.
     """
     import xarray as xr
 
@@ -82,9 +98,11 @@ def has_reference(dataset: xr.Dataset) -> xr.Variable:
 
 
 def is_attacked(dataset: xr.Dataset) -> xr.Variable:
-    """Where an attack is enabled: bool, over the dimensions of the switches that are swept.
+    """Where an attack is enabled: bool, over the dimensions of the swept switches.
 
-    Results that do not say what their scenario is, and have no switch, are taken for attacked.
+    Args:
+      dataset: labelled results of ``sweep`` or ``run``, of one scenario. Results without a scenario and without a
+        switch count as attacked.
     """
     import xarray as xr
 
@@ -96,13 +114,21 @@ def is_attacked(dataset: xr.Dataset) -> xr.Variable:
 
 
 def is_by_case(dataset: xr.Dataset) -> bool:
-    """Whether the results are of several scenarios, on a dimension of their own."""
+    """Whether results are those of several scenarios, along the dimension ``case``.
+
+    Args:
+      dataset: results of any kind.
+    """
     found = _attribute(dataset, "scenario")
     return CASE in dataset.dims and CASE in dataset.coords and found is not None and not _is_record(found)
 
 
 def each_case(dataset: xr.Dataset) -> Iterator[xr.Dataset]:
-    """The results of every case; of results of one scenario, these."""
+    """Yields the results of every case.
+
+    Args:
+      dataset: results of any kind; those of one scenario are yielded whole.
+    """
     if not is_by_case(dataset):
         yield dataset
         return
@@ -111,7 +137,15 @@ def each_case(dataset: xr.Dataset) -> Iterator[xr.Dataset]:
 
 
 def of_case(other: Any, part: xr.Dataset) -> Any:
-    """Of other results, those of the case that ``part`` is of; of one case alone, these."""
+    """The part of other results that belongs to the same case.
+
+    Args:
+      other: results, an array or None. Those without cases, or of a single case, serve every case.
+      part: the results of one case.
+
+    Raises:
+      ValueError: where ``other`` lacks the case.
+    """
     if other is None or CASE not in other.dims or CASE not in part.coords:
         return other
     if other.sizes[CASE] == 1:
@@ -123,13 +157,22 @@ def of_case(other: Any, part: xr.Dataset) -> Any:
 
 
 def scenario_of(dataset: xr.Dataset) -> dict[str, Any] | None:
-    """The plain content of the scenario of results, or None where they do not say."""
+    """The scenario of results as plain JSON content; None where they do not say it.
+
+    Args:
+      dataset: results of one scenario, or of one case.
+    """
     found = attribute(dataset, "scenario")
     return found if found is not None and _is_record(found) else None
 
 
 def attribute(dataset: xr.Dataset, name: str) -> Any:
-    """What an attribute says in JSON, of the case that the results are of; None where there is no such thing."""
+    """The JSON content of an attribute; None where the results lack it.
+
+    Args:
+      dataset: results. Where they are those of one case, the content is that of this case.
+      name: the attribute, such as "rows".
+    """
     found, case = _attribute(dataset, name), dataset.coords.get(CASE)
     if (
         isinstance(found, dict)
@@ -153,7 +196,7 @@ def _is_record(found: Any) -> bool:
 
 
 def _switches(dataset: xr.Dataset) -> dict[str, xr.Variable] | None:
-    """Every attack's switch by its path: its value in all results, or along the dimension that sweeps it.
+    """Every attack's switch by its path: one value, or the values along the dimension that sweeps the switch.
 
     None where the results say nothing of attacks.
     """
@@ -161,7 +204,7 @@ def _switches(dataset: xr.Dataset) -> dict[str, xr.Variable] | None:
 
     named = [str(n) for n in dataset.coords if str(n).partition(".")[0] in ROOTS and str(n).endswith(".enabled")]
     known = _known_switches(dataset)
-    if known is None:  # of results that do not say what is an attack, the names do
+    if known is None:  # the results list no attack, so the names of the coordinates must tell
         return {name: dataset[name].variable for name in named} or None
     values = {path: xr.Variable((), number) for path, number in known.items()}
     for path in known:
@@ -172,7 +215,7 @@ def _switches(dataset: xr.Dataset) -> dict[str, xr.Variable] | None:
 
 
 def _known_switches(dataset: xr.Dataset) -> dict[str, float] | None:
-    """The attacks' switches as the results say them, or as their scenario lets guess; None where they say neither."""
+    """The attacks' switches that the results list, or those that their scenario suggests; None without either."""
     said, scenario = attribute(dataset, SWITCHES), scenario_of(dataset)
     if isinstance(said, dict) and not any(isinstance(value, dict) for value in said.values()):
         return {path: float(value) for path, value in said.items()}
@@ -186,7 +229,7 @@ def _attack_numbers(scenario: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _enabled(record: Any, path: str) -> Iterator[tuple[str, float]]:
-    """The switch of a record, or else those of its parts."""
+    """The switch of a record; where it has none, the switches of its parts."""
     if isinstance(record, dict) and "enabled" in record:
         yield f"{path}.enabled", float(record["enabled"])
         return
@@ -196,14 +239,14 @@ def _enabled(record: Any, path: str) -> Iterator[tuple[str, float]]:
 
 
 class _Pairing(NamedTuple):
-    """Which point of an axis is whose honest run."""
+    """The honest point of every point of one axis."""
 
-    places: np.ndarray  # int[points], -1 where there is none
-    names: list[str]  # the settings that an honest run shares with the point; none where one is that of all
-    of_attacks: list[str]
+    places: np.ndarray  # int[points]  the place of its honest point; -1 where it has none
+    names: list[str]  # the settings that both share; empty where one honest point serves all
+    of_attacks: list[str]  # the coordinates of the axis that belong to attacks
 
     def applied(self, dataset: xr.Dataset, dimension: Any) -> xr.Dataset:
-        """The honest runs along the axis; where one is that of all, the axis is gone."""
+        """The honest runs along the axis; where one honest point serves all, the axis is gone."""
         import xarray as xr
 
         if not self.names:
@@ -218,10 +261,10 @@ class _Pairing(NamedTuple):
 
 
 def _pairings(dataset: xr.Dataset) -> dict[Any, _Pairing]:
-    """Of every axis that switches attacks.
+    """The pairing of every axis that switches attacks.
 
     Raises:
-      NoHonestRuns: when the sweep has none.
+      NoHonestRuns: where the results have no honest run.
     """
     switches, is_honest = _switches(dataset), dict[Any, np.ndarray]()
     always = [path for path, value in (switches or {}).items() if not value.dims and value.values != 0]
@@ -235,7 +278,7 @@ def _pairings(dataset: xr.Dataset) -> dict[Any, _Pairing]:
 
 
 def _paired(dataset: xr.Dataset, dimension: Any, found: np.ndarray) -> _Pairing:
-    """Along one axis whose points at ``found`` are honest."""
+    """The pairing of one axis, whose honest points have the places ``found``."""
     along = [str(name) for name, coordinate in dataset.coords.items() if coordinate.dims == (dimension,)]
     of_attacks = [name for name in along if is_of_an_attack(name, dataset)]
     others = [name for name in along if name not in of_attacks]
@@ -244,8 +287,8 @@ def _paired(dataset: xr.Dataset, dimension: Any, found: np.ndarray) -> _Pairing:
         return np.stack([dataset[name].values for name in names] or [np.zeros(dataset.sizes[dimension])], -1)
 
     if (settings(others)[found] == settings(others)[found[0]]).all():
-        # What else shares the axis changes with the attack on purpose, as an attacker's own learning rate does. A
-        # defense does not: its price would be taken for the attack's.
+        # Another setting on this axis changes with the attack on purpose, as an attacker's own learning rate does. A
+        # defense must be the same: its price would otherwise look like the attack's.
         found, others = found[:1], [name for name in others if name.partition(".")[0] in (*ROOTS, "defense")]
     fits = (settings(others)[:, None] == settings(others)[found]).all(-1)
     places = np.where(fits.any(-1), found[fits.argmax(-1)], -1)
@@ -253,7 +296,12 @@ def _paired(dataset: xr.Dataset, dimension: Any, found: np.ndarray) -> _Pairing:
 
 
 def is_of_an_attack(path: str, dataset: xr.Dataset) -> bool:
-    """Whether a number is an attack's; those of a party that defends itself are settings like others."""
+    """Whether a number belongs to an attack; the numbers of a party that defends itself are settings like others.
+
+    Args:
+      path: the name of a coordinate, an exact path or a short form.
+      dataset: the results that have it.
+    """
     root, known = path.partition(".")[0], _known_switches(dataset)
     if root not in ROOTS or root == "attack" or known is None:
         return root in ROOTS

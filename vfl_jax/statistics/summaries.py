@@ -1,4 +1,4 @@
-"""Results in numbers: one row per grid point, which every table is made from."""
+"""Results in numbers: one row per grid point. Every table comes from these rows."""
 
 from __future__ import annotations
 
@@ -28,27 +28,31 @@ def summary(
     test_majority: float | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """One row per grid point, all numbers; the settings are the index.
+    """A data frame with one row per grid point. All cells are numbers; the settings are the index.
 
-    For the main accuracy, ``backdoor_accuracy``, ``attack_success_rate`` and what attackers read of labels
-    (``label_inference_accuracy``, ``label_inference_rate``) there are the columns ``<name>_median``, ``<name>_low`` and
-    ``<name>_high``: the median over seeds and the ends of its bootstrap interval. ``<name>_honest_…`` is the same of
-    the honest runs of the same settings (NaN where there are none; not of labels), ``<main>_difference_…`` of attacked
-    minus honest, paired by seed.
-
-    ``seeds`` is how many there are. A column for every outcome ("success", "collapsed", "none", "nothing to attack",
-    "floor too high", "no reference") counts them; in the row of an attack they add up to the seeds, in an honest row
-    all are 0. ``success_share``, ``…_low`` and ``…_high``: of all seeds, with a Wilson interval; NaN in an honest row,
-    and where no seed can be judged.
-    ``rows_triggered`` is how many test rows carry the trigger, ``rows_measured`` how many of them are of another class
-    than τ, so that they measure a backdoor; of several seeds the fewest.
+    * ``<name>_median``, ``<name>_low`` and ``<name>_high`` are the median over seeds and the ends of its bootstrap
+      interval. The names are the main accuracy, ``backdoor_accuracy``, ``attack_success_rate``, and, where attackers
+      read labels, ``label_inference_accuracy`` and ``label_inference_rate``.
+    * ``<name>_honest_…`` are the same numbers of the honest runs of the same settings: NaN without such runs. Readings
+      of labels have no such columns.
+    * ``<main>_difference_…`` are the same numbers of the differences attacked minus honest, paired by seed.
+    * ``seeds`` is the number of seeds.
+    * Every outcome ("success", "collapsed", "none", "nothing to attack", "floor too high", "no reference") has a column
+      that counts its seeds. They add up to the seeds in an attacked row; in an honest row all are 0.
+    * ``success_share``, ``success_share_low`` and ``success_share_high`` are the share of successes among all seeds and
+      its Wilson interval: NaN in an honest row, and where no seed can be judged.
+    * ``rows_triggered`` is the number of test rows that carry the trigger. ``rows_measured`` is how many of these are of
+      another class than τ and so measure a backdoor. Where seeds differ, both are the smallest number.
 
     Args:
       results: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
-      main: the variable that is the main accuracy.
-      epoch: which one, by its place.
+      main: the variable of the main accuracy.
+      epoch: the place of the epoch, -1 for the last.
       undefended, test_majority: as in :func:`vfl_jax.statistics.outcomes`.
-      level: of the intervals.
+      level: the confidence level of the intervals, between 0 and 1.
+
+    Raises:
+      ValueError: as :func:`vfl_jax.statistics.outcomes` does.
     """
     import pandas as pd
 
@@ -79,7 +83,11 @@ def summary(
 
 
 def settings_of(point: xr.Dataset) -> dict[str, Any]:
-    """What was swept, by name: all coordinates of a grid point, be they numbers or names."""
+    """The settings of a grid point by name: all its coordinates but the epoch and the seed.
+
+    Args:
+      point: the results at one point of the grid.
+    """
     return {
         str(name): coordinate.item()
         for name, coordinate in point.coords.items()
@@ -94,11 +102,14 @@ def describe(
     main: str = "main_task_accuracy",
     level: float = 0.95,
 ) -> dict[str, float]:
-    """The columns of :func:`summary` for one grid point; everything has the dimension ``seed`` alone.
+    """The columns of :func:`summary` for one grid point.
 
     Args:
-      clean: the honest runs of the same seeds and settings, where there are any.
-      outcome: that of every seed.
+      point: the results at this point, with the dimension ``seed`` alone.
+      clean: the honest runs of the same seeds and settings; None where there are none.
+      outcome: the outcome of every seed.
+      main: the variable of the main accuracy.
+      level: the confidence level of the intervals, between 0 and 1.
     """
     found: dict[str, float] = {}
     for name in (main, BACKDOOR, ATTACK_SUCCESS):
@@ -120,7 +131,13 @@ def describe(
 
 
 def spread(values: Any, name: str, level: float = 0.95) -> dict[str, float]:
-    """``<name>_median``, ``<name>_low`` and ``<name>_high`` of values over seeds; NaN where none is defined."""
+    """``<name>_median``, ``<name>_low`` and ``<name>_high`` of values over seeds; NaN without a defined value.
+
+    Args:
+      values: float[S], with the seeds as the only axis.
+      name: the beginning of the three names.
+      level: the confidence level of the interval, between 0 and 1.
+    """
     values = np.asarray(values, float).ravel()
     defined = values[~np.isnan(values)]
     low, high = interval(defined, level=level)
@@ -132,13 +149,13 @@ def spread(values: Any, name: str, level: float = 0.95) -> dict[str, float]:
 
 
 def _unnamed(dataset: xr.Dataset, here: Mapping[Any, int]) -> dict[str, Any]:
-    """The place along every dimension that nothing names."""
+    """The place along every dimension without a coordinate."""
     named = {dim for coordinate in dataset.coords.values() for dim in coordinate.dims}
     return {str(dim): place for dim, place in here.items() if dim not in named}
 
 
 def _with_seeds(results: xr.Dataset) -> xr.Dataset:
-    """Results of ``run`` have no seeds; they are those of one."""
+    """The results with the dimension ``seed``, which those of ``run`` lack."""
     if "seed" in results.dims:
         return results
     return results.drop_vars("seed", errors="ignore").expand_dims(seed=1)
