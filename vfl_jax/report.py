@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+__all__ = [
+    "NOTE",
+    "UNDEFINED",
+    "Row",
+    "console",
+    "count_text",
+    "interval_text",
+    "median_with_interval",
+    "not_judged_text",
+    "rows",
+    "rows_text",
+    "setting_text",
+    "to_markdown",
+    "to_terminal",
+]
+
 Row = dict[str, str]
 UNDEFINED = "–"
 MEASURED = "rows measured"

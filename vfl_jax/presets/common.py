@@ -1,4 +1,4 @@
-"""What presets share: names, sizes and triggers of the paper's tasks, and one model over all parties."""
+"""Shared parts of presets: names, sizes and triggers of the paper's tasks, and one model at all parties."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from vfl_jax.protocol.triggers import NaturalTrigger, PixelTrigger, Trigger
 from vfl_jax.scenario import Scenario
 
 HeadName = Literal["sum", "trainable"]
+"""The paper's two heads: the sum of the embeddings, or a trainable layer on them."""
 Task = Literal["mnist", "nus_wide"]
-"""The two experiments of the paper; "nus_wide" is for its twin too."""
+"""The paper's two experiments; "nus_wide" serves the twin of this data set, too."""
 MNIST_PIXELS = ((25, 27), (27, 25), (26, 26), (27, 27))
-"""The trigger of section 7.1, after Gu et al. 2017."""
+"""The (row, column) of every pixel of the trigger, section 7.1, after Gu et al. 2017."""
 NUM_CLASSES: dict[Task, int] = {"mnist": 10, "nus_wide": 5}
 TRIGGERS: dict[Task, Trigger] = {"mnist": PixelTrigger(pixels=MNIST_PIXELS), "nus_wide": NaturalTrigger()}
 
@@ -29,7 +30,20 @@ def over_parties(
     optimizer: Optimizer = Optimizer(),
     **fields: object,
 ) -> Scenario:
-    """The same model at every party, and the same attack at every attacker."""
+    """A scenario with the same model at every party, and the same attack at every attacker.
+
+    Args:
+      bottom: the model of every party.
+      head: the active party's model.
+      attack: the method of every attacker.
+      num_parties: K, the number of parties that hold features.
+      attackers: the numbers of the parties that attack, from 0, or from -1 backwards.
+      optimizer: that of every party and of the head.
+      fields: further fields of the scenario, by name.
+
+    Raises:
+      ValueError: where ``attackers`` is empty or names no party.
+    """
     if not attackers or not all(-num_parties <= k < num_parties for k in attackers):
         raise ValueError(
             f"preset.attackers is {attackers}; it must name at least one of the parties 0 to {num_parties - 1} (or "
@@ -47,5 +61,6 @@ def over_parties(
 
 
 def check_names(head: HeadName, task: Task) -> None:
+    """Raises ``ValueError`` where a preset has no such ``head`` or ``task``."""
     check_choice("preset", HeadName, head=head)
     check_choice("preset", Task, task=task)

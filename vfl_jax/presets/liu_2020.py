@@ -1,4 +1,4 @@
-"""Liu, Yi, Chen 2020: its text read literally, and as its authors ran it."""
+"""Liu, Yi, Chen 2020 (https://arxiv.org/abs/2007.03608): the text read literally, and the authors' own runs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,32 @@ def liu2020_paper(
 ) -> Scenario:
     """Liu, Yi, Chen 2020, its text read literally.
 
-    ReLU on all nodes but the output layer; a fresh random batch in every step (Algorithm 1); poison and target
-    rows drawn per seed (on NUS-WIDE poison rows are those whose last tag is set); Gaussian blurring of variance 1e-6,
-    with the trainable head only. ``head`` is "sum" or "trainable". ``attackers`` collude; the last party is the
-    attacker unless they are given. ``attack.enabled`` 0 is the honest run. ``num_classes`` is the task's, 10 or 5,
-    unless given.
+    All nodes but those of the output layer have a ReLU. Every step draws a fresh random batch (Algorithm 1). Every seed
+    draws its poison and target rows; on NUS-WIDE the poison rows are those with the last tag. Under the trainable head
+    the attackers blur with Gaussian noise of variance 1e-6. ``attack.enabled`` 0 is the honest run.
 
-    What the text leaves open and is chosen here: mean loss on logits, 50 epochs, target class 0. The text's
-    output width 32 is impossible with the sum head, whose bottoms need one output per class.
+    The text leaves some choices open. They are made here: the mean loss on logits, 50 epochs, target class 0. The
+    text's output width of 32 is impossible under the sum head, whose bottoms need one output per class.
+
+    Args:
+      head: "sum" or "trainable".
+      amplify: γ of the attack.
+      task: "mnist" or "nus_wide", which settles the trigger and the number of classes.
+      num_parties: K, the number of parties that hold features.
+      attackers: the numbers of the parties that attack, from 0, or from -1 backwards. Several collude.
+      num_classes: C; by default the task's, 10 or 5.
+
+    Raises:
+      ValueError: where ``head`` or ``task`` is another word, or ``attackers`` is empty or names no party.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> scenario = vfl.presets.liu2020_paper(num_parties=4, attackers=(0, -1))
+      >>> scenario.attackers
+      (0, 3)
+      >>> defended = scenario.replace(defense=vfl.defenses.GaussianNoise(stddev=0.01))
+      >>> defended.defense.stddev
+      0.01
     """
     check_names(head, task)
     width = num_classes or NUM_CLASSES[task]
@@ -61,16 +79,27 @@ def liu2020_code(
 ) -> Scenario:
     """Liu, Yi, Chen 2020, as its authors ran it.
 
-    ReLU on the bottoms' outputs too; probabilities clipped at 1e-7; one known training row of the target class; zero
-    vectors blur poisoned rows once a gradient is recorded, under both heads. ``head`` is "sum" or "trainable";
-    ``attackers`` and the rest are as in :func:`liu2020_paper`.
+    The bottoms' outputs have a ReLU, too. The loss clips probabilities at 1e-7. The attackers know one training row of
+    the target class. Under both heads they blur poisoned rows with zero vectors, once they have recorded a gradient.
 
-    MNIST: both heads on embeddings of width C; batches in file order; target row 1; one fixed list of poison rows for
-    all seeds. Theirs is not public; ``draw="fixed"`` draws one. Redraw it per seed with
-    ``scenario.replace(poison=scenario.poison.replace(draw="per_seed"))``.
+    On MNIST embeddings have width C under both heads, batches come in the order of the file, the target row is 1, and
+    all seeds share one list of poison rows. The authors' list is not public; ``draw="fixed"`` draws another. For a list
+    per seed take ``scenario.replace(poison=scenario.poison.replace(draw="per_seed"))``.
 
-    NUS-WIDE: the trainable head on one layer of width 32; batches shuffled in every epoch; target row 369; poison rows
-    are those whose last tag is set.
+    On NUS-WIDE the trainable head lies on bottoms of one layer of width 32, every epoch shuffles its batches, the
+    target row is 369, and the poison rows are those with the last tag.
+
+    Args:
+      head: "sum" or "trainable".
+      amplify, task, num_parties, attackers, num_classes: as in :func:`liu2020_paper`.
+
+    Raises:
+      ValueError: as :func:`liu2020_paper` does.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> vfl.presets.liu2020_code().poison.target_ids
+      (1,)
     """
     check_names(head, task)
     width = num_classes or NUM_CLASSES[task]

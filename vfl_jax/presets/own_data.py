@@ -1,4 +1,4 @@
-"""A scenario for your own data: the paper's attack, with widths, parties, trigger and target class that fit."""
+"""A scenario for your own data: the paper's attack, with widths, parties, trigger and target class that fit it."""
 
 from __future__ import annotations
 
@@ -33,28 +33,39 @@ def scenario_for(
 ) -> Scenario:
     """The scenario of Liu, Yi, Chen 2020 (:func:`vfl_jax.presets.liu2020_paper`) on data of your own.
 
-    Shuffled batches of 64, or of a tenth of the training rows where these are fewer. A stamped trigger lies on one
-    training row in a hundred, at least one, and on a fifth of the test rows. Whatever does not suit is changed by
+    Every epoch shuffles batches of 64 rows, or of a tenth of the training rows where this is less. A stamped trigger
+    lies on one training row in a hundred, at least one, and on a fifth of the test rows. Change other numbers with
     ``replace``.
 
     Args:
-      data: whose parties, classes and rows the scenario fits; also what ``load_tables`` returns.
-      attacker: the malicious party, or several that collude, by name (text) or number. It may be left out where
-        there is but one that can be meant: the only party without labels, or the only one of these in which the trigger
-        lies.
+      data: the data set, or the result of ``load_tables``. The scenario fits its parties, classes and rows.
+      attacker: the malicious party, or several that collude, by name (text) or number. Leave it out where only one
+        party
+        is possible: where a single party lacks the labels, or where the trigger lies in a single such party.
       head: "sum" or "trainable".
-      target_class: what the attacker wants triggered rows to be taken for, by name (text) or number. By default, of
-        the classes other than the most frequent, the one that the fewest triggered rows have (of a stamped trigger:
-        the fewest rows).
-      trigger: by default natural, where training rows carry one (``has_trigger``).
-      attack: what every attacker does; by default the paper's gradient replacement, with its blurring under the
-        trainable head.
-      learning_rate: of every party and the head.
+      target_class: the class that the attacker wants for triggered rows, by name (text) or number. By default it is a
+        class other than the most frequent: the one with the fewest triggered training rows, or, of a stamped trigger,
+        with the fewest training rows.
+      trigger: the mark of poison rows. By default it is natural: the training rows of ``has_trigger`` carry it.
+      attack: the method of every attacker. By default it is the paper's gradient replacement, with the paper's blurring
+        under the trainable head.
+      learning_rate: that of every party and of the head.
 
     Raises:
-      ValueError: naming the argument; where the attacker or the trigger would have to be guessed; where a number is
-        the name of another party or class; where the attacker holds the labels; where no target row is free of the
-        trigger.
+      ValueError: naming the argument, where several parties are possible as attacker, or the trigger is unknown; where
+        a number is also the name of another party or class; where the attacker holds the labels; where every row of a
+        possible target class carries the trigger; or where the scenario does not fit the data.
+
+    Example:
+      >>> import numpy as np
+      >>> import vfl_jax as vfl
+      >>> features = np.random.default_rng(0).normal(size=(200, 5)).astype("float32")
+      >>> data = vfl.from_arrays(
+      ...     {"bank": features[:, :3], "shop": features[:, 3:]}, np.arange(200) % 3, active_party="bank"
+      ... )
+      >>> scenario = vfl.scenario_for(data, trigger=vfl.data.FeatureTrigger(party=1, index=0, value=4.0))
+      >>> scenario.attackers, scenario.batches.size
+      ((1,), 16)
     """
     data = data.data if isinstance(data, LoadedTables) else data
     check_kind(VerticalData, "as vfl.from_arrays or vfl.load_tables make it", data=data)
@@ -87,6 +98,7 @@ def scenario_for(
 
 
 def _trigger(data: VerticalData, trigger: Trigger | None) -> Trigger:
+    """The trigger that is given, checked; else the natural one, where training rows carry it."""
     if trigger is not None:
         check_kind(Trigger, "such as FeatureTrigger(party=1, index=0)", trigger=trigger)
         check_fields(trigger, "trigger")
@@ -100,7 +112,7 @@ def _trigger(data: VerticalData, trigger: Trigger | None) -> Trigger:
 
 
 def _attackers(data: VerticalData, attacker: Party | Sequence[Party] | None, trigger: Trigger) -> tuple[int, ...]:
-    """The numbers of the attackers."""
+    """The numbers of the attackers, checked; found where none is given and only one party is possible."""
     passive = [k for k in range(data.num_parties) if k != data.active_party]
     if attacker is None:
         holders = [k for k, mask in enumerate(trigger.masks(data)) if mask is not None and k in passive]
@@ -126,6 +138,7 @@ def _attackers(data: VerticalData, attacker: Party | Sequence[Party] | None, tri
 
 
 def _target_class(data: VerticalData, target_class: str | int | None, trigger: Trigger) -> int:
+    """The number of the class that is given, or of the rarest one among those that an attack can lead to."""
     if target_class is not None:
         return place_of("target_class", target_class, data.classes, f"the classes of data {data.name!r} are")
     labels, is_triggered = np.asarray(data.train.labels), np.asarray(data.train.has_trigger)

@@ -19,8 +19,20 @@ def zou2022(
 ) -> Scenario:
     """Zou et al. 2022, the follow-up: a stronger attack on an appended (poison, target) pair.
 
-    100 epochs in the original; weight decay 3e-5, the learning rate falls by 3 % every epoch; ten target rows; a
-    trainable head of one dense layer. ``attackers`` and the rest are as in :func:`liu2020_paper`.
+    The head is trainable and has one dense layer. Weight decay is 3e-5, and the learning rate falls by 3 % every epoch.
+    The attackers know ten target rows. The original trains for 100 epochs.
+
+    Args:
+      amplify: γ of the attack.
+      task, num_parties, attackers, num_classes: as in :func:`liu2020_paper`.
+
+    Raises:
+      ValueError: where ``task`` is another word, or ``attackers`` is empty or names no party.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> vfl.presets.zou2022().poison.mode
+      'appended_pair'
     """
     check_names("trainable", task)
     return over_parties(

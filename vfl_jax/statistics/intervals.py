@@ -34,9 +34,10 @@ def interval(
       Both ends. Without a defined value they are NaN; where all values are equal, both ends are this value.
 
     Example:
-      >>> interval([0.95, 0.95, 0.95])
+      >>> import vfl_jax as vfl
+      >>> vfl.statistics.interval([0.95, 0.95, 0.95])
       (0.95, 0.95)
-      >>> low, high = interval([0.1, 0.2, 0.9, 0.95])
+      >>> low, high = vfl.statistics.interval([0.1, 0.2, 0.9, 0.95])
       >>> low <= 0.55 <= high  # the median
       True
     """
@@ -74,7 +75,8 @@ def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, 
       ValueError: where ``count`` is above ``total``.
 
     Example:
-      >>> low, high = share_interval(18, 20)
+      >>> import vfl_jax as vfl
+      >>> low, high = vfl.statistics.share_interval(18, 20)
       >>> print(f"{low:.2f} to {high:.2f}")
       0.70 to 0.97
     """
@@ -95,9 +97,10 @@ def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
       The variables ``median``, ``low`` and ``high``, without the dimension ``seed``.
 
     Example:
+      >>> import vfl_jax as vfl
       >>> import xarray as xr
       >>> accuracy = xr.DataArray([[0.9, 0.8], [0.9, 0.7], [0.9, 0.9]], dims=("seed", "epoch"))
-      >>> summarize(accuracy)["median"].values.tolist()
+      >>> vfl.statistics.summarize(accuracy)["median"].values.tolist()
       [0.9, 0.8]
     """
     import xarray as xr

@@ -51,13 +51,14 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
 
     Example:
       >>> import json
+      >>> import vfl_jax as vfl
       >>> import xarray as xr
       >>> results = xr.Dataset(
       ...     {"backdoor_accuracy": ("attack.enabled", [0.1, 0.9])},
       ...     {"attack.enabled": [0, 1]},
       ...     {"switches": json.dumps({"attacks.1.enabled": 1.0})},
       ... )
-      >>> honest(results)["backdoor_accuracy"].item()
+      >>> vfl.statistics.honest(results)["backdoor_accuracy"].item()
       0.1
     """
     import xarray as xr

@@ -41,8 +41,8 @@ def summary(
       that counts its seeds. They add up to the seeds in an attacked row; in an honest row all are 0.
     * ``success_share``, ``success_share_low`` and ``success_share_high`` are the share of successes among all seeds and
       its Wilson interval: NaN in an honest row, and where no seed can be judged.
-    * ``rows_triggered`` is the number of test rows that carry the trigger. ``rows_measured`` is how many of these are of
-      another class than τ and so measure a backdoor. Where seeds differ, both are the smallest number.
+    * ``rows_triggered`` is the number of test rows that carry the trigger. ``rows_measured`` is how many of these are
+      of another class than τ and so measure a backdoor. Where seeds differ, both are the smallest number.
 
     Args:
       results: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
