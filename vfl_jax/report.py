@@ -1,4 +1,4 @@
-"""Tables of labelled results: what a reader should see of a sweep at a glance."""
+"""Tables of labelled results, for a terminal and for a page."""
 
 from __future__ import annotations
 
@@ -41,10 +41,13 @@ __all__ = [
 ]
 
 Row = dict[str, str]
+"""One row of a table: the text of every cell by the name of its column."""
 UNDEFINED = "–"
+"""The text of a cell without a value."""
 MEASURED = "rows measured"
 NOT_COUNTED = "not judged"
 COUNTED = (SUCCESS, COLLAPSED, NOT_COUNTED)
+"""The columns that count seeds."""
 NOTE = (
     "Medians over seeds with their 95 % bootstrap interval, at the last epoch. The clean floor is the attack success "
     f"of the honest run of the same seeds. A seed is a success when its backdoor accuracy is above {BACKDOOR_ABOVE} "
@@ -66,9 +69,17 @@ def rows(
 ) -> list[Row]:
     """One row per grid point: its settings, accuracy, attack success, the clean floor, and outcomes over seeds.
 
-    Made from :func:`vfl_jax.summary`, whose arguments these are. A count over seeds is a dash in honest rows, which
-    have no outcome, and where no seed can be judged. Without honest runs in the sweep there is no floor to stand
-    beside the numbers, which the row then says.
+    The numbers are those of :func:`vfl_jax.summary`. A count over seeds is a dash in an honest row, which has no
+    outcome, and where no seed can be judged. Without honest runs the clean floor is "no honest run".
+
+    Args:
+      dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
+      main: the variable of the main accuracy.
+      epoch: the place of the epoch, -1 for the last.
+      undefended, test_majority: as in :func:`vfl_jax.statistics.outcomes`.
+
+    Raises:
+      ValueError: as :func:`vfl_jax.statistics.outcomes` does.
     """
     table = summary(dataset, main, epoch, undefended=undefended, test_majority=test_majority)
     names = [name for name in table.index.names if name is not None]
@@ -84,14 +95,34 @@ def rows(
 
 
 def to_markdown(table: list[Row]) -> str:
-    """A GitHub-flavoured table."""
+    """The table in GitHub-flavoured Markdown.
+
+    Args:
+      table: its rows, at least one, all with the same columns.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> print(vfl.report.to_markdown([{"γ": "1", "success": "3/20"}, {"γ": "10", "success": "20/20"}]), end="")
+      | γ | success |
+      | --- | --- |
+      | 1 | 3/20 |
+      | 10 | 20/20 |
+    """
     header = list(table[0])
     lines = [header, ["---"] * len(header), *(list(row.values()) for row in table)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
 def to_terminal(table: list[Row], title: str) -> Table:
-    """The same for a terminal, narrower: outcomes in one column, and what is the same in every row below it."""
+    """The table for a terminal, as narrow as can be.
+
+    All outcomes share one column. Where all grid points have the same number of measured rows, it stands below the
+    table.
+
+    Args:
+      table: its rows, as :func:`rows` makes them.
+      title: the text above the table.
+    """
     from rich import box
     from rich.table import Table
 
@@ -110,7 +141,7 @@ def to_terminal(table: list[Row], title: str) -> Table:
 
 
 def _narrow(row: Row) -> Row:
-    """Intervals go below their medians, and every count on a line of its own, so that a table fits 80 columns."""
+    """The row with intervals below their medians and every count on its own line, so that a table fits 80 columns."""
     found, counts = Row(), []
     for name, cell in row.items():
         if name in COUNTED:
@@ -123,7 +154,7 @@ def _narrow(row: Row) -> Row:
 
 
 def console() -> Console:
-    """The terminal, or 100 columns where output goes to a file or a pipe."""
+    """The console that tables are printed on: the terminal, or 100 columns where output goes to a file or a pipe."""
     from rich.console import Console
 
     terminal = Console()
@@ -131,35 +162,71 @@ def console() -> Console:
 
 
 def median_with_interval(values: Any) -> str:
-    """``0.957 [0.950, 0.961]``, or a dash where nothing is defined."""
+    """The median of values over seeds with its 95 % interval, or a dash where no value is defined.
+
+    Args:
+      values: float[S], one value per seed.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> vfl.report.median_with_interval([0.95, 0.95, 0.95])
+      '0.950 [0.950, 0.950]'
+    """
     return interval_text(spread(values, "value"), "value")
 
 
 def interval_text(numbers: Mapping[str, float], name: str) -> str:
-    """The median of a column of :func:`vfl_jax.summary` with its interval, or a dash where nothing is defined."""
+    """The median of a variable with its interval, or a dash where it has no value.
+
+    Args:
+      numbers: one row of :func:`vfl_jax.summary`.
+      name: the variable, such as "main_task_accuracy" or "attack_success_rate_honest".
+    """
     median, low, high = (numbers[f"{name}_{end}"] for end in ("median", "low", "high"))
     return UNDEFINED if np.isnan(median) else f"{median:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def count_text(numbers: Mapping[str, float], outcome: str) -> str:
-    """``3/20`` of the seeds; a dash in honest rows, and where no seed can be judged."""
+    """The seeds of one outcome, such as ``3/20``; a dash in honest rows, and where no seed can be judged.
+
+    Args:
+      numbers: one row of :func:`vfl_jax.summary`.
+      outcome: one of ``vfl_jax.statistics.OUTCOMES``.
+    """
     judged = sum(numbers[name] for name in OUTCOMES if name not in NOT_JUDGED)
     return f"{int(numbers[outcome])}/{int(numbers['seeds'])}" if judged else UNDEFINED
 
 
 def not_judged_text(numbers: Mapping[str, float]) -> str:
-    """``3/20 nothing to attack``: the seeds that say nothing of the attack; a dash where there are none."""
+    """The seeds that say nothing of the attack, such as ``3/20 nothing to attack``; a dash where there are none.
+
+    Args:
+      numbers: one row of :func:`vfl_jax.summary`.
+    """
     there = {name: int(numbers[name]) for name in NOT_JUDGED if numbers[name]}
     return ", ".join(f"{count}/{int(numbers['seeds'])} {name}" for name, count in there.items()) or UNDEFINED
 
 
 def rows_text(numbers: Mapping[str, float]) -> str:
-    """How many test rows measure the backdoor; a dash where the results do not say."""
+    """The number of test rows that measure the backdoor; a dash where the results do not say it.
+
+    Args:
+      numbers: one row of :func:`vfl_jax.summary`.
+    """
     return UNDEFINED if np.isnan(numbers["rows_measured"]) else f"{int(numbers['rows_measured']):,}"
 
 
 def setting_text(value: Any) -> str:
-    """A number as short as tells it from others, or a name."""
+    """The text of a setting: a name, or the shortest text that gives the number back.
+
+    Args:
+      value: a number of any type, a truth value or a text.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> vfl.report.setting_text(0.001), vfl.report.setting_text(1_234_567.0)
+      ('0.001', '1234567.0')
+    """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
         return str(value)
     short = f"{value:g}"
@@ -168,6 +235,7 @@ def setting_text(value: Any) -> str:
 
 
 def _cells(numbers: Mapping[str, float], main: str) -> Row:
+    """The cells of one row of :func:`vfl_jax.summary`, without its settings."""
     is_attacked = any(numbers[name] for name in OUTCOMES)
     has_floor = not is_attacked or numbers[NO_REFERENCE] < numbers["seeds"]
     return {

@@ -1,4 +1,4 @@
-"""Figures of labelled results: every seed visible, the median and its interval over seeds."""
+"""Whole figures of labelled results: curves over epochs, values against a setting, and an overview of a sweep."""
 
 from __future__ import annotations
 
@@ -27,16 +27,26 @@ if TYPE_CHECKING:
 
 
 SHOWN = ("main_task_accuracy", "backdoor_accuracy")
+"""The variables that figures show by default."""
 HONEST = "honest runs, median"
 MOST_LINES = 4
-"""So many lines, each with its honest runs, can be told apart in one panel."""
+"""A reader can tell apart this many lines in one panel, each with its honest runs."""
 
 
 def curves(runs: Mapping[str, xr.Dataset], names: Sequence[str] = SHOWN, title: str | None = None) -> Figure:
     """Curves over epochs, one panel per variable; see :func:`draw_curves`.
 
     Args:
-      runs: label to results with the dimensions ``seed`` and ``epoch`` only, or one of them.
+      runs: results by their label in the legend. Results have no other dimensions than ``seed`` and ``epoch``.
+      names: the variables, a panel each.
+      title: the text above the figure.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> import xarray as xr
+      >>> accuracy = xr.DataArray([[0.5, 0.8, 0.9], [0.4, 0.7, 0.9]], {"epoch": [1, 2, 3]}, ("seed", "epoch"))
+      >>> figure = vfl.plots.curves({"honest": xr.Dataset({"main_task_accuracy": accuracy})}, ["main_task_accuracy"])
+      >>> figure.savefig("curves.png")
     """
     runs = {label: _with_runs(dataset) for label, dataset in runs.items()}
     figure, panels = grid_of_panels(1, len(names), title)
@@ -53,13 +63,15 @@ def against(
     floor: xr.Dataset | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Final-epoch values against a swept setting, one panel per variable; see :func:`draw_against`.
+    """Values of the last epoch against a swept setting, one panel per variable; see :func:`draw_against`.
 
     Args:
-      dataset: results whose dimensions are the setting's, ``seed`` and ``epoch``, or one seed or epoch of them.
-      setting: the swept path on the horizontal axis, at even distances.
-      floor: results of the honest runs, at every value of the setting or at none in particular; their median
-        over seeds is the dashed line.
+      dataset: results with the dimensions of the setting, ``seed`` and ``epoch``, or one seed or epoch of such results.
+      setting: the swept path on the horizontal axis. Its values lie at even distances.
+      names: the variables, a panel each.
+      floor: results of the honest runs, with the dimension of the setting or without it. The dashed line is their
+        median over seeds.
+      title: the text above the figure.
     """
     (dimension,) = dataset[setting].dims
     line = _Line("", "", _with_runs(dataset), None if floor is None else _with_runs(floor))
@@ -67,15 +79,18 @@ def against(
 
 
 def overview(dataset: xr.Dataset, names: Sequence[str] = SHOWN) -> Figure:
-    """The figure that suits a sweep, of one scenario or of cases: every level of every setting, attacked and honest.
+    """The figure that suits a sweep: every level of every setting, attacked and honest.
 
-    Without a setting, curves over epochs. With one, values against it at the last epoch, the honest runs dashed: a line
-    for each attack and each case, where these are few. Else maps of the medians over seeds: a row of panels for every
-    attack, and one for the honest runs.
+    * Results without a setting give curves over epochs. Several cases without a setting stand side by side instead, at
+      the last epoch.
+    * With one setting, values of the last epoch stand against it. Every attack and every case has a line, and the
+      honest runs are dashed.
+    * With more settings, or too many lines, the figure is a map of the medians over seeds: a row of panels for every
+      attack, and one for the honest runs.
 
     Args:
-      dataset: results of ``sweep``, ``sweep_cases`` or ``run``, or one seed or one epoch of them.
-      names: the variables that are shown, a panel each.
+      dataset: results of ``sweep``, ``sweep_cases`` or ``run``, or one seed or epoch of such results.
+      names: the variables, a panel each.
     """
     dataset = _with_runs(dataset)
     dataset = dataset.isel({d: 0 for d in _grid(dataset) if dataset.sizes[d] == 1 and d != CASE})
@@ -95,17 +110,17 @@ def overview(dataset: xr.Dataset, names: Sequence[str] = SHOWN) -> Figure:
 
 
 def _with_runs(dataset: xr.Dataset) -> xr.Dataset:
-    """Results with the dimensions of runs, also where one seed or epoch was chosen."""
+    """The results with the dimensions ``seed`` and ``epoch``, which a single seed or epoch of results lacks."""
     return dataset.expand_dims([dim for dim in ("seed", "epoch") if dim not in dataset.dims])
 
 
 class _Line(NamedTuple):
-    """The runs of one case under one attack, and the honest ones that they are compared with."""
+    """The runs of one case under one attack, and the honest runs beside them."""
 
-    case: str
-    attack: str  # the settings of the attack, where there are several
+    case: str  # its name; empty without cases
+    attack: str  # the settings of the attack; empty where it is the only one
     attacked: xr.Dataset
-    floor: xr.Dataset | None
+    floor: xr.Dataset | None  # the honest runs
 
     @property
     def label(self) -> str:
@@ -113,7 +128,7 @@ class _Line(NamedTuple):
 
 
 def _attacks(part: xr.Dataset) -> list[_Line]:
-    """The runs of one scenario, by attack."""
+    """A line for every attack of one scenario."""
     case = str(part[CASE].item()) if CASE in part.coords else ""
     part = part.drop_vars(CASE, errors="ignore")
     mask = is_attacked(part)
@@ -144,7 +159,7 @@ def _lines(
     names: Sequence[str],
     title: str | None = None,
 ) -> Figure:
-    """One panel per variable, in each of them all lines against one setting."""
+    """One panel per variable. Each panel has all lines against one setting."""
     figure, panels = grid_of_panels(1, len(names), title, (min(max(5.2, 0.5 * len(levels)), 8.0), 3.8))
     shifts = 0.3 * (np.arange(len(lines)) - (len(lines) - 1) / 2) / len(lines)
     places = np.arange(len(levels))
@@ -225,6 +240,7 @@ def _maps(lines: Sequence[_Line], settings: Sequence[Any], names: Sequence[str])
 
 
 def _rows(case: str, part: xr.Dataset, down: Sequence[Any]) -> list[str]:
+    """The labels of a map's rows: the case, and the levels of all settings that run downwards."""
     levels = [_levels(part, dim) for dim in down]
     places = np.ndindex(*map(len, levels))
     texts = ([of[i] for of, i in zip(levels, place, strict=True)] for place in places)
@@ -232,10 +248,10 @@ def _rows(case: str, part: xr.Dataset, down: Sequence[Any]) -> list[str]:
 
 
 def _medians(values: xr.DataArray, down: Sequence[Any], right: Any) -> np.ndarray:
-    """float[rows, columns], at the last epoch."""
+    """The medians over seeds at the last epoch, float[rows, columns]."""
     last = values.isel(epoch=-1).transpose(*down, right, "seed").values
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # where no seed has a value there is no median
+        warnings.simplefilter("ignore", RuntimeWarning)  # without a value of any seed the median is NaN
         return np.nanmedian(last, axis=-1).reshape(-1, last.shape[-2])
 
 
@@ -250,17 +266,18 @@ def _along(dataset: xr.Dataset, dimension: Any) -> list[Any]:
 
 
 def _levels(dataset: xr.Dataset, dimension: Any) -> list[str]:
-    """The levels of a dimension in words; of a zipped one, one line per setting."""
+    """The levels of a dimension in words. A level of a zipped axis has a line for every setting."""
     columns = [[_text(value) for value in dataset[name].values] for name in _along(dataset, dimension)]
     return ["\n".join(level) for level in zip(*columns, strict=True)] or list(map(str, range(dataset.sizes[dimension])))
 
 
 def _named(dataset: xr.Dataset, dimension: Any) -> str:
+    """The settings of a dimension, one per line; its own name where it sweeps none."""
     return "\n".join(map(str, _along(dataset, dimension))) or str(dimension)
 
 
 def _settings_of(part: xr.Dataset, place: Mapping[Any, int]) -> str:
-    """What is set at one place of an attack's switches: which are on, and what goes with them."""
+    """The settings at one place of the attacks' switches: which switches are on, and the numbers beside them."""
     here = part.isel(place)
     settings = {str(name): here[name].item() for dim in place for name in _along(part, dim)}
     texts = [
@@ -272,4 +289,5 @@ def _settings_of(part: xr.Dataset, place: Mapping[Any, int]) -> str:
 
 
 def _text(value: Any) -> str:
+    """A number with at most six digits, or a name."""
     return f"{value:g}" if np.issubdtype(np.asarray(value).dtype, np.number) else str(value)

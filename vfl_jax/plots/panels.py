@@ -1,4 +1,4 @@
-"""What figures are made of: panels with curves, with values against settings, with maps of two settings."""
+"""Single panels of figures: curves, values against settings, and maps of two settings."""
 
 from __future__ import annotations
 
@@ -22,21 +22,33 @@ LABELS = {
     "loss": "training loss",
     "train_accuracy": "training accuracy",
 }
+"""The words of an axis by its variable."""
 COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB", "#222222")
 """Tol's bright palette, distinct under the common kinds of colour blindness."""
 CHARACTER = 0.085
-"""About the width of a letter, in inches."""
+"""The width of a letter, in inches, roughly."""
 MOST_WRITTEN = 14
-"""In so many columns of a map its numbers can still be read."""
+"""The numbers of a map are legible in at most this many columns."""
 
 
 def grid_of_panels(
     rows: int, columns: int, title: str | None = None, size: tuple[float, float] = (5.2, 3.8)
 ) -> tuple[Figure, np.ndarray]:
-    """An empty figure and its panels, [rows, columns]; made without pyplot: no global state, no display needed.
+    """An empty figure and its panels. It needs no pyplot: no global state, and no display.
 
     Args:
-      size: width and height of one panel, in inches.
+      rows, columns: how many panels there are, downwards and to the right.
+      title: the text above the figure.
+      size: the width and height of one panel, in inches.
+
+    Returns:
+      The figure, and its panels as an array [rows, columns].
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> figure, panels = vfl.plots.grid_of_panels(1, 2)
+      >>> panels.shape
+      (1, 2)
     """
     from matplotlib.figure import Figure
 
@@ -48,10 +60,12 @@ def grid_of_panels(
 
 
 def draw_curves(panel: Axes, runs: Mapping[str, xr.DataArray], name: str) -> None:
-    """Curves over epochs: thin lines are seeds, the thick line their median, the band its 95 % interval.
+    """Draws curves over epochs: thin lines are seeds, the thick line is their median, the band is its 95 % interval.
 
     Args:
-      runs: label to values with the dimensions ``seed`` and ``epoch``.
+      panel: where to draw, axes of Matplotlib.
+      runs: values with the dimensions ``seed`` and ``epoch``, by their label in the legend.
+      name: the variable, for the words of the vertical axis.
     """
     for i, (label, array) in enumerate(runs.items()):
         color, values = COLORS[i % len(COLORS)], array.transpose("seed", "epoch")
@@ -74,13 +88,18 @@ def draw_against(
     color: str = COLORS[0],
     shift: float = 0.0,
 ) -> None:
-    """Values against settings at even distances: dots are seeds, the line their median, the bar its 95 % interval.
+    """Draws values against settings: dots are seeds, the line is their median, the bars are its 95 % intervals.
 
     Args:
+      panel: where to draw, axes of Matplotlib.
       values: one row per setting and one column per ``seed``.
-      floor: the honest runs, with a row per setting or none; their median over seeds is the dashed line.
-      label: of the line, where one panel has several.
-      shift: to the right, so that lines of one panel do not hide each other.
+      settings: the words of every setting. They lie at even distances.
+      name: the variable, for the words of the vertical axis.
+      floor: the honest runs, with a row per setting or with the dimension ``seed`` alone. The dashed line is their
+        median over seeds.
+      label: the label of the line, where one panel has several.
+      color: that of dots and line.
+      shift: how far to the right the line lies, in distances between settings, so that no line hides another.
     """
     places = np.arange(len(settings)) + shift
     spread = np.linspace(-0.12, 0.12, values.sizes["seed"]) * (1 if label is None else 0.6)
@@ -98,16 +117,27 @@ def draw_against(
 
 
 def draw_floor(panel: Axes, floor: xr.DataArray, places: np.ndarray, label: str, color: str = COLORS[7]) -> None:
-    """The dashed line of honest runs: their median over seeds, at every place or the same at all."""
+    """Draws the dashed line of honest runs, their median over seeds.
+
+    Args:
+      panel: where to draw, axes of Matplotlib.
+      floor: the honest runs, with the dimension ``seed`` and maybe a row per place.
+      places: float[n], where the settings lie on the horizontal axis.
+      label: the label of the line in the legend.
+      color: that of the line.
+    """
     level = np.broadcast_to(floor.median("seed"), places.shape)
     panel.plot(places, level, color=color, linestyle="--", linewidth=1, label=label)
 
 
 def draw_map(panel: Axes, values: Any, rows: Sequence[str], columns: Sequence[str], name: str) -> None:
-    """A map of medians over two settings, from 0 to 1 in colours and, where there is room, in numbers.
+    """Draws a map of medians over two settings, from 0 to 1, in colours. Where there is room, it has numbers, too.
 
     Args:
+      panel: where to draw, axes of Matplotlib.
       values: float[rows, columns]; NaN is a dash.
+      rows, columns: the labels of both sides.
+      name: the variable, for the title of the panel.
     """
     values = np.asarray(values, float)
     panel.imshow(values, vmin=0, vmax=1, cmap="cividis", aspect="auto")
@@ -125,7 +155,11 @@ def draw_map(panel: Axes, values: Any, rows: Sequence[str], columns: Sequence[st
 
 
 def slant_ticks(panel: Axes) -> None:
-    """Sets the words below a panel at an angle where they would run into each other."""
+    """Slants the words below a panel where they would overlap.
+
+    Args:
+      panel: axes of Matplotlib, whose ticks are set.
+    """
     labels = panel.get_xticklabels()
     widest = max((len(line) for label in labels for line in label.get_text().split("\n")), default=0)
     if (widest + 1) * CHARACTER * len(labels) > panel.bbox.width / panel.figure.dpi:
@@ -134,6 +168,7 @@ def slant_ticks(panel: Axes) -> None:
 
 
 def _finish(panel: Axes, name: str) -> None:
+    """Gives a panel the words and the range of its vertical axis, and a grid."""
     panel.set_ylabel(LABELS.get(name, name))
     if name not in ("loss", "test_loss"):
         panel.set_ylim(-0.02, 1.02)

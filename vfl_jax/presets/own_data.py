@@ -40,8 +40,7 @@ def scenario_for(
     Args:
       data: the data set, or the result of ``load_tables``. The scenario fits its parties, classes and rows.
       attacker: the malicious party, or several that collude, by name (text) or number. Leave it out where only one
-        party
-        is possible: where a single party lacks the labels, or where the trigger lies in a single such party.
+        party is possible: where a single party lacks the labels, or where the trigger lies in a single such party.
       head: "sum" or "trainable".
       target_class: the class that the attacker wants for triggered rows, by name (text) or number. By default it is a
         class other than the most frequent: the one with the fewest triggered training rows, or, of a stamped trigger,
