@@ -24,7 +24,8 @@ from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.replica.draws import Given
 from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.chunks import Chunk
-from vfl_jax.sweeps.grid import Grid, parse, resolve, state_axes
+from vfl_jax.sweeps.grid import Grid, parse, resolve
+from vfl_jax.sweeps.grid_axis import state_axes
 from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.study import Study
 from vfl_jax.sweeps.sweep import sweep

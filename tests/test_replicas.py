@@ -12,7 +12,8 @@ from vfl_jax.presets import digits_demo
 from vfl_jax.replica import phases
 from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweeps import programs
-from vfl_jax.sweeps.grid import parse, state_axes
+from vfl_jax.sweeps.grid import parse
+from vfl_jax.sweeps.grid_axis import state_axes
 from vfl_jax.sweeps.sweep import run, sweep
 
 pytestmark = pytest.mark.optimized

@@ -1,7 +1,18 @@
 """Backdoor attacks and defenses in vertical federated learning, as a JAX functional simulator.
 
-A scenario is data (:mod:`vfl_jax.scenario`, :mod:`vfl_jax.presets`); ``sweep`` trains a grid of it with many seeds in
-one compiled program and returns labelled results.
+A scenario is data: take one of :mod:`vfl_jax.presets`, or build a :class:`Scenario`. :func:`sweep` trains a grid of its
+numbers with many seeds in compiled programs, and returns labelled results. :func:`summary` tells what they say.
+
+Example:
+  >>> import vfl_jax as vfl
+  >>> scenario = vfl.presets.digits_demo()
+  >>> results = vfl.sweep(
+  ...     scenario, vfl.load_digits(), {"attack.enabled": [0, 1]}, seeds=2, epochs=1, progress=False
+  ... )
+  >>> dict(results["main_task_accuracy"].sizes)
+  {'attack.enabled': 2, 'seed': 2, 'epoch': 1}
+  >>> vfl.summary(results)["seeds"].tolist()
+  [2, 2]
 """
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics

@@ -43,7 +43,7 @@ Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What ``run`` and ``sweep`` have in common."""
+    """The flags that ``run`` and ``sweep`` share."""
 
     scenario: Scenario
     data: DataName = "mnist"
@@ -73,17 +73,17 @@ class Sweep(Training):
     """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. May be repeated: the grid is the product."""
     seeds: int = 20
     folder: Path | None = None
-    """Keeps results and checkpoints; the same command again goes on from there, more seeds or values reuse it."""
+    """Folder of results and checkpoints. The same command goes on from there; more seeds or values reuse it."""
     checkpoint_every: int = 5
     """Epochs between two checkpoints in the folder."""
     max_replicas: int | None = None
-    """Trained as one chunk at most. Default: as many as fit into memory."""
+    """The largest number of replicas in one chunk. Default: as many as fit into memory."""
     scheduler: str | None = None
     """Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786, whose workers train the chunks and see the folder."""
     distributed: bool = False
-    """Started on several hosts, all as one program: jax.distributed finds the others by Slurm, on a TPU pod, …"""
+    """Several hosts run this command as one program: jax.distributed finds them by Slurm, on a TPU pod, …"""
     log_json: Path | None = None
-    """File that progress is added to, one JSON object per line."""
+    """File to which progress is appended, one JSON object per line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Demo:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Says what of the data sets is in a folder, what is missing and where to get it; prints Table 1 of NUS-WIDE."""
+    """Checks the files of the data sets in a folder, says where to get the missing ones; prints Table 1 of NUS-WIDE."""
 
     action: tyro.conf.Positional[Literal["check"]]
     folder: tyro.conf.Positional[Path]
@@ -110,7 +110,7 @@ class List:
 
 
 def _preset_commands(kind: Any) -> Any:
-    """One subcommand per preset, task and head; its defaults are the preset's."""
+    """One subcommand per preset, task and head, with the preset's numbers as defaults."""
     defaults = {
         "digits_demo-sum": kind(scenario=digits_demo(head="sum"), data="digits", epochs=60),
         "digits_demo-trainable": kind(scenario=digits_demo(head="trainable"), data="digits", epochs=60),
@@ -127,7 +127,14 @@ def _preset_commands(kind: Any) -> Any:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point. Bad input ends with one line and status 1, not with a traceback."""
+    """The entry point of the command.
+
+    Args:
+      arguments: the words after ``vfl-jax``; by default those of the process.
+
+    Raises:
+      SystemExit: with one line and status 1 on bad input, instead of a traceback.
+    """
     command = tyro.conf.subcommand
     commands: Any = (
         Annotated[Demo, command("demo", description=Demo.__doc__)]
@@ -148,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 @contextlib.contextmanager
 def _warnings_of_one_line() -> Iterator[None]:
-    """What a study will not be able to show is a line for who typed the command, not a place in our code."""
+    """Prints a warning of little evidence as one line: a user of the command has no use for a place in this code."""
     from vfl_jax.sweeps.cautions import EvidenceWarning
 
     with warnings.catch_warnings():
@@ -166,6 +173,7 @@ def _warnings_of_one_line() -> Iterator[None]:
 
 
 def _start_devices(distributed: bool) -> None:
+    """Makes every core a device, or joins the other processes of a distributed program."""
     if not distributed:
         use_all_cores()
         return
@@ -173,11 +181,12 @@ def _start_devices(distributed: bool) -> None:
 
     try:
         jax.distributed.initialize()
-    except Exception as error:  # of several kinds, by the way in which the others are looked for
+    except Exception as error:  # its kind depends on how JAX looks for the other processes
         raise ValueError(f"--distributed found no other processes ({error}).") from error
 
 
 def _demo(chosen: Demo) -> None:
+    """Performs ``vfl-jax demo``."""
     from vfl_jax.cli.demo import demo
 
     check_folder("--out", chosen.out)
@@ -185,6 +194,7 @@ def _demo(chosen: Demo) -> None:
 
 
 def _run(chosen: Run) -> None:
+    """Performs ``vfl-jax run``."""
     import jax
 
     from vfl_jax.cli.flags import check_outputs
@@ -199,6 +209,7 @@ def _run(chosen: Run) -> None:
 
 
 def _sweep(chosen: Sweep) -> None:
+    """Performs ``vfl-jax sweep``."""
     from vfl_jax.cli.flags import check_outputs, to_over
     from vfl_jax.sweeps.sweep import sweep
 
@@ -227,6 +238,7 @@ def _sweep(chosen: Sweep) -> None:
 
 
 def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
+    """The executor of a Dask scheduler, whose client ``stack`` closes."""
     try:
         from distributed import Client
     except ImportError as error:
@@ -239,6 +251,7 @@ def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
 
 
 def _check_data(chosen: Data) -> None:
+    """Performs ``vfl-jax data check``: status 1 where a file is missing or damaged."""
     from vfl_jax import report
     from vfl_jax.cli.data_check import data_check
 
@@ -247,6 +260,7 @@ def _check_data(chosen: Data) -> None:
 
 
 def _list(_: List) -> None:
+    """Performs ``vfl-jax list``: the first paragraph of every docstring says what a member is."""
     from rich.table import Table
 
     import vfl_jax.attacks
@@ -284,11 +298,12 @@ def _scenario(chosen: Training) -> Scenario:
 
 
 def _source(chosen: Training) -> Callable[[], VerticalData]:
-    """What loads the data, here or at a worker."""
+    """The function that loads the data, here or at a worker."""
     return functools.partial(_data, chosen.data, chosen.data_folder, len(chosen.scenario.bottoms))
 
 
 def _data(name: DataName, folder: Path | None, num_parties: int) -> VerticalData:
+    """The data set of a name, from a folder where its files lie in one."""
     from vfl_jax.data import LOADERS
 
     load = LOADERS[name]

@@ -1,4 +1,4 @@
-"""What a data folder holds: every file of every data set, and Table 1 of NUS-WIDE beside the paper's."""
+"""The content of a data folder: every file of every data set, and Table 1 of NUS-WIDE beside the paper's."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LIMITS = {"Train": 60_000, "Test": 40_000}
-"""Rows of the five-class task."""
+"""The number of rows of the five-class task."""
 COLOURS = {"whole": "green", "missing": "yellow", "damaged": "red"}
 
 
 def data_check(folder: Path, console: Console) -> bool:
-    """Prints what of the library's data sets is in a folder, what is damaged, what is missing and where to get it.
+    """Prints the state of every file of the library's data sets: whole, damaged or missing, and where to get it.
 
     Args:
       folder: a data folder, or NUS-WIDE's own.
+      console: where to print.
 
     Returns:
-      whether all is there and whole.
+      Whether all files are there and whole.
 
     Raises:
-      FileNotFoundError: when there is no such folder.
+      FileNotFoundError: where there is no such folder.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder; give a data folder, or that of NUS-WIDE.")
@@ -54,6 +55,7 @@ def data_check(folder: Path, console: Console) -> bool:
 
 
 def _print_findings(findings: list[Finding], console: Console) -> None:
+    """Prints one line per file."""
     for finding in findings:
         note = f" ({finding.note})" if finding.note else ""
         console.print(f"  {finding.state:8}", style=COLOURS[finding.state], end="", highlight=False)
@@ -61,7 +63,7 @@ def _print_findings(findings: list[Finding], console: Console) -> None:
 
 
 def _other_concepts(tree: Path, known: list[Finding], console: Console) -> list[Finding]:
-    """Looks at the labels that the five classes do not need; prints how many there are, and which are peculiar."""
+    """The findings on label files that the five classes do not need; prints their number and the peculiar ones."""
     found = [look_at(tree, file) for file in concept_files(tree) if file.places[0] not in {f.place for f in known}]
     labels = sum(f.state != "missing" and f.place.startswith("Groundtruth") for f in known) + len(found)
     console.print(f"  {labels} of {NUM_CONCEPTS * len(NUM_ROWS)} label files are there", highlight=False)
@@ -70,7 +72,7 @@ def _other_concepts(tree: Path, known: list[Finding], console: Console) -> list[
 
 
 def _print_table_1(tree: Path, console: Console) -> None:
-    """Class counts where the labels are whole, and counts of rows with the trigger where the tags are."""
+    """Prints class counts where the labels are whole, and counts of triggered rows where the tags are whole."""
     from rich import box
     from rich.table import Table
 
@@ -95,7 +97,7 @@ def _print_table_1(tree: Path, console: Console) -> None:
 
 
 def _triggers(tree: Path, split: str, num_rows: int) -> np.ndarray | None:
-    """Which rows of a split have the trigger's tag, or None where its tags are not there or not whole."""
+    """Which rows of a split have the trigger's tag; None where the file of its tags is missing or damaged."""
     try:
         tags = nus_wide.tag_matrix(**read_tags(tree / tag_file(split), nus_wide.NUM_TAGS))
     except (OSError, ValueError):
@@ -104,6 +106,7 @@ def _triggers(tree: Path, split: str, num_rows: int) -> np.ndarray | None:
 
 
 def _add_rows(table: Table, name: str, found: np.ndarray | None, paper: np.ndarray, lacking: str) -> None:
+    """Adds the counts found here and those of the paper, one above the other."""
     if found is None:
         table.add_row(name, lacking, *["–"] * len(paper))
     else:

@@ -1,4 +1,4 @@
-"""The demo: attack and defend a model of real handwritten digits in about a minute on two cores."""
+"""The demo: it attacks and defends a model of real handwritten digits in about a minute on two cores."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.grid import Over
 
 ATTACKS = {"honest": (0, 0), "gradient replacement": (1, 0), "label replacement": (0, 1)}
-"""Label to which part of the attacker's chain is enabled."""
+"""The switches of gradient and label replacement by the label of the attack."""
 DEFENSES = {
     "none": (0.0, 0.0),
     "Gaussian noise": (0.0, 0.005),
     "sparsification": (0.95, 0.0),
     "both": (0.95, 0.005),
 }
-"""Label to (drop rate, noise stddev); levels from the middle of those tried on MNIST by the paper's authors."""
+"""The drop rate and the noise stddev by the label of the defense; the paper's authors tried such levels on MNIST."""
 ATTACK_PATHS = ("attacks.1.parts.0.enabled", "attacks.1.parts.1.enabled", "attacks.1.parts.2.enabled")
 DEFENSE_PATHS = ("defense.drop_rate", "defense.stddev")
 
 
 def demo_scenario(head: HeadName) -> Scenario:
-    """Both attacks of the paper's passive party and two of its defenses, all switched by numbers."""
+    """Both attacks of the paper's passive party and two of its defenses, in one scenario whose numbers switch them.
+
+    Args:
+      head: "sum" or "trainable".
+    """
     blurring = ActivationBlurring(kind="gaussian" if head == "trainable" else "none", wait_for_target=False)
     attacker = PartyChain(parts=(blurring, GradientReplacement(), LabelReplacement()))
     scenario = digits_demo(head=head)
@@ -36,7 +40,17 @@ def demo_scenario(head: HeadName) -> Scenario:
 
 
 def demo(seeds: int, epochs: int, out: Path) -> None:
-    """Trains honest and attacked models with and without defenses; prints tables, writes figures to ``out``."""
+    """Trains honest and attacked models with and without defenses. Prints tables, and writes results and figures.
+
+    Args:
+      seeds: how many seeds every grid point is trained with.
+      epochs: how many epochs, at least 1.
+      out: the folder of results and figures.
+
+    Raises:
+      ValueError: where ``seeds`` or ``epochs`` is no such number.
+      OSError: where a file cannot be written.
+    """
     from vfl_jax import plots, report
     from vfl_jax.core.atomic import write_atomically
     from vfl_jax.core.files import save

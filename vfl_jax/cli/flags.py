@@ -1,4 +1,4 @@
-"""What flags of the command mean: a scenario with numbers set, a grid, files that can be written."""
+"""The meaning of flags: a scenario with numbers set, a grid, and files that can be written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,19 @@ from vfl_jax.sweeps.grid import Grid, parse, resolve
 
 
 def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
-    """The scenario with the numbers of every ``PATH=NUMBER``, in their order.
+    """The scenario with the numbers of ``--set``.
+
+    Args:
+      scenario: the preset's.
+      entries: texts ``PATH=NUMBER``, which are applied in their order.
 
     Raises:
-      ValueError: naming --set, on a path that is not there or there twice, or no number.
+      ValueError: naming --set, where an entry is no such text, or a path is unknown or there twice.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> with_set(vfl.presets.liu2020_paper(), ["attack.amplify=20"]).attacks[1].amplify
+      20.0
     """
     for path, value in _assignments("--set", entries, "PATH=NUMBER").items():
         exact = resolve(scenario, path, "--set")
@@ -25,11 +34,21 @@ def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
 
 
 def to_over(scenario: Scenario, entries: Sequence[str], set_entries: Sequence[str]) -> dict[str, list[float]]:
-    """The grid of every ``PATH=NUMBER,NUMBER,...``.
+    """The grid of ``--over``, as :func:`vfl_jax.sweep` takes it.
+
+    Args:
+      scenario: the preset's, with ``--set`` applied.
+      entries: texts ``PATH=NUMBER,NUMBER,...``, one per axis.
+      set_entries: the texts of ``--set``.
 
     Raises:
-      ValueError: naming --over, where :func:`grid.parse` does, or a path is there twice; naming --set, where
-        it has no effect, because all that it sets is swept.
+      ValueError: naming --over, where an entry is no such text, a path is there twice, or the grid cannot be swept;
+        naming --set, where it has no effect because the grid sweeps all its numbers.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> to_over(vfl.presets.liu2020_paper(), ["attack.amplify=1,10"], [])
+      {'attack.amplify': [1.0, 10.0]}
     """
     over = {
         path: [_number("--over", path, value) for value in values.split(",")]
@@ -43,11 +62,15 @@ def to_over(scenario: Scenario, entries: Sequence[str], set_entries: Sequence[st
 
 
 def check_outputs(out: Path | None, log_json: Path | None = None) -> None:
-    """Finds out before training whether the files can be written.
+    """Finds out before training whether all output can be written.
+
+    Args:
+      out: the file of results, or None.
+      log_json: the file of progress, or None.
 
     Raises:
-      ValueError: where two of them are one, naming the flags.
-      OSError: where one cannot be written, naming the flag.
+      ValueError: where ``out`` has no ending or that of a picture, or where two files are one, naming the flags.
+      OSError: where a file cannot be written, naming the flag.
     """
     files: dict[str, Path | None] = {"--log-json": log_json, "--out": out}
     if out is not None:
@@ -66,16 +89,25 @@ def check_outputs(out: Path | None, log_json: Path | None = None) -> None:
 
 
 def picture(out: Path) -> Path:
-    """Where the figure of results goes: no two results share one."""
+    """The path of the figure of results. No two results share one.
+
+    Args:
+      out: the path of the results.
+
+    Example:
+      >>> picture(Path("grid.nc")).name, picture(Path("grid.h5")).name
+      ('grid.png', 'grid.h5.png')
+    """
     return out.with_suffix(".png") if out.suffix == ".nc" else out.with_name(f"{out.name}.png")
 
 
 def _paths(grid: Grid) -> set[str]:
+    """The exact paths of all numbers that a grid sweeps."""
     return {path for axis in grid.axes for paths in axis.paths for path in paths}
 
 
 def _assignments(flag: str, entries: Sequence[str], form: str) -> Mapping[str, str]:
-    """What stands before and behind the first "=" of every entry."""
+    """The texts before and behind the first "=" of every entry."""
     found: dict[str, str] = {}
     for entry in entries:
         path, equals, value = entry.partition("=")
@@ -88,6 +120,7 @@ def _assignments(flag: str, entries: Sequence[str], form: str) -> Mapping[str, s
 
 
 def _number(flag: str, path: str, text: str) -> float:
+    """The number of a text; ``ValueError`` where it is none."""
     try:
         return float(text)
     except ValueError:

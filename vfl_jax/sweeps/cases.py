@@ -1,4 +1,4 @@
-"""Cases: scenarios of different structure, each swept by programs of its own, their results side by side."""
+"""Cases: scenarios of different structure. Each has programs of its own; their results stand side by side."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ if TYPE_CHECKING:
     from vfl_jax.core.vertical_data import VerticalData
 
 ABSENT = -1
-"""Fills up lists of row ids that are shorter in one case than in another."""
+"""The id that fills up a list of rows that is shorter in one case than in another."""
 
 
 def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any) -> xr.Dataset:
-    """Sweeps every scenario over the same grid and seeds, and joins the results on a dimension ``case``.
+    """Sweeps every scenario over the same grid and seeds, and joins the results along a dimension ``case``.
 
     Args:
-      scenarios: by the name of the case.
-      options: those of :func:`vfl_jax.sweep`; in a ``folder`` every case has one of its own, by its name.
+      scenarios: the scenario of every case by its name.
+      data: as in :func:`vfl_jax.sweep`, the same for all cases.
+      options: the other arguments of :func:`vfl_jax.sweep`. In the ``folder`` every case has a folder of its own name.
 
     Returns:
-      Results as of ``sweep``. A metric that a case does not have is NaN there, its count 0. The attributes
+      Results like those of ``sweep``. Where a case lacks a metric, it is NaN and its count is 0. The attributes
       ``scenario``, ``rows`` and ``switches`` are JSON objects by case.
 
     Raises:
-      ValueError: where there is no case, or the name of one cannot be a folder's; and as ``sweep`` does, of any case
-        before the first is trained.
+      ValueError: where there is no case, where a name cannot be a folder's, or where ``sweep`` would raise it for any
+        case; all this before the first case is trained.
+      OSError, SweepIncomplete: as :func:`vfl_jax.sweep` does.
     """
     import xarray as xr
 
@@ -46,7 +48,7 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
         check_folder("folder", folder)
     loaded = load(data)
     _check_cases(scenarios, loaded, options)
-    source = loaded if options.get("executor") is None else data  # whose workers load their own
+    source = loaded if options.get("executor") is None else data  # the workers of an executor load their own
     found = {
         name: sweep(scenario, source, folder=None if folder is None else Path(folder) / name, **options)
         for name, scenario in scenarios.items()
@@ -70,7 +72,7 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
 
 
 def _check_cases(scenarios: Mapping[str, Scenario], data: VerticalData, options: Mapping[str, Any]) -> None:
-    """Raises ``ValueError``, naming the case, where one cannot be swept."""
+    """Raises ``ValueError``, naming the case, where a case cannot be swept."""
     if not isinstance(scenarios, Mapping) or not scenarios:
         raise ValueError(f"scenarios is {shown(scenarios)}; it must be a dict of at least one case, name to scenario.")
     asked = inspect.signature(sweep).bind(None, data, **options)
@@ -87,6 +89,6 @@ def _check_cases(scenarios: Mapping[str, Scenario], data: VerticalData, options:
 
 
 def _padded(dataset: xr.Dataset, most: dict[str, int]) -> xr.Dataset:
-    """With lists of row ids of equal lengths."""
+    """The results of one case, with lists of row ids as long as the longest of any case."""
     missing = {dim: (0, size - dataset.sizes[dim]) for dim, size in most.items()}
     return dataset.pad(missing, constant_values=ABSENT)

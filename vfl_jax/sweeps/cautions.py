@@ -1,4 +1,4 @@
-"""Warnings before training: studies whose numbers will say little, whatever comes out."""
+"""Warnings before training: some studies give numbers that say little, whatever comes out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices
 
 FEW_ROWS = 30
-"""Fewer test rows than this measure a backdoor badly: of 30, the 95 % interval of a half is from 0.33 to 0.67."""
+"""Fewer test rows than this measure a backdoor badly: at 30, the 95 % interval of a half is from 0.33 to 0.67."""
 
 
 class EvidenceWarning(UserWarning):
-    """A study is about to be trained whose numbers can say little."""
+    """The numbers of the study that is about to be trained can say little."""
 
 
 def warn_of_little_evidence(scenario: Scenario, data: VerticalData, draws: Draws, stacklevel: int = 1) -> None:
-    """Warns, before an attack is trained, where its outcome would say little; of several programs the first warns.
+    """Warns before training where the outcome of an attack would say little. Of several processes the first warns.
 
     Args:
-      scenario: swept numbers are arrays [G].
-      draws: those of one seed.
-      stacklevel: how many calls above this one the warning is for.
+      scenario: the scenario, whose swept numbers are arrays [G].
+      data: the data set.
+      draws: the draws of one seed.
+      stacklevel: how many calls above this one the reader of the warning stands.
     """
     if not _has_attack(scenario) or not devices.is_first_process():
         return
@@ -49,7 +50,11 @@ def warn_of_little_evidence(scenario: Scenario, data: VerticalData, draws: Draws
 
 
 def measuring_rows(scenario: Scenario, data: VerticalData, draws: Draws) -> list[int]:
-    """How many triggered test rows are of another class than τ, at every swept ``poison.test_rate``."""
+    """How many triggered test rows are of another class than τ, at every swept ``poison.test_rate``.
+
+    Args:
+      scenario, data, draws: as in :func:`warn_of_little_evidence`.
+    """
     ranks = np.asarray(draws.test_poison_rank)
     counts = np.round(np.float32(scenario.poison.test_rate) * np.float32(ranks.size)).reshape(-1)
     is_other = np.asarray(data.test.labels) != scenario.poison.target_class
@@ -63,4 +68,5 @@ def _has_attack(scenario: Scenario) -> bool:
 
 
 def _warn(message: str, stacklevel: int) -> None:
+    """Warns of little evidence, with the place in the caller's code."""
     warnings.warn(f"Little evidence: {message}", EvidenceWarning, stacklevel=stacklevel + 2)

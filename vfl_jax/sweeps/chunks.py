@@ -1,4 +1,4 @@
-"""Chunks: rectangles of grid points × seeds, each trained as one program and kept as one file."""
+"""Chunks: grid points × seeds that are trained together and kept in one file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Item = TypeVar("Item")
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Some points of a grid, with some seeds."""
+    """Some points of a grid, each with the same seeds."""
 
-    points: tuple[dict[str, Any], ...]  # of every point what it changes, exact path to value
+    points: tuple[dict[str, Any], ...]  # the changes of every point: exact path to value
     seeds: tuple[int, ...]
 
     def __str__(self) -> str:
@@ -30,30 +30,44 @@ class Chunk:
 
     @property
     def num_replicas(self) -> int:
+        """The number of points times the number of seeds."""
         return len(self.points) * len(self.seeds)
 
     def name(self, identity: dict[str, Any]) -> str:
-        """The hash of all that determines its numbers: the study's identity, its points and seeds, in their order."""
+        """The hash of everything that determines the chunk's numbers, 16 hexadecimal digits.
+
+        Args:
+          identity: that of the study. The points and seeds count with it, in their order.
+        """
         return content_hash((), json.dumps([identity, *self.plain()], sort_keys=True, allow_nan=False))[:16]
 
     def label(self, identity: dict[str, Any]) -> str:
-        """What a chunk's file says of itself, as JSON; the name stands for the study's identity."""
+        """The JSON text by which a chunk's file says which chunk it is.
+
+        Args:
+          identity: that of the study, which the name in the text stands for.
+        """
         points, seeds = self.plain()
         return json.dumps({"name": self.name(identity), "points": points, "seeds": seeds}, sort_keys=True)
 
     def plain(self) -> tuple[list[Any], list[int]]:
-        """As JSON has it; infinite values as text, as in a scenario's JSON."""
+        """The points and seeds as JSON content. Infinite values are text, as in a scenario's JSON."""
         points = [{path: _to_plain(value) for path, value in point.items()} for point in self.points]
         return points, list(self.seeds)
 
     @classmethod
     def from_plain(cls, points: list[Any], seeds: list[int]) -> Self:
+        """The chunk of these ``points`` and ``seeds``, in the form that :meth:`plain` returns."""
         return cls(
             tuple({path: float(v) if isinstance(v, str) else v for path, v in p.items()} for p in points), tuple(seeds)
         )
 
     def replicas(self, scenario: Scenario) -> Iterator[tuple[str, int]]:
-        """What tells each replica from others: the JSON of its scenario, and its seed; point by point."""
+        """Yields the JSON of every replica's scenario, and its seed, point by point. Both tell it from all others.
+
+        Args:
+          scenario: the study's, which the points change.
+        """
         for point in self.points:
             text = with_numbers(scenario, point).to_json()
             yield from ((text, seed) for seed in self.seeds)
@@ -62,10 +76,18 @@ class Chunk:
 def cut(
     scenario: Scenario, grid: Grid, seeds: Sequence[int], done: Sequence[Chunk], most: int, devices: int = 1
 ) -> list[Chunk]:
-    """Cuts what is not in the chunks ``done`` into new ones of at most ``most`` replicas, as equal as can be.
+    """Cuts the lacking replicas of a grid × seeds into chunks of nearly equal sizes.
 
-    A chunk has all grid points of its seeds where it may, because they share what does not depend on them; otherwise as
-    many as leave a seed to each of the ``devices``.
+    A chunk has all grid points of its seeds where it can: these share everything that does not depend on the point.
+    Where it cannot, it has as many points as leave one seed for every device.
+
+    Args:
+      scenario: the study's, which the grid changes.
+      grid: all points.
+      seeds: the seeds of every point.
+      done: the chunks that need not be cut again.
+      most: the largest number of replicas of a chunk.
+      devices: how many devices train a chunk.
     """
     have = {replica for chunk in done for replica in chunk.replicas(scenario)}
     points = grid.points()
@@ -84,7 +106,7 @@ def cut(
 
 
 def _even(items: Sequence[Item], most: int) -> list[list[Item]]:
-    """Runs of at most ``most`` items whose lengths differ by at most one."""
+    """The items in runs of at most ``most``, whose lengths differ by at most one."""
     if not items:
         return []
     edges = np.linspace(0, len(items), -(-len(items) // most) + 1).round().astype(int)
@@ -92,4 +114,5 @@ def _even(items: Sequence[Item], most: int) -> list[list[Item]]:
 
 
 def _to_plain(value: Any) -> Any:
+    """A number as JSON has it, and text where JSON has no such number."""
     return value if np.isfinite(value) else str(value)

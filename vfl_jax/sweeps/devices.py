@@ -1,4 +1,4 @@
-"""The devices of a program: the seed axis is laid over all of them, of one machine or of several."""
+"""The devices of a program, on one machine or several. The seed axis lies over all of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""The file in which Linux says how much memory a container may use."""
 
 
 def use_all_cores() -> None:
-    """Makes every CPU core that this process may use a device of its own: faster than one device with many threads.
+    """Makes every CPU core of this process a device of its own, which is faster than one device with many threads.
 
-    Must be called before JAX has made its first array; later it has no effect. On machines with an accelerator
-    it changes nothing that a sweep uses.
+    Call it before JAX makes its first array; later it has no effect. With an accelerator a sweep uses that instead.
     """
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     try:
@@ -28,23 +28,34 @@ def use_all_cores() -> None:
 
 
 def seed_mesh(num_seeds: int) -> Mesh:
-    """A mesh of devices that share the seeds: no more than are needed for none to have more seeds than it must."""
+    """A mesh of devices that share seeds evenly.
+
+    It has no device too many: with one less, some device would have more seeds.
+
+    Args:
+      num_seeds: S.
+    """
     devices = jax.devices()
     share = -(-num_seeds // len(devices))
     count = -(-num_seeds // share)
     if jax.process_count() > 1:
-        count = len(devices)  # a process without a part in a program would not know of it
+        count = len(devices)  # a process without a part in a program would never join it
     return Mesh(np.asarray(devices[:count]), ("seed",))
 
 
 def pad_seeds(tree: Any, mesh: Mesh) -> Any:
-    """Repeats the last entry of every leading axis until the devices share it evenly."""
+    """Repeats the last entry of every leading axis until the devices can share the axis evenly.
+
+    Args:
+      tree: leaves [S, ...].
+      mesh: the devices.
+    """
 
     def padded(leaf: Any) -> Any:
         missing = -len(leaf) % mesh.size
         if not missing:
             return leaf
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # as numbers: to have a key twice is no mistake here
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # as numbers, because a key twice is no mistake here
             return jax.random.wrap_key_data(padded(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
         return jnp.concatenate([leaf, *[leaf[-1:]] * missing])
 
@@ -52,17 +63,22 @@ def pad_seeds(tree: Any, mesh: Mesh) -> Any:
 
 
 def shard_seeds(tree: Any, mesh: Mesh) -> Any:
-    """Lays the leading axis of every array over the mesh."""
+    """Lays the leading axis of every array over the devices.
+
+    Args:
+      tree: leaves [S, ...], whose seeds the devices share evenly.
+      mesh: the devices.
+    """
     return _put(tree, mesh, PartitionSpec("seed"))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts a copy of every array on every device of the mesh."""
+    """Puts a copy of every array of ``tree`` on every device of ``mesh``."""
     return _put(tree, mesh, PartitionSpec())
 
 
 def fetch(tree: Any) -> Any:
-    """Brings arrays to the host, in every process all of them."""
+    """Brings the arrays of ``tree`` to the host. Every process gets all of them, whole."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
     from jax.experimental import multihost_utils
@@ -71,17 +87,21 @@ def fetch(tree: Any) -> Any:
 
 
 def agree(number: int) -> int:
-    """What the first process says; every process must ask."""
+    """The ``number`` of the first process, in all processes. Every process must call this."""
     return int(agree_on(np.int64(number)))
 
 
 def agree_on(tree: Any) -> Any:
-    """The arrays of the first process, bit for bit; every process must ask, with arrays of the same shapes."""
+    """The arrays of the first process, bit for bit, in all processes.
+
+    Args:
+      tree: the arrays of this process. Every process must call this, with arrays of the same shapes and dtypes.
+    """
     if jax.process_count() == 1:
         return tree
     from jax.experimental import multihost_utils
 
-    # As bytes: they are sent as a sum, which would make 0 of −0 and cut 64 bits to 32.
+    # As bytes, because JAX sends arrays as a sum, which turns −0 into 0 and cuts 64 bits to 32.
     told = multihost_utils.broadcast_one_to_all(
         jax.tree.map(lambda leaf: np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), tree)
     )
@@ -89,12 +109,12 @@ def agree_on(tree: Any) -> Any:
 
 
 def is_first_process() -> bool:
-    """The one that writes."""
+    """Whether this process is the first, the only one that writes files and shows progress."""
     return jax.process_index() == 0
 
 
 def free_memory(mesh: Mesh) -> int:
-    """Bytes that a program may still use on each device of the mesh."""
+    """The bytes that a program may still use on each device of ``mesh``."""
     device = mesh.local_devices[0]
     if device.platform == "cpu":
         import psutil
@@ -108,6 +128,7 @@ def free_memory(mesh: Mesh) -> int:
 
 
 def _put(tree: Any, mesh: Mesh, axes: PartitionSpec) -> Any:
+    """Puts every array of a tree on the devices, with its leading axis laid out as ``axes`` says."""
     # On one device a named sharding would differ from that of a program's results, and cost a second compilation.
     if mesh.size == 1:
         return jax.device_put(tree, mesh.devices.item())
@@ -116,8 +137,8 @@ def _put(tree: Any, mesh: Mesh, axes: PartitionSpec) -> Any:
         return jax.device_put(tree, sharding)
 
     def put(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:  # laid over all processes already
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:  # already laid over all processes
             return jax.device_put(leaf, sharding)
-        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])  # of the whole, its part
+        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])  # each takes its part
 
     return jax.tree.map(put, tree)

@@ -1,4 +1,4 @@
-"""Grids: which numbers of a scenario are swept, by their paths, and how a grid is mapped."""
+"""Grids: the swept numbers of a scenario, by their paths, and the points that they make."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import jax
@@ -14,42 +14,44 @@ import numpy as np
 
 from vfl_jax.core.checks import is_number, is_whole, shown
 from vfl_jax.core.record import Record, cast, numbers, shortest, with_numbers
-from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 
 Over = Mapping[Any, Sequence[Any]]
-"""What to sweep: a path (str) to its values, or a tuple of paths to tuples of values that go together."""
+"""The numbers to sweep: the values of a path (str), or tuples of values that go together by a tuple of paths."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
     """One dimension of a grid."""
 
-    names: tuple[str, ...]  # the paths as they were asked for
-    paths: tuple[tuple[str, ...], ...]  # the exact paths each of them stands for
+    names: tuple[str, ...]  # the paths as the caller wrote them
+    paths: tuple[tuple[str, ...], ...]  # the exact paths of every name
     values: tuple[tuple[Any, ...], ...]  # one entry per point, one value per name
 
     @property
     def dimension(self) -> str:
+        """The name of the dimension in results: the paths, joined by "+"."""
         return "+".join(self.names)
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """The product of the axes; G points, the last axis fastest."""
+    """The product of all axes: G points, of which the last axis changes fastest."""
 
     axes: tuple[Axis, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The number of points along every axis."""
         return tuple(len(axis.values) for axis in self.axes)
 
     @property
     def size(self) -> int:
+        """G, the number of points."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     def points(self) -> list[dict[str, Any]]:
-        """The changes of every point, exact path to value."""
+        """The changes of every point: exact path to value."""
         points = []
         for combination in itertools.product(*(axis.values for axis in self.axes)):
             changes: dict[str, Any] = {}
@@ -60,7 +62,7 @@ class Grid:
         return points
 
     def coordinates(self) -> dict[str, tuple[str, np.ndarray]]:
-        """Name to (dimension, values), for labelled results."""
+        """The (dimension, values) of every name, which label results."""
         return {
             name: (axis.dimension, np.asarray([values[i] for values in axis.values]))
             for axis in self.axes
@@ -68,28 +70,54 @@ class Grid:
         }
 
     def scenarios(self, scenario: Scenario) -> list[Scenario]:
-        """Every point as a scenario of its own; building it checks its numbers."""
+        """Every point as a scenario of its own, whose numbers are checked as it is built.
+
+        Args:
+          scenario: the scenario that the points change.
+
+        Raises:
+          ValueError: where a number of a point is out of its range.
+        """
         return [with_numbers(scenario, changes) for changes in self.points()]
 
     def stacked(self, scenario: Scenario) -> Scenario:
-        """The scenario whose swept numbers are arrays [G]; numbers that are not swept stay scalars."""
+        """All points as one scenario: swept numbers are arrays [G], and all others stay scalars.
+
+        Args:
+          scenario: the scenario that the points change.
+        """
         return stack(scenario, self.points())
 
 
 def stack(scenario: Scenario, points: Sequence[Mapping[str, Any]]) -> Scenario:
-    """One scenario for several points: numbers that they change are arrays [G], cast as all others."""
+    """One scenario for several points: the numbers that they change are arrays [G].
+
+    Args:
+      scenario: the scenario that the points change. All its numbers are cast to their dtypes.
+      points: the changes of every point, exact path to value; all have the same paths.
+    """
     return cast(with_numbers(scenario, {path: np.asarray([p[path] for p in points]) for path in points[0]}))
 
 
 def parse(scenario: Scenario, over: Over, argument: str = "over") -> Grid:
-    """Resolves what to sweep.
+    """The grid that a caller asks for, checked.
 
     Args:
-      argument: what messages call ``over``.
+      scenario: the scenario whose numbers are swept.
+      over: the values of every path, or tuples of values of a tuple of paths.
+      argument: the name of ``over`` in messages.
 
     Raises:
-      ValueError: on an unknown or ambiguous path, a number swept twice, an empty axis, a value that is
-        not a number, that is there twice, or that has no effect.
+      ValueError: where a path is unknown or ambiguous; where two paths sweep one number; where an axis is empty; where
+        a value is no number or is there twice; or where a swept number has no effect.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> grid = parse(vfl.presets.liu2020_paper(), {"attack.amplify": [1, 10], "poison.rate": [0.01, 0.1, 0.5]})
+      >>> grid.shape
+      (2, 3)
+      >>> grid.points()[0]
+      {'attacks.1.amplify': 1, 'poison.rate': 0.01}
     """
     if not isinstance(over, Mapping):
         raise ValueError(f"{argument} is {shown(over)}; it must be a dict of paths and their values.")
@@ -135,10 +163,12 @@ def _entries(
 
 
 def _number(where: str, value: Any, is_float: bool) -> int | float:
-    """A number at the shortest decimal of its float32, by which results are labelled; a whole one stays whole.
+    """The number that labels results: the shortest decimal of its float32. A whole number stays whole.
 
     Args:
-      is_float: whether all that it is set as are float32; otherwise a whole number stays as it is.
+      where: the beginning of a message.
+      value: the number, as the caller gave it.
+      is_float: whether all numbers of its paths are float32; if not, a whole number keeps its value.
     """
     if isinstance(value, np.ndarray | jax.Array) and value.ndim == 0:
         value = value[()] if isinstance(value, np.ndarray) else np.asarray(value)[()]
@@ -154,7 +184,7 @@ def _number(where: str, value: Any, is_float: bool) -> int | float:
 
 
 def _check_effect(scenario: Scenario, swept: Mapping[str, str], argument: str) -> None:
-    """Raises where a rate is swept that does not choose the rows."""
+    """Raises ``ValueError`` where a swept rate does not choose the rows."""
     plan = scenario.poison
     for rate, ids in (("rate", "poison_ids"), ("test_rate", "test_poison_ids")):
         if f"poison.{rate}" not in swept:
@@ -171,17 +201,26 @@ def _check_effect(scenario: Scenario, swept: Mapping[str, str], argument: str) -
 
 
 def resolve(scenario: Scenario, name: str, argument: str = "over") -> tuple[str, ...]:
-    """The exact paths a name stands for.
+    """The exact paths of a name.
 
-    An exact path stands for itself. Short forms: ``"attack.X"``, every attack that has a number X, and for
-    ``"attack.enabled"`` its own switch, which the package applies; ``"defense.X"``, the one part of the defense that
-    has it; ``"learning_rate"`` (or another number of an optimizer), every party and the head.
+    * An exact path is its own.
+    * ``"attack.X"`` is the number X of every attack that has one. ``"attack.enabled"`` is every attack's own switch.
+    * ``"defense.X"`` is the number X of the one part of the defense that has it.
+    * ``"learning_rate"``, or another number of an optimizer, is that of every party and of the head.
 
     Args:
-      argument: where the name was given, for messages.
+      scenario: the scenario that has the numbers.
+      name: an exact path or a short form.
+      argument: the argument that names it, for messages.
 
     Raises:
-      ValueError: on an unknown name (with the nearest known ones), or an ambiguous one.
+      ValueError: where the scenario has no such number (with the nearest names that it has), or where the name is
+        ambiguous.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> resolve(vfl.presets.liu2020_paper(), "learning_rate")
+      ('optimizers.0.learning_rate', 'optimizers.1.learning_rate', 'head_optimizer.learning_rate')
     """
     known = numbers(scenario)
     if name in known:
@@ -218,7 +257,7 @@ def resolve(scenario: Scenario, name: str, argument: str = "over") -> tuple[str,
 
 
 def _is_structure(value: Any, name: str) -> bool:
-    """Whether a path leads to something in the scenario, be it no number."""
+    """Whether a path leads to a part of the scenario, of whatever kind."""
     for part in name.split("."):
         if isinstance(value, tuple) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
@@ -227,49 +266,3 @@ def _is_structure(value: Any, name: str) -> bool:
         else:
             return False
     return True
-
-
-def state_axes(state: TrainState, with_grid: bool) -> TrainState:
-    """Where the grid axis lies in every leaf of a state.
-
-    Parameters, and moments of their shape, have it beside the output features, [F, G, E], so that one
-    batch meets the weights of all grid points in one matrix product. All other state has it in front.
-
-    Args:
-      state: arrays or their shapes; ``with_grid`` says whether they have the grid axis already.
-    """
-    extra = 1 if with_grid else 0
-
-    def beside_outputs(leaf: Any) -> int:
-        return max(np.ndim(leaf) - extra - 1, 0)
-
-    axes = jax.tree.map(lambda _: 0, state)
-    return axes.replace(
-        params=jax.tree.map(beside_outputs, state.params),
-        head_params=jax.tree.map(beside_outputs, state.head_params),
-        opt_states=jax.tree.map(beside_outputs, state.opt_states),
-        head_opt_state=jax.tree.map(beside_outputs, state.head_opt_state),
-    )
-
-
-def map_over_grid(scenario: Scenario, axes: TrainState, size: int) -> Callable[..., Any]:
-    """A mapper for ``simulation``: f(scenario, state, *shared) over the grid points.
-
-    ``scenario`` has [G] arrays where it is swept; they are taken apart as plain leaves, so that
-    no record is ever built from axis numbers.
-    """
-    leaves, structure = jax.tree.flatten(scenario)
-    scenario_axes = [0 if np.ndim(leaf) else None for leaf in leaves]
-
-    def over_grid(function: Callable[..., Any], returns_state: bool) -> Callable[..., Any]:
-        def at_point(point: list[Any], state: TrainState, *shared: Any) -> Any:
-            return function(jax.tree.unflatten(structure, point), state, *shared)
-
-        def mapped(scenario: Scenario, state: TrainState, *shared: Any) -> Any:
-            in_axes = (scenario_axes, axes, *(None for _ in shared))
-            out_axes = (axes, 0) if returns_state else 0
-            return jax.vmap(at_point, in_axes, out_axes, axis_size=size)(jax.tree.leaves(scenario), state, *shared)
-
-        return mapped
-
-    return over_grid

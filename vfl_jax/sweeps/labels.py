@@ -1,4 +1,4 @@
-"""Labelled results: made from what a chunk recorded, and put together to a whole grid."""
+"""Labelled results: those of one chunk, from its records, and those of a whole grid, from its chunks."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     import xarray as xr
 
 History = list[dict[str, Any]]
-"""Per epoch, each metric's leaves: [S, G, ...], or [S] where it does not depend on the grid point; on the host."""
+"""The metrics of every epoch, on the host: leaves [S, G, ...], or [S] where all grid points share the number."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Period:
-    """When something was computed; in seconds since 1970."""
+    """When something was computed, in seconds since 1970."""
 
     started: float
     ended: float
@@ -40,10 +40,18 @@ class Period:
 def to_dataset(
     history: History, study: Study, num_points: int, seeds: tuple[int, ...], draws: Draws, period: Period
 ) -> xr.Dataset:
-    """Labels a history: dimensions ``point``, ``seed``, ``epoch`` and ``class``.
+    """The labelled results of one chunk, with the dimensions ``point``, ``seed``, ``epoch`` and ``class``.
 
-    Every metric is a mean; beside it stands ``<metric>_count``, the number of things it is a mean of. ``rows_left_out``
-    has no point: training rows that no step of a seed's epoch used.
+    Every metric is a mean. Beside it stands ``<metric>_count``, over how many rows (or steps) the mean goes.
+    ``rows_left_out`` has no dimension ``point``: it counts the training rows that no step of a seed's epoch used.
+
+    Args:
+      history: the metrics of every epoch.
+      study: the study, for the names of classes and the attributes.
+      num_points: the number of grid points in the chunk.
+      seeds: its seeds, S of them.
+      draws: what these drew, leaves [S, ...].
+      period: when the chunk was trained.
     """
     import xarray as xr
 
@@ -106,16 +114,19 @@ def assemble(
     parts: Sequence[tuple[Chunk, xr.Dataset]],
     num_poison: int,
 ) -> xr.Dataset:
-    """The results of a grid × seeds, one dimension per axis of the grid, from chunks that hold them, and maybe more.
-
-    Where two chunks hold a replica, the first counts.
+    """The results of a grid × seeds, with one dimension per axis of the grid.
 
     Args:
-      num_poison: how many rows the grid poisons at its largest rate.
+      scenario: the study's, which the grid changes.
+      grid: all points.
+      seeds: all seeds.
+      parts: chunks and their results. Together they hold all replicas of the grid, and maybe more. Where two hold one
+        replica, the first counts.
+      num_poison: P, how many training rows the grid poisons at its largest rate.
     """
     import xarray as xr
 
-    places: dict[tuple[str, int], tuple[int, int, int]] = {}  # of a replica its part, and its point and seed there
+    places: dict[tuple[str, int], tuple[int, int, int]] = {}  # the part of a replica, and its point and seed there
     for number, (chunk, _) in enumerate(parts):
         for i, replica in enumerate(chunk.replicas(scenario)):
             places.setdefault(replica, (number, *divmod(i, len(chunk.seeds))))
@@ -127,7 +138,7 @@ def assemble(
         return rows.reshape(*grid.shape, len(seeds), *rows.shape[1:])
 
     def of_seeds(name: str) -> np.ndarray:
-        """Of a seed's lists the longest: the poison rows at the largest rate, and those of smaller ones come first."""
+        """The longest list of every seed: the poison rows of the largest rate begin with those of smaller rates."""
         found: dict[int, np.ndarray] = {}
         for chunk, part in parts:
             for seed, ids in zip(chunk.seeds, part[name].values, strict=True):
@@ -151,22 +162,22 @@ def assemble(
 
 
 def _switches(scenario: Scenario) -> dict[str, str]:
-    """The attribute that says which numbers are switches of attacks, and what they are where nothing sweeps them.
+    """The attribute of the attacks' switches: their paths, and their values in the scenario.
 
-    The scenario's JSON does not say it: there a record is a name, whoever made it, and its fields.
+    The scenario's JSON does not tell an attack: there a record is a name and its fields.
     """
     known = numbers(scenario)
     return {SWITCHES: json.dumps({path: float(known[path]) for path in scenario.switches})}
 
 
 def _left_out_per_epoch(left_out: np.ndarray) -> int | float:
-    """Training rows that no step of an epoch used, on average where seeds and epochs differ; from int[S, epochs]."""
+    """How many training rows an epoch leaves out, on average over ``left_out``, int[S, epochs]."""
     mean = float(np.mean(left_out))
     return int(mean) if mean.is_integer() else round(mean, 3)
 
 
 def _circumstances(period: Period) -> dict[str, Any]:
-    """What may differ between equal results."""
+    """Facts that may differ between equal results: dates, devices and machine."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(period.started)),
         "wall_seconds": round(period.ended - period.started, 3),

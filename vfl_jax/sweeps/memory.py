@@ -1,4 +1,4 @@
-"""How many replicas fit into memory, by the compiler's own account of the programs that will train them."""
+"""How many replicas fit into memory, by the compiler's own account of the programs that train them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from vfl_jax.sweeps import devices, programs
 from vfl_jax.sweeps.prepared import Prepared
 
 SHARE = 0.8
-"""Of the memory that is free, how much a plan may use."""
+"""The share of the free memory that a plan may use."""
 
 
 def most_replicas(ready: Prepared) -> int:
-    """How many of a chunk's replicas fit into the memory that is free, found by compiling it whole; at least 1.
+    """How many replicas of a chunk fit into the free memory, at least 1.
 
-    Where all fit, as they mostly do, the compiled programs are those that the chunk is then trained with.
+    The chunk is compiled whole to find out. Mostly all replicas fit, and training then uses these compiled programs.
+
+    Args:
+      ready: the chunk.
     """
     fixed, each = needed(ready)
     fitting = int((SHARE * devices.free_memory(ready.mesh) - fixed) / each) * ready.mesh.size
@@ -25,7 +28,14 @@ def most_replicas(ready: Prepared) -> int:
 
 
 def needed(ready: Prepared) -> tuple[float, float]:
-    """Bytes that a chunk takes on each device: whatever the number of its replicas, and for each that is there."""
+    """The bytes that a chunk takes on each device.
+
+    Args:
+      ready: the chunk.
+
+    Returns:
+      The bytes that do not depend on the number of replicas, and the bytes of one replica.
+    """
     shapes, layout, inputs, scenario, draws = ready.arguments
     given = ready.study.given
     state = jax.eval_shape(lambda *arrays: programs.init(shapes, layout, *arrays, given), inputs, scenario, draws)
@@ -37,10 +47,10 @@ def needed(ready: Prepared) -> tuple[float, float]:
     ]
     working = max((use.temp_size_in_bytes for use in used if use is not None), default=0)
     seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.size
-    # Twice: while a state is read back, or a new one takes an old one's place.
+    # Two states are there at once: while one is read back, or while a new one takes the place of an old one.
     fixed, all_here = _bytes(inputs), 2 * _bytes((state, draws)) / ready.mesh.size
     if layout.at_once < seeds_here:
-        fixed += working  # of one block of seeds, whatever their number
+        fixed += working  # one block of seeds is trained at a time, whatever their number
     else:
         all_here += working
     return fixed, all_here / (seeds_here * len(ready.chunk.points))

@@ -1,4 +1,4 @@
-"""A chunk on its devices: drawn, filled up, laid out. It is built once, and passed on to whatever needs it."""
+"""A chunk on its devices: drawn, filled up, laid out. A sweep builds it once and passes it on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from vfl_jax.sweeps.study import Study
 
 
 class Arguments(NamedTuple):
-    """What every program of a chunk gets, in this order; the first two are static."""
+    """The arguments of every program of a chunk, in this order; the first two are static."""
 
     shapes: Shapes
     layout: programs.Layout
     inputs: Inputs
     scenario: Scenario  # swept numbers are arrays [G]
-    draws: Draws  # leaves [S, ...], with copies of the last seed where the devices cannot share them evenly
+    draws: Draws  # leaves [S, ...], filled up with copies of the last seed until the devices can share them evenly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,36 +35,43 @@ class Prepared:
 
     study: Study
     chunk: Chunk
-    drawn: Draws  # leaves [S, ...]  what its seeds drew, as results tell it
+    drawn: Draws  # leaves [S, ...]  the draws of its seeds, as results list them
     arguments: Arguments
 
     @property
     def mesh(self) -> Any:
+        """The devices that share the seeds."""
         return self.arguments.layout.mesh
 
     def initial_state(self) -> TrainState:
-        """The states of the replicas before their first step, laid out as those of later epochs are."""
+        """The states of all replicas before their first step, laid out like those of later epochs."""
         state = programs.init(*self.arguments, devices.replicate(self.study.given, self.mesh))
-        # Leaves that start equal for all seeds come out whole on every device; laid out as later states are, one
+        # Leaves that start equal for all seeds come out whole on every device. With the layout of later states one
         # program serves every epoch.
         return self.on_devices(state)
 
     def on_devices(self, tree: Any) -> Any:
-        """Brings a tree of leaves [S, ...] to the devices, as the replicas lie there."""
+        """Brings a ``tree`` of leaves [S, ...] to the devices, laid out like the replicas."""
         return devices.shard_seeds(devices.pad_seeds(tree, self.mesh), self.mesh)
 
     def on_host(self, tree: Any) -> Any:
-        """Brings what a program gave to the host, without the seeds that only fill up devices."""
+        """Brings the ``tree`` that a program returned to the host, without the seeds that only fill up devices."""
         return jax.tree.map(lambda leaf: leaf[: len(self.chunk.seeds)], devices.fetch(tree))
 
 
 def prepare(study: Study, chunk: Chunk) -> Prepared:
-    """Draws for every seed of a chunk, and brings all that its programs need to the devices."""
+    """Draws for every seed of a chunk, and brings the arguments of its programs to the devices.
+
+    Args:
+      study: the study of the chunk.
+      chunk: the grid points and seeds.
+    """
     stacked = stack(study.scenario, chunk.points)
     of_seeds = [draw(stacked, study.data, jax.random.key(seed), study.given) for seed in chunk.seeds]
     drawn = needed = jax.tree.map(lambda *leaves: jnp.stack(leaves), *of_seeds)
     if study.scenario.poison.mode != "appended_pair":
-        # Only the pair is drawn from them; as many as the rate says, they would make every rate a program of its own.
+        # Only an appended pair needs these ids. Their number depends on the rate, so that every rate would otherwise
+        # need a program of its own.
         needed = dataclasses.replace(drawn, poison_ids=drawn.poison_ids[:, :0])
     mesh = devices.seed_mesh(len(chunk.seeds))
     draws = devices.shard_seeds(devices.pad_seeds(needed, mesh), mesh)

@@ -1,7 +1,7 @@
-"""The compiled programs of a sweep: a grid × seeds, initialised, trained for an epoch, evaluated.
+"""The compiled programs of a sweep: they initialise a grid × seeds, train it for an epoch, and evaluate it.
 
-Seeds outside, grid inside: the seeds lie over the devices, and those of one device are trained some at a time, one
-epoch each; the grid points of a seed are mapped inside its scan over steps.
+Seeds lie outside, the grid inside. The seeds are shared by the devices, and a device trains some of its seeds at a
+time, one epoch each. The grid points of a seed are mapped inside its scan over steps.
 """
 
 from __future__ import annotations
@@ -21,22 +21,28 @@ from vfl_jax.replica.draws import Draws, Given
 from vfl_jax.replica.evaluation import Metric
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweeps.grid import map_over_grid, state_axes
+from vfl_jax.sweeps.grid_axis import map_over_grid, state_axes
 
 REPLICAS_IN_CACHE = 8
-"""On a CPU core so many replicas are trained together; the parameters of more would not stay in its cache."""
+"""A CPU core trains this many replicas together. The parameters of more would not stay in its cache."""
 
 
 class Layout(NamedTuple):
-    """Where and in which order replicas are trained; static."""
+    """Where and in which order the replicas of a chunk are trained; static."""
 
-    mesh: Mesh  # the seed axis over devices
-    at_once: int  # seeds of one device that are trained together
-    grid_size: int  # G
+    mesh: Mesh  # the devices, over which the seed axis lies
+    at_once: int  # how many seeds one device trains together
+    grid_size: int  # G, the number of grid points
 
 
 def layout(mesh: Mesh, num_seeds: int, grid_size: int) -> Layout:
-    """All seeds of a device together on an accelerator; on a CPU as many as its cache holds."""
+    """The layout of a chunk: an accelerator trains all its seeds together, a CPU core as many as its cache holds.
+
+    Args:
+      mesh: the devices.
+      num_seeds: S, which the devices share evenly.
+      grid_size: G, the number of grid points.
+    """
     local = num_seeds // mesh.size
     if mesh.devices.flat[0].platform == "cpu":
         most = max(1, REPLICAS_IN_CACHE // grid_size)
@@ -46,7 +52,19 @@ def layout(mesh: Mesh, num_seeds: int, grid_size: int) -> Layout:
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"))
 def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, given: Given) -> TrainState:
-    """The states of all replicas, [S, …] with the grid axis where ``state_axes`` says."""
+    """The states of all replicas before their first step.
+
+    Args:
+      shapes: what the protocol makes public; static.
+      layout: where and in which order replicas are trained; static.
+      inputs: the data on the devices.
+      scenario: its swept numbers are arrays [G].
+      draws: leaves [S, ...].
+      given: choices that are given instead of drawn.
+
+    Returns:
+      Leaves [S, ...], with the grid axis where :func:`state_axes` says.
+    """
 
     def one_seed(shared: Any, draws: Draws) -> TrainState:
         inputs, scenario, given = shared
@@ -67,7 +85,13 @@ def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws:
 def train_epoch(
     shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
 ) -> Any:
-    """One epoch of all replicas; see :func:`phases.train_epoch`."""
+    """Trains all replicas for an epoch; see :func:`phases.train_epoch`.
+
+    Args:
+      shapes, layout, inputs, scenario, draws: as in :func:`init`.
+      state: the states of all replicas. Their memory is given to the new states.
+      epoch: int32[], from 0.
+    """
 
     def one_seed(shared: Any, per_seed: Any) -> Any:
         inputs, scenario, epoch = shared
@@ -82,7 +106,11 @@ def train_epoch(
 def evaluate(
     shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
 ) -> dict[str, Metric]:
-    """Metrics of all replicas; see :func:`phases.evaluate`."""
+    """The metrics of all replicas, leaves [S, G, ...]; see :func:`phases.evaluate`.
+
+    Args:
+      shapes, layout, inputs, scenario, draws, state, epoch: as in :func:`train_epoch`.
+    """
 
     def one_seed(shared: Any, per_seed: Any) -> dict[str, Metric]:
         inputs, scenario, epoch = shared
@@ -94,7 +122,7 @@ def evaluate(
 
 
 def _over_seeds(layout: Layout, function: Callable[..., Any], shared: Any, per_seed: Any) -> Any:
-    """f(shared, of one seed) over the leading axis of ``per_seed``, on every device its own part."""
+    """Maps ``function(shared, one_seed)`` over the leading axis of ``per_seed``; every device maps its own part."""
 
     def on_device(shared: Any, per_seed: Any) -> Any:
         one = functools.partial(function, shared)

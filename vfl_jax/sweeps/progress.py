@@ -1,4 +1,4 @@
-"""Progress of training: a bar with the time left on a terminal, a plain line per epoch elsewhere, JSON for machines."""
+"""Progress of training: a bar on a terminal, a plain line per epoch elsewhere, and JSON for machines."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import IO, Any
 import numpy as np
 
 SHOWN = {"loss": "loss", "main": "main_task_accuracy", "backdoor": "backdoor_accuracy"}
-"""Medians over replicas that are shown, by their label."""
+"""The metrics whose medians over replicas are shown, by their label."""
 
 
 class Progress:
-    """Tells of a whole sweep; silent where it is neither shown nor logged.
+    """The progress of a whole sweep.
 
     Args:
-      epochs: of every chunk.
-      replicas: of every chunk that is to be trained.
-      shown: on the terminal (a bar), or wherever the error stream goes (one line per epoch).
-      log: a file that one JSON object per line is added to.
+      epochs: how many every chunk is trained.
+      replicas: the number of replicas of every chunk that is to be trained.
+      shown: whether to show progress on the error stream: a bar on a terminal, else one line per epoch.
+      log: a file to which one JSON object per line is appended.
     """
 
     def __init__(
@@ -39,7 +39,11 @@ class Progress:
 
     @contextlib.contextmanager
     def show(self) -> Iterator[Progress]:
-        """Shows, and logs, until the block ends."""
+        """Shows and logs progress until the block ends.
+
+        Raises:
+          OSError: where the log cannot be written.
+        """
         with contextlib.ExitStack() as stack:
             if self.log is not None:
                 Path(self.log).absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +56,21 @@ class Progress:
 
     @contextlib.contextmanager
     def chunk(self, number: int, name: str | None = None) -> Iterator[ChunkProgress]:
-        """Of one chunk, the ``number``-th of those to be trained."""
+        """Begins the progress of one chunk.
+
+        Args:
+          number: its place among the chunks that are to be trained, from 0.
+          name: its name in a folder, for the log.
+        """
         self.event("chunk", chunk=name, number=number + 1, chunks=len(self.replicas), replicas=self.replicas[number])
         yield ChunkProgress(self, number, name)
 
     def chunk_done(self, number: int, name: str | None) -> None:
-        """Of a chunk that was trained elsewhere, as a whole."""
+        """Counts a whole chunk, which another program or a worker has trained.
+
+        Args:
+          number, name: as in :meth:`chunk`.
+        """
         self.done += self.epochs * self.replicas[number]
         left = self.left()
         self.event("chunk_done", chunk=name, replicas=self.replicas[number], seconds_left=round(left, 3))
@@ -67,24 +80,36 @@ class Progress:
             self.say(f"chunk {name} of {self.replicas[number]} replicas done, {left:.0f} s left")
 
     def say(self, line: str) -> None:
-        """A line that is not about an epoch."""
+        """Shows a ``line`` that is not about an epoch."""
         if self._console is not None:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def event(self, kind: str, **facts: Any) -> None:
-        """Logs one JSON object; numbers that are not finite become null."""
+        """Logs one JSON object.
+
+        Args:
+          kind: the word for what has happened.
+          facts: further entries of the object. A number that is not finite becomes null.
+        """
         if self._file is not None:
             plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in facts.items()}
             stamp = {"event": kind, "time": round(time.time(), 3)}
             self._file.write(json.dumps(stamp | plain, allow_nan=False) + "\n")
 
     def left(self) -> float:
-        """Seconds that are left, from the pace so far."""
+        """The seconds that are left at the pace so far; NaN before the first epoch."""
         seconds = time.monotonic() - self.started
         trained = self.done - self.skipped
         return seconds / trained * (self.total - self.done) if trained else float("nan")
 
     def epoch_done(self, number: int, name: str | None, epoch: int, medians: dict[str, float]) -> None:
+        """Shows and logs an epoch of one chunk.
+
+        Args:
+          number, name: as in :meth:`chunk`.
+          epoch: from 0.
+          medians: the medians over the chunk's replicas, by the labels of ``SHOWN``.
+        """
         seconds, left = time.monotonic() - self.started, self.left()
         self.event(
             "epoch",
@@ -112,6 +137,7 @@ class Progress:
             self.say(f"{which}epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s, {left:.0f} s left  {note}")
 
     def _start_bar(self, stack: contextlib.ExitStack) -> None:
+        """Opens the console and, on a terminal, the bar, which ``stack`` closes."""
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
@@ -134,13 +160,18 @@ class Progress:
 
 
 class ChunkProgress:
-    """What the training of one chunk, or of one replica, tells."""
+    """The progress of one chunk, or of one replica.
+
+    Args:
+      progress: that of the whole sweep.
+      number, name: as in :meth:`Progress.chunk`.
+    """
 
     def __init__(self, progress: Progress, number: int = 0, name: str | None = None) -> None:
         self.progress, self.number, self.name = progress, number, name
 
     def goes_on(self, epochs: int) -> None:
-        """So many epochs were done before, by a run that was stopped."""
+        """Says how many ``epochs`` an earlier run had finished before it stopped."""
         epochs_of_replicas = epochs * self.progress.replicas[self.number]
         self.progress.done += epochs_of_replicas
         self.progress.skipped += epochs_of_replicas
@@ -148,7 +179,12 @@ class ChunkProgress:
         self.progress.say(f"goes on after epoch {epochs}")
 
     def epoch_done(self, epoch: int, metrics: dict[str, Any]) -> None:
-        """Metrics are leaves [S, G, ...]."""
+        """Counts an epoch.
+
+        Args:
+          epoch: from 0.
+          metrics: its metrics, leaves [S, G, ...].
+        """
         self.progress.done += self.progress.replicas[self.number]
         means = {label: _mean(metrics[name]) for label, name in SHOWN.items()}
         medians = {
@@ -159,6 +195,7 @@ class ChunkProgress:
 
 
 def _mean(metric: Any) -> np.ndarray:
+    """The mean of a metric; NaN where it is a mean of nothing."""
     total, count = np.asarray(metric.sum), np.asarray(metric.count)
     count = count.reshape(count.shape + (1,) * (total.ndim - count.ndim))
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,4 +1,4 @@
-"""A study: all that determines the numbers of a sweep but its grid points and seeds."""
+"""A study: everything that determines the numbers of a sweep but its grid points and seeds."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from vfl_jax.scenario import Scenario
 PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 GENERATOR = "threefry2x32"
-"""The one implementation of random numbers in JAX of which every replica has its own under ``vmap``."""
+"""The only generator of JAX that gives a replica its own random numbers under ``vmap``."""
 
 SETTINGS = (
     *("jax_default_prng_impl", "jax_threefry_partitionable", "jax_threefry_gpu_kernel_lowering"),
     *("jax_random_seed_offset", "jax_high_dynamic_range_gumbel"),
     *("jax_enable_x64", "jax_explicit_x64_dtypes", "jax_default_dtype_bits", "jax_allow_f16_reductions"),
 )
-"""Settings of JAX that decide which numbers a seed stands for, and of what type numbers are."""
+"""Settings of JAX that decide what a seed draws, and the dtypes of numbers."""
 
 FLAGS = ("fast_math", "excess_precision", "denormal")
-"""Parts of the names of flags of XLA that allow it other results than the arithmetic of a type."""
+"""Parts of the names of those XLA flags that allow results other than a dtype's own arithmetic."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A scenario on data, trained for so many epochs, with what is given instead of drawn.
+    """A scenario on data, with a number of epochs and the choices that are given instead of drawn.
 
     Raises:
-      ValueError: where JAX is set to random numbers that a replica would share with its neighbours.
+      ValueError: where JAX is set to another generator of random numbers than ``GENERATOR``.
     """
 
     scenario: Scenario
@@ -51,7 +51,7 @@ class Study:
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """What two sweeps must have in common to share results, as JSON has it."""
+        """The JSON content that two sweeps must have in common to share results."""
         return {
             "scenario": json.loads(self.scenario.to_json()),
             "data": {
@@ -67,18 +67,23 @@ class Study:
         }
 
     def check_epochs(self, draws: Draws) -> None:
-        """Raises ``ValueError`` where batches are given for fewer epochs than shall be trained."""
+        """Raises ``ValueError`` where the batches of ``draws`` are given, and for fewer epochs than are trained."""
         if draws.batch_ids is not None and draws.batch_ids.shape[-3] < self.epochs:
             raise ValueError(f"given.batch_ids holds {draws.batch_ids.shape[-3]} epochs; epochs is {self.epochs}.")
 
     @functools.cached_property
     def inputs(self) -> preparation.Inputs:
-        """The data on the device, checked."""
+        """The data on the device, checked; ``ValueError`` where the given parameters or blur vectors do not fit."""
         return preparation.to_device(self.scenario, self.data, self.given)
 
 
 def check_generator(found: str, name: str) -> None:
-    """Raises ``ValueError`` on random numbers that depend on which replicas are trained together."""
+    """Raises ``ValueError`` where the random numbers of a replica would depend on its neighbours under ``vmap``.
+
+    Args:
+      found: the generator's name.
+      name: whose generator it is, for the message.
+    """
     if found != GENERATOR:
         raise ValueError(
             f"{name} is {found!r}; it must be {GENERATOR!r}, because under vmap other generators may give a replica "
@@ -88,7 +93,7 @@ def check_generator(found: str, name: str) -> None:
 
 
 def settings() -> dict[str, Any]:
-    """What is set, by hand or by the environment, and decides the numbers."""
+    """The settings of JAX, Flax, NumPy and XLA that decide numbers, whether code or the environment made them."""
     import flax
 
     flags = sorted(flag for flag in os.environ.get("XLA_FLAGS", "").split() if any(part in flag for part in FLAGS))
@@ -103,17 +108,28 @@ def settings() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, and the precision of matrix products."""
+    """The versions of the packages that numbers depend on, and the precision of matrix products."""
     return _installed() | {"matmul_precision": str(jax.config.values["jax_default_matmul_precision"] or "default")}
 
 
 @functools.cache
 def _installed() -> dict[str, str]:
+    """The versions of ``PACKAGES``."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def differences(there: Any, here: Any, path: str = "") -> list[str]:
-    """One line for every place where two identities differ."""
+    """One line for every place where two identities differ.
+
+    Args:
+      there: the identity that a folder or a task has.
+      here: the identity of this process.
+      path: the place of both in the whole.
+
+    Example:
+      >>> differences({"epochs": 50, "given": "nothing"}, {"epochs": 60, "given": "nothing"})
+      ['epochs was 50 there, is 60 here']
+    """
     if isinstance(there, dict) and isinstance(here, dict):
         pairs = {key: (there.get(key), here.get(key)) for key in sorted(there.keys() | here.keys())}
     elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 NUM_SEEDS = 2**32
-"""How many seeds there are: JAX takes 32 bits of one."""
+"""The number of seeds: JAX takes 32 bits of one."""
 SCENARIO = "for example one of vfl.presets"
+"""The advice of a message where a scenario is none."""
 
 
 def run(
@@ -47,12 +48,15 @@ def run(
     """Trains one replica and evaluates it after every epoch.
 
     Args:
-      data: a data set, or a function that loads it.
-      key: a typed key; ``jax.random.key(s)`` gives the replica that ``sweep`` calls seed s.
+      scenario: what to train.
+      data: a data set, the result of ``load_tables``, or a function without arguments that returns either.
+      key: a typed key. ``jax.random.key(s)`` gives the replica that ``sweep`` calls seed s.
+      epochs: how many, at least 1.
       given: choices that are given instead of drawn.
+      progress: whether to show progress on the error stream.
 
     Returns:
-      The labelled results (dimensions ``epoch`` and ``class``) and the final state.
+      The labelled results, with the dimensions ``epoch`` and ``class``, and the final state.
 
     Raises:
       ValueError: naming the argument, where the scenario, the data or the given choices do not fit.
@@ -86,50 +90,54 @@ def sweep(
     log_json: str | os.PathLike[str] | None = None,
     accept_changed_code: bool = False,
 ) -> xr.Dataset:
-    """Trains every grid point with every seed, as many at a time as fit into memory, in compiled programs.
+    """Trains every grid point with every seed in compiled programs, as many replicas at a time as fit into memory.
 
-    All grid points of a seed share initial weights, batches, poison rows and noise draws, so that they
-    are compared in pairs. The seeds are laid over all devices (on a CPU call ``use_all_cores`` first). A swept
-    ``poison.rate`` makes the batch differ per grid point, which costs time.
+    All grid points of a seed share initial weights, batches, poison rows and noise draws, so that their differences are
+    paired. The seeds lie over all devices; on a CPU call ``use_all_cores`` first. A swept ``poison.rate`` costs time,
+    because the batch then differs between grid points.
 
-    With a ``folder`` the sweep can be stopped at any moment: called again with the same arguments it goes on, and its
-    results are those of a sweep that was never stopped, bit for bit on the same devices and versions. A complete one is
-    only read. More seeds or grid points reuse what is there. Several programs may work in one folder at a time.
+    With a ``folder`` a sweep can be stopped at any moment. The same call goes on from there, and the results are those
+    of a sweep that never stopped, bit for bit on the same devices and versions. A complete sweep is only read. More
+    seeds or grid points reuse finished ones. Several programs may work in one folder at the same time.
 
     Args:
-      data: a data set (or what ``load_tables`` returns), or a function that loads it, which each worker of an
-        ``executor`` then calls.
-      over: what to sweep, e.g. ``{"attack.amplify": [1, 10], "defense.stddev": [0, 0.01]}``; a tuple of
-        paths with tuples of values is one zipped axis.
-      seeds: how many (0, 1, …), or which, below 2³².
+      scenario: what to train at every grid point, but for the swept numbers.
+      data: a data set, the result of ``load_tables``, or a function without arguments that returns either. Every worker
+        of an ``executor`` calls this function itself.
+      over: the numbers to sweep, a path to its values: ``{"attack.amplify": [1, 10], "defense.stddev": [0, 0.01]}``. A
+        tuple of paths with tuples of values is one zipped axis. Without it the grid is one point.
+      seeds: how many (0, 1, …), or which, each below 2³².
+      epochs: how many, at least 1.
       given: choices that are given instead of drawn, the same for every seed.
-      folder: where results and what is needed to go on are kept. It belongs to one study: the scenario, the data, the
-        versions, the settings of JAX that decide numbers, and the code of records that are not the package's own. A
-        change of that code is refused; so is another version of Python, which compiles it anew. Seen are the methods
-        and values of a class and of its bases, and the functions, classes and values of their module that these use by
-        name: what functions hold that another package made (``optax.constant_schedule(0.5)``), and of objects what
-        pickle would keep. Not seen is what else stands in another module, such as a helper function that is imported:
-        it counts by its name. Nor is what is looked up without its name (``globals()["x"]``), or an object that pickle
-        cannot keep (a lock, a device, an iterator), which counts by its type. Nor is what the code itself changes by
-        name (``CALLS["n"] += 1``, ``self.seen.append(x)``), such as counts and caches. Where anything of this moves
-        the numbers, make it a field of the record, or take another folder.
+      progress: whether to show progress on the error stream.
+      folder: where finished chunks, checkpoints and results lie. A folder belongs to one study: the scenario, the data,
+        the epochs, the given choices, the versions, the settings of JAX that decide numbers, and the code of records of
+        your own. Changed code is refused; so is another version of Python, which compiles the code anew.
+
+        * The code of a record is its class and its bases: their methods and values, and the functions, classes and
+          values of their module that these use by name. Objects that another package made
+          (``optax.constant_schedule(0.5)``) count by everything that pickle keeps of them.
+        * A function imported from another module counts by its name alone, and an object that pickle cannot keep (a
+          lock, a device, an iterator) by its type. Lookups without a name (``globals()["x"]``) do not count, nor does
+          what the code itself changes by name (``CALLS["n"] += 1``, ``self.seen.append(x)``), such as a cache. Where
+          something of this kind moves the numbers, make it a field of the record, or take another folder.
       checkpoint_every: how many epochs lie between two checkpoints in the folder.
-      max_replicas: how many replicas are trained as one chunk at most, settled when a folder is begun; by default as
-        many as fit into the memory that is free, and with an executor all grid points of a seed for each device.
-      executor: whose workers train the chunks; they must see the folder, and must not be forked from this process.
-      log_json: a file that progress is added to, one JSON object per line.
-      accept_changed_code: keep what the folder has from before the code of own records changed, as if it had not; this
-        need be said once. What is not finished is then trained with the code as it is now.
+      max_replicas: the largest number of replicas in one chunk; the first start of a folder settles it. By default it
+        is as many as fit into the free memory, and with an ``executor`` all grid points of one seed for each device.
+      executor: its workers train the chunks. They must see the folder, and must not be forked from this process.
+      log_json: a file. Progress appends one JSON object per line.
+      accept_changed_code: keeps the results that the folder has from earlier code of your own records. Say it once;
+        chunks that are not finished are then trained with the present code.
 
     Returns:
-      Labelled results: one dimension per swept path, ``seed``, ``epoch`` and ``class``.
+      Labelled results, with one dimension per axis of the grid, ``seed``, ``epoch`` and ``class``.
 
     Raises:
-      ValueError: naming the argument, where anything does not fit, before anything is trained; or when the folder
-        belongs to another study (what differs), or has results of other code (of which record).
-      OSError: when the folder cannot be written, or a file in it cannot be read just now; what is finished there stays
-        whole. A file that is damaged is set aside with a warning, and computed again.
-      SweepIncomplete: when chunks failed on an executor.
+      ValueError: before training, naming the argument, where anything does not fit; where the folder belongs to another
+        study (with the differences), or has results of other code (with the names of the records).
+      OSError: where the folder cannot be written, or a file in it cannot be read just now. Finished chunks stay whole.
+        A damaged file is no error: it is set aside with a warning, and its chunk is trained again.
+      SweepIncomplete: where chunks failed on an executor.
     """
     check_kind(bool, "True or False", progress=progress, accept_changed_code=accept_changed_code)
     check_count(checkpoint_every=checkpoint_every, **({} if max_replicas is None else {"max_replicas": max_replicas}))
@@ -181,7 +189,10 @@ def sweep(
 def check_grid(
     scenario: Scenario, over: Over | None, seeds: int | Sequence[int], epochs: int, given: Given
 ) -> tuple[Grid, tuple[int, ...]]:
-    """The grid and the seeds that are asked for, checked without the data.
+    """The grid and the seeds, after every check that needs no data.
+
+    Args:
+      scenario, over, seeds, epochs, given: as in :func:`sweep`.
 
     Raises:
       ValueError: naming the argument.
@@ -200,7 +211,12 @@ def check_grid(
 def check_study(
     scenario: Scenario, data: VerticalData, grid: Grid, seeds: tuple[int, ...], epochs: int, given: Given
 ) -> tuple[Study, Draws]:
-    """The study, every point of which fits the data, and what its first seed draws.
+    """The study and the draws of its first seed, after every grid point was checked on the data.
+
+    Args:
+      scenario, epochs, given: as in :func:`sweep`.
+      data: the data set itself.
+      grid, seeds: as :func:`check_grid` returns them.
 
     Raises:
       ValueError: naming the argument.
@@ -215,7 +231,7 @@ def check_study(
 
 
 def _check_given(given: Given) -> None:
-    """Raises ``ValueError``, naming the field, where what is given is no numbers; whether they fit is checked later."""
+    """Raises ``ValueError``, naming the field, where a given choice is not numeric. A later check asks if it fits."""
     check_kind(Given, "such as vfl.Given()", given=given)
     for field in dataclasses.fields(given):
         value = getattr(given, field.name)
@@ -236,10 +252,11 @@ def _plan(
     max_replicas: int | None,
     executor: Executor | None,
 ) -> tuple[list[Chunk], Prepared | None]:
-    """The chunks that hold the grid × seeds: those of the folder, and new ones for what they lack.
+    """The chunks that hold the grid × seeds: those of the folder, and new ones for the replicas that it lacks.
 
-    How large a chunk may be is settled at the first start; later ones never cut anew. Of several processes the first
-    decides, but all must compile. Where all fits into one chunk, that which was prepared to find it out comes with it.
+    The first start of a folder settles how large a chunk may be; later starts never cut anew. Of several processes the
+    first decides, but all must compile. Planning by memory prepares the whole as one chunk; where this chunk fits, it
+    is returned, too.
     """
 
     def further(done: list[Chunk], most: int) -> list[Chunk]:
@@ -268,12 +285,13 @@ def _plan(
 
 
 def _missing(folder: Folder, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Chunks whose results are not there, or damaged."""
+    """The chunks whose files are missing or damaged."""
     is_there = [devices.is_first_process() and folder.check(chunk) for chunk in chunks]
     return [chunk for chunk, there in zip(chunks, devices.agree_on(np.asarray(is_there)), strict=True) if not there]
 
 
 def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds one by one; ``ValueError`` where one is no seed or is there twice."""
     if isinstance(seeds, int | np.integer) and seeds > NUM_SEEDS:
         raise ValueError(f"seeds is {shown(seeds)}; there are 2**32 of them.")
     given: Any = range(seeds) if isinstance(seeds, int | np.integer) and is_whole(seeds) else seeds

@@ -34,12 +34,21 @@ _evaluate_one = jax.jit(phases.evaluate, static_argnames=("shapes", "over_grid")
 def train(
     ready: Prepared, progress: ChunkProgress, checkpoints: Checkpoints | None = None, checkpoint_every: int = 5
 ) -> xr.Dataset:
-    """Trains the grid points and seeds of a chunk together: dimensions ``point``, ``seed``, ``epoch``, ``class``.
+    """Trains all grid points and seeds of a chunk together.
 
-    Goes on from the newest checkpoint, where there is one, bit for bit as if it had never stopped.
+    Where there is a checkpoint, training goes on from the newest, bit for bit as if it had never stopped.
 
     Args:
+      ready: the chunk on its devices.
+      progress: the progress of this chunk.
+      checkpoints: where its checkpoints lie; None keeps none.
       checkpoint_every: how many epochs lie between two checkpoints.
+
+    Returns:
+      Labelled results, with the dimensions ``point``, ``seed``, ``epoch`` and ``class``.
+
+    Raises:
+      OSError: where a checkpoint cannot be written, or cannot be read just now.
     """
     started, study, chunk = time.time(), ready.study, ready.chunk
 
@@ -67,7 +76,19 @@ def train(
 
 
 def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Dataset, TrainState]:
-    """Trains one replica, unmapped; its results have neither point nor seed."""
+    """Trains one replica, without a map over seeds and grid.
+
+    Args:
+      study: what to train.
+      key: the key of its seed.
+      progress: the progress of this replica.
+
+    Returns:
+      Labelled results, with the dimensions ``epoch`` and ``class``, and the final state.
+
+    Raises:
+      ValueError: where the data or the given choices do not fit the scenario.
+    """
     scenario, inputs = study.scenario, study.inputs
     shapes, started = scenario.shapes(study.data), time.time()
     drawn = draw(scenario, study.data, key, study.given)
@@ -97,7 +118,10 @@ def _train_epochs(
     progress: ChunkProgress,
     to_host: Callable[[Any], Any] = devices.fetch,
 ) -> tuple[TrainState, History]:
-    """The host loop over epochs: the only place where the host waits for the device."""
+    """The loop over epochs, the only place where the host waits for the device.
+
+    ``keep`` is called with the state and the history after every epoch.
+    """
     history = list(history)
     for number in range(len(history), epochs):
         state, found = one_epoch(state, jnp.int32(number))
@@ -111,7 +135,7 @@ def _train_epochs(
 
 
 def _restore(checkpoints: Checkpoints, one_epoch: tuple[TrainState, Any], num_seeds: int) -> tuple[int, Any] | None:
-    """The newest checkpoint, the same in every process: how many epochs were done, and the tree."""
+    """The number of finished epochs and the tree of the newest checkpoint, the same in all processes."""
     state, found = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((num_seeds, *leaf.shape[1:]), leaf.dtype), one_epoch)
 
     def like(epochs: int) -> Any:

@@ -1,4 +1,4 @@
-"""Work on the chunks of a folder: here, one after another, or as tasks of any executor."""
+"""Work on the chunks of a folder: in this program, one after another, or as tasks of any executor."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from vfl_jax.sweeps.study import Study, differences
 from vfl_jax.sweeps.training import train
 
 Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
-"""Data, or what loads it: then a task carries no data, and whoever works on it loads its own."""
+"""Data, or a function that loads it. With a function a task carries no data, and every worker loads its own."""
 
 
 BUSY, DONE, TRAIN = range(3)
-"""What a program finds when it turns to a chunk."""
+"""The state of a chunk when a program turns to it: another works on it, it is finished, or it waits for training."""
 
 
 class SweepIncomplete(RuntimeError):
-    """Some chunks failed; the others are finished in the folder."""
+    """Some chunks of a sweep failed on an executor. The others are finished in the folder."""
 
 
 _sender: int | None = None
-"""The process that sent tasks last; in a worker that was forked from it, not the worker's own."""
+"""The process that sent tasks last. In a worker forked from it, this is not the worker's own process."""
 
 
 SPAWN = (
@@ -48,7 +48,7 @@ SPAWN = (
 
 
 def check_executor(executor: Executor) -> None:
-    """Raises ``ValueError`` on a pool whose processes would hang for ever."""
+    """Raises ``ValueError`` where ``executor`` is a pool whose processes would hang for ever."""
     context = getattr(executor, "_mp_context", None) if isinstance(executor, ProcessPoolExecutor) else None
     if context is not None and context.get_start_method() == "fork":
         raise ValueError(f"executor is a pool whose workers are forked from this process; {SPAWN}")
@@ -57,8 +57,11 @@ def check_executor(executor: Executor) -> None:
 def load(source: Source) -> VerticalData:
     """The data set itself.
 
+    Args:
+      source: a data set, the result of ``load_tables``, or a function without arguments that returns either.
+
     Raises:
-      ValueError: where the source neither is a data set nor a function that gives one.
+      ValueError: where ``source`` is something else.
     """
     found: Any = source
     if callable(source):
@@ -76,11 +79,12 @@ def load(source: Source) -> VerticalData:
 
 
 def _needs_arguments(function: Callable[..., Any]) -> bool:
+    """Whether a function certainly cannot be called without arguments."""
     try:
         inspect.signature(function).bind()
     except TypeError:
         return True
-    except ValueError:  # some do not say what they take
+    except ValueError:  # some functions have no signature
         return False
     return False
 
@@ -92,10 +96,17 @@ def train_here(
     progress: Progress,
     checkpoint_every: int,
 ) -> None:
-    """Trains chunks on the devices of this program; those that another program is at work on are left for last.
+    """Trains chunks on the devices of this program. Those that another program is training come last.
 
     Args:
-      prepared: prepares a chunk, when its turn has come.
+      prepared: the function that prepares a chunk when its turn has come.
+      folder: where finished chunks and checkpoints lie.
+      chunks: the chunks to train.
+      progress: the progress of these chunks, in their order.
+      checkpoint_every: how many epochs lie between two checkpoints.
+
+    Raises:
+      OSError: where the folder cannot be written, or a file in it cannot be read just now.
     """
     left = list(enumerate(chunks))
     with progress.show():
@@ -114,7 +125,10 @@ def _train_if_free(
     every: int,
     wait: bool,
 ) -> bool:
-    """Of several processes that are one program only the first touches the folder, and says what is done."""
+    """Trains a chunk unless another program holds it; returns whether it is finished now.
+
+    Of several processes that are one program only the first touches the folder. The others follow its decision.
+    """
     if not devices.is_first_process():
         decision = devices.agree(0)
         if decision == TRAIN:
@@ -142,11 +156,20 @@ def train_through(
 ) -> None:
     """Trains chunks as tasks of an executor whose workers see the same folder.
 
-    A task may be run again, by another worker, when its worker dies: it goes on from the chunk's checkpoints. A
-    chunk that keeps bringing down workers is refused; all others are still done, whomever they shared a worker with.
+    When a worker dies, another may run its task again, which goes on from the chunk's checkpoints. A chunk that keeps
+    bringing down workers is refused. All other chunks are still trained, even where they shared a worker with it.
+
+    Args:
+      executor: its workers run the tasks.
+      source: the data, or the function by which every worker loads its own.
+      study: the study of all chunks.
+      folder: where finished chunks and checkpoints lie.
+      chunks: the chunks to train.
+      progress: the progress of these chunks, in their order.
+      checkpoint_every: how many epochs lie between two checkpoints.
 
     Raises:
-      SweepIncomplete: naming the chunks that failed, and why.
+      SweepIncomplete: naming the chunks that failed, with the reasons.
     """
     global _sender
     _sender = os.getpid()
@@ -159,7 +182,7 @@ def train_through(
     with folder.run() as run, progress.show():
 
         def news() -> tuple[int, int]:
-            """Something else whenever a chunk has ended, or a process has died at work on one."""
+            """A value that changes whenever a chunk has ended, or a process has died at work on one."""
             return len(left), folder.begun(run)
 
         def submit(number: int) -> None:
@@ -175,7 +198,7 @@ def train_through(
                     chunks[number],
                     checkpoint_every,
                     run,
-                    next(attempts),  # an executor that knows the results of equal calls must not give the last one's
+                    next(attempts),  # makes every call another: an executor may return the last result of an equal call
                 )
             except BrokenExecutor as error:
                 future = Future()
@@ -192,8 +215,8 @@ def train_through(
                 number = waiting.pop(future)
                 error = _error(future)
                 if error is not None and _is_lost(error):
-                    # By its own fault or another's: the folder knows whose, and refuses a chunk in time. But without
-                    # news workers die of something else, and would do so for ever.
+                    # The folder knows which chunk brought the worker down, and refuses it in time. Without news workers
+                    # die of something else, and tasks that were sent again would never end.
                     if (now := news()) != known:
                         known = now
                         losses.clear()
@@ -208,7 +231,7 @@ def train_through(
                     failed[number] = error
                     progress.event("failed", chunk=folder.name(chunks[number]), why=_reason(error))
         finally:
-            for future in waiting:  # stopped: tasks that have not begun need not
+            for future in waiting:  # after a stop, tasks that have not begun need not begin
                 future.cancel()
     if failed:
         raise SweepIncomplete(
@@ -230,11 +253,20 @@ def train_task(
     run: str,
     attempt: int,
 ) -> None:
-    """The task: trains one chunk of a folder, unless it is finished. Running it twice does no harm.
+    """The task of a worker: trains one chunk of a folder, unless it is finished. Running it twice does no harm.
+
+    Args:
+      path: the folder.
+      identity: that of the sender's study.
+      scenario, source, epochs, given: what makes the study anew, here.
+      chunk: the chunk to train.
+      checkpoint_every: how many epochs lie between two checkpoints.
+      run: the sender's run, as :meth:`Folder.run` names it.
+      attempt: a number that no other task of the run has.
 
     Raises:
-      ValueError: where this process has other data or versions than the one that sent the task, or is a fork of it.
-      OSError: where it sees another folder.
+      ValueError: where this process has other data or versions than the sender, or is a fork of it.
+      OSError: where the folder is another as seen from here, or cannot be written.
       ChunkRefused: where the chunk has brought down too many workers.
     """
     if _sender not in (None, os.getpid()):
@@ -254,6 +286,7 @@ def train_task(
 
 
 def _error(future: Future[None]) -> BaseException | None:
+    """The error of a task, a cancellation among them; None where it succeeded."""
     try:
         return future.exception()
     except CancelledError as error:
@@ -261,11 +294,12 @@ def _error(future: Future[None]) -> BaseException | None:
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Whether the executor gave up on a task because workers died, be it of another's fault (Dask's KilledWorker)."""
+    """Whether the executor gave up on a task because workers died, for whatever reason (Dask's KilledWorker)."""
     return type(error).__name__ == "KilledWorker"
 
 
 def _reason(error: BaseException) -> str:
+    """The words for the error of a task."""
     if isinstance(error, ChunkRefused):
         return str(error)
     if isinstance(error, BrokenExecutor):

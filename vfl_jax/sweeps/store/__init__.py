@@ -1,1 +1,1 @@
-"""The folder of a sweep: what is planned, what is finished, and what is needed to go on."""
+"""The folder of a sweep: its plan, its finished chunks, and the checkpoints of unfinished ones."""

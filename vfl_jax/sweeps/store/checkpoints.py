@@ -23,7 +23,7 @@ from vfl_jax.core.vertical_data import content_hash
 logger = logging.getLogger("vfl_jax")
 
 KEPT = 2
-"""How many checkpoints a folder keeps: one more than is needed, for the case that the newest is damaged."""
+"""How many checkpoints a folder keeps: the newest, and another in case the newest is damaged."""
 DIGEST = "digest"
 """The array of a checkpoint that holds the digest of all others."""
 
@@ -31,25 +31,27 @@ DIGEST = "digest"
 class Checkpoints:
     """Checkpoints of one unfinished training, in a folder of their own.
 
-    One process saves, any process restores; none waits for another. A checkpoint is a folder called
-    ``<epoch>-<digest of its files>``. It gets this name when it is whole and on disk, so that a process may be
-    killed at any moment; and libraries read no file that is not as it was written.
+    One process saves, any process restores, and none waits for another. A checkpoint is a folder called
+    ``<epoch>-<digest of its files>``. It gets this name when it is whole and on disk, so that a process may be killed
+    at any moment. A file with other bytes than were written is never given to a library.
 
     Args:
-      owner: what is trained; checkpoints of another are passed over, wherever they come from.
+      path: the folder of all checkpoints of this training.
+      owner: the name of the training. Checkpoints of another training are passed over, wherever they come from.
     """
 
     def __init__(self, path: str | os.PathLike[str], owner: str = "") -> None:
         self.path, self.owner = Path(path).absolute(), owner
 
     def save(self, epoch: int, tree: Any) -> None:
-        """Writes the tree as it is after ``epoch`` epochs; returns when it is on disk.
+        """Writes a checkpoint, and returns when it is on disk.
 
         Args:
+          epoch: how many epochs are done.
           tree: a pytree of arrays, typed keys among them. Of its structure only the paths of the leaves are stored.
 
         Raises:
-          OSError: when it cannot be written (where and why); earlier checkpoints are then as they were.
+          OSError: where it cannot be written, with the place and the reason. Earlier checkpoints stay as they were.
         """
         arrays = dict(zip(_names(tree), _arrays(tree), strict=True))
         arrays[DIGEST] = _digest(self.owner, epoch, arrays)
@@ -57,7 +59,7 @@ class Checkpoints:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._remove_unfinished()
-            with _silent("absl"):  # tracebacks of what is raised anyway
+            with _silent("absl"):  # it logs tracebacks of errors that it raises anyway
                 checkpointer.save(unfinished, arrays)
             for path in (*unfinished.rglob("*"), unfinished):
                 flush(path)
@@ -66,7 +68,7 @@ class Checkpoints:
         except Exception as error:  # a full disk is a ValueError of tensorstore's
             self._remove_unfinished()
             raise OSError(f"No checkpoint could be written in {self.path} ({_reason(error)}).") from error
-        # What is as late as the new one, or later, was passed over when training went on from an earlier one.
+        # A checkpoint of this epoch or of a later one was passed over when training went on from an earlier one.
         finished = self._finished()
         kept = [new, *[folder for done, folder in finished if done < epoch][: KEPT - 1]]
         for _, folder in finished:
@@ -74,18 +76,20 @@ class Checkpoints:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def restore(self, like: Callable[[int], Any]) -> tuple[int, Any] | None:
-        """Reads the newest checkpoint; one that is damaged, or another's, is passed over with a warning.
+        """Reads the newest checkpoint.
 
-        One that cannot be read just now is not passed over: epochs would be lost that are there.
+        A damaged checkpoint, or one of another owner, is passed over with a warning. One that cannot be read just now
+        is an error, because passing it over would lose its epochs.
 
         Args:
-          like: gives the tree that is expected after so many epochs; of its leaves only shapes and dtypes are used.
+          like: the function that returns the expected tree after a number of epochs. Only the shapes and dtypes of its
+            leaves count.
 
         Returns:
-          How many epochs were done and the tree, in NumPy on the host but for typed keys; or None, where there is none.
+          The number of finished epochs and the tree, NumPy arrays but for typed keys; None without a checkpoint.
 
         Raises:
-          OSError: when one cannot be read just now (which, and why).
+          OSError: where a checkpoint cannot be read just now, with its name and the reason.
         """
         finished = self._finished()
         checkpointer = _checkpointer() if finished else None
@@ -93,7 +97,7 @@ class Checkpoints:
             expected = like(epoch)
             try:
                 return epoch, self._read(checkpointer, folder, epoch, expected)
-            except Exception as error:  # whatever libraries make of damage; an earlier checkpoint costs time only
+            except Exception as error:  # libraries raise anything on damage; an earlier checkpoint costs only time
                 if (number := _system_error(error)) is not None:
                     raise OSError(
                         f"The checkpoint {folder} cannot be read just now ({os.strerror(number)}). It is left as it "
@@ -105,7 +109,7 @@ class Checkpoints:
         return None
 
     def _read(self, checkpointer: Any, folder: Path, epoch: int, like: Any) -> Any:
-        """The tree in a checkpoint, or an error of any kind that says why it cannot be had."""
+        """The tree in a checkpoint, or an error of any kind that says why it cannot be read."""
         if not folder.name.endswith(_fingerprint(folder)):
             raise ValueError("its files are not as they were written")
         stored = checkpointer.restore(folder)
@@ -118,22 +122,22 @@ class Checkpoints:
         return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
     def clear(self) -> None:
-        """Removes the folder, where there is one.
+        """Removes all checkpoints and their folder, where there is one.
 
         Raises:
-          OSError: when it cannot be removed.
+          OSError: where the folder cannot be removed.
         """
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.path)
 
     def _finished(self) -> list[tuple[int, Path]]:
-        """(epoch, folder), newest first."""
+        """The (epoch, folder) of every finished checkpoint, newest first."""
         folders = self.path.iterdir() if self.path.exists() else ()
         named = [(re.fullmatch(r"(\d{8,})-[0-9a-f]{16}", folder.name), folder) for folder in folders]
         return sorted(((int(match[1]), folder) for match, folder in named if match), reverse=True)
 
     def _remove_unfinished(self) -> None:
-        """Removes what a killed or failed save left, under orbax's own temporary name or under ours."""
+        """Removes the remains of a killed or failed save, under orbax's own temporary name or under this module's."""
         for folder in self.path.glob("unfinished*"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -149,37 +153,38 @@ def _checkpointer() -> Any:
 
 
 def _names(tree: Any) -> list[str]:
-    """Of every leaf its path, dtype and shape, for example ``tree['state'].head_params['bias']: float32[160, 10]``."""
+    """The path, dtype and shape of every leaf, such as ``tree['state'].head_params['bias']: float32[160, 10]``."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return [f"tree{jax.tree_util.keystr(path)}: {leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves]
 
 
 def _arrays(tree: Any) -> list[np.ndarray]:
-    """Of every leaf its content; one zero stands for an empty array, which orbax does not store."""
+    """The content of every leaf. One zero stands for an empty array, which orbax does not store."""
     leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(tree)]
     arrays = [np.asarray(leaf, order="C") for leaf in jax.device_get(leaves)]
     return [array if array.size else np.zeros(1, array.dtype) for array in arrays]
 
 
 def _leaf(stored: np.ndarray, like: Any) -> Any:
-    """The leaf that ``_arrays`` made an array of."""
+    """The leaf of a stored array, with the shape and dtype of ``like``; it undoes ``_arrays``."""
     content = jax.eval_shape(jax.random.key_data, like) if _is_key(like) else like
     array = stored.reshape(-1).view(content.dtype)[: math.prod(content.shape)].reshape(content.shape)
     return jax.random.wrap_key_data(array, dtype=like.dtype) if _is_key(like) else array
 
 
 def _is_key(leaf: Any) -> bool:
+    """Whether a leaf holds typed keys."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _digest(owner: str, epoch: int, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """SHA-256, as uint8[32], of what was trained, the epoch, and every array's name and bytes."""
+    """The SHA-256, as uint8[32], of the owner, the epoch, and every array's name and bytes."""
     content = {name: array.reshape(-1).view(np.uint8) for name, array in arrays.items()}
     return np.frombuffer(bytes.fromhex(content_hash(content, owner, int(epoch))), np.uint8)
 
 
 def _fingerprint(folder: Path) -> str:
-    """64 bits of SHA-256 of the names and bytes of the files in a folder."""
+    """64 bits of the SHA-256 of the names and bytes of all files in a folder."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -190,7 +195,7 @@ def _fingerprint(folder: Path) -> str:
 
 @contextlib.contextmanager
 def _silent(name: str) -> Iterator[None]:
-    """Lets a library log nothing."""
+    """Keeps a library from logging anything."""
     log = logging.getLogger(name)
     before, log.disabled = log.disabled, True
     try:
@@ -200,7 +205,7 @@ def _silent(name: str) -> Iterator[None]:
 
 
 def _system_error(error: Exception) -> int | None:
-    """The number of the system's error behind one of a library; None where the content is at fault."""
+    """The number of the system's error behind a library's error; None where the content of a file is at fault."""
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return errno.ENOMEM
     number = error.errno if isinstance(error, OSError) else _quoted(error)
@@ -214,7 +219,7 @@ def _quoted(error: Exception) -> int | None:
 
 
 def _reason(error: Exception) -> str:
-    """What the system says, where tensorstore quotes it in a page of its own; else the error's first line."""
+    """The system's words, where tensorstore quotes them in a long message; else the error's first line."""
     if code := _quoted(error):
         return os.strerror(code)
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,12 +1,12 @@
 """A sweep's folder: the plan, finished chunks, checkpoints of unfinished ones, the results.
 
-manifest.json         what the folder is for, and how the work was cut
-chunks/<name>.nc      finished chunks, each says which it is; a name is the hash of all that determines the numbers
-checkpoints/<name>/   of chunks that are not finished
-locks/<name>.lock     held while a process is at work on a chunk
+manifest.json         the study of the folder, and all chunks that its work is cut into
+chunks/<name>.nc      a finished chunk, which says its own label; a name is the hash of all that determines the numbers
+checkpoints/<name>/   the checkpoints of an unfinished chunk
+locks/<name>.lock     a process holds it while it works on a chunk
 attempts/<run>/       while an executor works: one file per process that began a chunk and has not ended it
-damaged/              what could not be read, set aside
-results.nc            the whole, labelled
+damaged/              files that could not be read, set aside
+results.nc            the results of the whole sweep
 """
 
 from __future__ import annotations
@@ -38,32 +38,42 @@ LABEL = "chunk"
 """The attribute of a chunk's file that says which chunk it is."""
 
 MOST_DEATHS = 3
-"""A chunk that has brought down so many workers at the same place is not tried again."""
+"""A chunk that has brought down this many workers at the same epoch is not tried again."""
 
 
 class ChunkRefused(RuntimeError):
-    """A chunk has brought down too many workers."""
+    """A chunk has brought down too many workers, and is not tried again."""
 
 
 class Folder:
-    """The folder of one study; several processes, on several machines, may work in it at the same time."""
+    """The folder of one study. Several processes, on several machines, may work in it at the same time.
+
+    Args:
+      path: the folder. It need not exist.
+      identity: that of the study.
+    """
 
     def __init__(self, path: str | os.PathLike[str], identity: dict[str, Any]) -> None:
         self.path, self.identity = Path(path).absolute(), identity
 
     def planned(self) -> tuple[list[Chunk], int | None]:
-        """The chunks there are to be, and how many replicas one may have; no chunks and None at the first start.
+        """All planned chunks, and the largest number of replicas of a chunk; no chunks and None at the first start.
 
         Raises:
-          ValueError: when the folder belongs to another study (what differs), has results of other code of own records
-            (whose), or is no sweep's.
-          OSError: when the manifest is damaged, or cannot be read.
+          ValueError: where the folder belongs to another study (with the differences), has results of other code of
+            own records (with their names), or is no sweep's.
+          OSError: where the manifest is damaged, or cannot be read.
         """
         found = self._manifest()
         return found.chunks, found.most
 
     def accept_code(self) -> None:
-        """Lets what was found with other code of own records count as this study's, now and later."""
+        """Lets results of other code of own records count as this study's, now and later.
+
+        Raises:
+          ValueError: where the folder belongs to another study.
+          OSError: where the manifest is damaged, or the folder cannot be written.
+        """
         try:
             manifest.read(self.path, self.identity)
         except manifest.ChangedCode:
@@ -72,10 +82,15 @@ class Folder:
                 manifest.accept(self.path, self.identity)
 
     def plan(self, further: Callable[[list[Chunk], int], list[Chunk]], most: int) -> None:
-        """Adds to the chunks those that ``further`` makes of them and of the largest number of replicas.
+        """Adds chunks to the plan.
+
+        Args:
+          further: the function that returns the new chunks. It takes the planned ones, and the largest number of
+            replicas of a chunk.
+          most: this number, where the folder has no plan yet.
 
         Raises:
-          OSError: when the folder cannot be written.
+          OSError: where the folder cannot be written.
         """
         with self._explained(), self._lock("manifest"):
             found = self._manifest()  # another program may have planned meanwhile
@@ -85,12 +100,12 @@ class Folder:
             manifest.write(self.path, dataclasses.replace(found, chunks=chunks, most=most))
 
     def read(self, chunk: Chunk) -> xr.Dataset:
-        """What a finished chunk found.
+        """The results of a finished ``chunk``.
 
         Raises:
-          FileNotFoundError: when its file is not there.
-          Damaged: an OSError, when it is damaged, or not this chunk's.
-          OSError: when it cannot be read just now, and why.
+          FileNotFoundError: where its file is missing.
+          Damaged: an ``OSError``, where its file is damaged, or another chunk's.
+          OSError: where its file cannot be read just now, with the reason.
         """
         path = self._chunk_path(chunk)
         found = self._load(path)
@@ -100,7 +115,11 @@ class Folder:
         return found
 
     def check(self, chunk: Chunk) -> bool:
-        """Whether a chunk is finished and its file whole. A damaged one is set aside, to be computed again."""
+        """Whether ``chunk`` is finished and its file whole. A damaged file is set aside, and its chunk trained again.
+
+        Raises:
+          OSError: where the file cannot be read just now, or a damaged one cannot be moved.
+        """
         path = self._chunk_path(chunk)
         try:
             self.read(chunk)
@@ -110,14 +129,14 @@ class Folder:
             self._set_aside(path, error, "computed again")
             return False
         with contextlib.suppress(OSError):
-            if self.checkpoints(chunk).path.exists() or _begun(path):  # a process was killed right after it
+            if self.checkpoints(chunk).path.exists() or _begun(path):  # a process was killed right after it wrote
                 with self.work_on(chunk, wait=False) as is_held:
                     if is_held:
                         self._remove_checkpoints(chunk)
         return True
 
     def is_finished(self, chunk: Chunk) -> bool:
-        """Whether its file is there; what is in it is checked when it is read."""
+        """Whether the file of ``chunk`` is there. Reading it checks its content."""
         try:
             return stat.S_ISREG(self._chunk_path(chunk).stat().st_mode)
         except FileNotFoundError:
@@ -125,15 +144,17 @@ class Folder:
 
     @contextlib.contextmanager
     def work_on(self, chunk: Chunk, wait: bool = True, run: str | None = None) -> Iterator[bool]:
-        """Holds a chunk's lock; yields whether it was had. The lock of a process that dies is free.
+        """Holds a chunk's lock; yields whether this process has it. The death of a process frees its lock.
 
         Args:
-          wait: until another process lets it go; otherwise yields False where one has it.
-          run: the run on an executor that asks; processes that die at work on a chunk are counted.
+          chunk: the chunk to work on.
+          wait: whether to wait until another process frees the lock. Without waiting, this yields False.
+          run: the run on an executor that the work belongs to. It counts the processes that die at work on a chunk.
 
         Raises:
-          ChunkRefused: when ``MOST_DEATHS`` processes of this run have died at work on the chunk, and none got further.
-          OSError: when the folder cannot be written, or is not the one of the program that began the run.
+          ChunkRefused: where ``MOST_DEATHS`` processes of this run have died at work on the chunk, none further than
+            the others.
+          OSError: where the folder cannot be written, or is not the folder of the program that began the run.
         """
         import filelock
 
@@ -155,7 +176,7 @@ class Folder:
 
     @contextlib.contextmanager
     def run(self) -> Iterator[str]:
-        """Names a run on an executor. When it ends, what was counted is forgotten and its tasks are refused."""
+        """Yields the name of a run on an executor. When it ends, its counts are forgotten, and its tasks refused."""
         run = uuid.uuid4().hex[:8]
         with self._explained():
             self._attempts(run).mkdir(parents=True)
@@ -165,23 +186,27 @@ class Folder:
             shutil.rmtree(self._attempts(run), ignore_errors=True)
 
     def begun(self, run: str) -> int:
-        """How many times a process began a chunk and has not ended it, because it is at work or dead."""
+        """How many processes of a ``run`` have begun a chunk and not ended it: they are at work, or dead."""
         return sum(1 for _ in self._attempts(run).iterdir())
 
     def finish(self, chunk: Chunk, found: xr.Dataset) -> None:
-        """Writes what a chunk found, then removes its checkpoints."""
+        """Writes the results ``found`` of ``chunk``, then removes its checkpoints; ``OSError`` where it cannot."""
         with self._explained():
             save(found.assign_attrs({LABEL: chunk.label(self._origin)}), self._chunk_path(chunk))
             self._remove_checkpoints(chunk)
 
     def checkpoints(self, chunk: Chunk) -> Checkpoints:
+        """The checkpoints of ``chunk``."""
         return Checkpoints(self.path / "checkpoints" / self.name(chunk), owner=self.name(chunk))
 
     def finish_all(self, results: xr.Dataset) -> Path:
-        """Writes the labelled whole, unless that is what is there. A damaged one is set aside.
+        """Writes the ``results`` of the whole sweep, unless the folder has them. A damaged file is set aside.
+
+        Returns:
+          The path of their file.
 
         Raises:
-          OSError: when it cannot be written, or what is there cannot be read just now, and why.
+          OSError: where the folder cannot be written, or the present file cannot be read just now.
         """
         path = self.path / "results.nc"
         try:
@@ -196,15 +221,17 @@ class Folder:
             return save(results, path)
 
     def name(self, chunk: Chunk) -> str:
+        """The name of ``chunk`` in this folder."""
         return chunk.name(self._origin)
 
     @functools.cached_property
     def _origin(self) -> dict[str, Any]:
-        """The identity of the study that began the folder: it may have had other code, where that was accepted."""
+        """The identity of the study that began the folder. Its code may be other code that was accepted since."""
         found = manifest.read(self.path, self.identity)
         return self.identity if found is None else found.identity
 
     def _manifest(self) -> manifest.Manifest:
+        """The manifest, or an empty one where the folder may begin."""
         found = manifest.read(self.path, self.identity)
         if found is None:
             manifest.check_own(self.path)
@@ -213,6 +240,7 @@ class Folder:
 
     @staticmethod
     def _load(path: Path) -> xr.Dataset:
+        """The results in a file of the folder."""
         try:
             return load_own(path)
         except (FileNotFoundError, Damaged):
@@ -224,7 +252,7 @@ class Folder:
             ) from error
 
     def _set_aside(self, path: Path, error: Damaged, what_now: str) -> None:
-        """Moves a damaged file where nobody reads it, and says so."""
+        """Moves a damaged file where nobody reads it, and logs a warning."""
         aside = self.path / "damaged" / f"{path.name}.{uuid.uuid4().hex[:8]}"
         with self._explained():
             aside.parent.mkdir(exist_ok=True)
@@ -239,10 +267,10 @@ class Folder:
         return self.path / "attempts" / run
 
     def _begin(self, chunk: Chunk, run: str) -> Path:
-        """The file that is there until the chunk is ended. With its lock held, all others of it are those of the dead.
+        """Writes the file that lies there while a process works on the chunk.
 
-        Files of another epoch do not count: a worker that is taken away when its time is up does no harm, as long as
-        the chunk gets further every time.
+        This process holds the chunk's lock, so all other files of the chunk are those of dead processes. Files of
+        another epoch do not count: a worker may end with its time, as long as the chunk gets further every time.
         """
         epoch = max((path.name.partition("-")[0] for path in self.checkpoints(chunk).path.glob("[0-9]*-*")), default="")
         stem = f"{self.name(chunk)}-{epoch}-"
@@ -262,17 +290,17 @@ class Folder:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o666))
-        # Without its mode filelock would give it one, whatever the umask says: others of the group could not lock.
-        mode = stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR  # it takes no other, though it may be so
+        # Without a mode filelock sets one of its own, whatever the umask says, and others of the group could not lock.
+        mode = stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR  # filelock insists on these two bits
         return filelock.FileLock(path, timeout=timeout, mode=mode)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Says of an error of the file system which folder it met, and what has become of the rest."""
+        """Adds to an error of the file system the folder's path, and that finished files are whole."""
         try:
             yield
         except OSError as error:
-            if error.errno is None:  # says it itself
+            if error.errno is None:  # an error of this module, which says it itself
                 raise
             raise OSError(
                 f"The folder {self.path} cannot be written ({error.strerror}). Whatever is finished there is whole; "
@@ -281,10 +309,11 @@ class Folder:
 
 
 def _begun(path: Path) -> list[Path]:
-    """Files that are to become ``path``, or what is beside it; of killed processes, where no other may write it."""
+    """Unfinished files of ``path`` and of the file beside it. Under a lock they are those of killed processes."""
     return list(path.parent.glob(f".{path.name}.*"))
 
 
 def _remove_begun(path: Path) -> None:
+    """Removes unfinished files of ``path``; its lock must be held."""
     for begun in _begun(path):
         begun.unlink(missing_ok=True)

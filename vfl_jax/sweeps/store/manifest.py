@@ -1,7 +1,7 @@
-"""The manifest of a sweep's folder: what the folder is for, and into which chunks the work was cut.
+"""The manifest of a sweep's folder: its study, and the chunks that its work is cut into.
 
-The identity is that of the study which began the folder, and names its chunks. Where the code of own records has
-changed since and this was accepted, the later code is listed beside it.
+The identity is that of the study that began the folder, and it names the chunks. Later code of own records that a user
+has accepted stands beside it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ FORMAT = 2
 SHOWN = 8
 """How many differences a refusal lists."""
 PARTS = {"chunks", "checkpoints", "locks", "attempts", "damaged", "results.nc", "results.nc.run.json"}
-"""What else a sweep's folder holds."""
+"""The other entries of a sweep's folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a folder is for, and how the work was cut."""
+    """The study of a folder, and how its work is cut."""
 
-    identity: dict[str, Any]  # of the study that began the folder
-    chunks: list[Chunk]  # that there are to be
-    most: int | None  # how many replicas one may have
-    accepted: list[dict[str, str]]  # code of own records, changed since, that counts as that of the beginning
+    identity: dict[str, Any]  # that of the study that began the folder
+    chunks: list[Chunk]  # all that are planned
+    most: int | None  # the largest number of replicas of a chunk; None before the first plan
+    accepted: list[dict[str, str]]  # later code of own records that counts as the code of the beginning
 
 
 class ChangedCode(ValueError):
@@ -40,11 +40,16 @@ class ChangedCode(ValueError):
 
 
 def read(folder: Path, identity: dict[str, Any]) -> Manifest | None:
-    """The manifest of a folder, or None where there is none.
+    """The manifest of a folder, or None where it has none.
+
+    Args:
+      folder: the folder.
+      identity: that of the present study.
 
     Raises:
-      ValueError: when the folder belongs to another study (what differs); ``ChangedCode`` where only code does.
-      OSError: when the manifest is damaged, or cannot be read.
+      ChangedCode: where only the code of own records differs.
+      ValueError: where the folder belongs to another study (with the differences), or has another format.
+      OSError: where the manifest is damaged, or cannot be read.
     """
     found = _of_study(folder, identity)
     if found is not None and identity["code"] not in (found.identity["code"], *found.accepted):
@@ -53,14 +58,21 @@ def read(folder: Path, identity: dict[str, Any]) -> Manifest | None:
 
 
 def accept(folder: Path, identity: dict[str, Any]) -> None:
-    """Lets what was found with other code of own records count as this study's."""
+    """Lets results of other code of own records count as this study's.
+
+    Args:
+      folder, identity: as in :func:`read`.
+
+    Raises:
+      ValueError, OSError: as :func:`read` does, but for changed code.
+    """
     found = _of_study(folder, identity)
     if found is not None and identity["code"] not in (found.identity["code"], *found.accepted):
         write(folder, dataclasses.replace(found, accepted=[*found.accepted, identity["code"]]))
 
 
 def _of_study(folder: Path, identity: dict[str, Any]) -> Manifest | None:
-    """The manifest, whatever the code of own records was."""
+    """The manifest, whatever code of own records it names."""
     path = folder / NAME
     try:
         content = path.read_bytes()
@@ -92,6 +104,7 @@ def _of_study(folder: Path, identity: dict[str, Any]) -> Manifest | None:
 
 
 def write(folder: Path, found: Manifest) -> None:
+    """Writes the manifest ``found`` into a ``folder``, whole or not at all; ``OSError`` where it cannot."""
     manifest = {
         "format": FORMAT,
         "identity": found.identity,
@@ -99,17 +112,18 @@ def write(folder: Path, found: Manifest) -> None:
         "most_replicas": found.most,
         "chunks": [chunk.plain() for chunk in found.chunks],
     }
-    manifest = json.loads(json.dumps(manifest))  # as it is read
+    manifest = json.loads(json.dumps(manifest))  # as a reader will see it
     text = json.dumps(manifest | {"digest": digest(manifest)}, sort_keys=True, allow_nan=False, indent=1)
     write_atomically(folder / NAME, lambda temporary: temporary.write_text(text + "\n"))
 
 
 def digest(manifest: dict[str, Any]) -> str:
+    """The SHA-256 of the content of a ``manifest``, in hexadecimal digits."""
     return content_hash((), json.dumps(manifest, sort_keys=True))
 
 
 def _changed(folder: Path, there: dict[str, str], here: dict[str, str]) -> str:
-    """What to do about other code than a folder was begun with."""
+    """The message on other code than that of a folder's beginning."""
     names = ", ".join(code.differing(there, here)) or "its own records"
     pythons = [found.get(code.PYTHON) for found in (there, here)]
     compiled = "" if pythons[0] == pythons[1] else f" (Python was {pythons[0]} there, is {pythons[1]} here)"
@@ -121,7 +135,10 @@ def _changed(folder: Path, there: dict[str, str], here: dict[str, str]) -> str:
 
 
 def check_own(folder: Path) -> None:
-    """Raises ``ValueError`` where a folder has no manifest, and not because a sweep was killed or it was removed."""
+    """Raises ``ValueError`` where a ``folder`` without a manifest is no sweep's.
+
+    A sweep's folder may lack it, because the sweep was killed before writing it, or because a user removed it.
+    """
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     own = PARTS if "chunks" in there else {"locks"}
     if foreign := sorted(name for name in there - own if not name.startswith(f".{NAME}.")):

@@ -1,0 +1,64 @@
+"""The grid axis: where it lies in a state, and how programs map a function over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from vfl_jax.replica.state import TrainState
+from vfl_jax.scenario import Scenario
+
+
+def state_axes(state: TrainState, with_grid: bool) -> TrainState:
+    """The place of the grid axis in every leaf of a state.
+
+    Parameters and moments of their shape have the axis beside the output features, [F, G, E]: one matrix product then
+    takes a batch through the weights of all grid points. All other state has the axis in front.
+
+    Args:
+      state: arrays, or their shapes.
+      with_grid: whether the leaves have the grid axis already.
+    """
+    extra = 1 if with_grid else 0
+
+    def beside_outputs(leaf: Any) -> int:
+        return max(np.ndim(leaf) - extra - 1, 0)
+
+    axes = jax.tree.map(lambda _: 0, state)
+    return axes.replace(
+        params=jax.tree.map(beside_outputs, state.params),
+        head_params=jax.tree.map(beside_outputs, state.head_params),
+        opt_states=jax.tree.map(beside_outputs, state.opt_states),
+        head_opt_state=jax.tree.map(beside_outputs, state.head_opt_state),
+    )
+
+
+def map_over_grid(scenario: Scenario, axes: TrainState, size: int) -> Callable[..., Any]:
+    """The mapper over grid points that :func:`vfl_jax.replica.phases.train_epoch` takes.
+
+    It maps a function ``f(scenario, state, *shared)``. Swept numbers of the scenario are mapped as plain leaves, so
+    that no record is ever built from axis numbers.
+
+    Args:
+      scenario: its swept numbers are arrays [G].
+      axes: the place of the grid axis in a state, as :func:`state_axes` returns it.
+      size: G, the number of grid points.
+    """
+    leaves, structure = jax.tree.flatten(scenario)
+    scenario_axes = [0 if np.ndim(leaf) else None for leaf in leaves]
+
+    def over_grid(function: Callable[..., Any], returns_state: bool) -> Callable[..., Any]:
+        def at_point(point: list[Any], state: TrainState, *shared: Any) -> Any:
+            return function(jax.tree.unflatten(structure, point), state, *shared)
+
+        def mapped(scenario: Scenario, state: TrainState, *shared: Any) -> Any:
+            in_axes = (scenario_axes, axes, *(None for _ in shared))
+            out_axes = (axes, 0) if returns_state else 0
+            return jax.vmap(at_point, in_axes, out_axes, axis_size=size)(jax.tree.leaves(scenario), state, *shared)
+
+        return mapped
+
+    return over_grid
