@@ -1,5 +1,6 @@
 """What a user imports explains itself: a docstring, in which every argument has its name."""
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -118,6 +119,10 @@ def test_what_lacks_is_found():
     def silent():
         pass
 
+    @dataclasses.dataclass
+    class Undescribed:
+        number: int = 0
+
     assert missing(good) == []
     assert missing(bad) == ["first", "second"]
-    assert missing(silent) == ["a docstring"]
+    assert missing(silent) == missing(Undescribed) == ["a docstring"]

@@ -28,9 +28,10 @@ def use_all_cores() -> None:
 
 
 def seed_mesh(num_seeds: int) -> Mesh:
-    """A mesh of devices that share seeds evenly.
+    """The devices that share the seeds.
 
-    It has no device too many: with one less, some device would have more seeds.
+    They are as few as can be without more seeds for any of them than all devices would have. A program of several
+    processes takes all devices.
 
     Args:
       num_seeds: S.

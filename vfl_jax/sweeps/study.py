@@ -73,7 +73,7 @@ class Study:
 
     @functools.cached_property
     def inputs(self) -> preparation.Inputs:
-        """The data on the device, checked; ``ValueError`` where the given parameters or blur vectors do not fit."""
+        """The data on the device; ``ValueError`` where the data is bad, or where the scenario does not fit it."""
         return preparation.to_device(self.scenario, self.data, self.given)
 
 

@@ -115,8 +115,8 @@ def sweep(
         your own. Changed code is refused; so is another version of Python, which compiles the code anew.
 
         * The code of a record is its class and its bases: their methods and values, and the functions, classes and
-          values of their module that these use by name. Objects that another package made
-          (``optax.constant_schedule(0.5)``) count by everything that pickle keeps of them.
+          values of their module that these use by name. A function that another package made counts with the values
+          that it holds (``optax.constant_schedule(0.5)``), an object with everything that pickle keeps of it.
         * A function imported from another module counts by its name alone, and an object that pickle cannot keep (a
           lock, a device, an iterator) by its type. Lookups without a name (``globals()["x"]``) do not count, nor does
           what the code itself changes by name (``CALLS["n"] += 1``, ``self.seen.append(x)``), such as a cache. Where

@@ -152,8 +152,7 @@ class Folder:
           run: the run on an executor that the work belongs to. It counts the processes that die at work on a chunk.
 
         Raises:
-          ChunkRefused: where ``MOST_DEATHS`` processes of this run have died at work on the chunk, none further than
-            the others.
+          ChunkRefused: where ``MOST_DEATHS`` processes of this run have died at work on the chunk, at the same epoch.
           OSError: where the folder cannot be written, or is not the folder of the program that began the run.
         """
         import filelock
@@ -270,7 +269,7 @@ class Folder:
         """Writes the file that lies there while a process works on the chunk.
 
         This process holds the chunk's lock, so all other files of the chunk are those of dead processes. Files of
-        another epoch do not count: a worker may end with its time, as long as the chunk gets further every time.
+        another epoch do not count: a cluster may end workers at any time, as long as the chunk gets further every time.
         """
         epoch = max((path.name.partition("-")[0] for path in self.checkpoints(chunk).path.glob("[0-9]*-*")), default="")
         stem = f"{self.name(chunk)}-{epoch}-"
