@@ -124,6 +124,7 @@ class _Line(NamedTuple):
 
     @property
     def label(self) -> str:
+        """The words of the line in the legend; empty where it is the only one."""
         return ", ".join(filter(None, (self.case, self.attack)))
 
 

@@ -186,6 +186,7 @@ def attribute(dataset: xr.Dataset, name: str) -> Any:
 
 
 def _attribute(dataset: xr.Dataset, name: str) -> Any:
+    """The JSON content of an attribute, of all cases; None where the results lack it."""
     try:
         return json.loads(dataset.attrs[name])
     except (KeyError, TypeError, ValueError):
@@ -193,6 +194,7 @@ def _attribute(dataset: xr.Dataset, name: str) -> Any:
 
 
 def _is_record(found: Any) -> bool:
+    """Whether JSON content is that of a record, such as a scenario."""
     return isinstance(found, dict) and isinstance(found.get(RECORD), str)
 
 
@@ -224,6 +226,7 @@ def _known_switches(dataset: xr.Dataset) -> dict[str, float] | None:
 
 
 def _attack_numbers(scenario: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The path and value of every number ``enabled`` where a scenario may hold attacks."""
     for number, record in enumerate(scenario.get("attacks") or ()):
         yield from _enabled(record, f"attacks.{number}")
     yield from _enabled(scenario.get("active_attack"), "active_attack")

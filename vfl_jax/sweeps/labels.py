@@ -50,7 +50,7 @@ def to_dataset(
       study: the study, for the names of classes and the attributes.
       num_points: the number of grid points in the chunk.
       seeds: its seeds, S of them.
-      draws: what these drew, leaves [S, ...].
+      draws: the draws of these seeds, leaves [S, ...].
       period: when the chunk was trained.
     """
     import xarray as xr

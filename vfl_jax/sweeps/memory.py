@@ -57,4 +57,5 @@ def needed(ready: Prepared) -> tuple[float, float]:
 
 
 def _bytes(tree: Any) -> int:
+    """The bytes of all arrays of a tree."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

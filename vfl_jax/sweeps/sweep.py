@@ -48,7 +48,7 @@ def run(
     """Trains one replica and evaluates it after every epoch.
 
     Args:
-      scenario: what to train.
+      scenario: the configuration of the replica.
       data: a data set, the result of ``load_tables``, or a function without arguments that returns either.
       key: a typed key. ``jax.random.key(s)`` gives the replica that ``sweep`` calls seed s.
       epochs: how many, at least 1.
@@ -101,7 +101,7 @@ def sweep(
     seeds or grid points reuse finished ones. Several programs may work in one folder at the same time.
 
     Args:
-      scenario: what to train at every grid point, but for the swept numbers.
+      scenario: the configuration of every grid point, but for the swept numbers.
       data: a data set, the result of ``load_tables``, or a function without arguments that returns either. Every worker
         of an ``executor`` calls this function itself.
       over: the numbers to sweep, a path to its values: ``{"attack.amplify": [1, 10], "defense.stddev": [0, 0.01]}``. A

@@ -151,4 +151,5 @@ def _restore(checkpoints: Checkpoints, one_epoch: tuple[TrainState, Any], num_se
 
 
 def _stack(*leaves: Any) -> np.ndarray:
+    """One array with a leading axis for the leaves of all epochs."""
     return np.stack(leaves)

@@ -258,7 +258,7 @@ def train_task(
     Args:
       path: the folder.
       identity: that of the sender's study.
-      scenario, source, epochs, given: what makes the study anew, here.
+      scenario, source, epochs, given: the parts from which this process makes the study.
       chunk: the chunk to train.
       checkpoint_every: how many epochs lie between two checkpoints.
       run: the sender's run, as :meth:`Folder.run` names it.

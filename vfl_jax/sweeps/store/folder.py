@@ -283,6 +283,7 @@ class Folder:
         shutil.rmtree(self.checkpoints(chunk).path, ignore_errors=True)
 
     def _lock(self, name: str, timeout: float = -1) -> filelock.BaseFileLock:
+        """A lock that all processes in the folder share; without a timeout, whoever takes it waits for ever."""
         import filelock
 
         path = self.path / "locks" / f"{name}.lock"
