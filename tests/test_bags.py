@@ -12,7 +12,8 @@ import pytest
 from data_helpers import says
 
 from vfl_jax import BagOfIds
-from vfl_jax.core.bags import ABSENT, SLOTS_AT_ONCE, multi_hot
+from vfl_jax.core.bags import ABSENT, multi_hot
+from vfl_jax.core.table_rows import SLOTS_AT_ONCE
 from vfl_jax.data import FeatureTrigger
 from vfl_jax.models import MLP, Linear
 

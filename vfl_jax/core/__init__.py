@@ -1,4 +1,4 @@
-"""What everything else is made of: configuration as data, checks, types, files, data of several parties."""
+"""The ground of all other rooms: records, checks, types, files, data of several parties."""
 
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.files import load, load_params, save, save_params

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: the one way in which anything here is written."""
+"""Files that are written whole or not at all; the package writes every file through this module."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from typing import Any
 from vfl_jax.core.checks import shown
 
 NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR, errno.ENOTTY}
-"""What file systems answer that offer no flush."""
+"""The errors of file systems that offer no flush."""
 NOT_ALLOWED = {errno.EACCES, errno.EPERM}
-"""What they answer where a folder cannot be opened: on Windows, on some mounts, or for want of the right to list it."""
+"""The errors where a folder cannot be opened: on Windows, on some mounts, or without the right to list it."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Lets ``write`` fill a temporary file beside ``path`` and moves it there when it is whole and on disk.
+    """Writes a file whole or not at all.
 
-    Whatever goes wrong, an earlier file stays as it was and no part of a new one is left. Who may read the file is
-    decided by the process's umask, as it is for any new file.
+    ``write`` fills a temporary file beside ``path``. The file moves to ``path`` when all of it is on disk. Whatever
+    goes wrong, an earlier file stays as it was, and no part of a new file is left. The process's umask decides who may
+    read the file, as for any new file.
+
+    Args:
+      path: the place of the file; missing folders are made.
+      write: a function that writes everything into the file at the path it is given.
+
+    Returns:
+      ``path``.
 
     Raises:
-      OSError: when it cannot be written (which file, and why).
+      OSError: where the file cannot be written; the error names the file and the reason.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -47,13 +55,16 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
 
 
 def flush(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on disk.
+    """Waits until a file, or the list of names in a folder, is on disk.
 
-    Network disks, FUSE and Windows flush no folders, some not even files. What they hold is then as safe as they make
-    it, and no reason to give a result up.
+    Network disks, FUSE and Windows flush no folders; some of them flush no files either. The result is then as safe as
+    the disk makes it, and the missing flush is no reason to give the result up.
+
+    Args:
+      path: a file or a folder.
 
     Raises:
-      OSError: where the disk failed.
+      OSError: where the disk fails.
     """
     is_folder = path.is_dir()
     try:
@@ -72,14 +83,16 @@ def flush(path: Path) -> None:
 
 
 def check_writable(argument: str, path: Any, appends: bool = False) -> None:
-    """Finds out early whether a file can be written at a path, or added to; leaves nothing behind and makes no folder.
+    """Checks early that a file can be written at a path; leaves nothing behind and makes no folder.
 
     Args:
-      argument: where the path was given, for messages.
+      argument: the name of the argument that gives the path, for messages.
+      path: the path.
+      appends: whether the file is added to where there is one already.
 
     Raises:
-      ValueError: where it is no path.
-      OSError: where nothing can be written there.
+      ValueError: where ``path`` is no path.
+      OSError: where no file can be written there.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise ValueError(f"{argument} is {shown(path)}; it must be the path of a file.")
@@ -96,13 +109,22 @@ def check_writable(argument: str, path: Any, appends: bool = False) -> None:
 
 
 def check_folder(argument: str, path: Any) -> None:
-    """Finds out early whether a path is a folder, or one can be made there; see :func:`check_writable`."""
+    """Checks early that a path is a folder, or that a folder can be made there; leaves nothing behind.
+
+    Args:
+      argument: the name of the argument that gives the path, for messages.
+      path: the path.
+
+    Raises:
+      ValueError: where ``path`` is no path.
+      OSError: where no folder can be made there.
+    """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise ValueError(f"{argument} is {shown(path)}; it must be the path of a folder.")
     path = Path(path)
     try:
         if path.is_dir():
-            return  # a finished one is only read
+            return  # a finished sweep only reads its folder, so the folder need not be writable
         if path.exists():
             raise NotADirectoryError(errno.ENOTDIR, "it is a file")
         tempfile.TemporaryDirectory(dir=_nearest_folder(path), prefix=f".{path.name}.").cleanup()
@@ -111,9 +133,10 @@ def check_folder(argument: str, path: Any) -> None:
 
 
 def _nearest_folder(path: Path) -> Path:
-    """The first that exists on the way up; what is missing is made when it is needed."""
+    """Returns the nearest folder above a path that exists; the missing ones are made when they are needed."""
     return next(parent for parent in path.absolute().parents if parent.exists())
 
 
 def _reason(error: OSError | ValueError) -> str:
+    """Returns the system's words for an error, without its number."""
     return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,43 +1,60 @@
-"""Sparse features of one party: the ids that are set in each row, e.g. the tags of an image."""
+"""Sparse features of one party: the ids that each row has, such as the tags of an image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.struct
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.core.table_rows import add_rows, sum_rows
 from vfl_jax.core.types import Array
 
 ABSENT = -1
 """Fills up rows that have fewer ids than the longest."""
 
-SLOTS_AT_ONCE = 8
-"""So many become one fused loop. With all of 131 slots in one a program takes ten times as long to compile, and nearly
-twice as long to run."""
-
 
 @flax.struct.dataclass
 class BagOfIds:
-    """Rows of ids with optional weights; a dense layer on them equals one on their multi-hot rows, [B, F].
+    """Rows of ids with optional weights.
 
-    An id that a row has twice counts twice. ``vocabulary`` is F, the number of ids there are.
+    A dense layer on a bag equals the same layer on the bag's multi-hot rows, [B, F]. An id counts as often as a row has
+    it. The constructor checks nothing; :meth:`of` and :meth:`of_sparse` do.
+
+    Args:
+      ids: int32[B, L], from 0 to F − 1; −1 fills up rows with fewer ids.
+      weights: float32[B, L]; None is 1 everywhere.
+      vocabulary: F, the number of different ids.
+
+    Example:
+      >>> bag = BagOfIds.of([[0, 2], [1]], vocabulary=3)
+      >>> bag.ids.tolist()
+      [[0, 2], [1, -1]]
+      >>> bag.to_sparse().toarray().tolist()
+      [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
     """
 
-    ids: Array  # int32[B, L]  from 0 to F − 1, or ABSENT
-    weights: Array | None = None  # float32[B, L]; None is 1 everywhere
+    ids: Array
+    weights: Array | None = None
     vocabulary: int = flax.struct.field(pytree_node=False, kw_only=True)
 
     @classmethod
     def of(cls, rows: Sequence[Any], vocabulary: int, weights: Sequence[Any] | None = None) -> BagOfIds:
-        """Builds bags, in NumPy, from a list of ids per row, of any lengths, and a list of weights for each.
+        """Builds a bag, in NumPy, from lists.
+
+        Args:
+          rows: B lists of ids, of any lengths.
+          vocabulary: F.
+          weights: B lists of weights, one weight per id; None is 1 everywhere.
+
+        Returns:
+          a bag of B rows.
 
         Raises:
-          ValueError: naming the row, where the lists are not of numbers or not of equal length, or on what
-            :meth:`check` refuses.
+          ValueError: naming the row, where a list holds other things than numbers, a row has not as many weights as
+            ids, or :meth:`check` refuses the bag.
         """
         ids, of_ids = _padded("rows", rows, ABSENT, np.int64, "iu"), None
         if weights is not None:
@@ -52,13 +69,17 @@ class BagOfIds:
 
     @classmethod
     def of_sparse(cls, matrix: Any, where: str = "the bag") -> BagOfIds:
-        """Bags from a SciPy sparse matrix or array, [N, F]; without weights where all that it stores are ones.
+        """Builds a bag from a SciPy sparse matrix or array; it has no weights where all stored numbers are 1.
 
         Args:
-          where: what the bag is called in messages.
+          matrix: real numbers, [N, F].
+          where: the name of the bag in messages.
+
+        Returns:
+          a bag of N rows.
 
         Raises:
-          ValueError: on what :meth:`check` refuses.
+          ValueError: where the matrix is of another form, or :meth:`check` refuses the bag.
         """
         if len(matrix.shape) != 2 or matrix.dtype.kind not in "fiub":
             raise ValueError(f"{where} is sparse {matrix.dtype}{list(matrix.shape)}; expected real numbers, [N, F].")
@@ -73,14 +94,14 @@ class BagOfIds:
         weights = None
         if (matrix.data != 1).any():
             weights = np.zeros(ids.shape, np.float32)
-            with np.errstate(over="ignore"):  # what is beyond float32 is found below, as infinite
+            with np.errstate(over="ignore"):  # `check` finds numbers beyond float32, which are infinite here
                 weights[place] = matrix.data
         bag = cls(ids, weights, vocabulary=int(matrix.shape[1]))
         bag.check(where)
         return bag
 
     def to_sparse(self) -> Any:
-        """The multi-hot rows as a SciPy CSR array, float32[N, F]."""
+        """Returns the multi-hot rows as a SciPy CSR array, float32[B, F]."""
         from scipy.sparse import csr_array
 
         ids = np.asarray(self.ids)
@@ -89,10 +110,14 @@ class BagOfIds:
         return csr_array((weights[rows, slots], (rows, ids[rows, slots])), shape=(len(ids), self.vocabulary))
 
     def check(self, where: str) -> None:
-        """Raises ``ValueError``, naming the row, unless ids and weights are what they must be; in NumPy.
+        """Checks the bag, in NumPy.
 
         Args:
-          where: what the bag is called in messages.
+          where: the name of the bag in messages.
+
+        Raises:
+          ValueError: naming the row, where an id lies outside 0 to F − 1 and is not −1, or a weight is not finite;
+            where ids or weights are masked or of another form.
         """
         if not isinstance(self.vocabulary, int | np.integer) or self.vocabulary < 1:
             raise ValueError(f"{where} has a vocabulary of {self.vocabulary!r}; it must be a whole number above 0.")
@@ -124,10 +149,15 @@ class BagOfIds:
             )
 
     def with_id(self, place: int, value: Array | float, rows: Array) -> BagOfIds:
-        """Sets entry ``place`` of some multi-hot rows to ``value``: bags of one slot more, [B, L + 1].
+        """Sets one entry of some multi-hot rows.
 
         Args:
-          rows: which, bool[B].
+          place: the id whose entry is set.
+          value: its new weight.
+          rows: bool[B], the rows that change.
+
+        Returns:
+          a bag with ids [B, L + 1].
         """
         ids = jnp.asarray(self.ids, jnp.int32)
         kept = jnp.where(rows[:, None] & (ids == place), ABSENT, ids)
@@ -138,45 +168,59 @@ class BagOfIds:
         return BagOfIds(ids, weights, vocabulary=self.vocabulary)
 
     def matmul(self, table: Array) -> Array:
-        """The product with a table, [F, E], as float32[B, E]: sums of its rows."""
-        return _matmul(*self._places(), table)
+        """Multiplies the multi-hot rows by a table, float32[F, E]; returns float32[B, E], sums of the table's rows."""
+        return sum_rows(*self._places(), table)
 
     def add_outer(self, table: Array, change: Array) -> Array:
-        """Adds to a table, [F, E], the product of the transposed multi-hot rows with ``change``, float32[B, E].
+        """Adds the product of the transposed multi-hot rows with a change to a table.
 
-        Touches only the table's rows that are set, in place where XLA may.
+        Only the rows of the table that the bag has change, in place where XLA may write there.
+
+        Args:
+          table: float32[F, E].
+          change: float32[B, E].
+
+        Returns:
+          the changed table, float32[F, E].
         """
-        return _scatter(*self._places(), table, change)
+        return add_rows(*self._places(), table, change)
 
     def _places(self) -> tuple[Array, Array | None]:
-        """Ids, those that are not there out of range, and weights."""
+        """Returns (ids, weights), with the absent ids out of range."""
         ids = jnp.asarray(self.ids, jnp.int32)
         ids = jnp.where(ids >= 0, ids, self.vocabulary)
         return ids, None if self.weights is None else jnp.asarray(self.weights, jnp.float32)
 
 
 class Tapped(NamedTuple):
-    """A bag whose products have ``tap`` added, float32[B, E]: what a gradient before the table is taken by."""
+    """A bag that adds a tap to its products; the gradient by the tap is the gradient by the product.
+
+    Args:
+      bag: the bag.
+      tap: float32[B, E].
+    """
 
     bag: BagOfIds
     tap: Array
 
     @property
     def vocabulary(self) -> int:
+        """F."""
         return self.bag.vocabulary
 
     def matmul(self, table: Array) -> Array:
+        """Multiplies the bag by a table, float32[F, E], and adds the tap; returns float32[B, E]."""
         return self.bag.matmul(table) + self.tap
 
 
 def multi_hot(bag: BagOfIds) -> np.ndarray:
-    """The dense rows, float32[N, F], in NumPy."""
+    """Returns the multi-hot rows of a bag in NumPy, float32[B, F]."""
     dense: np.ndarray = bag.to_sparse().toarray()
     return dense
 
 
 def _padded(name: str, lists: Sequence[Any], fill: int, dtype: Any, kinds: str) -> np.ndarray:
-    """Lists of any lengths as one array, [N, L]; ``kinds`` are the kinds of numbers that may be in them."""
+    """Returns lists of any lengths as one array, [N, L]; ``kinds`` are the NumPy kinds of numbers they may hold."""
     rows = [np.asarray(row) for row in lists]
     for i, row in enumerate(rows):
         if np.ma.is_masked(lists[i]):
@@ -188,89 +232,3 @@ def _padded(name: str, lists: Sequence[Any], fill: int, dtype: Any, kinds: str) 
     for i, row in enumerate(rows):
         padded[i, : len(row)] = row
     return padded
-
-
-# Ids out of range read zeros and write nothing. Without weights nothing is multiplied, which is a tenth of a step.
-
-
-def _sum_rows(ids: jax.Array, weights: jax.Array | None, table: jax.Array) -> jax.Array:
-    """float32[B, E]"""
-
-    def add(total: jax.Array, slot: tuple[jax.Array, jax.Array | None]) -> tuple[jax.Array, None]:
-        ids, weights = slot
-        return total + _weighted(weights, table.at[ids].get(mode="fill", fill_value=0)), None
-
-    total = jnp.zeros((ids.shape[0], table.shape[1]), table.dtype)
-    return _over_slots(add, total, ids, weights)
-
-
-def _add_rows(ids: jax.Array, weights: jax.Array | None, table: jax.Array, change: jax.Array) -> jax.Array:
-    """float32[F, E]"""
-
-    def add(table: jax.Array, slot: tuple[jax.Array, jax.Array | None]) -> tuple[jax.Array, None]:
-        ids, weights = slot
-        return table.at[ids].add(_weighted(weights, change), mode="drop"), None
-
-    return _over_slots(add, table, ids, weights)
-
-
-def _over_slots(add: Callable[..., Any], start: jax.Array, ids: jax.Array, weights: jax.Array | None) -> jax.Array:
-    """One slot after another, some of them in one fused loop."""
-    at_once = min(ids.shape[1], SLOTS_AT_ONCE) or 1
-    # No slots may be left over: XLA would read their rows anew for everything that the result is used for.
-    num_more = -ids.shape[1] % at_once
-    ids = jnp.pad(ids, ((0, 0), (0, num_more)), constant_values=np.iinfo(np.int32).max)
-    weights = None if weights is None else jnp.pad(weights, ((0, 0), (0, num_more)))
-    slots = ids.T, None if weights is None else weights.T
-    return jax.lax.scan(add, start, slots, unroll=at_once)[0]
-
-
-def _weighted(weights: jax.Array | None, rows: jax.Array) -> jax.Array:
-    return rows if weights is None else weights[:, None] * rows
-
-
-def _grid_in_columns(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Maps grid points, which share ids and weights, in the columns of tables and changes: [F, G·E].
-
-    That is how [F, G, E] lies in memory, so the rows of all grid points are read, and written in place, together;
-    JAX's own rules would transpose the whole table in every step.
-    """
-    mapped = jax.custom_batching.custom_vmap(function)
-
-    @mapped.def_vmap
-    def _(size, batched, ids, weights, *tables):
-        def to_columns(table: Array, is_batched: bool) -> Array:
-            return jnp.moveaxis(table, 0, 1).reshape(table.shape[1], -1) if is_batched else jnp.tile(table, (1, size))
-
-        if not any(batched[:2]):
-            columns = mapped(ids, weights, *map(to_columns, tables, batched[2:]))
-            return jnp.moveaxis(columns.reshape(columns.shape[0], size, -1), 1, 0), True
-        axes = [0 if is_batched else None for is_batched in batched]
-        return jax.vmap(function, axes)(ids, weights, *tables), True
-
-    return mapped
-
-
-_gather = _grid_in_columns(_sum_rows)
-_scatter = _grid_in_columns(_add_rows)
-
-
-@jax.custom_vjp
-def _matmul(ids: Array, weights: Array | None, table: Array) -> Array:
-    return _gather(ids, weights, table)
-
-
-def _matmul_forward(ids, weights, table):
-    return _gather(ids, weights, table), (ids, weights, table)
-
-
-def _matmul_backward(kept, gradient):
-    ids, weights, table = kept
-    of_weights = None
-    if weights is not None:
-        rows = jnp.take(table, ids, axis=0, mode="fill", fill_value=0)
-        of_weights = jnp.einsum("ble,be->bl", rows, gradient)
-    return None, of_weights, _scatter(ids, weights, jnp.zeros_like(table), gradient)
-
-
-_matmul.defvjp(_matmul_forward, _matmul_backward)

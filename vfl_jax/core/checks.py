@@ -1,6 +1,6 @@
-"""Checks of concrete arguments, shared by everything that is configured.
+"""Checks of concrete arguments, which all rooms share.
 
-Traced values and arrays pass unchecked: what they do is documented where they are used.
+Traced values and arrays pass unchecked. The code that uses them says what they do.
 """
 
 from __future__ import annotations
@@ -14,39 +14,49 @@ import numpy as np
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is one whole number, Python's or NumPy's; a truth value is none."""
+    """Whether a value is one whole number of Python or NumPy; True and False are no numbers."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is one real number, Python's or NumPy's; a truth value is none."""
+    """Whether a value is one real number of Python or NumPy; True and False are no numbers."""
     return is_whole(value) or isinstance(value, float | np.floating)
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: on one line, not too long."""
+    """Returns a value as messages show it: on one line, at most 120 characters."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # some cannot be shown, such as whole numbers of very many digits
+    except Exception:  # Python shows some values not, such as whole numbers of very many digits
         text = f"of type {type(value).__name__}"
     return text if len(text) <= 120 else f"{text[:100]} …"
 
 
 def with_article(name: str) -> str:
+    """Returns the name of a class with "a" or "an" before it."""
     return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
 
 
 def place_of(argument: str, given: Any, names: Sequence[str], among: str, from_end: bool = False) -> int:
-    """The place of what is given by its name, a text, or by its number from 0.
+    """Finds the place of a name in a list.
 
     Args:
-      argument: what messages call ``given``.
-      names: those there are, in their order.
-      among: what messages say before them, as "the parties are".
+      argument: the name of the argument ``given``, for messages.
+      given: a name, or the number of a place, counted from 0.
+      names: all names, in order.
+      among: the words before the names in messages, such as "the parties are".
       from_end: whether numbers below 0 count from the end.
 
+    Returns:
+      the number of the place, counted from 0.
+
     Raises:
-      ValueError: on what is neither; on a number that is, when written, the name of another.
+      ValueError: where ``given`` is neither a name nor a place; where a number is the place of one name and, as a
+        text, another name.
+
+    Example:
+      >>> place_of("party", "text", ["image", "text"], "the parties are")
+      1
     """
     if isinstance(given, str) and given in names:
         return list(names).index(given)
@@ -65,7 +75,7 @@ def place_of(argument: str, given: Any, names: Sequence[str], among: str, from_e
 
 
 def _is_written(name: str, number: int) -> bool:
-    """Whether a name is this number, as "1", "01" and "1.0" are 1."""
+    """Whether a name spells this number; "1", "01" and "1.0" spell 1."""
     try:
         return float(name) == number
     except (ValueError, OverflowError):
@@ -73,39 +83,82 @@ def _is_written(name: str, number: int) -> bool:
 
 
 def _numbered(among: str, names: Sequence[str]) -> str:
+    """Returns the names with their places, as messages list them."""
     return f"{among} {', '.join(f'{name!r} ({place})' for place, name in enumerate(names))}"
 
 
 def check_range(where: str, low: float = -math.inf, high: float = math.inf, **named: Any) -> None:
-    """Raises ``ValueError`` unless every concrete number lies in ``[low, high]`` (NaN never does)."""
+    """Checks that every concrete number lies in ``[low, high]``; NaN lies in no range.
+
+    Args:
+      where: the words before the names in messages, such as the name of a record.
+      low: the least number.
+      high: the largest number.
+      named: the values, by the names of their fields.
+
+    Raises:
+      ValueError: naming the first number outside.
+    """
     for name, value in named.items():
         if is_number(value) and not low <= value <= high:
             raise ValueError(f"{where}.{name} is {value}; it must lie in [{low:g}, {high:g}].")
 
 
 def check_unmasked(**named: Any) -> None:
-    """Raises ``ValueError`` where an array has masked values: what they hide would count."""
+    """Checks that no array has masked values, because the hidden numbers would count.
+
+    Args:
+      named: the arrays, by the names of the arguments.
+
+    Raises:
+      ValueError: naming the first array with masked values.
+    """
     for name, value in named.items():
         if np.ma.is_masked(value):
             raise ValueError(f"{name} has masked values; fill them, or leave out what is not there.")
 
 
 def check_count(**named: Any) -> None:
-    """Raises ``ValueError`` unless every value is a whole number of at least 1."""
+    """Checks that every value is a whole number of at least 1.
+
+    Args:
+      named: the values, by the names of the arguments.
+
+    Raises:
+      ValueError: naming the first value that is not.
+    """
     for name, value in named.items():
         if not is_whole(value) or value < 1:
             raise ValueError(f"{name} is {shown(value)}; it must be a whole number of at least 1.")
 
 
 def check_kind(kind: type, advice: str, **named: Any) -> None:
-    """Raises ``ValueError`` unless every value is an instance of a class."""
+    """Checks that every value is an instance of a class.
+
+    Args:
+      kind: the class.
+      advice: the end of the message; it says where a user gets such an instance.
+      named: the values, by the names of the arguments.
+
+    Raises:
+      ValueError: naming the first value that is not.
+    """
     for name, value in named.items():
         if not isinstance(value, kind):
             raise ValueError(f"{name} is {shown(value)}; it must be {with_article(kind.__name__)}, {advice}.")
 
 
 def check_choice(where: str, allowed: Any, **named: Any) -> None:
-    """Raises ``ValueError`` unless every value is one of ``allowed``, a ``Literal`` type."""
+    """Checks that every value is one of some texts.
+
+    Args:
+      where: the words before the names in messages, such as the name of a record.
+      allowed: the texts, as a ``Literal`` type.
+      named: the values, by the names of their fields.
+
+    Raises:
+      ValueError: naming the first value that is none of them.
+    """
     choices = typing.get_args(allowed)
     for name, value in named.items():
         if not isinstance(value, str) or value not in choices:
@@ -113,7 +166,15 @@ def check_choice(where: str, allowed: Any, **named: Any) -> None:
 
 
 def check_widths(where: str, **named: tuple[int, ...]) -> None:
-    """Raises ``ValueError`` unless every entry of every tuple is a whole number above zero."""
+    """Checks that every entry of every tuple is a whole number above 0.
+
+    Args:
+      where: the words before the names in messages, such as the name of a record.
+      named: the tuples, by the names of their fields.
+
+    Raises:
+      ValueError: naming the first tuple with another entry.
+    """
     for name, widths in named.items():
         if not isinstance(widths, tuple) or not all(is_whole(width) and width > 0 for width in widths):
             raise ValueError(f"{where}.{name} is {shown(widths)}; every width must be a whole number above 0.")

@@ -1,4 +1,4 @@
-"""What a class of records may declare, checked when it is made: a mistake here would otherwise be passed over."""
+"""Checks of a class of records, when Python makes the class. Python itself would pass these mistakes over."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from vfl_jax.core.fields import check_leaf, declared_now
 
 
 def check_attributes(cls: type) -> None:
-    """Checks what a class sets without an annotation, before it becomes a dataclass, which sees only annotations.
+    """Checks the attributes that a class sets without an annotation.
 
-    Methods, descriptors, classes, constants (``UPPERCASE``), private names and what a base has as a plain attribute
-    of its own need none.
+    A dataclass makes fields of annotated names only. So a forgotten annotation would lose a field, or the new default
+    of a field, without a word. Methods, descriptors, classes, constants (``UPPERCASE``) and private names need no
+    annotation, nor does a name that a base sets as a plain attribute.
+
+    Args:
+      cls: the class, before it becomes a dataclass.
 
     Raises:
-      TypeError: naming an attribute that was meant to be a field, or to change the default of one.
+      TypeError: naming an attribute that lacks its annotation.
     """
     annotated = inspect.get_annotations(cls)
     bases = filter(dataclasses.is_dataclass, cls.__mro__[1:])
@@ -40,14 +44,19 @@ def check_attributes(cls: type) -> None:
 
 
 def check_leaves(cls: type) -> None:
-    """Checks the fields of a class that are not static, as far as their annotations can be resolved yet.
+    """Checks the fields of a class that are not static.
+
+    Where an annotation names a class that the module defines later, the first use of the record checks its fields.
+
+    Args:
+      cls: the class, once it is a dataclass.
 
     Raises:
       TypeError: naming a leaf that could hold no number, no record and no tuple of records.
     """
     try:
         found = declared_now(cls)
-    except ValueError:  # it names what is defined later; the first use says where that is never
+    except ValueError:  # a name that the module defines later, or never; the first use tells them apart
         return
     for name, hint, is_leaf in found:
         if is_leaf:
@@ -55,11 +64,12 @@ def check_leaves(cls: type) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value could be a default: no method or other descriptor, no class or name of a type."""
+    """Whether a value could be a default: it is no method or other descriptor, no class and no type."""
     return not (hasattr(type(value), "__get__") or isinstance(value, type) or typing.get_origin(value) is not None)
 
 
 def _advice(name: str, value: Any) -> str:
+    """Returns the line that a user should write instead."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"Write {name}: float = {value} for a number that is swept"
     return f"Write {name}: <its type> = static(default=...)"

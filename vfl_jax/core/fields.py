@@ -1,4 +1,4 @@
-"""Whether the fields of a record hold what their annotations say, checked before anything is made of them."""
+"""Checks that the fields of a record hold what their annotations say, before other code uses the record."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from vfl_jax.core.checks import is_number, is_whole, shown, with_article
 
 
 class Declared:
-    """Base of what is checked here: dataclasses whose annotations say what a field holds, as records are."""
+    """Base of the dataclasses that this module checks by their annotations, which are the records."""
 
 
 def check_fields(record: Any, where: str = "") -> None:
     """Checks a record and all records in it; traced and swept numbers pass.
 
     Args:
-      where: the path of the record itself, with which every message begins.
+      record: the record.
+      where: the path of the record, with which every message begins.
 
     Raises:
       ValueError: naming the path of a field, what it holds and what it must hold.
@@ -33,12 +34,12 @@ def check_fields(record: Any, where: str = "") -> None:
 
 
 def check_values(kind: type, values: Mapping[str, Any], where: str) -> None:
-    """:func:`check_fields` of what the fields of a record of this kind hold, or will hold once it is made.
+    """Checks the values of a record, as :func:`check_fields` does, perhaps before the record exists.
 
     Args:
-      kind: a dataclass.
-      values: by the names of the fields; what is no field is passed over.
-      where: the path of the record itself, with which every message begins.
+      kind: the class of the record.
+      values: the values, by the names of their fields; other names are passed over.
+      where: the path of the record, with which every message begins.
 
     Raises:
       ValueError: naming the path of a field, what it holds and what it must hold.
@@ -52,7 +53,16 @@ def check_values(kind: type, values: Mapping[str, Any], where: str) -> None:
 
 
 def check_leaf(path: str, hint: Any, error: type[Exception]) -> None:
-    """Raises an error of this type where what is declared a leaf can be no number, record or tuple of records."""
+    """Checks that a leaf is declared as a number, a record or a tuple of records.
+
+    Args:
+      path: the path of the field, for the message.
+      hint: its annotation.
+      error: the type of the error to raise.
+
+    Raises:
+      error: where the annotation is another one.
+    """
     if not _may_be_leaf(hint):
         raise error(
             f"{path} is declared as {_words(hint)}; only numbers (float or int), records and tuples of records are "
@@ -62,15 +72,18 @@ def check_leaf(path: str, hint: Any, error: type[Exception]) -> None:
 
 @functools.cache
 def declared(kind: type) -> tuple[tuple[str, Any, bool], ...]:
-    """:func:`declared_now`, kept; of a kind that is made to its end."""
+    """Returns :func:`declared_now` of a finished class, from a cache."""
     return declared_now(kind)
 
 
 def declared_now(kind: type) -> tuple[tuple[str, Any, bool], ...]:
-    """Every field of a kind of record: its name, its annotation, and whether it is a leaf (not static).
+    """Returns every field of a kind of record: (name, annotation, whether the field is a leaf, that is, not static).
+
+    Args:
+      kind: the class, a dataclass.
 
     Raises:
-      ValueError: where an annotation cannot be resolved, or not yet.
+      ValueError: where an annotation has a name that the module does not know, or does not know yet.
     """
     try:
         hints = typing.get_type_hints(kind)
@@ -84,13 +97,21 @@ def declared_now(kind: type) -> tuple[tuple[str, Any, bool], ...]:
 
 
 def missing(kind: type, given: Any) -> list[str]:
-    """Fields of a kind that have no default and are not given."""
+    """Returns the names of the fields that have no default and are not given.
+
+    Args:
+      kind: the class, a dataclass.
+      given: the names that are given.
+    """
     needed = (f for f in dataclasses.fields(kind) if f.default is f.default_factory is dataclasses.MISSING)
     return [f.name for f in needed if f.name not in given]
 
 
 def structure(value: Any) -> Any:
-    """What a static field holds, in a form that compares and hashes: tuples for lists and arrays, Python's numbers."""
+    """Brings the value of a static field into a form that compares and hashes.
+
+    Lists, ranges and concrete arrays become tuples, and NumPy's numbers become Python's.
+    """
     if isinstance(value, range) or (
         isinstance(value, np.ndarray | jax.Array) and not isinstance(value, jax.core.Tracer)
     ):
@@ -101,11 +122,12 @@ def structure(value: Any) -> Any:
 
 
 def tuples(value: Any) -> Any:
-    """Tuples for lists, at any depth."""
+    """Turns lists into tuples, at any depth."""
     return tuple(map(tuples, value)) if type(value) in (list, tuple) else value
 
 
 def _check(path: str, value: Any, hint: Any, is_leaf: bool) -> None:
+    """Checks one value, and all values in it, by an annotation."""
     if _is_union(hint):
         fitting = [option for option in typing.get_args(hint) if _fits(value, option, is_leaf)]
         if not fitting:
@@ -124,7 +146,7 @@ def _check(path: str, value: Any, hint: Any, is_leaf: bool) -> None:
 
 
 def _entries(path: str, value: tuple[Any, ...], hint: Any) -> Iterator[tuple[Any, Any]]:
-    """Every entry of a tuple with its annotation."""
+    """Returns every entry of a tuple with its annotation."""
     of_entries = typing.get_args(hint)
     if typing.get_origin(hint) is list or of_entries[1:] == (Ellipsis,):
         return ((entry, of_entries[0]) for entry in value)
@@ -134,7 +156,7 @@ def _entries(path: str, value: tuple[Any, ...], hint: Any) -> Iterator[tuple[Any
 
 
 def _fits(value: Any, hint: Any, is_leaf: bool) -> bool:
-    """Whether a value is of a kind itself; what is in it is another question."""
+    """Whether a value itself is of the annotated kind; its entries are not looked at."""
     origin = typing.get_origin(hint)
     if hint in (float, int):
         if isinstance(value, np.ndarray | jax.Array):
@@ -145,36 +167,41 @@ def _fits(value: Any, hint: Any, is_leaf: bool) -> bool:
         return value is None
     if origin is typing.Literal:
         return any(type(value) is type(choice) and value == choice for choice in typing.get_args(hint))
-    if origin in (tuple, list) or hint in (tuple, list):  # lists have become tuples
+    if origin in (tuple, list) or hint in (tuple, list):  # lists are tuples by now
         return type(value) is tuple
     return isinstance(value, hint) if _tells_instances(hint) else True
 
 
 def _tells_instances(hint: Any) -> bool:
-    """Whether an annotation is a class that ``isinstance`` takes; some protocols are none, nor is ``Any``."""
+    """Whether an annotation is a class that ``isinstance`` takes; ``Any`` and some protocols are not."""
     is_protocol = getattr(hint, "_is_protocol", False) and not getattr(hint, "_is_runtime_protocol", False)
     return isinstance(hint, type) and hint is not Any and not is_protocol
 
 
 def _is_whole_float(value: Any) -> bool:
+    """Whether a value is a number without a fraction, such as 2.0."""
     return is_number(value) and float(value).is_integer()
 
 
 def _may_be_leaf(hint: Any) -> bool:
+    """Whether an annotation is a number, a record or a tuple of records."""
     if typing.get_origin(hint) is tuple:
         return all(_is_record(entry) for entry in typing.get_args(hint) if entry is not Ellipsis)
     return hint in (float, int) or _is_record(hint)
 
 
 def _is_record(hint: Any) -> bool:
+    """Whether an annotation is a class of records."""
     return isinstance(hint, type) and issubclass(hint, Declared)
 
 
 def _is_union(hint: Any) -> bool:
+    """Whether an annotation allows several kinds."""
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
 def _wrong(path: str, value: Any, hint: Any) -> ValueError:
+    """Returns the error for a value of another kind, with advice for the common mistakes."""
     advice = ""
     if isinstance(value, type) and _is_record(hint) and issubclass(value, hint):
         advice = f" That is the class; make one of it: {value.__name__}()."
@@ -186,7 +213,7 @@ def _wrong(path: str, value: Any, hint: Any) -> ValueError:
 
 
 def _words(hint: Any) -> str:
-    """An annotation in words."""
+    """Returns an annotation in words."""
     plain = {float: "a number", int: "a whole number", bool: "True or False", str: "a text", type(None): "None"}
     args = typing.get_args(hint)
     if hint in plain:

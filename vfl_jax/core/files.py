@@ -1,4 +1,4 @@
-"""Files: results and parameters, written whole or not at all, read without pickle."""
+"""Files of results and parameters: each is written whole or not at all, and read without pickle."""
 
 from __future__ import annotations
 
@@ -30,20 +30,35 @@ DIGEST = "digest"
 
 
 class Damaged(OSError):
-    """A file that was read, and is not as it was written, or holds no results."""
+    """The error on a file that was read whole, but is not as it was written, or holds no results."""
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
-    """Writes results as NetCDF, whole or not at all; host, dates and wall time go to ``<path>.run.json``.
+    """Writes results as a NetCDF file, whole or not at all.
 
-    Equal results make equal bytes. Numbers are compressed and carry a checksum that every reader verifies;
-    a digest of everything, labels and attributes too, is verified by :func:`load`. What dask or a file has not
-    computed or read yet is computed and read first. What NetCDF cannot hold as it is (time stamps, missing values,
-    attributes such as booleans, lists, dictionaries) is written so that :func:`load` gives it back.
+    Equal results make equal bytes. Numbers are compressed, and they carry a checksum that every reader verifies. The
+    file carries a digest of all content, labels and attributes included, that :func:`load` verifies. Host, dates and
+    wall time go to ``<path>.run.json``. Lazy arrays are computed first. NetCDF has no time stamps, missing values,
+    or attributes such as booleans, lists and dictionaries; they are written so that :func:`load` restores them.
+
+    Args:
+      dataset: the results, as ``sweep`` returns them; any dataset may be given.
+      path: the place of the file; missing folders are made.
+
+    Returns:
+      the path.
 
     Raises:
-      ValueError: when these are no results, or a variable or attribute can be in no file (which, and what it holds).
-      OSError: when the file cannot be written; an earlier one is then as it was.
+      ValueError: where ``dataset`` is no dataset; naming a variable or attribute that no file can hold.
+      OSError: where the file cannot be written; an earlier file then stays as it was.
+
+    Example:
+      >>> import pathlib, tempfile, xarray
+      >>> results = xarray.Dataset({"accuracy": ("seed", [0.5, 0.75])})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = save(results, pathlib.Path(folder) / "results.nc")
+      ...     load(path).identical(results)
+      True
     """
     import h5netcdf
     import xarray as xr
@@ -62,7 +77,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         if variable.ndim and variable.dtype.kind in "fiub"
     }
 
-    # By way of memory: where a disk is full, HDF5 itself would bring the process down, not raise.
+    # The content is made in memory: on a full disk HDF5 itself would bring the process down instead of raising.
     content = io.BytesIO()
     try:
         with h5netcdf.File(content, "w") as file:
@@ -74,29 +89,42 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
         written = json.dumps(circumstances, indent=1) + "\n"
         try:
             write_atomically(beside(path), lambda temporary: temporary.write_text(written))
-        except OSError as error:  # nothing hangs on it
+        except OSError as error:  # the results do not depend on it
             logger.warning("%s is written, but not what is beside it (%s).", path, error)
     return path
 
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Reads what :func:`save` wrote, into memory; ``encoding["run"]`` has what is beside it, where that can be read.
+    """Reads results that :func:`save` wrote, into memory.
+
+    Args:
+      path: the place of the file.
+
+    Returns:
+      the results; ``encoding["run"]`` holds host, dates and wall time, where ``<path>.run.json`` can be read.
 
     Raises:
-      FileNotFoundError: when there is no such file.
-      Damaged: an OSError, on a file that is damaged or holds no results.
-      OSError: when the file cannot be read just now, and why.
+      FileNotFoundError: where there is no such file.
+      OSError: where the file is damaged or holds no results (its subclass ``Damaged``), or cannot be read just now.
     """
     return _read(Path(path), needs_digest=False)
 
 
 def load_own(path: str | os.PathLike[str]) -> xr.Dataset:
-    """As :func:`load`; a file without a digest, which ``save`` has not written, counts as damaged."""
+    """Reads results as :func:`load` does, but refuses a file without a digest, which ``save`` has not written.
+
+    Args:
+      path: the place of the file.
+
+    Raises:
+      OSError: as :func:`load`; ``Damaged`` also where the file has no digest.
+    """
     return _read(Path(path), needs_digest=True)
 
 
 def _read(path: Path, needs_digest: bool) -> xr.Dataset:
-    import h5netcdf  # before anything is judged: what cannot be imported says nothing about the file
+    """Reads a file whole, verifies its digest, and restores the results."""
+    import h5netcdf  # outside the try: a package that is missing says nothing about the file
     import xarray as xr
     from xarray.backends import H5NetCDFStore
 
@@ -123,7 +151,7 @@ def _read(path: Path, needs_digest: bool) -> xr.Dataset:
         raise FileNotFoundError(errno.ENOENT, "There is no such file", str(path)) from error
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from error
-    except Exception as error:  # whatever the libraries make of damaged bytes; the system's own errors have a number
+    except Exception as error:  # damaged bytes raise all kinds of errors; errors of the system have a number
         if isinstance(error, Damaged | ImportError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise Damaged(f"{path} is damaged, or holds no results ({type(error).__name__}: {error}).") from error
@@ -139,12 +167,12 @@ def _read(path: Path, needs_digest: bool) -> xr.Dataset:
 
 
 def beside(path: Path) -> Path:
-    """Where host, dates and wall time of a file go."""
+    """Returns the path of the file that holds host, dates and wall time of results at ``path``."""
     return path.with_name(path.name + ".run.json")
 
 
 def _circumstances(path: Path) -> dict[str, Any] | None:
-    """Host, dates and wall time, or None where they are not there, or not as they were written."""
+    """Reads host, dates and wall time; None where the file is missing or is not as it was written."""
     try:
         found = json.loads(path.read_text())
         kinds = {"started": str, "wall_seconds": int | float, "devices": list, "machine": str, "python": str}
@@ -157,7 +185,7 @@ def _circumstances(path: Path) -> dict[str, Any] | None:
 
 
 def _digest(dataset: xr.Dataset) -> str:
-    """SHA-256 over every variable (name, dimensions, attributes, dtype, shape, content) and the attributes."""
+    """Returns the SHA-256 of all attributes and variables, each with name, dimensions, attributes, dtype and shape."""
     digest = hashlib.sha256(_plain(dataset.attrs).encode())
     for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
         values = text(variable.values) if variable.dtype.kind in "OT" else variable.values
@@ -168,15 +196,23 @@ def _digest(dataset: xr.Dataset) -> str:
 
 
 def _plain(attributes: dict[Any, Any]) -> str:
+    """Returns attributes as a text, without the digest itself."""
     return repr(sorted((str(name), np.asarray(value).tolist()) for name, value in attributes.items() if name != DIGEST))
 
 
 def save_params(path: str | os.PathLike[str], params: Any) -> Path:
-    """Writes a pytree of parameters as npz, one array per path; whole or not at all.
+    """Writes parameters as an npz file, whole or not at all.
+
+    Args:
+      path: the place of the file; missing folders are made.
+      params: a pytree of arrays; the file holds one array per path in the tree.
+
+    Returns:
+      the path.
 
     Raises:
-      ValueError: when a leaf holds no numbers (which).
-      OSError: when the file cannot be written; an earlier one is then as it was.
+      ValueError: naming a leaf that holds no numbers.
+      OSError: where the file cannot be written; an earlier file then stays as it was.
     """
     arrays = {jax.tree_util.keystr(p): np.asarray(leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(params)}
     for name, array in arrays.items():
@@ -191,13 +227,21 @@ def save_params(path: str | os.PathLike[str], params: Any) -> Path:
 
 
 def load_params(path: str | os.PathLike[str], like: Any) -> Any:
-    """Reads parameters into the structure of ``like`` (for example ``state.params``).
+    """Reads parameters that :func:`save_params` wrote.
+
+    Args:
+      path: the place of the file.
+      like: a pytree of the same structure and shapes, for example ``state.params``.
+
+    Returns:
+      the parameters, as NumPy arrays in the structure of ``like``.
 
     Raises:
-      zipfile.BadZipFile: on a file that is damaged or no npz.
-      ValueError: when the file holds other parameters than ``like`` (which, found and expected).
+      FileNotFoundError: where there is no such file.
+      zipfile.BadZipFile: where the file is damaged or is no npz file.
+      ValueError: naming a path at which the file and ``like`` differ.
     """
-    with zipfile.ZipFile(path):  # raises on a file that is none; np.load would take it for a pickle
+    with zipfile.ZipFile(path):  # it raises on other files, which np.load would take for a pickle
         pass
     with np.load(path, allow_pickle=False) as archive:
         found = dict(archive)

@@ -1,9 +1,9 @@
-"""What NetCDF cannot hold as it is, brought to what it can, and back.
+"""Datasets in a form that NetCDF holds, and back.
 
-Real numbers, booleans and text, with attributes that are text, numbers or rows of numbers, are written as they are.
-Time stamps become whole numbers, mixed and missing values JSON, and attributes that NetCDF would lose, change or take
-for an instruction go together into one attribute, ``MARK``, as JSON. Other programs can read all of it; here it comes
-back as it was.
+NetCDF holds real numbers, booleans and text, with attributes that are text, numbers or rows of numbers. Time stamps
+become whole numbers. Mixed and missing values become JSON. NetCDF would lose or change some attributes, or take them
+for instructions; they go together into one attribute, ``MARK``, as JSON. Other programs can read all of it, and this
+module restores it as it was.
 """
 
 from __future__ import annotations
@@ -19,26 +19,32 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MARK = "vfl_jax"
-"""The attribute that says what a variable, or the whole, has been before."""
+"""The attribute that holds notes about the original form of a variable or of the whole."""
 JSON = "json"
-"""The dtype that the mark names where every entry is written as JSON."""
+"""The dtype in the notes of a variable whose entries are written as JSON."""
 INSTRUCTIONS = {
     *("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "dtype", "units", "calendar"),
     *("coordinates", "grid_mapping", "bounds", "cell_measures", "formula_terms", "ancillary_variables"),
     *("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "digest", MARK),
 }
-"""Attributes that a reader of NetCDF, or this package, would follow instead of showing."""
+"""Attributes that a reader of NetCDF, or this package, takes for instructions."""
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 EPOCH = "since 1970-01-01 00:00:00"
 MOST_BYTES = 32_000
-"""HDF5 has no room for larger arrays in an attribute."""
+"""An attribute in HDF5 has no room for more."""
 
 
 def to_stored(dataset: xr.Dataset) -> xr.Dataset:
-    """The same content in variables and attributes that NetCDF gives back as they are; in memory.
+    """Brings a dataset into a form that NetCDF holds without a change.
+
+    Args:
+      dataset: the dataset, in memory.
+
+    Returns:
+      a dataset with the same content; :func:`from_stored` is the way back.
 
     Raises:
-      ValueError: naming the variable or attribute that no file can hold, what it holds, and what is allowed.
+      ValueError: naming a variable or attribute that no file can hold.
     """
     import xarray as xr
 
@@ -59,7 +65,7 @@ def to_stored(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def from_stored(dataset: xr.Dataset) -> xr.Dataset:
-    """What :func:`to_stored` was given."""
+    """Restores the dataset that :func:`to_stored` was given."""
     import xarray as xr
 
     if not any(MARK in attributes for attributes in (dataset.attrs, *(v.attrs for v in dataset.variables.values()))):
@@ -74,7 +80,7 @@ def from_stored(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def with_hints(dataset: xr.Dataset) -> xr.Dataset:
-    """Tells other programs which whole numbers are time stamps."""
+    """Returns a copy whose attributes tell other programs which whole numbers are time stamps."""
     changed = dataset.copy()
     for name, variable in dataset.variables.items():
         if hints := _hints(variable.attrs):
@@ -83,7 +89,7 @@ def with_hints(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def without_hints(dataset: xr.Dataset) -> xr.Dataset:
-    """Undoes :func:`with_hints`, in a dataset that is not decoded yet."""
+    """Returns a copy without the attributes of :func:`with_hints`, of a dataset that is not decoded yet."""
     changed = dataset.copy()
     for name, variable in dataset.variables.items():
         for hint in _hints(variable.attrs):
@@ -92,11 +98,12 @@ def without_hints(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def text(values: np.ndarray) -> np.ndarray:
-    """Text in an array as wide as its longest entry."""
+    """Returns texts as a NumPy array that is as wide as its longest entry."""
     return np.asarray(values.tolist(), np.str_).reshape(values.shape)
 
 
 def _hints(attributes: Mapping[Any, Any]) -> dict[str, str]:
+    """Returns the attributes by which other programs read a variable as time stamps; none for other variables."""
     was = _notes(attributes).get("dtype", "")
     if not (match := re.fullmatch(r"(datetime|timedelta)64\[(\w+)\]", was)):
         return {}
@@ -107,6 +114,7 @@ def _hints(attributes: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _check_names(dataset: xr.Dataset) -> None:
+    """Checks that a file can hold the names, and that no index has several levels."""
     import pandas as pd
 
     for name in (*dataset.variables, *dataset.dims):
@@ -124,7 +132,7 @@ def _check_names(dataset: xr.Dataset) -> None:
 
 
 def _to_plain(name: Hashable, values: Any) -> tuple[np.ndarray, str | None]:
-    """The values as NetCDF holds them, and what they were; the very same array where nothing is to be done."""
+    """Returns (values as NetCDF holds them, their original dtype or None); the same array where nothing changes."""
     if not isinstance(values, np.ndarray):  # one time stamp alone, or an array of pandas
         values = np.asarray(values) if isinstance(values, np.generic) else np.asarray(values, object)
     kind = values.dtype.kind
@@ -143,6 +151,7 @@ def _to_plain(name: Hashable, values: Any) -> tuple[np.ndarray, str | None]:
 
 
 def _to_numbers_or_json(name: Hashable, values: np.ndarray) -> tuple[np.ndarray, str | None]:
+    """Returns objects as an array of numbers where that loses nothing, else as JSON, entry by entry."""
     entries = [_to_jsonable(value, f"variable {name!r}") for value in values.flat]
     kinds = {type(entry) for entry in entries}
     if kinds == {bool} or kinds <= {int, float}:
@@ -154,6 +163,7 @@ def _to_numbers_or_json(name: Hashable, values: np.ndarray) -> tuple[np.ndarray,
 
 
 def _from_plain(values: np.ndarray, was: str | None) -> np.ndarray:
+    """Restores the values of a variable by their original dtype."""
     if was is None:
         return values
     if was == JSON:
@@ -169,7 +179,7 @@ def _from_plain(values: np.ndarray, was: str | None) -> np.ndarray:
 
 
 def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, Any]) -> Any:
-    """Attributes as NetCDF holds them, the others in the mark; the very same where nothing is to be done."""
+    """Returns attributes as NetCDF holds them, the others within the mark; the same object where nothing changes."""
     plain, marked = {}, {}
     for name, value in attributes.items():
         if not isinstance(name, str):
@@ -177,7 +187,7 @@ def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, A
         if not _is_text(name):
             raise ValueError(f"An attribute of {where} is called {name!r}, half a character in it; rename it.")
         if (is_own := name == "digest" and where == "the results") or _is_plain_attribute(name, value):
-            if not is_own:  # of what was read by another program: it is made anew
+            if not is_own:  # a digest of an earlier file; saving makes a new one
                 plain[str(name)] = str(value) if isinstance(value, np.str_) else value
         elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             marked[name] = {"values": value.tolist(), "dtype": value.dtype.name}
@@ -190,6 +200,7 @@ def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, A
 
 
 def _from_attributes(attributes: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """Returns (the original attributes, all notes of the mark)."""
     notes = _notes(attributes)
     plain = {name: value for name, value in attributes.items() if name != MARK}
     for name, marked in notes.get("attributes", {}).items():
@@ -199,10 +210,12 @@ def _from_attributes(attributes: Mapping[Any, Any]) -> tuple[dict[Any, Any], dic
 
 
 def _notes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Returns the notes of the mark; none without a mark."""
     return json.loads(attributes[MARK]) if MARK in attributes else {}
 
 
 def _is_plain_attribute(name: str, value: Any) -> bool:
+    """Whether NetCDF gives an attribute back as it is."""
     if name in INSTRUCTIONS or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.:+ -]*", name):
         return False
     if isinstance(value, np.ndarray):
@@ -215,16 +228,17 @@ def _is_plain_attribute(name: str, value: Any) -> bool:
 
 
 def _is_plain_text(value: str) -> bool:
+    """Whether NetCDF gives a text back as it is."""
     return "\0" not in value and _is_text(value)
 
 
 def _is_text(value: str) -> bool:
-    """Whether a text has no half of a character, which no encoding writes."""
+    """Whether a text is whole: no encoding writes half of a surrogate pair."""
     return not re.search("[\ud800-\udfff]", value)
 
 
 def _to_jsonable(value: Any, where: str) -> Any:
-    """Python's plain values, for any that mean the same."""
+    """Returns a value in plain values of Python, which JSON holds."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     elif isinstance(value, np.generic) and value.dtype.kind in "fiubU":
@@ -244,6 +258,7 @@ def _to_jsonable(value: Any, where: str) -> Any:
 
 
 def _refused(where: str, found: Any) -> ValueError:
+    """Returns the error for a value that no file can hold."""
     return ValueError(
         f"{where[0].upper()}{where[1:]} holds {found}; a file holds numbers, booleans, text, None, lists and "
         "dictionaries of them, and variables also time stamps without a zone. Convert it, for example with str()."

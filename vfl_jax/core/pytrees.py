@@ -1,4 +1,4 @@
-"""Records as pytrees: JAX takes them apart, puts what it likes in the place of their leaves, and puts them together."""
+"""Records as pytrees: JAX takes a record apart, puts other values in the place of its leaves, and puts it together."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ import jax
 def register(cls: type) -> None:
     """Makes a kind of record a pytree node of its own.
 
-    JAX puts no record together through its ``__init__``: shapes, axes, None and whatever a ``jax.tree.map`` returns are
-    no numbers, and nothing may refuse them.
+    JAX builds records without their ``__init__``. Their leaves may then be shapes, axes, None or whatever a
+    ``jax.tree.map`` returns. These are no numbers, and no check may refuse them.
 
-    Not by ``jax.tree_util.register_dataclass`` (nor ``flax.struct``, which calls it): in jax 0.10 the structures of two
-    such classes with as many fields compare equal, so that ``jit`` may run the program of one kind for another.
+    This function does not call ``jax.tree_util.register_dataclass``, as ``flax.struct`` does. In jax 0.10 the
+    structures of two such classes with as many fields compare equal, so that ``jit`` may run the program of one kind
+    for another.
+
+    Args:
+      cls: the class, a dataclass.
     """
 
     @functools.cache
     def names() -> tuple[list[str], list[str]]:
-        """Leaves and structure; looked up late, because a kind that comes by pickle gets its fields after its name."""
+        """Returns the names of leaves and of structure; late, because an unpickled class gets its fields late."""
         is_leaf = {f.name: f.metadata.get("pytree_node", True) for f in dataclasses.fields(cls)}
         return [name for name in is_leaf if is_leaf[name]], [name for name in is_leaf if not is_leaf[name]]
 

@@ -1,8 +1,8 @@
 """Configuration as data: records of numbers that print, compare, save and sweep.
 
-A :class:`Record` is a frozen, keyword-only dataclass and a pytree. Its ``float`` and ``int``
-fields are leaves (so a grid of values is the same record with an extra axis); fields declared
-with :func:`static` are structure (a new value is a new program).
+A :class:`Record` is a frozen, keyword-only dataclass and a pytree. Its ``float`` and ``int`` fields are leaves, so a
+grid of values is the same record with an extra axis. Fields that :func:`static` declares are structure, so a new value
+needs a new program.
 """
 
 from __future__ import annotations
@@ -10,46 +10,55 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import sys
-import typing
 from collections.abc import Iterator
 from typing import Any, Self, dataclass_transform
 
-import jax
 import numpy as np
 
-from vfl_jax.core.checks import is_number, shown
 from vfl_jax.core.declarations import check_attributes, check_leaves
-from vfl_jax.core.fields import Declared, check_fields, check_values, declared, missing, structure, tuples
+from vfl_jax.core.fields import Declared, check_fields, check_values, declared, structure, tuples
+from vfl_jax.core.plain import RECORD, from_plain, parse, to_plain
 from vfl_jax.core.pytrees import register
 
 DTYPES: dict[type, type] = {float: np.float32, int: np.int32}
-RECORD = "record"
-"""The key that names the kind of a record in its JSON; no record has a field of that name."""
 _KINDS: dict[str, type[Record]] = {}
 
 
 def static(*, default: Any = dataclasses.MISSING) -> Any:
-    """Declares a field that is structure (kinds, widths, lengths), not a leaf."""
+    """Declares a field of a record that is structure, such as a kind, a width or a length; it cannot be swept.
+
+    Args:
+      default: the default of the field; without one a user must give it.
+    """
     return dataclasses.field(default=default, metadata={"pytree_node": False})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(static,))
 class Record(Declared):
-    """Base of all configuration. Subclassing makes the dataclass and registers it by its name.
+    """Base of all configuration; a subclass becomes a dataclass, and its name becomes known to :func:`from_json`.
 
-    Within one module, or a notebook, a class may be defined again; the name then means the new one. A second class of
-    one name from another module is a ``ValueError``, because JSON could not tell them apart. What would be no field, or
-    could be no leaf, is a ``TypeError`` when the class is made (:mod:`vfl_jax.core.declarations`).
+    A module or notebook may define a class again; the name then means the new class. JAX puts other values (shapes,
+    axes, None) in the place of leaves. A record that JAX builds is neither checked nor initialised.
 
-    Fields that do not hold what their annotations say are a ``ValueError`` when a record is made, before
-    ``__post_init__`` sees them; swept and traced numbers pass. JAX puts whatever it likes in the place of leaves
-    (shapes, axes, None): what it makes of a record is neither checked nor initialised.
+    Two records are equal where their canonical JSON is: ``10`` equals ``10.0`` in a ``float`` field, and a list equals
+    a tuple. A record with traced or swept values has no JSON, so it cannot be compared.
 
-    Equality and hash are those of the canonical JSON, so ``10`` equals ``10.0`` in a ``float``
-    field and a list never differs from a tuple. A record that holds traced or swept values
-    has no JSON and cannot be compared.
+    Args:
+      fields: the values of the fields, by name.
+
+    Raises:
+      ValueError: when a record is made, where a field does not hold what its annotation says; when a class is made,
+        where another module has a record of the same name, because JSON could not tell the two apart.
+      TypeError: when a class is made, where an attribute lacks its annotation or a leaf could hold no number
+        (:mod:`vfl_jax.core.declarations`).
+
+    Example:
+      >>> from vfl_jax.defenses import Clipping
+      >>> Clipping(bound=2).replace(by="value")
+      Clipping(by='value', bound=2)
+      >>> Clipping(bound=2).to_json()
+      '{"bound": 2.0, "by": "row_l2", "record": "Clipping"}'
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -65,20 +74,29 @@ class Record(Declared):
         _KINDS[cls.__name__] = cls
 
     def __post_init__(self) -> None:
-        """Checks what no annotation says, such as a range; a subclass that overrides it calls its base's."""
+        """Checks what no annotation says, such as a range; a subclass that overrides this method calls its base's."""
 
     def replace(self, **changes: Any) -> Self:
+        """Returns a new record with other values in some fields.
+
+        Args:
+          changes: the new values, by the names of their fields.
+
+        Raises:
+          TypeError: where a name is no field.
+          ValueError: where a field would not hold what its annotation says.
+        """
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, ``inf`` as ``"inf"``, float32 numbers at their shortest.
+        """Returns the canonical JSON: sorted keys, ``inf`` as ``"inf"``, float32 numbers as their shortest decimals.
 
         Raises:
-          ValueError: naming the field, where one does not hold what its annotation says, or no finite or infinite
-            number; on swept or traced values.
+          ValueError: naming the field, where a field does not hold what its annotation says, holds NaN, or holds swept
+            or traced values.
         """
         check_fields(self, type(self).__name__)
-        return json.dumps(_to_plain(self), sort_keys=True, allow_nan=False)
+        return json.dumps(to_plain(self), sort_keys=True, allow_nan=False)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self.to_json() == other.to_json()
@@ -92,55 +110,74 @@ class Record(Declared):
 
 
 def kinds(base: type[Record]) -> dict[str, type[Record]]:
-    """Every registered record that derives from ``base``, by name."""
+    """Returns every known class of records that derives from ``base``, by name."""
     return {name: kind for name, kind in sorted(_KINDS.items()) if issubclass(kind, base)}
 
 
 def from_json(text: str) -> Any:
-    """Reads what :meth:`Record.to_json` wrote.
+    """Makes a record of its JSON.
+
+    A record of your own class needs the module that defines the class to be imported.
+
+    Args:
+      text: JSON, as :meth:`Record.to_json` returns it.
 
     Raises:
-      ValueError: on text that is no JSON of a record, a kind that is not registered, a field that the kind does not
-        have, that is missing, there twice, or does not hold what its annotation says.
+      ValueError: where ``text`` is no JSON of a record; where a kind is unknown; where a field is unknown, is missing,
+        is there twice, or does not hold what its annotation says.
+
+    Example:
+      >>> from_json('{"record": "Clipping", "by": "value", "bound": 0.5}')
+      Clipping(by='value', bound=0.5)
     """
-    if not isinstance(text, str):
-        raise ValueError(f"text is {shown(text)}; it must be a str, as to_json gives it.")
-    try:
-        plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except ValueError as error:
-        raise ValueError(f"text is no JSON of a record: {error}") from error
-    except RecursionError:
-        raise ValueError("text is no JSON of a record: it is nested too deeply.") from None
-    if not isinstance(plain, dict):
-        raise ValueError(f"text holds {shown(plain)}; it must hold an object with {RECORD!r}, as to_json writes it.")
-    try:
-        return _from_plain(plain)
-    except RecursionError:
-        raise ValueError("text is no JSON of a record: it is nested too deeply.") from None
+    return from_plain(parse(text), _KINDS)
 
 
 def numbers(record: Record) -> dict[str, Any]:
-    """Every sweepable number of a record, by its exact path, e.g. ``"attacks.1.amplify"``.
+    """Returns every number of a record that can be swept, by its path.
+
+    Args:
+      record: a record, such as a scenario.
+
+    Returns:
+      a dictionary from paths, such as ``"attacks.1.amplify"``, to numbers.
 
     Raises:
       ValueError: where a field does not hold what its annotation says.
+
+    Example:
+      >>> from vfl_jax.attacks import GradientReplacement
+      >>> numbers(GradientReplacement(amplify=5))
+      {'enabled': 1.0, 'amplify': 5}
     """
     check_fields(record)
     return {path: value for path, value, _ in _walk(record, "")}
 
 
 def cast(record: Any) -> Any:
-    """Casts every number to the dtype its field declares; structure and arrays' shapes are kept."""
+    """Casts every number of a record to the dtype of its field, float32 or int32.
+
+    Args:
+      record: a record, or a tuple of records; numbers may be arrays.
+
+    Returns:
+      the same record with NumPy arrays of the same shapes.
+    """
     return _map_numbers(record, "", lambda _, value, dtype: np.asarray(value, dtype))
 
 
 def with_numbers(record: Any, changes: dict[str, Any]) -> Any:
-    """The same record with the numbers at some exact paths replaced."""
+    """Replaces the numbers of a record at some paths.
+
+    Args:
+      record: a record, or a tuple of records.
+      changes: the new numbers, by path; other paths are passed over.
+    """
     return _map_numbers(record, "", lambda path, value, _: changes.get(path, value))
 
 
 def _check_name(cls: type[Record]) -> None:
-    """Raises ``ValueError`` where another module has a kind of this name."""
+    """Checks that no other module has a kind of this name."""
     there = _KINDS.get(cls.__name__)
     if there is not None and _place(there) != _place(cls):
         raise ValueError(
@@ -150,7 +187,7 @@ def _check_name(cls: type[Record]) -> None:
 
 
 def _place(cls: type[Record]) -> str:
-    """The module that a kind is of. What is typed, executed or started as a script counts as one."""
+    """Returns the module of a kind; everything that is typed, executed or started as a script counts as one module."""
     if cls.__module__ in ("__main__", "__mp_main__", "builtins"):  # exec gives "builtins" where it is given no name
         return "__main__"
     main = sys.modules.get("__main__")
@@ -160,7 +197,7 @@ def _place(cls: type[Record]) -> str:
 
 
 def _checked(init: Any) -> Any:
-    """Makes a record only of values that fit its fields, whose numbers and lists are of one form."""
+    """Wraps the ``__init__`` of a kind, so that it gets checked values, and tuples in place of lists."""
 
     @functools.wraps(init)
     def wrapped(self: Record, **fields: Any) -> None:
@@ -170,9 +207,9 @@ def _checked(init: Any) -> Any:
 
 
 def _values(kind: type[Record], given: dict[str, Any]) -> dict[str, Any]:
-    """What a new record will hold, checked: what is given, and the defaults.
+    """Returns the values of a new record, given ones and defaults, after a check.
 
-    Lists, ranges and NumPy's numbers are taken, though structure must compare and hash.
+    A user may give lists, ranges and NumPy's numbers; the record holds tuples and Python's numbers, which hash.
     """
     values = dict(given)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -189,12 +226,13 @@ def _values(kind: type[Record], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(record: Record) -> Iterator[tuple[str, Any, Any, bool]]:
+    """Yields (name, value, annotation, whether it is a leaf) of every field."""
     fields = declared(type(record))  # type: ignore[arg-type]
     return ((name, getattr(record, name), hint, is_leaf) for name, hint, is_leaf in fields)
 
 
 def _map_numbers(value: Any, path: str, change: Any) -> Any:
-    """Rebuilds a tree of records with ``change(path, number, dtype)`` in place of every number."""
+    """Rebuilds a tree of records; ``change(path, number, dtype)`` takes the place of every number."""
     if isinstance(value, tuple):
         return tuple(_map_numbers(v, f"{path}.{i}".lstrip("."), change) for i, v in enumerate(value))
     changes = {}
@@ -207,6 +245,7 @@ def _map_numbers(value: Any, path: str, change: Any) -> Any:
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any, type]]:
+    """Yields (path, number, dtype) of every number in a tree of records."""
     found: list[tuple[str, Any, type]] = []
 
     def note(where: str, number: Any, dtype: type) -> Any:
@@ -215,77 +254,3 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any, type]]:
 
     _map_numbers(value, path, note)
     return iter(found)
-
-
-def _to_plain(value: Any, hint: Any = None, where: str = "") -> Any:
-    if isinstance(value, Record):
-        name = type(value).__name__
-        plain = {field: _to_plain(child, hint, f"{name}.{field}") for field, child, hint, _ in _fields(value)}
-        return {RECORD: name, **plain}
-    if isinstance(value, tuple):
-        return [_to_plain(v, where=where) for v in value]
-    if value is None or isinstance(value, str | bool):
-        return value
-    if not (is_number(value) or isinstance(value, np.ndarray | jax.Array)):
-        raise ValueError(
-            f"{where} is {shown(value)} (of type {type(value).__name__}); a field holds numbers, texts, True, False, "
-            "None, records, and lists of them. Make a record of its own, whose methods may be any code."
-        )
-    if np.ndim(value) != 0:
-        raise ValueError(f"{where} is an array of shape {np.shape(value)}; a record with swept values has no JSON.")
-    if hint is int and value != int(value):
-        raise ValueError(f"{where} is {value}; it must be a whole number.")
-    if float in (hint, *typing.get_args(hint)) or (hint is not int and isinstance(value, float | np.floating)):
-        return _plain_float(float(value), where)
-    return int(value)
-
-
-def _plain_float(value: float, where: str) -> float | str:
-    """The shortest decimal, and texts for the infinite ones."""
-    if math.isnan(value):
-        raise ValueError(f"{where} is NaN; every number must be finite or infinite.")
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    short = shortest(value)
-    if math.isinf(short):
-        raise ValueError(f"{where} is {value}, which float32 cannot hold; use inf where no bound is meant.")
-    return short
-
-
-def shortest(value: float) -> float:
-    """The shortest decimal that names the same float32: 0.1 for 0.1 and for ``np.float32(0.1)``; 0 for −0."""
-    with np.errstate(over="ignore"):
-        return float(str(np.float32(value))) + 0.0
-
-
-def _from_plain(plain: Any) -> Any:
-    if isinstance(plain, list):
-        return tuple(_from_plain(v) for v in plain)
-    if plain in ("inf", "-inf"):
-        return float(plain)
-    if not isinstance(plain, dict):
-        return plain
-    content = dict(plain)
-    name = content.pop(RECORD, None)
-    if not isinstance(name, str) or name not in _KINDS:
-        raise ValueError(f"{RECORD!r} is {shown(name)}, an unknown kind; registered kinds are {sorted(_KINDS)}.")
-    known = {f.name for f in dataclasses.fields(_KINDS[name])}  # type: ignore[arg-type]
-    if unknown := sorted(set(content) - known):
-        raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {sorted(known)}.")
-    if lacking := missing(_KINDS[name], content):
-        raise ValueError(f"{name} lacks {', '.join(map(repr, lacking))}, which must be given.")
-    return _KINDS[name](**{key: _from_plain(child) for key, child in content.items()})
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose every key is there once; Python would take the last."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"it has {twice!r} twice in one object; leave one out.")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f'it has {name}; write "inf" or "-inf" for what is infinite, and leave out what is no number.')

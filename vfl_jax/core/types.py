@@ -7,6 +7,7 @@ letter   meaning
 ``B``    rows of one batch (two more when a pair is appended)
 ``K``    parties that hold features
 ``F``    features of one party (any shape per sample)
+``L``    ids of the longest row of a bag
 ``E``    width of a party's embedding
 ``C``    classes
 ``S``    seeds
@@ -24,7 +25,7 @@ import jax
 import numpy as np
 
 Array: TypeAlias = jax.Array | np.ndarray
-"""On the device, or on its way there."""
+"""An array on a device, or a NumPy array that JAX brings there when it is used."""
 Key: TypeAlias = jax.Array
 """A typed key (``jax.random.key``), never a raw ``uint32`` pair."""
 Features: TypeAlias = Any
@@ -32,4 +33,4 @@ Features: TypeAlias = Any
 Params: TypeAlias = Any
 """Parameters of one model, a pytree of float32 arrays."""
 State: TypeAlias = Any
-"""What a transform needs at the next step, a pytree of arrays."""
+"""The numbers that a transform keeps from one step to the next, a pytree of arrays."""

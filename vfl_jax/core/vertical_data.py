@@ -1,4 +1,4 @@
-"""A data set whose columns are held by several parties, in NumPy on the host."""
+"""A data set whose columns several parties hold, in NumPy on the host."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from vfl_jax.core.types import Array, Features
 
 @flax.struct.dataclass
 class Rows:
-    """Samples held jointly: row i of every party is the same entity."""
+    """Samples that the parties hold together: row i of every party is the same entity.
 
-    features: tuple[Features, ...]  # K parties, leaves [N, ...]
-    labels: Array | np.ndarray  # int32[N]
-    has_trigger: Array | np.ndarray  # bool[N]  rows that carry the trigger by nature
+    Args:
+      features: the features of the K parties, leaves [N, ...] each.
+      labels: int32[N].
+      has_trigger: bool[N], the rows that carry the trigger by nature.
+    """
+
+    features: tuple[Features, ...]
+    labels: Array | np.ndarray
+    has_trigger: Array | np.ndarray
 
     @property
     def num_samples(self) -> int:
+        """N."""
         return self.labels.shape[0]
 
 
@@ -31,11 +38,22 @@ class Rows:
 class VerticalData:
     """A vertically partitioned data set, in NumPy on the host.
 
-    ``parties`` names the feature holders only. ``active_party`` is the index of the one that also
-    holds the labels, or None when the label holder has no features. ``positions[k]`` has the
-    shape of one sample of party k and says which global feature each entry is (for an image
-    flattened row by row, the pixel), so that a trigger can be laid over all parties. ``feature_names[k]`` names the
-    features of party k, flattened, or the ids of its bags, where names are known.
+    :func:`vfl_jax.from_arrays`, :func:`vfl_jax.load_tables` and the loaders make it; few users build one by hand.
+
+    Args:
+      name: the name of the data set; messages and results show it.
+      parties: the names of the K parties that hold features.
+      train: the N training rows.
+      test: the M test rows.
+      classes: the names of the C classes.
+      active_party: the index of the party that also holds the labels; None where the label holder has no features.
+      positions: the place of each entry of one sample among all features, int[F] per party. For an image flattened
+        row by row the place is the pixel. A pixel trigger needs the places; None where there are none.
+      image_shape: (height, width) of the joint image; None where the data are no images.
+      feature_names: the names of each party's features, flattened, or of the ids of its bags; None where unknown.
+
+    Raises:
+      ValueError: where ``active_party`` is no index of a party.
     """
 
     name: str
@@ -56,20 +74,31 @@ class VerticalData:
 
     @property
     def num_parties(self) -> int:
+        """K."""
         return len(self.parties)
 
     @property
     def num_classes(self) -> int:
+        """C."""
         return len(self.classes)
 
     def fingerprint(self) -> str:
-        """SHA-256 over every array (its place, dtype, shape and content), the partition, and how many ids bags have."""
+        """Returns the SHA-256 of the data, in hexadecimal.
+
+        The hash covers every array (its place, dtype, shape and content), the names of parties and classes, the active
+        party, and the number of ids that each bag has.
+        """
         vocabularies = [(k, int(x.vocabulary)) for k, x in enumerate(self.train.features) if isinstance(x, BagOfIds)]
         return content_hash((self.train, self.test), self.parties, self.classes, self.active_party, *vocabularies)
 
 
 def content_hash(tree: Any, *notes: Any) -> str:
-    """SHA-256 of the arrays in a pytree, by path, dtype, shape and bytes, and of some notes."""
+    """Returns the SHA-256 of a pytree of arrays, in hexadecimal.
+
+    Args:
+      tree: the arrays; each counts with its path, dtype, shape and bytes.
+      notes: further values that count, each by its ``repr``.
+    """
     digest = hashlib.sha256(repr(notes).encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = np.ascontiguousarray(leaf)

@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from vfl_jax.core.checks import is_number, is_whole, shown
-from vfl_jax.core.record import Record, cast, numbers, shortest, with_numbers
+from vfl_jax.core.plain import shortest
+from vfl_jax.core.record import Record, cast, numbers, with_numbers
 from vfl_jax.scenario import Scenario
 
 Over = Mapping[Any, Sequence[Any]]

@@ -1,1 +1,1 @@
-"""A digest of the code of records that are not the package's own: what it does, told as words."""
+"""A digest of the code of records that users write: it describes in words what the code does, and hashes them."""

@@ -1,4 +1,4 @@
-"""Code that Python compiled: its instructions as words, the names that it looks up, and what it changes in place."""
+"""Compiled code of Python: its instructions as words, the names it looks up, and the things it changes in place."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ _MUTATING = {
     *("add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop", "popitem", "popleft"),
     *("remove", "reverse", "rotate", "setdefault", "sort", "update"),
 }
-"""Methods by which the containers of Python change."""
+"""The methods that change the containers of Python."""
 
 
 class Constant(NamedTuple):
-    """A constant among the words of code: of a function in it, the code."""
+    """A constant among the words of code; an inner function stands there as its code."""
 
     value: Any
 
 
 class Change(NamedTuple):
-    """What an instruction changes: a name, something in what the name stands for, or an attribute of that."""
+    """A change by an instruction: of a name, of the content of the named thing, or of an attribute of that thing."""
 
     scope: str
-    """How the name is looked up: "global", "free" (of a function around it), or "local"."""
+    """Where the code looks the name up: "global", "free" (in an enclosing function) or "local"."""
     name: str
     attribute: str = ""
     is_call: bool = False
-    """Whether by a method such as ``append``, which means a change for containers only."""
+    """Whether a method such as ``append`` makes the change; it changes containers only."""
 
 
 def instructions(code: types.CodeType) -> list[dis.Instruction]:
-    """All that do something."""
+    """Returns the instructions that do something."""
     return [i for i in dis.get_instructions(code) if i.opname not in _SILENT]
 
 
 def words_of_code(code: types.CodeType) -> Iterator[str | Constant]:
-    """Instructions with what they refer to, instead of bytes and tables, whose order tells of docstrings."""
+    """Yields every instruction with the thing it refers to; the bytes of the code would change with docstrings."""
     yield f"code {code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} {code.co_flags & _FLAGS}"
     yield " ".join(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
     told = instructions(code)
     offsets = [i.offset for i in told]
 
     def place(offset: int) -> int:
-        """Which instruction stands there, or next."""
+        """Returns the number of the instruction at an offset, or of the next one."""
         return bisect.bisect_left(offsets, offset)
 
     for instruction in told:
@@ -68,7 +68,7 @@ def words_of_code(code: types.CodeType) -> Iterator[str | Constant]:
 
 
 def codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """The code and that of the functions in it."""
+    """Yields the code, and the code of every function in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -76,13 +76,13 @@ def codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def globals_of(code: types.CodeType) -> list[str]:
-    """The names that code looks up in its module, inner functions' too."""
+    """Returns the names that code, with its inner functions, looks up in its module."""
     lookups = ("LOAD_GLOBAL", "LOAD_NAME")
     return sorted({str(i.argval) for c in codes(code) for i in dis.get_instructions(c) if i.opname in lookups})
 
 
 def attributes_of(code: types.CodeType) -> set[str]:
-    """The names of attributes that code looks up, inner functions' too."""
+    """Returns the names of the attributes that code, with its inner functions, looks up."""
     return {
         str(i.argval)
         for c in codes(code)
@@ -92,17 +92,22 @@ def attributes_of(code: types.CodeType) -> set[str]:
 
 
 def changes_of(code: types.CodeType) -> set[Change]:
-    """What code changes in place, as in ``CALLS["n"] += 1``, ``self.seen.append(x)`` or ``global n; n = 1``.
+    """Finds the changes that code makes in place, as in ``CALLS["n"] += 1`` or ``self.seen.append(x)``.
 
-    What is changed begins in the source where its name does: ``CALLS["n"]`` at ``CALLS``. So its name is known without
-    running the code. Not found is what is changed under another name, or by a function that it is handed to.
+    An expression begins in the source where its name begins: ``CALLS["n"]`` begins at ``CALLS``. So the positions tell
+    the name, and the code need not run. The function does not find changes under another name, nor changes by another
+    function that gets the thing as an argument.
+
+    Args:
+      code: the code of a function; its inner functions count.
     """
     return {change for c in codes(code) for change in _changes_of_one(c)}
 
 
 def _changes_of_one(code: types.CodeType) -> Iterator[Change]:
-    begun: dict[tuple[int, int], Change] = {}  # what was looked up, by the place where it begins
-    second = None  # of an instruction that looks up two names and says only where the first begins
+    """Yields the changes of one function, without its inner functions."""
+    begun: dict[tuple[int, int], Change] = {}  # the names looked up, by the place where their expressions begin
+    second = None  # the second name of an instruction that looks up two, and gives the place of the first alone
     for i in instructions(code):
         operation, name = i.opname, i.argval
         where = (i.positions.lineno or 0, i.positions.col_offset or 0) if i.positions else (0, 0)

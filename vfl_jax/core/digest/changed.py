@@ -1,4 +1,4 @@
-"""What code changes itself: counters, caches and the like, whose content is no part of what a programmer wrote."""
+"""The things that code itself changes, such as counters and caches. A programmer did not write their content."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ _MAKING = {
     *("__init__", "__post_init__", "__new__", "__init_subclass__", "__set_name__", "__setstate__", "__setattr__"),
     *("__setitem__", "__delitem__", "__delattr__", "__set__", "setup"),
 }
-"""Methods that say what an object is; what they store is not left out."""
+"""The methods that make an object; the attributes that they store stay in the digest."""
 
 
 class Changed:
-    """The places that functions change: names of modules, attributes of objects, variables of functions around.
+    """The places that functions change: names of modules, attributes of objects, variables of enclosing functions.
 
-    To be filled by :meth:`see` with every function of which the digest tells, before anything is left out.
+    :meth:`see` must get every function in the digest before the digest leaves anything out.
     """
 
     def __init__(self) -> None:
         self.places: set[tuple[int, str]] = set()
         self.used: set[str] = set()
-        self.kept: list[Any] = []  # so that no other thing gets an id that was noted
+        self.kept: list[Any] = []  # keeps the functions alive, so that no other thing gets a noted id
 
     def see(self, function: types.FunctionType) -> None:
+        """Notes the places that a function changes, and the attributes that it looks up."""
         self.kept.append(function)
         if not is_versioned(module_of(function)):
             self.used |= attributes_of(function.__code__)
@@ -48,13 +49,13 @@ class Changed:
                 self.places.add((id(holder), change.attribute or change.name))
 
     def has(self, holder: Any, name: str) -> bool:
-        """Whether the place is changed: a name of a module's dict, an attribute of an object, the name of a cell."""
+        """Whether code changes a name in a module's dict, an attribute of an object, or the variable of a cell."""
         return (id(holder), name) in self.places
 
     def attributes(self, kind: type) -> dict[str, bool]:
-        """The attributes that a class's own methods change, and whether only by methods of containers.
+        """Returns the attributes that the methods of a class change, and whether only container methods change them.
 
-        Those of a record all count, of another class those that are called.
+        All methods of a record count. Of another class the methods count that some code in the digest looks up.
         """
         found: dict[str, bool] = {}
         for base in kind.__mro__:
@@ -66,14 +67,14 @@ class Changed:
         return found
 
     def leaves_out(self, holder: Any, attributes: dict[str, bool], name: str, value: Any) -> bool:
-        """Whether an attribute is changed by the code, its class's or other."""
+        """Whether the digest leaves an attribute out, because code of its class or other code changes it."""
         is_changed = name in attributes and (not attributes[name] or is_container(value))
         is_method = isinstance(holder, type) and isinstance(value, types.FunctionType | staticmethod | classmethod)
         return not is_method and (is_changed or self.has(holder, name))
 
 
 def content(cell: types.CellType) -> Any:
-    """What a variable of a function around holds; None if nothing."""
+    """Returns the value of a variable of an enclosing function; None where it has none yet."""
     try:
         return cell.cell_contents
     except ValueError:
@@ -81,11 +82,12 @@ def content(cell: types.CellType) -> Any:
 
 
 def changed_defaults(function: types.FunctionType) -> set[str]:
-    """Parameters whose default is a container that the function changes, as in ``def f(x, cache={})``."""
+    """Returns the parameters whose content the function changes, as in ``def f(x, cache={})``."""
     return {change.name for change in changes_of(function.__code__) if change.scope == "local" and not change.attribute}
 
 
 def _functions(method: Any) -> list[types.FunctionType]:
+    """Returns the function in a method or property; none where there is none."""
     if isinstance(method, property):
         return [f for f in (method.fget,) if isinstance(f, types.FunctionType)]
     inner = getattr(method, "__func__", method)
@@ -95,7 +97,7 @@ def _functions(method: Any) -> list[types.FunctionType]:
 
 
 def _of_itself(function: types.FunctionType) -> list[Change]:
-    """Changes of attributes of the first argument, or of its type."""
+    """Returns the changes that a method makes to attributes of its first argument, or of that argument's type."""
     code = function.__code__
     itself = {("local", name) for name in code.co_varnames[: min(code.co_argcount, 1)]}
     itself |= {("free", name) for _, name in itself} | {("global", "type")}

@@ -1,10 +1,10 @@
-"""The code of records that are not the package's own: a digest that changes when what it does may have changed.
+"""A digest of the code of records that users write; it changes when the code may do something else.
 
-A digest covers every method and default of a class and of its bases, and whatever of the same module they use by name:
-functions, classes, arrays, objects and what they hold. It is of what Python compiled, instruction by instruction, so
-that comments, docstrings and moved lines do not count, and classes that have no source are no exception. What is
-imported from another module counts by its name, and what the code changes itself not at all. Another version of Python
-compiles the same source to another digest.
+A digest covers every method and default of a class and of its bases. It also covers everything of the same module that
+they use by name: functions, classes, arrays, objects and their content. The digest reads compiled code, instruction by
+instruction. So comments, docstrings and moved lines do not count, and a class needs no source. An import from another
+module counts by its name. Things that the code itself changes do not count. Another version of Python gives the same
+source another digest.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ from vfl_jax.core.digest.words import records_in, words_of
 from vfl_jax.core.record import Record
 
 PYTHON = "python"
-"""Under this name stands the version of Python, where there is any code of another's."""
+"""The key of the version of Python, which stands beside the digests of users' records."""
 
 
 def of_records(record: Record) -> dict[str, str]:
-    """Of every record that is not the package's own, its path, class and digest; and which Python it was.
+    """Digests the code of every record in a record that is not the package's own.
 
-    Empty where all are the package's own.
+    Args:
+      record: a record, such as a scenario.
+
+    Returns:
+      "<class> <digest>" by the path of each such record, and the version of Python by ``PYTHON``; an empty dictionary
+      where all records are the package's own.
     """
     kinds = {path: type(part) for path, part in records_in(record, "") if _is_own(type(part))}
     found = {path: f"{kind.__name__} {digest(kind)}" for path, kind in kinds.items()}
@@ -32,13 +37,21 @@ def of_records(record: Record) -> dict[str, str]:
 
 
 def differing(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """The classes whose code differs, each with its path, e.g. ``"Mine (attacks.1)"``."""
+    """Compares two results of :func:`of_records`.
+
+    Args:
+      there: the earlier one.
+      here: the later one.
+
+    Returns:
+      the classes whose code differs, each with its path, such as ``"Mine (attacks.1)"``.
+    """
     paths = sorted(path for path in (there.keys() | here.keys()) - {PYTHON} if there.get(path) != here.get(path))
     return [f"{(here.get(path) or there[path]).partition(' ')[0]} ({path or 'the scenario'})" for path in paths]
 
 
 def digest(kind: type) -> str:
-    """64 bits of SHA-256 of a class's code."""
+    """Returns the first 64 bits of the SHA-256 of a class's code, in hexadecimal."""
     whole = hashlib.sha256()
     for word in words_of(kind):
         whole.update(f"{len(word)}:{word}".encode("utf-8", "surrogatepass"))
@@ -46,5 +59,5 @@ def digest(kind: type) -> str:
 
 
 def _is_own(kind: type) -> bool:
-    """Whether a class, or a base of it, is neither the package's nor of Python itself."""
+    """Whether a user wrote a class or a base of it."""
     return any(not is_known(base) for base in kind.__mro__)

@@ -1,4 +1,4 @@
-"""What an object holds: the parts that decide what it does, alike in every process, and the name it is imported by."""
+"""The content of an object: the parts that decide what it does, the same in every process, and its imported name."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ from collections.abc import MutableMapping, MutableSequence, MutableSet
 from typing import Any
 
 HEAP_TYPE = 1 << 9
-"""The flag of classes that are made by Python code."""
+"""The flag of the classes that Python code makes."""
 VERSIONED = {"vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy", "abc", "enum", "typing"}
-"""Packages whose versions a study's identity names, and what Python's own classes are made with."""
+"""The packages whose versions are part of a study's identity, and the modules that make Python's own classes."""
 _PROTOCOL = 4
-"""Of pickle; a later one tells of memory."""
+"""The protocol of pickle; a later one depends on memory addresses."""
 
 
 def is_known(kind: type) -> bool:
-    """Whether a class is Python's or of a package whose version is known."""
-    is_builtin = not kind.__flags__ & HEAP_TYPE  # by its module one made by exec might seem to be builtin, too
+    """Whether a class is of Python or of a package whose version is known."""
+    is_builtin = not kind.__flags__ & HEAP_TYPE  # the flag tells; exec may name the module "builtins", too
     return is_builtin or is_versioned(str(kind.__module__))
 
 
 def is_versioned(module: str) -> bool:
+    """Whether a module is of a package whose version is known."""
     return module.partition(".")[0] in VERSIONED
 
 
 def is_container(value: Any) -> bool:
+    """Whether a value is a container that can change."""
     return isinstance(value, MutableMapping | MutableSequence | MutableSet | collections.deque)
 
 
 def module_of(thing: Any) -> str:
-    """Where a function or class was made; exec may give no name, and a process of a pool its own."""
+    """Returns the module that made a function or class; exec may name none, and a pool's process renames the script."""
     name = thing.__globals__.get("__name__", "builtins") if isinstance(thing, types.FunctionType) else thing.__module__
     return "__main__" if name == "__mp_main__" else str(name)
 
 
 def imported_name(value: Any, home: str) -> str | None:
-    """The name by which another module than ``home`` gives this very thing; None where none does.
+    """Returns the name under which a module other than ``home`` holds this very thing; None where none holds it.
 
-    A function that needs nothing but its module counts as given by its name, whether or not it can be imported here.
+    A function that needs only its module always has a name, even where this process cannot import it.
     """
     if isinstance(value, types.ModuleType):
         return value.__name__
@@ -57,12 +59,12 @@ def imported_name(value: Any, home: str) -> str | None:
         if not value.__closure__ and "<locals>" not in value.__code__.co_qualname:
             return f"{module_of(value)}.{value.__qualname__}"
     if _compiled(value) is not None:
-        return None  # it would be another object in a process that it is sent to
+        return None  # another process gets another object
     return _name_of_itself(value, home) or _name_in_package(value)
 
 
 def _name_of_itself(value: Any, home: str) -> str | None:
-    """Where a compiled or decorated function says that it is, if it is there."""
+    """Returns the name that a compiled or decorated function gives itself, if the named place holds it."""
     module, *names = (_text(value, attribute) for attribute in ("__module__", "__qualname__", "__name__"))
     for name in names if module not in (None, "__mp_main__", home) else ():
         there: Any = sys.modules.get(str(module))
@@ -74,10 +76,10 @@ def _name_of_itself(value: Any, home: str) -> str | None:
 
 
 def _name_in_package(value: Any) -> str | None:
-    """Of what there is once in Python or a package whose version is known, such as jax.config.
+    """Returns the name of a thing that Python or a package with a known version has once, such as jax.config.
 
-    What is of a private class there, such as os.environ and dataclasses.MISSING, nobody else makes: it has the name of
-    its class. Sent to another process it is a copy, which no name there gives.
+    Only the package makes objects of its private classes, such as os.environ and dataclasses.MISSING. They get the name
+    of their class, because another process holds a copy, which no name there leads to.
     """
     kind = type(value)
     module = str(kind.__module__)
@@ -90,6 +92,7 @@ def _name_in_package(value: Any) -> str | None:
 
 
 def _text(value: Any, attribute: str) -> str | None:
+    """Returns an attribute that is a text; None for any other."""
     with contextlib.suppress(Exception):  # an object may answer for any attribute as it likes
         found = getattr(value, attribute)
         return found if isinstance(found, str) else None
@@ -97,7 +100,7 @@ def _text(value: Any, attribute: str) -> str | None:
 
 
 def _compiled(value: Any) -> Any:
-    """The function that ``jax.jit`` compiles; once sent to another process, it has no attributes."""
+    """Returns the function that ``jax.jit`` compiles, from its pickle; attributes do not reach other processes."""
     if type(value).__name__ != "PjitFunction":
         return None
     state = value.__reduce_ex__(_PROTOCOL)[2]
@@ -105,12 +108,12 @@ def _compiled(value: Any) -> Any:
 
 
 def wrapped(value: Any) -> Any:
-    """The function in ``jax.jit``, ``functools.cache`` and their like; None where there is none."""
+    """Returns the function within a decorator's result, as of ``functools.cache``; None where there is none."""
     return getattr(value, "__dict__", {}).get("__wrapped__")
 
 
 def parts_of(value: Any) -> tuple[Any, ...] | None:
-    """Of what Python and JAX make of functions, and of slices."""
+    """Returns the parts of a method, property, partial or compiled function, or of a slice; None for other things."""
     if (function := _compiled(value)) is not None:
         return (function,)
     if isinstance(value, staticmethod | classmethod | types.MethodType):
@@ -125,9 +128,10 @@ def parts_of(value: Any) -> tuple[Any, ...] | None:
 
 
 def own_state(value: Any) -> dict[str, Any]:
-    """Attributes of an object, those in slots too, but none that a property keeps.
+    """Returns the attributes of an object, slots included, without the values that cached properties keep.
 
-    Of a dataclass with a base from elsewhere, such as ``flax.linen.Module``, the fields: the base has more for itself.
+    A dataclass whose base is from another module, such as ``flax.linen.Module``, gives its fields alone, because the
+    base keeps further attributes for itself.
     """
     kind = type(value)
     if dataclasses.is_dataclass(kind) and _has_foreign_base(kind):
@@ -142,32 +146,33 @@ def own_state(value: Any) -> dict[str, Any]:
 
 
 def _without_kept(kind: type, state: dict[str, Any]) -> dict[str, Any]:
-    """Without what a ``functools.cached_property`` keeps."""
+    """Returns attributes without the values that a ``functools.cached_property`` keeps."""
     found = {name: inspect.getattr_static(kind, str(name), None) for name in state}
     return {name: part for name, part in state.items() if not isinstance(found[name], functools.cached_property)}
 
 
 def _has_foreign_base(kind: type) -> bool:
+    """Whether a class has a base from another module."""
     others = (base for base in kind.__mro__ if base.__flags__ & HEAP_TYPE and module_of(base) != module_of(kind))
     return any(base.__module__ not in ("abc", "enum", "typing") for base in others)
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """Those of a dataclass that count when it is compared."""
+    """Returns the fields of a dataclass that count in comparisons."""
     names = [field.name for field in dataclasses.fields(value) if field.compare]
     return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
 def pickled_state(value: Any) -> tuple[Any, ...] | None:
-    """What pickle would keep of an object of another package; None of what it would not keep, such as a lock."""
+    """Returns the parts that pickle keeps of another package's object; None where it keeps none, as of a lock."""
     if hasattr(type(value), "__next__"):
-        return None  # it changes by being read
+        return None  # reading an iterator changes it
     if dataclasses.is_dataclass(value):
         return (fields_of(value),)
     try:
         reduce = copyreg.dispatch_table.get(type(value))
         reduced = reduce(value) if reduce else value.__reduce_ex__(_PROTOCOL)
-    except Exception:  # whatever the class says of itself
+    except Exception:  # a class may raise any error here
         return None
     if isinstance(reduced, str):
         return (reduced,)

@@ -1,4 +1,4 @@
-"""Code as words: what Python compiled of a class and of what it uses of its module, told one after another."""
+"""Code as words: the compiled code of a class, and of everything in its module that it uses, word by word."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _OF_PYTHON = {
     *("__abstractmethods__", "_abc_impl"),
     *("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__replace__"),
 }
-"""What every class has, or every dataclass, whose fields are told one by one; and what does nothing."""
+"""Attributes that every class or dataclass has, or that do nothing; a dataclass's fields have words of their own."""
 _BUILTINS = vars(builtins)
 _PLAIN = (type(None), type(...), bool, int, float, complex, str, bytes)
 _UNSET = object()
 
 
 class _CannotTell(Exception):
-    """An object of another package holds something that pickle would not keep."""
+    """Another package's object holds something that pickle would not keep."""
 
 
 def words_of(kind: type) -> Iterator[str]:
-    """What a class does, as words that are the same in every process, whatever its code has changed meanwhile."""
+    """Yields the words of a class; they are the same in every process, whatever its code has changed meanwhile."""
     changed = Changed()
     for _ in Reader(changed).of_class(kind):  # sees what the code changes
         pass
@@ -56,7 +56,7 @@ def words_of(kind: type) -> Iterator[str]:
 
 
 def records_in(value: Any, path: str) -> Iterator[tuple[str, Record]]:
-    """A record and the records in it, each with its path."""
+    """Yields (path, record) for a record and all records in it."""
     if isinstance(value, Record):
         yield path, value
         parts = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]  # type: ignore[arg-type]
@@ -67,28 +67,28 @@ def records_in(value: Any, path: str) -> Iterator[tuple[str, Record]]:
 
 
 class Reader:
-    """Tells code and what it holds as words.
+    """Turns code, and the things it holds, into words.
 
-    What another module gives by name is told by that name. A function or class is told once, its number when met again.
-    Of other things one that holds itself is not told within itself; which of equal ones are the same object, Python
-    decides anew in every process.
+    A thing that another module holds gets the name it has there. A function or class gets its words once, and its
+    number afterwards. Any other thing gets its words each time, because Python decides anew in every process which
+    equal things are one object. A thing within itself gets the word "itself".
 
     Args:
-      changed: learns what the functions told here change; what it knows of already is left out.
+      changed: notes the places that the functions change; the reader leaves out the places that it knows already.
     """
 
     def __init__(self, changed: Changed) -> None:
         self.changed = changed
         self.told: dict[int, int] = {}
-        self.kept: list[Any] = []  # what was told, so that no other thing gets its id
+        self.kept: list[Any] = []  # keeps the told things alive, so that no other thing gets their ids
         self.open: set[int] = set()
         self.is_strict = False
 
     def apart(self, value: Any, home: str, is_strict: bool = False) -> tuple[str, ...]:
-        """The words of a thing as if nothing came after what is open now, so that order has no part in them.
+        """Returns the words of a thing alone, so that they do not depend on the things that were told beside it.
 
         Raises:
-          _CannotTell: if strict, where it holds what has no words but its type.
+          _CannotTell: if strict, where it holds a thing that has no words but its type.
         """
         reader = Reader(self.changed)
         reader.told, reader.open, reader.kept = dict(self.told), set(self.open), self.kept
@@ -96,6 +96,7 @@ class Reader:
         return tuple(reader.of(value, home))
 
     def of_class(self, kind: type) -> Iterator[str]:
+        """Yields the words of a class and of its bases."""
         if is_known(kind):
             yield f"known {kind.__qualname__}"
             return
@@ -126,7 +127,7 @@ class Reader:
             yield from self.of(field.default_factory, module_of(kind))
 
     def of(self, value: Any, home: str) -> Iterator[str]:
-        """Of anything that code can hold."""
+        """Yields the words of anything that code can hold; ``home`` is the module of that code."""
         if type(value) in _PLAIN:
             yield f"{type(value).__name__} {value!r}"
         elif isinstance(value, types.CodeType):
@@ -175,7 +176,7 @@ class Reader:
             yield from self._of_foreign(value, home)
 
     def _of_unordered(self, parts: Collection[tuple[Any, ...]], home: str) -> Iterator[str]:
-        """Sorted by their first, if that is plain, or by their words, as hashes differ between processes."""
+        """Yields the parts sorted, by a plain first part or by their words; hashes would differ between processes."""
         if all(type(part[0]) in _PLAIN for part in parts):
             for part in sorted(parts, key=lambda part: (type(part[0]).__name__, repr(part[0]))):
                 yield from self.of(part, home)
@@ -202,7 +203,7 @@ class Reader:
                 yield from self.of(part, home)
 
     def _of_foreign(self, value: Any, home: str) -> Iterator[str]:
-        """What pickle keeps of it, or where it would not keep all, the type and the functions that it holds."""
+        """Yields the type, and all that pickle keeps; where pickle would lose a part, the functions that it holds."""
         kind = type(value)
         yield f"{kind.__module__}.{kind.__qualname__}"
         state = pickled_state(value)
@@ -219,7 +220,7 @@ class Reader:
             yield from self._of_functions_in(value, home)
 
     def _of_functions_in(self, value: Any, home: str) -> Iterator[str]:
-        """Such as the gradient of a ``jax.custom_vjp``; what else a package notes there may be lines of a file."""
+        """Yields the functions in an object, such as a gradient; its other attributes may name lines of a file."""
         for name, part in sorted(getattr(value, "__dict__", {}).items()):
             if callable(part) and not name.startswith("__"):
                 yield f"attribute {name}"
@@ -293,6 +294,6 @@ class Reader:
 
 
 def _is_generated(value: Any) -> bool:
-    """Whether a method was written by ``dataclasses``, from the fields."""
+    """Whether ``dataclasses`` wrote a method, from the fields."""
     inner = inspect.unwrap(value) if isinstance(value, types.FunctionType) else value
     return isinstance(inner, types.FunctionType) and inner.__code__.co_qualname.startswith("__create_fn__")

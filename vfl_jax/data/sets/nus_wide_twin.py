@@ -1,8 +1,8 @@
 """The NUS-WIDE twin: synthetic images and tags with the statistics of NUS-WIDE. It is not NUS-WIDE.
 
 The twin stands in where the feature matrices of NUS-WIDE are missing. Its labels and triggers have exactly the counts
-of Table 1 in Liu, Yi, Chen 2020. A model draws its features. ``experiments/nus_wide_twin`` fits the model to those
-parts of NUS-WIDE that are available, and compares every statistic with the real one:
+of Table 1 in Liu, Yi, Chen 2020. A model draws its features. ``experiments/data/nus_wide_twin`` fits the model to
+those parts of NUS-WIDE that are available, and compares every statistic with the real one:
 
 * Every image has a *theme*, drawn with the probabilities of its class. Classes share themes.
 * The number of tags is drawn with the probabilities of the class. The tags are drawn without replacement, with the
