@@ -1,4 +1,4 @@
-"""Attacks, one method per file; none imports another. ``PartyChain`` joins them."""
+"""Attacks: each method is one file and imports no other method. ``vfl_jax.PartyChain`` joins several."""
 
 from vfl_jax.attacks.activation_blurring import ActivationBlurring
 from vfl_jax.attacks.active_backdoor import ActiveBackdoor

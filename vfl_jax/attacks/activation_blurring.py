@@ -1,4 +1,4 @@
-"""Activation blurring: Algorithm 3 of Liu, Yi, Chen 2020."""
+"""Activation blurring: Algorithm 3 of Liu, Yi, Chen 2020 (arXiv:2007.03608)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,31 @@ Kind = Literal["none", "zero", "gaussian", "given"]
 
 @flax.struct.dataclass
 class ActivationBlurringState:
-    target_seen: jax.Array  # bool[]  a known target row was in an earlier batch
+    """The state of the attack.
+
+    Args:
+      target_seen: bool[], whether an earlier batch had a known target row.
+    """
+
+    target_seen: jax.Array
 
 
 class ActivationBlurring(Attack):
-    """Sends a meaningless vector in place of every poisoned row's embedding, while training only.
+    """Sends a meaningless vector in place of every poisoned row's embedding, in training only.
 
-    So a trainable head cannot learn to map the poisoned embedding back to the true label. The
-    party's own update still goes through its true embedding.
+    So a trainable head cannot learn to map the poisoned embedding back to the true label. The party still trains its
+    own model through its true embedding. Source: Algorithm 3 of Liu, Yi, Chen 2020 (arXiv:2007.03608).
 
-    ``kind`` is "none", "zero", "gaussian" (mean 0, ``stddev``; the paper's variance 1e-6 is stddev 1e-3)
-    or "given" (row i sends row i of the explicit vectors ``given.blur``, float32[N, E]). With
-    ``wait_for_target`` nothing is blurred until a known target row has been in an earlier batch, so that
-    there is a recorded gradient to go with it.
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+      kind: the vectors: "none" (the true embedding), "zero", "gaussian" (mean 0), or "given" (row i of ``given.blur``,
+        float32[N, E], for training row i).
+      wait_for_target: whether the attack waits until an earlier batch had a known target row; before that,
+        :class:`GradientReplacement` has recorded no gradient.
+      stddev: the standard deviation of "gaussian", in the units of the embedding; the paper's variance is 1e-6.
+
+    Raises:
+      ValueError: where ``stddev`` is negative; in training, where ``given.blur`` has another shape.
     """
 
     kind: Kind = static(default="zero")
@@ -56,6 +68,7 @@ class ActivationBlurring(Attack):
         return blurred, ActivationBlurringState(target_seen=state.target_seen | is_target.any())
 
     def _vectors(self, key: Key, view: PartyView, embedding: jax.Array) -> jax.Array:
+        """Returns the vectors to send, float32[B, E]."""
         if self.kind == "gaussian":
             return self.stddev * jax.random.normal(key, embedding.shape)
         if self.kind == "given":
@@ -64,7 +77,7 @@ class ActivationBlurring(Attack):
 
 
 def _given(knowledge: Knowledge, width: int) -> jax.Array:
-    """The explicit vectors, float32[N, E], after a check of their form."""
+    """Returns the vectors that a user gives, float32[N, E], after a check of their shape."""
     expected = (len(knowledge.is_poison), width)
     found = None if knowledge.blur is None else knowledge.blur.shape
     if found != expected:

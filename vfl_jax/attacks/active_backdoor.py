@@ -1,4 +1,4 @@
-"""The active party's own backdoor: section 5.2 of Liu, Yi, Chen 2020."""
+"""The active party's own backdoor: section 5.2 of Liu, Yi, Chen 2020 (arXiv:2007.03608)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from vfl_jax.protocol.views import ActiveView, where_rows
 
 
 class ActiveBackdoor(ActiveAttack):
-    """Trains poisoned rows as class τ: the messages become ∂L^b/∂H without any change of protocol."""
+    """Trains poisoned rows as class τ.
+
+    The gradient messages become ∂L^b/∂H, those of the backdoor loss, without any change of the protocol. Source:
+    section 5.2 of Liu, Yi, Chen 2020 (arXiv:2007.03608).
+
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+    """
 
     def on_labels(self, key: Key, state: State, view: ActiveView, targets: jax.Array) -> tuple[jax.Array, State]:
         is_poison, _ = view.knowledge.find(view)

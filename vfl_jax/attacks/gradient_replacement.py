@@ -1,4 +1,4 @@
-"""Gradient replacement: Algorithm 2 of Liu, Yi, Chen 2020."""
+"""Gradient replacement: Algorithm 2 of Liu, Yi, Chen 2020 (arXiv:2007.03608)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,29 @@ from vfl_jax.protocol.views import PartyView, Shapes, where_rows
 
 @flax.struct.dataclass
 class GradientReplacementState:
-    recorded: jax.Array  # float32[E]  the last gradient row received for a known target row; 0 at first
+    """The state of the attack.
+
+    Args:
+      recorded: float32[E], the last gradient row that the party received for a known target row; 0 at first.
+    """
+
+    recorded: jax.Array
 
 
 class GradientReplacement(Attack):
-    """Pulls γ·g_rec back for every poisoned row, g_rec being the last gradient of a target row.
+    """Replaces the gradient of every poisoned row by γ·g_rec, where g_rec is the last gradient of a target row.
 
-    All rows of a batch are looked at first: record, then replace. (Taken literally, Algorithm 2 lets
-    poisoned rows that stand before the target row have the older g_rec.) Of several target rows in
-    a batch the last in batch order counts. g_rec goes stale between two visits of a target row, and is
-    zero before the first.
+    The attack first records, then replaces, whatever the order of the rows in a batch. (Algorithm 2 by the letter gives
+    poisoned rows before the target row the older g_rec.) Of several target rows in a batch the last one counts. Between
+    two visits of a target row g_rec is stale; before the first visit g_rec is zero. Source: Algorithm 2 of
+    Liu, Yi, Chen 2020 (arXiv:2007.03608).
 
-    ``amplify`` is γ; it multiplies the recorded row as received (under a mean loss, with the factor
-    1/B in it).
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+      amplify: γ, the factor on the recorded row; under a mean loss that row holds the factor 1/B.
+
+    Raises:
+      ValueError: where ``amplify`` is NaN.
     """
 
     amplify: float = 10.0

@@ -1,4 +1,4 @@
-"""Direct label replacement: section 5.3 of Liu, Yi, Chen 2020."""
+"""Direct label replacement: section 5.3 of Liu, Yi, Chen 2020 (arXiv:2007.03608)."""
 
 from __future__ import annotations
 
@@ -15,24 +15,37 @@ from vfl_jax.protocol.views import PartyView, Shapes, where_rows
 
 @flax.struct.dataclass
 class LabelReplacementState:
-    row_weight: jax.Array  # float32[]  weight of one row in the batch loss
-    evidence: Evidence  # of every training row's label
+    """The state of the attack.
+
+    Args:
+      row_weight: float32[], the weight of one row's loss in the batch loss.
+      evidence: the evidence of every training row's label.
+    """
+
+    row_weight: jax.Array
+    evidence: Evidence
 
 
 class LabelReplacement(Attack):
-    """Reads a row's label y off its gradients and swaps it for τ.
+    """Reads a row's label y off its gradients, and swaps y for τ.
 
-    Under a sum head and softmax cross-entropy the gradient row is w·(S − e_y), w being the weight of
-    one row's loss: its only negative entry is y. Poisoned rows are pulled back as
-    w·(S − e_τ) = g + w·(e_y − e_τ). Under other heads the guess is the same rule, as good as it is. A row whose message
-    says nothing, or of which nothing was read yet, is pulled back as it came.
+    Under a sum head and softmax cross-entropy a gradient row g is w·(S − e_y), where w is the weight of one row's loss.
+    So the only negative entry is y, and the attack replaces the gradient of a poisoned row by
+    w·(S − e_τ) = g + w·(e_y − e_τ). Under another head the attack applies the same rule, which may then guess wrong. A
+    row without an informative message, or without a label so far, keeps its gradient.
 
-    ``evidence`` says what the label is read off: "last" is the method as published, the row's last message that has a
-    negative entry; "sum" is the sum of all its messages; "fading" is that sum with 1/√k for the k-th, which reads most
-    under noise (:mod:`vfl_jax.attacks.evidence`). Without a defense all three read the same.
+    ``report`` gives the guesses, −1 for rows without one. With ``enabled`` 0 the attack still listens, so the guesses
+    measure how much the messages leak. Source: section 5.3 of Liu, Yi, Chen 2020 (arXiv:2007.03608).
 
-    ``report`` gives the guesses, −1 for rows not read. With ``enabled`` 0 it listens all the same, which measures
-    what the messages leak.
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+      evidence: the messages off which the label is read: "last" (the row's last message with a negative entry, the
+        published method), "sum" (the sum of all its messages), or "fading" (the sum with the weight 1/√k on the k-th
+        message, which reads most under noise). Without a defense all three read the same labels.
+
+    Raises:
+      ValueError: where ``evidence`` is none of these; with a scenario whose attacker has an embedding of another width
+        than C.
     """
 
     evidence: Kind = static(default="last")

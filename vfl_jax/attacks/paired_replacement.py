@@ -1,5 +1,4 @@
-"""Paired replacement on an appended pair, from Zou et al. 2022 (label replacement attacks in
-vertical federated learning)."""
+"""Paired replacement on an appended pair: Zou et al. 2022, on label replacement in vertical federated learning."""
 
 from __future__ import annotations
 
@@ -13,11 +12,18 @@ from vfl_jax.protocol.views import PartyView, Shapes, where_rows
 
 
 class PairedReplacement(Attack):
-    """Works on the (poison, target) pair that is appended to every batch.
+    """Attacks by the pair (poison row, target row) that is appended to every batch.
 
-    Up: the target row is sent with the poison row's embedding. Down: the poison row gets γ times the
-    gradient of the target row of the same step, and the target row itself is left out of the
-    attacker's own update. ``amplify`` is γ.
+    Up: the party sends the poison row's embedding for the target row. Down: the poison row gets γ times the gradient of
+    the target row of the same step, and the target row gets the gradient 0 in the party's own update. Source: Zou et
+    al. 2022.
+
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+      amplify: γ.
+
+    Raises:
+      ValueError: where ``amplify`` is NaN; with a scenario whose ``poison.mode`` is not "appended_pair".
     """
 
     amplify: float = 10.0

@@ -1,6 +1,6 @@
-"""Defenses, one method per file; none imports another. ``ActiveChain`` joins them.
+"""Defenses: each method is one file and imports no other method. ``vfl_jax.ActiveChain`` joins several.
 
-The paper's first defense, the trainable head, is ``vfl_jax.models.DenseHead``.
+The first defense of Liu, Yi, Chen 2020 (arXiv:2007.03608), the trainable head, is ``vfl_jax.models.DenseHead``.
 """
 
 from vfl_jax.defenses.clipping import Clipping

@@ -1,4 +1,4 @@
-"""Gaussian noise on the gradient messages: section 6.3 of Liu, Yi, Chen 2020."""
+"""Gaussian noise on the gradient messages: section 6.3 of Liu, Yi, Chen 2020 (arXiv:2007.03608)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from vfl_jax.protocol.views import ActiveView
 
 
 class GaussianNoise(ActiveTransform):
-    """Adds independent normal noise to every entry of every gradient that is sent.
+    """Adds independent normal noise to every entry of every gradient message.
 
-    The level is given as ``stddev`` or as ``variance``, in units of the gradient message (under a mean
-    loss that holds the factor 1/B); where both are given, the standard deviations add. 0 changes
-    nothing.
+    A user gives the level as ``stddev`` or as ``variance``; of both together the standard deviations add. 0 changes
+    nothing. The unit is that of the gradient message, which holds the factor 1/B under a mean loss. Source: section 6.3
+    of Liu, Yi, Chen 2020 (arXiv:2007.03608).
+
+    Args:
+      stddev: the standard deviation.
+      variance: the variance.
+
+    Raises:
+      ValueError: where a level is negative.
     """
 
     stddev: float = 0.0

@@ -1,4 +1,4 @@
-"""Laplacian noise on the gradient messages: section 6.3 of Liu, Yi, Chen 2020."""
+"""Laplacian noise on the gradient messages: section 6.3 of Liu, Yi, Chen 2020 (arXiv:2007.03608)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from vfl_jax.protocol.views import ActiveView
 
 
 class LaplaceNoise(ActiveTransform):
-    """Adds independent Laplacian noise to every entry of every gradient that is sent.
+    """Adds independent Laplacian noise to every entry of every gradient message.
 
-    The level is given as ``scale`` b (standard deviation √2·b) or as ``variance`` 2b², in units of the
-    gradient message; where both are given, the scales add. 0 changes nothing.
+    A user gives the level as ``scale`` or as ``variance``; of both together the scales add. 0 changes nothing. The unit
+    is that of the gradient message, which holds the factor 1/B under a mean loss. Source: section 6.3 of
+    Liu, Yi, Chen 2020 (arXiv:2007.03608).
+
+    Args:
+      scale: b; the standard deviation is √2·b.
+      variance: the variance, 2b².
+
+    Raises:
+      ValueError: where a level is negative.
     """
 
     scale: float = 0.0

@@ -1,4 +1,4 @@
-"""Gradient sparsification: section 6.4 of Liu, Yi, Chen 2020, after Lin et al. 2017."""
+"""Gradient sparsification: section 6.4 of Liu, Yi, Chen 2020 (arXiv:2007.03608), after Lin et al. 2017."""
 
 from __future__ import annotations
 
@@ -17,22 +17,33 @@ Residual = Literal["position", "sample", "none"]
 
 
 class Sparsification(ActiveTransform):
-    """Sends only the entries of a message at or above a quantile of their size; the rest waits.
+    """Sends only the largest entries of a gradient message; the others wait as a residual.
 
-    For each crossing party and step: a = gradient + residual, the threshold is the ``drop_rate`` quantile
-    of \\|a\\| over the whole [B, E] message (linear interpolation between order statistics, as
-    ``numpy.quantile``), entries with \\|a\\| at or above it are sent, what is below is the new residual.
+    For each message, float32[B, E], the defense computes a = gradient + residual. The threshold is the ``drop_rate``
+    quantile of all |a| in the message, with the linear interpolation of ``numpy.quantile``. The defense sends the
+    entries at or above the threshold, and keeps the others as the new residual. Source: section 6.4 of
+    Liu, Yi, Chen 2020 (arXiv:2007.03608), after Lin et al. 2017, *Deep gradient compression* (arXiv:1712.01887).
 
-    ``residual`` says whose it is: "position" (of the row's place in the batch, as published code of the
-    field does), "sample" (of the sample id, float32[N, E] per party and replica; where a batch has an id
-    again, as an appended pair's may be, the first row has it) or "none" (what is dropped is lost).
-    ``drop_rate`` 0 sends everything, bit for bit.
+    The defense leaves out two parts of Lin et al. Momentum correction accumulates the momentum of a worker. Here every
+    batch has gradients of other samples, and the paper's optimizer has no momentum; without momentum the correction is
+    exactly this rule. The warm-up of the drop rate helps very deep networks to converge. Neither the paper nor its
+    published code has it, and a rate that changes with time would blur the meaning of a drop rate in Figure 7.
 
-    Two further parts of Lin et al. are left out. Momentum correction accumulates a worker's momentum
-    before it is sent; here the messages are gradients of different samples in each batch and the paper's
-    optimizer has no momentum, so at momentum 0 it is exactly this rule. The warm-up of the drop rate
-    over first epochs serves convergence of very deep networks; neither the paper nor its published code
-    has it, and a rate that changes with time would blur what a drop rate means in Figure 7.
+    Args:
+      residual: the owner of a residual: "position" (a row's place in the batch, as in published code of the field),
+        "sample" (the sample id, float32[N, E] per party; of two rows of one sample the first has it), or "none"
+        (dropped entries are lost).
+      drop_rate: the share of entries that wait, in [0, 1]; 0 sends everything, bit for bit.
+
+    Raises:
+      ValueError: where ``residual`` is none of these, or ``drop_rate`` lies outside [0, 1].
+
+    Example:
+      >>> messages, _ = Sparsification(residual="none", drop_rate=0.5).on_send(
+      ...     None, (), None, (jnp.array([[4.0, -1.0, -3.0, 2.0]]),)
+      ... )
+      >>> messages[0].tolist()
+      [[4.0, 0.0, -3.0, 0.0]]
     """
 
     residual: Residual = static(default="position")
@@ -64,23 +75,34 @@ class Sparsification(ActiveTransform):
         return tuple(sent), tuple(state_out)
 
     def _split(self, message: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns (entries to send, entries to keep), zeros elsewhere."""
+        """Splits a message, float32[B, E], into (entries to send, entries to keep), with zeros elsewhere."""
         size = jnp.abs(message)
-        # Not "at or above": an undefined entry must be sent on, where it is seen, not kept.
+        # Written as "not below", so that a NaN is sent and seen, not kept.
         is_large = ~(size < quantile(size, self.drop_rate))
         return jnp.where(is_large, message, 0.0), jnp.where(is_large, 0.0, message)
 
 
 def _with(gradient: jax.Array, residual: jax.Array) -> jax.Array:
-    """Their sum; where nothing waits the gradient itself, for −0 + 0 is 0, and a sum may flush what is subnormal."""
+    """Adds a residual where it is not 0. A sum with 0 would turn −0 into 0, and might flush subnormal numbers."""
     return jnp.where(residual == 0, gradient, gradient + residual)
 
 
 def quantile(sizes: jax.Array, rate: jax.Array | float) -> jax.Array:
-    """The linearly interpolated quantile of non-negative numbers, float[...] to float[]; float32 or float64.
+    """Returns the linearly interpolated quantile of non-negative numbers, as ``jnp.quantile`` does.
 
-    As ``jnp.quantile``, but by bisection on the bit pattern instead of a sort: non-negative floats are ordered
-    as their bits are, so 31 counts (63) find an order statistic exactly, more than ten times faster.
+    The function bisects the bit patterns instead of sorting the numbers. Non-negative floats have the order of their
+    bits, so 31 counts (63 for float64) find an order statistic exactly, more than ten times faster.
+
+    Args:
+      sizes: float32[...] or float64[...], non-negative.
+      rate: the rate of the quantile, in [0, 1].
+
+    Returns:
+      float[] of the same dtype.
+
+    Example:
+      >>> float(quantile(jnp.array([3.0, 1.0, 2.0, 4.0]), 0.5))
+      2.5
     """
     whole = jnp.dtype(f"int{8 * sizes.dtype.itemsize}")
     num_bits = jnp.iinfo(whole).bits - 1

@@ -1,4 +1,4 @@
-"""What crosses between parties and what may change it: views, knowledge, hooks, triggers, a party's own part."""
+"""The messages between parties and everything that may change them: views, knowledge, hooks, triggers, own models."""
 
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform

@@ -1,4 +1,4 @@
-"""Several methods in one place, applied in order."""
+"""Chains: several methods in one place, which act in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vfl_jax.protocol.transforms import ActiveTransform, Chain, Messages, PartyT
 from vfl_jax.protocol.views import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
 
 States = tuple[State, ...]
-"""One of every part."""
+"""One state per part."""
 
 
 def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: States, view: Any, value: Any) -> tuple[Any, States]:
@@ -33,6 +33,7 @@ def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: States, vie
 
 
 def _merge_reports(parts: tuple[Any, ...], states: States) -> dict[str, jax.Array]:
+    """Joins the reports of all parts; two parts must not report the same name."""
     merged: dict[str, jax.Array] = {}
     for part, state in zip(parts, states, strict=True):
         report = part.report(state)
@@ -43,7 +44,21 @@ def _merge_reports(parts: tuple[Any, ...], states: States) -> dict[str, jax.Arra
 
 
 class PartyChain(Chain, PartyTransform):
-    """Several transforms of one party, applied in order; its state is the tuple of theirs."""
+    """Several methods of one party, which act in order; the state of the chain is the tuple of their states.
+
+    Args:
+      parts: the methods; a chain with an attack among them is an attack.
+
+    Raises:
+      ValueError: where a part is no ``PartyTransform``; at evaluation, where two parts report the same name.
+
+    Example:
+      >>> from vfl_jax.attacks import ActivationBlurring, GradientReplacement
+      >>> from vfl_jax.core import numbers
+      >>> chain = PartyChain(parts=[ActivationBlurring(), GradientReplacement(amplify=5.0)])
+      >>> numbers(chain)["parts.1.amplify"]
+      5.0
+    """
 
     inference_batch = None
     parts: tuple[PartyTransform, ...] = ()
@@ -75,7 +90,20 @@ class PartyChain(Chain, PartyTransform):
 
 
 class ActiveChain(Chain, ActiveTransform):
-    """Several transforms of the active party, applied in order (clip, then noise, …)."""
+    """Several methods of the active party, which act in order (clip, then add noise, …).
+
+    Args:
+      parts: the methods; a chain with an attack among them is an attack.
+
+    Raises:
+      ValueError: where a part is no ``ActiveTransform``; at evaluation, where two parts report the same name.
+
+    Example:
+      >>> from vfl_jax.defenses import Clipping, GaussianNoise
+      >>> defense = ActiveChain(parts=[Clipping(bound=1.0), GaussianNoise(stddev=0.1)])
+      >>> [type(part).__name__ for part in defense.parts]
+      ['Clipping', 'GaussianNoise']
+    """
 
     inference_batch = None
     parts: tuple[ActiveTransform, ...] = ()

@@ -1,4 +1,4 @@
-"""Where hooks are called: the one place that withholds knowledge, applies switches and cuts test rows into batches."""
+"""The calls of hooks. Only this file withholds knowledge, applies switches and cuts test rows into batches."""
 
 from __future__ import annotations
 
@@ -14,16 +14,42 @@ from vfl_jax.protocol.views import ORDINARY, ActiveView, PartyView
 
 
 def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> tuple[Any, State]:
-    """Applies one training hook: (value, state). The one place where knowledge is withheld and switches are applied."""
+    """Calls one training hook, without knowledge for a defense, and applies the switch of an attack.
+
+    Args:
+      transform: a method or a chain.
+      hook: the name of the hook, such as "on_upload".
+      key: the key of the hook's draws.
+      state: the method's state.
+      view: a ``PartyView`` or an ``ActiveView``.
+      value: features, a message, messages or targets, as the hook takes them.
+
+    Returns:
+      (the changed value, the new state).
+
+    Raises:
+      ValueError: where an attack returns a value of another form than it got.
+    """
     changed, state = getattr(transform, hook)(key, state, _seen_by(transform, view), value)
     return _unless_disabled(transform, hook, changed, value), state
 
 
 def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
-    """Applies one inference hook to a chunk of test rows, as many together as it asks for; see :func:`run_hook`.
+    """Calls one inference hook on a chunk of test rows, in batches of the size that the method asks for.
 
     Args:
-      key: a key per row, Key[B]; or one, Key[], where the rows are one batch already.
+      transform: a method or a chain.
+      hook: the name of the hook, such as "infer_upload".
+      key: a key per row, Key[B]; or one key, Key[], where the rows are one batch already.
+      state: the method's state after training.
+      view: a ``PartyInferView`` or an ``ActiveInferView``.
+      value: features, a message, messages or logits, leaves [B, ...].
+
+    Returns:
+      the changed value.
+
+    Raises:
+      ValueError: where an attack returns a value of another form than it got.
     """
 
     def seen(key: Key, view: Any, value: Any) -> Any:
@@ -37,7 +63,7 @@ def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any,
 
 
 def _in_batches(seen: Callable[..., Any], size: int, keys: Key, view: Any, value: Any) -> Any:
-    """``seen(key, view, value)`` on so many rows at a time; the last batch is filled up with copies of the last row."""
+    """Maps ``seen(key, view, value)`` over batches of ``size`` rows; copies of the last row fill up the last batch."""
     num_rows = len(keys)
     missing = -num_rows % size
 
@@ -57,7 +83,7 @@ def _in_batches(seen: Callable[..., Any], size: int, keys: Key, view: Any, value
 
 
 def _seen_by(transform: Any, view: Any) -> Any:
-    """The view without what only attackers know: what they were granted, and which rows are an appended pair."""
+    """Returns the view that a method may see: a defense sees no knowledge, and no roles of an appended pair."""
     if is_attack(transform):
         return view
     roles = {"roles": jnp.full_like(view.roles, ORDINARY)} if isinstance(view, PartyView | ActiveView) else {}
@@ -65,7 +91,7 @@ def _seen_by(transform: Any, view: Any) -> Any:
 
 
 def _unless_disabled(transform: Any, hook: str, changed: Any, value: Any) -> Any:
-    """What leaves a hook: of an attack that is switched off, what came in."""
+    """Returns the result of a hook; where an attack is switched off, the value that the hook got."""
     if changed is value or not isinstance(transform, Switched):
         return changed
     forms = [jax.tree.map(jnp.shape, tree) for tree in (changed, value)]

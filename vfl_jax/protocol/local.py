@@ -1,4 +1,4 @@
-"""What a party does on its own: the forward pass, the way back, the update of its own model."""
+"""A party's own part of a step: the forward pass, the way back, the update of its own model."""
 
 from __future__ import annotations
 
@@ -19,22 +19,34 @@ from vfl_jax.models.optimizers import Optimizer
 
 
 class RowwiseGradient(NamedTuple):
-    """The gradient of a bottom model whose first layer is a table looked up by a bag of ids, [F, E].
+    """The gradient of a bottom model whose first layer is a table, [F, E], in which a bag of ids looks up rows.
 
-    The table's own gradient is the product of the transposed multi-hot rows with ``change``: zero but for a few rows.
+    The table's gradient is the product of the transposed multi-hot rows with ``change``. Most of its rows are zero.
+
+    Args:
+      table: the path of the table among the parameters.
+      rest: the gradient of every other parameter, by path.
+      bag: the bag of ids, B rows.
+      change: the gradient of the first layer's output, float32[B, E].
     """
 
-    table: tuple[str, ...]  # the table's path
-    rest: Params  # of every other parameter, by path
+    table: tuple[str, ...]
+    rest: Params
     bag: BagOfIds
-    change: Array  # float32[B, E]
+    change: Array
 
 
 def may_update_rowwise(bottom: Bottom, optimizer: Optimizer, regularizer: Regularizer, features: Features) -> bool:
-    """Whether a step changes only those rows of a party's table that its batch looks up; concrete numbers only.
+    """Whether a step may change only the rows of a party's table that its batch looks up.
 
-    So it is for plain SGD without weight decay or regulariser; any other update touches every row. What a class of
-    somebody else's does with a table nobody knows here, whatever it derives from: it is always updated whole.
+    Plain SGD without weight decay or penalty changes only these rows; any other update changes every row. A user's own
+    class may do anything with the table, so it always gets an update of the whole table.
+
+    Args:
+      bottom: the party's model.
+      optimizer: the party's optimizer, with concrete numbers.
+      regularizer: the penalty, with concrete numbers.
+      features: the party's features.
     """
     is_ours = type(bottom) in (Linear, MLP) and type(optimizer) is Optimizer and type(regularizer) is Regularizer
     is_plain = optimizer.kind == "sgd" and not np.any(optimizer.weight_decay) and regularizer.penalty == "none"
@@ -44,7 +56,17 @@ def may_update_rowwise(bottom: Bottom, optimizer: Optimizer, regularizer: Regula
 def forward(
     bottom: Bottom, params: Params, features: Features, rowwise: bool
 ) -> tuple[Array, Callable[[Array], Params | RowwiseGradient]]:
-    """The embedding, float32[B, E], and the way from its gradient to that of the parameters."""
+    """Runs a party's model forward.
+
+    Args:
+      bottom: the party's model.
+      params: its parameters.
+      features: the party's rows, leaves [B, ...].
+      rowwise: whether the gradient comes as a :class:`RowwiseGradient`, where the model has a table; static.
+
+    Returns:
+      (the embedding, float32[B, E]; a function from the embedding's gradient to the gradient of the parameters).
+    """
     path = bottom.table
     if path is None or not rowwise:
         embedding, pullback = jax.vjp(lambda p: bottom.apply(p, features), params)
@@ -72,7 +94,19 @@ def update(
     params: Params,
     opt_state: Any,
 ) -> tuple[Params, Any]:
-    """One step of a model's own optimizer, a party's or the head's: (params, opt_state)."""
+    """Updates one model, a party's or the head, by its own optimizer.
+
+    Args:
+      optimizer: the model's optimizer.
+      regularizer: the penalty, whose gradient is added.
+      epoch: int32[], counted from 0; learning rates depend on it.
+      gradient: a pytree like ``params``, or a row-wise gradient.
+      params: the model's parameters.
+      opt_state: the optimizer's state.
+
+    Returns:
+      (the new parameters, the optimizer's new state).
+    """
     if not isinstance(gradient, RowwiseGradient):
         gradient = regularizer.add_gradient(params, gradient)
         updates, opt_state = optimizer.build(epoch).update(gradient, opt_state, params)
@@ -84,6 +118,6 @@ def update(
 
 
 def _without(path: tuple[str, ...], params: Params) -> tuple[Params, Array]:
-    """All other parameters, by path, and the one at ``path``."""
+    """Returns (all other parameters, by path; the parameter at ``path``)."""
     rest = traverse.flatten_dict(params)
     return rest, rest.pop(path)

@@ -1,22 +1,23 @@
-"""Whether a method's hooks are called what the package calls them; others would never be called."""
+"""Checks of the names of a method's hooks, because the package never calls a hook with a misspelt name."""
 
 from __future__ import annotations
 
 import difflib
 
 PREFIXES = ("on_", "infer_")
-"""What the names of hooks begin with."""
+"""The beginnings of the names of hooks."""
 
 
 def check_hooks(cls: type, base: type, other: type) -> None:
     """Checks the names of a method's public functions, inherited ones included.
 
     Args:
-      base: whose functions a method overrides, ``PartyTransform`` or ``ActiveTransform``.
-      other: the other one, which a hook may have been taken from.
+      cls: the class of the method.
+      base: the class whose hooks the method overrides, ``PartyTransform`` or ``ActiveTransform``.
+      other: the other of the two; a user may have taken a hook from it.
 
     Raises:
-      TypeError: naming a function that begins as hooks do but is none, or is nearly called what one is.
+      TypeError: naming a function that begins like a hook but is none, or has nearly the name of a hook.
     """
     overridden = sorted(name for name in vars(base) if name in _functions(base))
     for name in sorted(_functions(cls) - _functions(base)):
@@ -33,4 +34,5 @@ def check_hooks(cls: type, base: type, other: type) -> None:
 
 
 def _functions(cls: type) -> set[str]:
+    """Returns the names of the public functions of a class."""
     return {name for name in dir(cls) if not name.startswith("_") and callable(getattr(cls, name, None))}

@@ -1,18 +1,21 @@
-"""Attacks and defenses are pure transformations of the messages; the bases here are the identity.
+"""Attacks and defenses: pure transformations of the messages. The base classes change nothing.
 
-A hook gets ``(key, state, view, value)`` and returns ``(value, state)``; at inference it returns
-the value alone. A method overrides only the hooks it needs. ``state`` is whatever pytree of
-arrays ``init`` returned, and keeps its shapes and dtypes.
+A method overrides only the hooks that it needs. Every hook takes four arguments:
 
-At inference a hook sees one test row at a time, [1, ...], with a key of that row's own: what it does to a row depends
-on no other, nor on how many are evaluated together. A method that must see rows together says how many
-(``inference_batch``).
+* ``key``: the key of the hook's draws. Each step, party and hook has its own.
+* ``state``: the method's state, a pytree of arrays. ``init`` returns the first one; a hook keeps its shapes and dtypes.
+* ``view``: everything else that the method may see (:mod:`vfl_jax.protocol.views`).
+* the value that the hook may change. Each hook says which value this is.
 
-An attack derives from :class:`Attack` or :class:`ActiveAttack`. The package gives it the attacker's knowledge, as
-``view.knowledge``, lets it see the roles of an appended pair, and applies its switch. Everything else is a defense: it
-has no knowledge, and sees every row as ORDINARY.
+A training hook returns (the changed value, the new state). An inference hook returns the changed value alone.
 
-A function that is nearly called what a hook is, or as one of the other side, is refused when its class is made.
+At inference a hook sees one test row at a time, [1, ...], with a key of that row. So its result does not depend on
+other rows, nor on the number of rows that are evaluated together. A method that must see several rows together asks for
+them (``inference_batch``).
+
+An attack derives from :class:`Attack` or :class:`ActiveAttack`. The package gives it the attacker's knowledge
+(``view.knowledge``), shows it the roles of an appended pair, and applies its switch. Any other method is a defense: it
+gets no knowledge, and it sees every row as ORDINARY.
 """
 
 from __future__ import annotations
@@ -31,27 +34,32 @@ from vfl_jax.protocol.spelling import check_hooks
 from vfl_jax.protocol.views import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
 
 Messages = tuple[jax.Array, ...]
-"""One float32[B, E] per party whose message crosses, in the order of ``Shapes.crossing``."""
-
+"""One message, float32[B, E], per party in ``Shapes.crossing``, in that order."""
 
 InferenceOrder = Literal["file", "shuffled"]
 
 
 class InferenceRows:
-    """Which test rows a method's inference hooks see together; class attributes, or static fields of a method."""
+    """The test rows that a method's inference hooks see together; a method sets class attributes or static fields."""
 
     inference_batch: ClassVar[int | None] = 1
-    """So many, with one key; ``view.is_valid`` tells rows that only fill up the last batch. None: all rows of a chunk,
-    of any number, with a key per row, Key[B], for what shares them out itself, as chains do."""
+    """The number of rows that a hook sees together, with one key; ``view.is_valid`` is false for rows that only fill up
+    the last batch. None gives a hook all rows of a chunk, with a key per row, Key[B]; chains share the rows out."""
     inference_order: ClassVar[InferenceOrder] = "file"
-    """How rows become batches: in the order of the test set, or shuffled anew by each seed at each evaluation."""
+    """The order in which rows become batches: "file", or "shuffled" anew by each seed at each evaluation."""
 
 
 class Switched(Record):
-    """What makes a transform an attack: a switch, which the package applies.
+    """The switch that makes a method an attack; the package applies it.
 
-    With ``enabled`` 0 the hooks run, and state and reports advance, so that a listener listens; but what leaves a hook
-    is what came in. That is the honest run, on the same stamped data. No other values than 0 and 1 are allowed.
+    With ``enabled`` 0 the hooks still run, and state and reports advance, so that a listener listens. But the package
+    replaces the result of every hook by the value that the hook got. That is the honest run, on the same stamped data.
+
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+
+    Raises:
+      ValueError: where ``enabled`` is another number.
     """
 
     enabled: float = 1.0
@@ -60,7 +68,11 @@ class Switched(Record):
         self.check_switch()
 
     def check_switch(self) -> None:
-        """Raises ``ValueError`` where the switch is a concrete number other than 0 and 1."""
+        """Checks the switch; swept and traced values pass.
+
+        Raises:
+          ValueError: where the switch is a number other than 0 and 1.
+        """
         if is_number(self.enabled) and self.enabled not in (0, 1):
             raise ValueError(
                 f"{type(self).__name__}.enabled is {self.enabled}; it must be 0 (the honest run) or 1. What should "
@@ -69,9 +81,14 @@ class Switched(Record):
 
 
 class PartyTransform(InferenceRows, Record):
-    """Runs at one party that holds features and changes what it sends and uses; by itself an honest party.
+    """A method at one party that holds features; the class itself is an honest party.
 
-    An attack derives from :class:`Attack`; a defense that a party runs itself derives from this.
+    An attack derives from :class:`Attack`. A defense that a party itself runs derives from this class. The module's
+    docstring explains the arguments of the hooks.
+
+    Raises:
+      TypeError: when a class is made, where a function has nearly the name of a hook, or a defense has a field
+        ``enabled``.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -85,66 +102,104 @@ class PartyTransform(InferenceRows, Record):
         super().__init_subclass__(**kwargs)
 
     def init(self, key: Key, shapes: Shapes, party: int) -> State:
-        """The state before the first step."""
+        """Returns the state before the first step, a pytree of arrays.
+
+        Args:
+          key: the key of the first draws.
+          shapes: the sizes that the protocol makes public.
+          party: the number of this party.
+        """
         return ()
 
     def on_features(self, key: Key, state: State, view: PartyView, features: Features) -> tuple[Features, State]:
-        """Changes the rows this party feeds to its own bottom model, leaves [B, ...]."""
+        """Changes the rows that this party feeds to its own bottom model, leaves [B, ...]."""
         return features, state
 
     def on_upload(self, key: Key, state: State, view: PartyView, embedding: jax.Array) -> tuple[jax.Array, State]:
-        """Changes the embedding this party sends, float32[B, E]."""
+        """Changes the embedding that this party sends, float32[B, E]."""
         return embedding, state
 
     def on_download(self, key: Key, state: State, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, State]:
-        """Changes the gradient this party pulls back through its true embedding, float32[B, E]."""
+        """Changes the gradient that this party received before it trains its own model with it, float32[B, E].
+
+        The party pulls the result back through its true embedding, even where it sent another.
+        """
         return gradient, state
 
     def infer_features(self, key: Key, state: State, view: PartyInferView, features: Features) -> Features:
-        """Changes the test rows this party feeds to its own bottom model, leaves [inference_batch, ...]."""
+        """Changes the test rows that this party feeds to its own bottom model, leaves [inference_batch, ...]."""
         return features
 
     def infer_upload(self, key: Key, state: State, view: PartyInferView, embedding: jax.Array) -> jax.Array:
-        """Changes the embedding this party sends of test rows, float32[inference_batch, E]."""
+        """Changes the embedding of test rows that this party sends, float32[inference_batch, E]."""
         return embedding
 
     def report(self, state: State) -> dict[str, jax.Array]:
-        """What the method lets a reader see; evaluation, never the method, compares it with labels."""
+        """Returns the values that a reader may see; evaluation, never the method, compares them with labels.
+
+        Args:
+          state: the method's state.
+
+        Returns:
+          arrays by name; ``label_guesses``, int32[N] with −1 for none, becomes two metrics
+          (:func:`vfl_jax.replica.evaluation.evaluate_reports`).
+        """
         return {}
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
-        """Raises ``ValueError`` where the method does not fit the scenario."""
+        """Checks that the method fits the scenario; a subclass overrides this method.
+
+        Args:
+          shapes: the sizes that the protocol makes public.
+          party: the number of this party.
+          by_role: whether poison and target rows come as an appended pair.
+
+        Raises:
+          ValueError: where the method does not fit.
+        """
 
 
 class ActiveTransform(InferenceRows, Record):
-    """Runs at the active party: a defense; an attack by the active party itself derives from :class:`ActiveAttack`."""
+    """A method at the active party; the class itself is no defense.
+
+    A defense derives from this class. An attack by the active party itself derives from :class:`ActiveAttack`. The
+    module's docstring explains the arguments of the hooks.
+
+    Raises:
+      TypeError: when a class is made, where a function has nearly the name of a hook.
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         check_hooks(cls, ActiveTransform, PartyTransform)
         super().__init_subclass__(**kwargs)
 
     def init(self, key: Key, shapes: Shapes) -> State:
-        """The state before the first step."""
+        """Returns the state before the first step, a pytree of arrays.
+
+        Args:
+          key: the key of the first draws.
+          shapes: the sizes that the protocol makes public.
+        """
         return ()
 
     def on_labels(self, key: Key, state: State, view: ActiveView, targets: jax.Array) -> tuple[jax.Array, State]:
-        """Changes what the loss is told: class distributions, float32[B, C] (one-hot labels at first)."""
+        """Changes the targets of the loss: class distributions, float32[B, C], which are one-hot labels at first."""
         return targets, state
 
     def on_receive(self, key: Key, state: State, view: ActiveView, embeddings: Messages) -> tuple[Messages, State]:
-        """Changes the embeddings that came from other parties.
+        """Changes the embeddings that other parties sent, float32[B, E] each.
 
-        The change is differentiated as the identity (straight through): the gradients that are sent back are those at
-        what this hook returned, whatever it did to get there.
+        The derivative of the change is taken as the identity (straight through): the active party sends back the
+        gradients at the embeddings that this hook returns.
         """
         return embeddings, state
 
     def on_send(self, key: Key, state: State, view: ActiveView, gradients: Messages) -> tuple[Messages, State]:
-        """Changes the gradients that go to other parties; the active party's own is never among them."""
+        """Changes the gradients that go to other parties, float32[B, E] each, but not the active party's own."""
         return gradients, state
 
     def infer_receive(self, key: Key, state: State, view: ActiveInferView, embeddings: Messages) -> Messages:
-        """Changes the embeddings of test rows that came from other parties, float32[inference_batch, E] each."""
+        """Changes the embeddings of test rows that other parties sent, float32[inference_batch, E] each."""
         return embeddings
 
     def infer_logits(self, key: Key, state: State, view: ActiveInferView, logits: jax.Array) -> jax.Array:
@@ -152,45 +207,74 @@ class ActiveTransform(InferenceRows, Record):
         return logits
 
     def report(self, state: State) -> dict[str, jax.Array]:
-        """What the method lets a reader see; evaluation, never the method, compares it with labels."""
+        """Returns the values that a reader may see; evaluation, never the method, compares them with labels.
+
+        Args:
+          state: the method's state.
+
+        Returns:
+          arrays by name; ``label_guesses``, int32[N] with −1 for none, becomes two metrics
+          (:func:`vfl_jax.replica.evaluation.evaluate_reports`).
+        """
         return {}
 
     def check(self, shapes: Shapes, by_role: bool) -> None:
-        """Raises ``ValueError`` where the method does not fit the scenario."""
+        """Checks that the method fits the scenario; a subclass overrides this method.
+
+        Args:
+          shapes: the sizes that the protocol makes public.
+          by_role: whether poison and target rows come as an appended pair.
+
+        Raises:
+          ValueError: where the method does not fit.
+        """
 
 
 class Attack(Switched, PartyTransform):
-    """Base of the attacks by a party that holds features; its hooks find what it was granted in ``view.knowledge``."""
+    """Base of the attacks by a party that holds features; their hooks read their knowledge from ``view.knowledge``.
+
+    Args:
+      enabled: the switch; see :class:`Switched`.
+    """
 
 
 class ActiveAttack(Switched, ActiveTransform):
-    """Base of the attacks by the active party; its hooks find what it was granted in ``view.knowledge``."""
+    """Base of the attacks by the active party; their hooks read their knowledge from ``view.knowledge``.
+
+    Args:
+      enabled: the switch; see :class:`Switched`.
+    """
 
 
 class Chain:
-    """What makes a transform several in one place, applied in order: its parts."""
+    """Base of the chains: several methods in one place, which act in order."""
 
     parts: tuple[Any, ...]
 
 
 def is_attack(transform: Any) -> bool:
-    """Whether a transform is an attack, or a chain with one among its parts."""
+    """Whether a method is an attack, or a chain with an attack among its parts."""
     return any(isinstance(method, Switched) for method in methods(transform))
 
 
 def changes(transform: Any, hook: str) -> bool:
-    """Whether a method overrides a hook; one that does not costs nothing at inference."""
+    """Whether a method overrides a hook; a hook that it does not override costs nothing at inference."""
     bases = (getattr(base, hook, None) for base in (PartyTransform, ActiveTransform))
     return getattr(type(transform), hook) not in bases
 
 
 def methods(transform: Any) -> Iterator[Any]:
-    """The transform itself, or every part of a chain, also of chains in it."""
+    """Yields the method itself; of a chain, every part at any depth."""
     return (method for _, method in located(transform, ""))
 
 
 def located(transform: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """:func:`methods`, each with its path; that of the transform itself is given."""
+    """Yields (path, method) for the method itself; of a chain, for every part at any depth.
+
+    Args:
+      transform: a method or a chain.
+      path: the path of ``transform``, such as "defense".
+    """
     if not isinstance(transform, Chain):
         yield path, transform
         return
@@ -199,9 +283,15 @@ def located(transform: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def held_attack(method: Any) -> tuple[str, Any] | None:
-    """The first attack in the fields of a record, at any depth, and the path to it from there; None without one.
+    """Finds an attack in the fields of a method that is no chain.
 
-    The package knows nothing of such an attack: it tells it nothing, and applies no switch of it.
+    The package gives such an attack no knowledge, and does not apply its switch.
+
+    Args:
+      method: the method; a tuple of records is searched, too.
+
+    Returns:
+      (the path from the method to the first attack, the attack); None where there is no attack.
     """
     is_record = isinstance(method, Record)
     fields = dataclasses.fields(method) if is_record else ()

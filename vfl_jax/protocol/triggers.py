@@ -1,4 +1,4 @@
-"""Triggers: what a poisoned row carries."""
+"""Triggers: the marks that poisoned rows carry."""
 
 from __future__ import annotations
 
@@ -12,31 +12,54 @@ from vfl_jax.core.vertical_data import VerticalData
 
 
 class Trigger(Record):
-    """Base of the triggers. One that overrides ``stamp`` is stamped on drawn rows; others rows carry by nature."""
+    """Base of the triggers.
+
+    A trigger that overrides ``stamp`` is stamped on drawn rows. Rows carry any other trigger by nature.
+    """
 
     @property
     def is_stamped(self) -> bool:
+        """Whether the package stamps the trigger on drawn rows."""
         return type(self).stamp is not Trigger.stamp
 
     def masks(self, data: VerticalData) -> tuple[np.ndarray | None, ...]:
-        """Which entries of one sample change, bool[F] per party; None where a party is left alone.
+        """Returns the entries of one sample that the trigger changes.
+
+        Args:
+          data: the data set.
+
+        Returns:
+          bool[F] per party; None for a party whose features do not change.
 
         Raises:
-          ValueError: where the trigger does not fit the data's partition.
+          ValueError: where the trigger does not fit the data or its partition.
         """
         return (None,) * data.num_parties
 
     def stamp(self, mask: Array | None, features: Features, is_poisoned: Array) -> Features:
-        """Stamps the rows of one party's features, [B, ...], where ``is_poisoned``, bool[B], is set."""
+        """Stamps the trigger on some rows of one party's features.
+
+        Args:
+          mask: the entries that change, bool[F], as ``masks`` returns them; None changes nothing.
+          features: the party's rows, [B, ...].
+          is_poisoned: bool[B], the rows that change.
+
+        Returns:
+          the features, of the same form; a bag of ids has one slot more.
+        """
         return features
 
 
 class NaturalTrigger(Trigger):
-    """Rows that carry the trigger by nature (``Rows.has_trigger``), e.g. a rare tag; nothing is stamped."""
+    """A trigger that rows carry by nature (``Rows.has_trigger``), such as a rare tag; nothing is stamped."""
 
 
 class StampTrigger(Trigger):
-    """Base of the triggers that set some entries of a sample to ``value``."""
+    """Base of the triggers that set some entries of a sample.
+
+    Args:
+      value: the new value of these entries, in the units of the features.
+    """
 
     value: float = 1.0
 
@@ -48,10 +71,17 @@ class StampTrigger(Trigger):
 
 
 class PixelTrigger(StampTrigger):
-    """Sets pixels of the joint image, (row, column), in every party that holds one of them.
+    """Sets pixels of the joint image, with every party that holds one of them.
 
-    With ``party`` all pixels must lie in that party's block; without, the trigger is spread over all
-    parties (section 5.2).
+    Section 5.2 of Liu, Yi, Chen 2020 (arXiv:2007.03608) spreads the trigger over all parties.
+
+    Args:
+      value: the new value of the pixels, in the units of the features.
+      pixels: (row, column) of each pixel, counted from 0.
+      party: the party whose block must hold all pixels; None spreads the trigger over all parties.
+
+    Raises:
+      ValueError: with data that are no images; where ``pixels`` is empty, or a pixel lies outside the image or block.
     """
 
     pixels: tuple[tuple[int, int], ...] = static()
@@ -81,7 +111,23 @@ class PixelTrigger(StampTrigger):
 
 
 class FeatureTrigger(StampTrigger):
-    """Sets one feature of one party; ``index`` counts that party's features, flattened, or is an id of its bags."""
+    """Sets one feature of one party.
+
+    Args:
+      value: the new value of the feature, in its units.
+      party: the party.
+      index: the number of the feature among the party's, flattened, or an id of the party's bags. Numbers below 0 count
+        from the end.
+
+    Raises:
+      ValueError: where the data has no such party or feature.
+
+    Example:
+      >>> trigger = FeatureTrigger(party=0, index=1, value=9.0)
+      >>> mask, is_poisoned = np.array([False, True]), np.array([True, False])
+      >>> trigger.stamp(mask, jnp.zeros((2, 2)), is_poisoned).tolist()
+      [[0.0, 9.0], [0.0, 0.0]]
+    """
 
     party: int = static()
     index: int = static()
@@ -107,5 +153,6 @@ class FeatureTrigger(StampTrigger):
 
 
 def _check_party(party: int | None, data: VerticalData) -> None:
+    """Checks that the data has a party of this number."""
     if party is not None and not 0 <= party < data.num_parties:
         raise ValueError(f"trigger.party is {party}; the parties are 0 to {data.num_parties - 1}.")
