@@ -1,4 +1,4 @@
-"""A scenario is data: everything that determines a study but the data set and the seeds."""
+"""Scenarios: a scenario determines everything in a study but its data, epochs and seeds."""
 
 from __future__ import annotations
 
@@ -32,14 +32,28 @@ Order = Literal["file", "shuffled", "sampled"]
 
 
 class PoisonPlan(Record):
-    """Which rows carry the trigger, which rows the attacker knows to be of class τ.
+    """The poison rows, which carry the trigger, and the target rows, which the attacker knows to be of class τ.
 
-    The rows are in place, with their true labels, or (``mode`` "appended_pair") are taken out of the training
-    set, and one random poison row and one random target row are appended to every batch. Poison rows
-    are the first round(rate · N) of one permutation, so that rates nest; target rows are never among
-    them. With a ``NaturalTrigger`` they are the rows that carry it. ``draw`` says whether both are
-    drawn anew for every seed or once, from ``fixed_seed``. Explicit ids take the place of a draw; explicit
-    poison rows make the rate irrelevant.
+    Drawn poison rows are the first round(rate · N) rows of one permutation, so a larger rate keeps the rows of a
+    smaller one. Target rows are never poison rows. With a ``NaturalTrigger`` the poison rows are those that carry it.
+
+    Args:
+      trigger: the mark of a poison row.
+      target_class: τ, the number of a class.
+      mode: "in_place" keeps poison rows in the training set, with their true labels. "appended_pair" takes them out,
+        and appends one random poison row and one random target row to every batch.
+      draw: "per_seed" draws the rows anew for every seed; "fixed" draws them once.
+      fixed_seed: the seed of the one draw.
+      rate: the share of poison rows among the N training rows, in [0, 1].
+      test_rate: the share of poison rows among the M test rows, in [0, 1].
+      num_targets: R, the number of target rows that are drawn.
+      poison_ids: the numbers of the poison rows; they replace draw and rate.
+      test_poison_ids: the numbers of the poison rows of the test set; they replace draw and rate.
+      target_ids: the numbers of the target rows; they replace the draw.
+
+    Raises:
+      ValueError: naming the field, where a rate lies outside [0, 1], ``num_targets`` is below 1, or ``fixed_seed`` does
+        not fit 32 bits.
     """
 
     trigger: Trigger = NaturalTrigger()
@@ -61,10 +75,15 @@ class PoisonPlan(Record):
 
 
 class BatchPlan(Record):
-    """How an epoch becomes batches of ``size`` rows; a last batch that is not full is left out.
+    """The batches of an epoch; an epoch leaves out a last batch that is not full.
 
-    ``order``: "file" (never shuffled), "shuffled" (every epoch) or "sampled" (every step draws a fresh random
-    S ⊂ [N], as Algorithm 1 is written; an epoch is then ⌊N/B⌋ steps).
+    Args:
+      size: the number of rows of a batch, without an appended pair.
+      order: "file" (the order of the data), "shuffled" (a new order in every epoch), or "sampled" (every step draws a
+        random set S ⊂ [N], as in Algorithm 1 of Liu, Yi, Chen 2020, and an epoch has ⌊N/B⌋ steps).
+
+    Raises:
+      ValueError: where ``size`` is no whole number above 0, or ``order`` is none of these.
     """
 
     size: int = static(default=64)
@@ -75,15 +94,34 @@ class BatchPlan(Record):
 
 
 class Scenario(Record):
-    """One study as data; equal scenarios are those with the same canonical JSON.
+    """Everything that determines a study but its data, epochs and seeds.
 
-    ``bottoms``, ``optimizers`` and ``attacks`` have one entry per party that holds features
-    (``PartyTransform()`` is an honest party). Any number in it is swept by its path, e.g.
-    ``"attacks.1.amplify"``.
+    A sweep may vary any number in it by the number's path, such as ``"attacks.1.amplify"``. Scenarios are equal where
+    their canonical JSON is.
+
+    Args:
+      bottoms: the bottom model of each of the K parties.
+      head: the active party's model over all embeddings.
+      loss: the active party's loss.
+      regularizer: the penalty on the parameters of every model.
+      optimizers: the optimizer of each of the K parties.
+      head_optimizer: the optimizer of the head.
+      attacks: the method of each of the K parties; ``PartyTransform()`` is an honest party.
+      active_attack: the active party's own attack; ``ActiveTransform()`` is none.
+      defense: the active party's defense; ``ActiveTransform()`` is none.
+      poison: the poison rows and target rows.
+      batches: the batches of an epoch.
 
     Raises:
-      ValueError: naming the field, where one is of a wrong kind, or holds what fits no data: an attack as ``defense``,
-        a defense as ``active_attack``, an attack within what is none, orders of test rows that exclude each other.
+      ValueError: naming the field, where a field is of a wrong kind or fits no data: an attack as ``defense``, a
+        defense as ``active_attack``, an attack in a field of a defense, methods that ask for different orders of test
+        rows.
+
+    Example:
+      >>> from vfl_jax.attacks import GradientReplacement
+      >>> scenario = Scenario(attacks=[PartyTransform(), GradientReplacement()])
+      >>> scenario.attackers, scenario.switches
+      ((1,), ('attacks.1.enabled',))
     """
 
     bottoms: tuple[Bottom, ...] = ()
@@ -103,40 +141,45 @@ class Scenario(Record):
 
     @property
     def attackers(self) -> tuple[int, ...]:
-        """The parties that attack; one that only defends itself is none."""
+        """The numbers of the parties that attack; a party that only defends itself is not among them."""
         return tuple(k for k, transform in enumerate(self.attacks) if is_attack(transform))
 
     @property
     def switches(self) -> tuple[str, ...]:
-        """The paths of the attacks' switches, such as ``"attacks.1.enabled"``; nothing else makes an honest run."""
+        """The paths of the attacks' switches, such as ``"attacks.1.enabled"``; a run is honest where all are 0."""
         return tuple(f"{path}.enabled" for path, method in self._located() if isinstance(method, Switched))
 
     @property
     def inference_batch(self) -> int:
-        """Test rows are evaluated together in multiples of so many, that every method gets the batches it asks for."""
+        """A number of test rows; evaluation takes multiples of it, so every method gets the batches it asks for."""
         return math.lcm(*(method.inference_batch or 1 for method in self._methods()))
 
     @property
     def inference_order(self) -> InferenceOrder:
-        """The order of the test rows: shuffled where a method that sees several together asks for it."""
+        """The order of the test rows: "shuffled" where a method that sees several together asks for it, else "file"."""
         return "shuffled" if "shuffled" in self._inference_orders() else "file"
 
     def _located(self) -> Iterator[tuple[str, Any]]:
-        """Every method of everyone, by its path."""
+        """Yields (path, method) for every method of every party."""
         for k, transform in enumerate(self.attacks):
             yield from located(transform, f"attacks.{k}")
         yield from located(self.active_attack, "active_attack")
         yield from located(self.defense, "defense")
 
     def _methods(self) -> tuple[Any, ...]:
+        """Returns every method of every party."""
         return tuple(method for _, method in self._located())
 
     def _inference_orders(self) -> dict[str, str]:
-        """Which orders are asked for, and by whom."""
+        """Returns the orders of test rows that methods ask for, each with the name of a method."""
         return {m.inference_order: type(m).__name__ for m in self._methods() if (m.inference_batch or 1) > 1}
 
     def shapes(self, data: VerticalData) -> Shapes:
-        """What the protocol makes public, for one data set."""
+        """Returns the sizes that the protocol makes public, for one data set.
+
+        Args:
+          data: the data set.
+        """
         rows = self.batches.size + (2 if self.poison.mode == "appended_pair" else 0)
         return Shapes(
             num_samples=data.train.num_samples,
@@ -148,7 +191,14 @@ class Scenario(Record):
         )
 
     def check(self, data: VerticalData) -> None:
-        """Raises ``ValueError``, naming the field, where one does not fit the data (or what no data fit)."""
+        """Checks that the scenario fits a data set.
+
+        Args:
+          data: the data set.
+
+        Raises:
+          ValueError: naming the field, where a field does not fit the data or is of a wrong kind.
+        """
         check_kind(VerticalData, "as vfl.from_arrays makes it, or the .data of vfl.load_tables", data=data)
         check_fields(self)
         self._check_alone()
@@ -180,7 +230,7 @@ class Scenario(Record):
         self._check_trigger(data)
 
     def _check_alone(self) -> None:
-        """Checks what needs no data."""
+        """Checks everything that needs no data."""
         kind = type(self.loss)
         if kind.__call__ is not Loss.__call__ and kind.row_weight is Loss.row_weight:
             raise ValueError(
@@ -194,6 +244,7 @@ class Scenario(Record):
         self._check_inference()
 
     def _check_inference(self) -> None:
+        """Checks the batches and orders of test rows that methods ask for."""
         for method in self._methods():
             if method.inference_batch is not None:
                 check_count(**{f"{type(method).__name__}.inference_batch": method.inference_batch})
@@ -205,7 +256,7 @@ class Scenario(Record):
             )
 
     def _check_places(self) -> None:
-        """Attacks are where attackers are, and nothing else attacks."""
+        """Checks that attacks stand in fields of attacks, and nowhere else."""
         for path, method in self._located():
             is_plain = isinstance(method, Switched) or type(method) is ActiveTransform
             if path.startswith("active_attack") and not is_plain and not is_attack(self.active_attack):
@@ -227,7 +278,7 @@ class Scenario(Record):
             )
 
     def _check_channels(self, data: VerticalData) -> None:
-        """A party that attacks has a channel to attack over."""
+        """Checks that every attacker has a channel to the active party."""
         if data.active_party in self.attackers:
             others = [k for k in range(data.num_parties) if k != data.active_party]
             raise ValueError(
@@ -237,6 +288,7 @@ class Scenario(Record):
             )
 
     def _check_trigger(self, data: VerticalData) -> None:
+        """Checks that the trigger changes a feature of an attacker."""
         masks = self.poison.trigger.masks(data)
         attackers = list(self.attackers)
         if attackers and any(m is not None for m in masks) and all(masks[k] is None for k in attackers):

@@ -1,4 +1,4 @@
-"""Metrics at inference: mergeable (sum, count) pairs, never ratios, until the results are labelled."""
+"""Metrics at inference, as pairs (sum, count) that can be merged; labelling the results makes ratios of them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,36 @@ from vfl_jax.replica.stepping import predicted_class
 from vfl_jax.scenario import Scenario
 
 GUESSES = "label_guesses"
-"""What a method's report calls the labels it has guessed, int32[N]."""
+"""The name of guessed labels in a method's report, int32[N]."""
 
 
 @flax.struct.dataclass
 class Metric:
-    """A mean that can still be merged; ``count`` 0 means that it is undefined."""
+    """A mean that can still be merged; with the count 0 it is undefined.
 
-    sum: Array  # float32[...]
-    count: Array  # float32[]
+    Args:
+      sum: float32[...], the sum of the values.
+      count: float32[], the number of values.
+    """
+
+    sum: Array
+    count: Array
 
 
 class EvalChunk(NamedTuple):
-    """Test rows evaluated together; the last chunk is filled up with rows that are not valid."""
+    """M' test rows that are evaluated together; rows that are not valid fill up the last chunk.
 
-    rows: Rows  # leaves [M', ...]
-    row_ids: Array  # int32[M']  their places in the test set
-    is_valid: Array  # bool[M']
-    poison_rank: Array  # int32[M']
+    Args:
+      rows: features and labels, leaves [M', ...].
+      row_ids: int32[M'], the numbers of the rows in the test set.
+      is_valid: bool[M'], whether a row is of the test set.
+      poison_rank: int32[M'], the place of each row in the seed's order of poisoning.
+    """
+
+    rows: Rows
+    row_ids: Array
+    is_valid: Array
+    poison_rank: Array
 
 
 def evaluate_chunk(
@@ -49,17 +61,33 @@ def evaluate_chunk(
     streams: Streams,
     knowledge: Knowledge,
 ) -> dict[str, Metric]:
-    """Metrics of one replica on some test rows.
+    """Computes the metrics of one replica on a chunk of test rows.
 
-    * ``main_task_accuracy``: all rows, triggered ones included, as in the paper; ``main_clean`` leaves those out.
-    * ``backdoor_accuracy``: triggered rows predicted as τ, those of true class τ included, as in the paper.
-    * ``attack_success_rate``: the same without rows of true class τ.
-    * ``backdoor_ties``, ``attack_ties``: what the two would gain if an exact tie at the top logit counted for τ
-      where τ is the first of the tied classes, as a plain argmax has it.
-    * ``class_score``, [C]: softmax scores of the triggered rows (Figure 3).
-    * ``test_loss``: the scenario's loss, averaged over all rows.
+    * ``main_task_accuracy``: the accuracy on all rows, triggered ones included, as in the paper.
+    * ``main_clean``: the accuracy on the rows without the trigger.
+    * ``backdoor_accuracy``: the share of triggered rows with the prediction τ. Rows of true class τ count, as in the
+      paper.
+    * ``attack_success_rate``: the same share without the rows of true class τ.
+    * ``backdoor_ties``, ``attack_ties``: the gain of these two if an exact tie at the largest logit counted for τ where
+      τ is the first of the tied classes, as in a plain argmax.
+    * ``class_score``, [C]: the mean softmax scores of the triggered rows (Figure 3).
+    * ``test_loss``: the mean of the scenario's loss over all rows.
 
-    Elsewhere the first of tied classes is the prediction. A row with a logit that is NaN is predicted as no class.
+    In the other metrics the first of tied classes is the prediction. A row with a NaN logit has no predicted class.
+
+    Args:
+      shapes: the sizes that the protocol makes public.
+      num_test: M.
+      masks: the places of the trigger, bool[F] or None per party.
+      scenario: the scenario, with numbers cast to their dtypes.
+      state: the state of the replica.
+      chunk: the test rows.
+      epoch: int32[], counted from 0.
+      streams: the seed's random streams.
+      knowledge: the attackers' knowledge.
+
+    Returns:
+      the metrics, by name.
     """
     rows, plan = chunk.rows, scenario.poison
     is_triggered = chunk.is_valid & (chunk.poison_rank < poison_count(plan.test_rate, num_test))
@@ -87,12 +115,20 @@ def evaluate_chunk(
 
 
 def evaluate_reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
-    """Compares what methods report with the labels, which the methods never see.
+    """Compares the reports of all methods with the labels, which the methods never see.
 
-    ``label_guesses``, int32[N] with negative entries where there is none, becomes ``label_inference_accuracy``, among
-    the rows that were read, and ``label_inference_rate``, the share of rows that were. What a method reads in other
-    ways too it reports as ``label_guesses_<way>``, which becomes the same with that ending. Where several report, both
-    are means over all of them.
+    ``label_guesses``, int32[N] with negative entries for rows without a guess, becomes two metrics:
+    ``label_inference_rate`` is the share of rows with a guess, and ``label_inference_accuracy`` the share of right ones
+    among the guesses. A method that guesses in several ways reports ``label_guesses_<way>``, too; its metrics have the
+    same ending. Where several methods report, the metrics are means over all of them.
+
+    Args:
+      scenario: the scenario.
+      state: the state of the replica.
+      labels: the labels of the training rows, int32[N].
+
+    Returns:
+      the metrics, by name.
     """
     reports = [attack.report(s) for attack, s in zip(scenario.attacks, state.attack_states, strict=True)]
     reports.append(scenario.active_attack.report(state.active_attack_state))
@@ -106,7 +142,7 @@ def evaluate_reports(scenario: Scenario, state: TrainState, labels: Array) -> di
 
 
 def _mean_over(mask: Array, values: Array) -> Metric:
-    """The sum of ``values`` ([M', ...]) over the rows in ``mask``, and how many those are."""
+    """Returns the sum of ``values``, [M', ...], over the rows in ``mask``, and the number of these rows."""
     rows = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
     total = jnp.sum(jnp.where(rows, values.astype(jnp.float32), 0.0), axis=tuple(range(mask.ndim)))
     return Metric(sum=total, count=mask.sum(dtype=jnp.float32))

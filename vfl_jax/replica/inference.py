@@ -1,4 +1,4 @@
-"""Logits of test rows, through everyone's inference hooks."""
+"""The logits of test rows, through the inference hooks of all methods."""
 
 from __future__ import annotations
 
@@ -26,21 +26,27 @@ def predict(
     row_ids: Array | None = None,
     is_valid: Array | None = None,
 ) -> Array:
-    """Logits at inference, float32[B, C], through everyone's inference hooks.
+    """Computes logits of test rows, through the inference hooks of all methods.
 
     Args:
-      features: those of B test rows, leaves [B, ...] per party.
-      key: of a whole evaluation; every row's own is folded from it and the row's number.
-      knowledge: what attackers were granted; no defense sees it. None where nobody attacks.
-      row_ids: the rows' numbers in the test set, int32[B]; 0 to B − 1 unless given.
-      is_valid: whether a row is of the test set or only fills up, bool[B]; all are unless given.
+      shapes: the sizes that the protocol makes public.
+      scenario: the scenario, with numbers cast to their dtypes.
+      state: the state after training.
+      features: the features of B test rows, leaves [B, ...] per party.
+      key: the key of a whole evaluation; each row's key is folded from it and the row's number.
+      knowledge: the attackers' knowledge; no defense sees it. None where nobody attacks.
+      row_ids: int32[B], the numbers of the rows in the test set; by default 0 to B − 1.
+      is_valid: bool[B], whether a row is of the test set, or only fills up a batch; by default all are.
+
+    Returns:
+      float32[B, C].
     """
     num_rows = len(jax.tree.leaves(features[0])[0])
     row_ids = jnp.arange(num_rows) if row_ids is None else row_ids
     is_valid = jnp.ones(num_rows, bool) if is_valid is None else jnp.asarray(is_valid)
 
     def run(transform: Any, hook: str, place: int, hook_number: int, state_here: State, view: Any, value: Any) -> Any:
-        """One hook of the party in this place; the active party's two follow those that hold features."""
+        """Runs one hook; places from K on are those of the active party's attack and defense."""
         if not changes(transform, hook):
             return value
         key_hook = jax.random.fold_in(jax.random.fold_in(key, place), hook_number)

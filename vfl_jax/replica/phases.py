@@ -1,7 +1,7 @@
-"""One replica: its inputs, its initial state, an epoch of training, an evaluation. All pure.
+"""The phases of one replica in pure functions: the initial state, an epoch of training, an evaluation.
 
-A sweep maps these over grid points and seeds. ``over_grid`` is where the grid enters: inside the scan over
-steps, so that batches are gathered and noise is drawn once for all grid points.
+A sweep maps them over grid points and seeds. The grid enters by ``over_grid``, inside the scan over steps. So a program
+gathers batches and draws noise once for all grid points.
 """
 
 from __future__ import annotations
@@ -25,15 +25,25 @@ from vfl_jax.replica.stepping import Clock, party_key, step
 from vfl_jax.scenario import Scenario
 
 BEFORE_TRAINING = np.uint32(2**32 - 1)
-"""Stands where a hook's key has the step number; no step reaches it."""
-
+"""The step number in the keys of ``init``; no step has this number."""
 
 ORDER = np.uint32(2**32 - 1)
-"""Stands where an inference hook's key has the party's number: of the order of the test rows."""
+"""The party's number in the key of the order of the test rows; no party has this number."""
 
 
 def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()) -> TrainState:
-    """The state of one replica before its first step. Parameters depend on the seed alone."""
+    """Returns the state of one replica before its first step; its parameters depend on the seed alone.
+
+    Args:
+      shapes: the sizes that the protocol makes public.
+      inputs: the data on the device.
+      scenario: the scenario, with numbers cast to their dtypes.
+      draws: the draws of the seed.
+      given: parameters that are not drawn.
+
+    Raises:
+      ValueError: where given parameters have another structure or other shapes than the models.
+    """
     streams = Streams.of(draws.key)
     sample = jax.tree.map(lambda leaf: leaf[:1], inputs.train.features)
     num_parties = len(shapes.widths)
@@ -63,7 +73,14 @@ def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given
 
 
 def grant(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws) -> Knowledge:
-    """What the scenario lets attackers know, for one seed: an argument of their hooks, never state."""
+    """Returns the knowledge that the scenario grants attackers; it is an argument of their hooks, never state.
+
+    Args:
+      shapes: the sizes that the protocol makes public.
+      inputs: the data on the device.
+      scenario: the scenario, with numbers cast to their dtypes.
+      draws: the draws of the seed.
+    """
     return Knowledge(
         target_class=jnp.int32(scenario.poison.target_class),
         is_poison=jnp.less(draws.poison_rank, poison_count(scenario.poison.rate, shapes.num_samples)),
@@ -74,12 +91,12 @@ def grant(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws) -> K
 
 
 def identity(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
-    """No grid: the function itself."""
+    """Returns the function itself, where there is no grid."""
     return function
 
 
 LEFT_OUT = "rows_left_out"
-"""Beside the metrics of training: how many training rows no step of the epoch used, int32[]."""
+"""The name, beside the metrics of training, of the number of training rows that no step of the epoch used, int32[]."""
 
 
 def train_epoch(
@@ -91,9 +108,20 @@ def train_epoch(
     epoch: jax.Array,
     over_grid: Callable[..., Any] = identity,
 ) -> tuple[TrainState, dict[str, Any], Array]:
-    """Trains one seed for an epoch: (state, metrics of training and ``LEFT_OUT``, is_finite bool[]).
+    """Trains one seed for an epoch.
 
-    A replica is finite when every loss and message of the epoch was, and its parameters are at the end.
+    Args:
+      shapes: the sizes that the protocol makes public.
+      inputs: the data on the device.
+      scenario: the scenario, with numbers cast to their dtypes; with a grid, numbers [G].
+      draws: the draws of the seed.
+      state: the state before the epoch; with a grid, leaves [G, ...].
+      epoch: int32[], counted from 0.
+      over_grid: maps a function of (scenario, state, …) over grid points; by default there is no grid.
+
+    Returns:
+      (the new state; the metrics of training and ``LEFT_OUT``, by name; is_finite, bool[]: whether every loss and
+      message of the epoch, and the parameters at its end, are finite).
     """
     streams = Streams.of(draws.key)
     ids, roles = epoch_ids(scenario, draws, epoch)
@@ -142,7 +170,20 @@ def evaluate(
     epoch: Array,
     over_grid: Callable[..., Any] = identity,
 ) -> dict[str, Metric]:
-    """Metrics of one seed on the whole test set, and of what its methods report."""
+    """Computes the metrics of one seed on the whole test set, and those of its methods' reports.
+
+    Args:
+      shapes: the sizes that the protocol makes public.
+      inputs: the data on the device.
+      scenario: the scenario, with numbers cast to their dtypes; with a grid, numbers [G].
+      draws: the draws of the seed.
+      state: the state to evaluate; with a grid, leaves [G, ...].
+      epoch: int32[], counted from 0.
+      over_grid: maps a function of (scenario, state, …) over grid points; by default there is no grid.
+
+    Returns:
+      the metrics, by name.
+    """
     streams = Streams.of(draws.key)
     num_test = draws.test_poison_rank.shape[0]
 
@@ -177,7 +218,7 @@ def evaluate(
 
 
 def _given_params(name: str, given: Any, drawn: Any) -> Any:
-    """The given parameters in place of the drawn ones, after a check of structure and shapes."""
+    """Returns the given parameters, or else the drawn ones, after a check of structure and shapes."""
     if given is None:
         return drawn
     found, expected = (

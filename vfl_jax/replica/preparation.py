@@ -1,4 +1,4 @@
-"""The data of a replica, checked and brought to the device."""
+"""Preparation: checks the data of a replica and brings it to the device."""
 
 from __future__ import annotations
 
@@ -16,24 +16,38 @@ from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
 
 TEST_CHUNK = 1000
-"""Test rows per evaluation step, which bounds the memory of its activations; a multiple of what a method asks for."""
+"""The most test rows per evaluation step, which bounds the memory of activations. A step takes a multiple of the rows
+that methods ask for together."""
 
 
 @flax.struct.dataclass
 class Inputs:
-    """The data on the device, the same for every replica; always an argument, never a constant."""
+    """The data on the device, the same for every replica; a program takes it as an argument, never as a constant.
 
-    train: Rows  # leaves [N, ...]
-    test: Rows  # leaves [chunks, M', ...]
-    test_ids: Array  # int32[chunks, M']  M where a chunk is filled up
-    masks: tuple[Array | None, ...]  # bool[F] per party: where the trigger lies
-    blur: Array | None  # float32[N, E], when given
-    # Static: whether a step changes only the rows of a party's table that its batch looks up; see `rowwise_parties`.
+    Args:
+      train: the training rows, leaves [N, ...].
+      test: the test rows in chunks, leaves [chunks, M', ...].
+      test_ids: int32[chunks, M'], the numbers of the rows in the test set; M for rows that fill up the last chunk.
+      masks: the places of the trigger, bool[F] or None per party.
+      blur: float32[N, E], where a user gives it.
+      rowwise: whether a step changes only the rows of a party's table that its batch looks up, per party; static.
+    """
+
+    train: Rows
+    test: Rows
+    test_ids: Array
+    masks: tuple[Array | None, ...]
+    blur: Array | None
     rowwise: tuple[bool, ...] = flax.struct.field(pytree_node=False)
 
 
 def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) -> Inputs:
-    """Brings the data to the device.
+    """Checks the data and brings it to the device.
+
+    Args:
+      scenario: the scenario.
+      data: the data set.
+      given: choices that are given instead of drawn.
 
     Raises:
       ValueError: where the scenario does not fit the data (:meth:`Scenario.check`), or the data is bad.
@@ -64,13 +78,26 @@ def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) ->
 
 
 def rowwise_parties(scenario: Scenario, data: VerticalData) -> tuple[bool, ...]:
-    """Which parties' tables a step may update by rows; of numbers that are swept, all values must allow it."""
+    """Returns which parties' tables a step may update by rows; of swept numbers, all values must allow it.
+
+    Args:
+      scenario: the scenario, with concrete or swept numbers.
+      data: the data set.
+    """
     parties = zip(scenario.bottoms, scenario.optimizers, data.train.features, strict=True)
     return tuple(may_update_rowwise(bottom, o, scenario.regularizer, features) for bottom, o, features in parties)
 
 
 def check_data(data: VerticalData) -> None:
-    """Raises ``ValueError`` on labels outside 0..C−1, bad features, parties of unequal length, splits that differ."""
+    """Checks the values of a data set.
+
+    Args:
+      data: the data set.
+
+    Raises:
+      ValueError: where a label lies outside 0 to C − 1; where features are masked, not finite or no valid bags; where
+        parties have different numbers of rows; where training and test features have different forms.
+    """
     for split, rows in (("train", data.train), ("test", data.test)):
         check_unmasked(**{f"data.{split}.labels": rows.labels, f"data.{split}.has_trigger": rows.has_trigger})
         labels = np.asarray(rows.labels)
@@ -98,7 +125,7 @@ def check_data(data: VerticalData) -> None:
 
 
 def _form(features: Features) -> str:
-    """What the features of one sample are, in words."""
+    """Returns the form of the features of one sample, in words."""
     if isinstance(features, BagOfIds):
         return f"bags of {features.vocabulary} ids"
     return f"arrays of {', '.join(str(leaf.shape[1:]) for leaf in jax.tree.leaves(features))} per sample"

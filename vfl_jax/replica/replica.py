@@ -1,4 +1,15 @@
-"""One replica by hand: prepare it, then ``init``, ``step``, ``predict``. A sweep maps the same functions."""
+"""One replica by hand: ``prepare`` it, then ``init``, ``step``, ``predict``. A sweep maps the same functions.
+
+Example:
+  >>> import numpy as np
+  >>> import vfl_jax as vfl
+  >>> rows, labels = np.arange(100.0).reshape(-1, 1), np.arange(100) % 2
+  >>> data = vfl.from_arrays({"ours": rows, "theirs": rows}, labels, has_trigger=labels == 0)
+  >>> replica = prepare(vfl.scenario_for(data, attacker="theirs"), data, jax.random.key(0))
+  >>> state, info = step(replica, init(replica), batch(replica, range(8)))
+  >>> predict(replica, state, data.test.features, jax.random.key(1)).shape
+  (20, 2)
+"""
 
 from __future__ import annotations
 
@@ -22,23 +33,32 @@ from vfl_jax.scenario import Scenario
 
 @flax.struct.dataclass
 class Replica:
-    """What training does not change: a scenario on data, with what one seed drew. A pytree, so it may be traced."""
+    """Everything of a replica that training does not change; a pytree, so ``jax.jit`` may take it.
+
+    Args:
+      shapes: the sizes that the protocol makes public; static.
+      scenario: the scenario, with numbers cast to their dtypes.
+      inputs: the data on the device.
+      draws: the draws of the seed.
+    """
 
     shapes: Shapes = flax.struct.field(pytree_node=False)
-    scenario: Scenario  # numbers are arrays of their dtypes
+    scenario: Scenario
     inputs: Inputs
     draws: Draws
 
     @property
     def knowledge(self) -> Knowledge:
-        """What the scenario grants attackers."""
+        """The knowledge that the scenario grants attackers."""
         return phases.grant(self.shapes, self.inputs, self.scenario, self.draws)
 
 
 def prepare(scenario: Scenario, data: VerticalData, key: Key, given: Given = Given()) -> Replica:
-    """Checks a scenario on data, draws what is random before the first step, and brings all of it to the device.
+    """Checks a scenario on data, draws rows and batches, and brings everything to the device.
 
     Args:
+      scenario: the scenario, with one number per field.
+      data: the data set.
       key: a typed key; ``jax.random.key(s)`` gives the replica that ``vfl_jax.sweep`` calls seed s.
       given: choices that are given instead of drawn.
 
@@ -51,20 +71,25 @@ def prepare(scenario: Scenario, data: VerticalData, key: Key, given: Given = Giv
 
 
 def init(replica: Replica, given: Given = Given()) -> TrainState:
-    """The state before the first step.
+    """Returns the state before the first step.
 
     Args:
+      replica: the prepared replica.
       given: parameters that are given instead of drawn.
+
+    Raises:
+      ValueError: where given parameters have another structure or other shapes than the models.
     """
     return phases.init(replica.shapes, replica.inputs, replica.scenario, replica.draws, given)
 
 
 def batch(replica: Replica, ids: Any, roles: Any = None) -> Batch:
-    """Training rows by their ids, before the trigger is stamped.
+    """Returns training rows by their numbers, before the trigger is stamped.
 
     Args:
+      replica: the prepared replica.
       ids: int[B].
-      roles: int[B], of an appended pair; by default all rows are ordinary.
+      roles: int[B], the roles of an appended pair; by default all rows are ordinary.
     """
     ids = jnp.asarray(ids, jnp.int32)
     return Batch(
@@ -78,12 +103,20 @@ def batch(replica: Replica, ids: Any, roles: Any = None) -> Batch:
 def step(
     replica: Replica, state: TrainState, batch: Batch, epoch: Array | int = 0, number: Array | int = 0
 ) -> tuple[TrainState, StepInfo]:
-    """Takes one training step: (new state, what a reader is told).
+    """Takes one training step.
 
     Args:
-      batch: B rows, B as the scenario says.
-      epoch: on which learning rates hang.
-      number: of the step since the start, on which draws hang.
+      replica: the prepared replica.
+      state: the state before the step.
+      batch: as many rows as the scenario's batches have, an appended pair included.
+      epoch: the number of the epoch, counted from 0; learning rates depend on it.
+      number: the number of the step since the start, counted from 0; draws depend on it.
+
+    Returns:
+      (the new state, the facts of the step for a reader).
+
+    Raises:
+      AssertionError: where the batch has another number of rows.
     """
     clock = stepping.Clock(epoch=jnp.asarray(epoch, jnp.int32), step=jnp.asarray(number, jnp.int32))
     return stepping.step(
@@ -100,23 +133,46 @@ def step(
 
 
 def train_epoch(replica: Replica, state: TrainState, epoch: Array | int) -> tuple[TrainState, dict[str, Any], Array]:
-    """Trains one epoch: (new state, metrics of training, is_finite bool[])."""
+    """Trains one epoch.
+
+    Args:
+      replica: the prepared replica.
+      state: the state before the epoch.
+      epoch: the number of the epoch, counted from 0.
+
+    Returns:
+      (the new state; the metrics of training, by name; is_finite, bool[]).
+    """
     inputs, draws = replica.inputs, replica.draws
     return phases.train_epoch(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
 
 
 def evaluate(replica: Replica, state: TrainState, epoch: Array | int) -> dict[str, Metric]:
-    """Metrics on the whole test set, and of what the methods report."""
+    """Computes the metrics on the whole test set, and those of the methods' reports.
+
+    Args:
+      replica: the prepared replica.
+      state: the state to evaluate.
+      epoch: the number of the epoch, counted from 0; the draws of inference hooks depend on it.
+
+    Returns:
+      the metrics, by name (:func:`vfl_jax.replica.evaluation.evaluate_chunk` explains them).
+    """
     inputs, draws = replica.inputs, replica.draws
     return phases.evaluate(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
 
 
 def predict(replica: Replica, state: TrainState, features: tuple[Features, ...], key: Key, **rows: Any) -> Array:
-    """Logits at inference, float32[B, C], through everyone's inference hooks.
+    """Computes logits of test rows, through the inference hooks of all methods.
 
     Args:
-      features: those of B test rows, leaves [B, ...] per party.
-      key: of a whole evaluation.
+      replica: the prepared replica.
+      state: the state after training.
+      features: the features of B test rows, leaves [B, ...] per party.
+      key: the key of a whole evaluation.
       rows: ``row_ids`` and ``is_valid``, as in :func:`vfl_jax.replica.inference.predict`.
+
+    Returns:
+      float32[B, C].
     """
     return inference.predict(replica.shapes, replica.scenario, state, features, key, replica.knowledge, **rows)

@@ -1,4 +1,4 @@
-"""What flows through a step of one replica: a batch, the state, what a reader is told, the random streams."""
+"""The things that flow through a step of one replica: a batch, the state, the facts for a reader, random streams."""
 
 from __future__ import annotations
 
@@ -13,17 +13,34 @@ from vfl_jax.core.vertical_data import Rows
 
 @flax.struct.dataclass
 class Batch:
-    """Rows of one step, before the trigger is stamped."""
+    """The rows of one step, before the trigger is stamped.
 
-    sample_ids: jax.Array  # int32[B]
-    roles: jax.Array  # int32[B]
-    poison_rank: jax.Array  # int32[B]  place of each row in its seed's order of poisoning
-    rows: Rows  # leaves [B, ...]
+    Args:
+      sample_ids: int32[B], the numbers of the rows in the training set.
+      roles: int32[B], ORDINARY but for the rows of an appended pair.
+      poison_rank: int32[B], the place of each row in the seed's order of poisoning.
+      rows: features and labels, leaves [B, ...].
+    """
+
+    sample_ids: jax.Array
+    roles: jax.Array
+    poison_rank: jax.Array
+    rows: Rows
 
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything the next step needs; the step number itself belongs to the loop."""
+    """The state of a replica between two steps; the number of the step belongs to the loop.
+
+    Args:
+      params: the parameters of the K bottom models.
+      head_params: the parameters of the head.
+      opt_states: the states of the K parties' optimizers.
+      head_opt_state: the state of the head's optimizer.
+      attack_states: the states of the K parties' methods.
+      active_attack_state: the state of the active party's attack.
+      defense_state: the state of the defense.
+    """
 
     params: tuple[Params, ...]
     head_params: Params
@@ -36,15 +53,21 @@ class TrainState:
 
 @flax.struct.dataclass
 class StepInfo:
-    """What a reader is told of one step."""
+    """The facts of one step for a reader.
 
-    loss: Array  # float32[]  the batch loss on what the active party received, regulariser excluded
-    num_correct: Array  # int32[]  rows of the batch whose top logit is the true label
-    is_finite: Array  # bool[]  loss and every gradient message are finite
+    Args:
+      loss: float32[], the batch loss on the messages that the active party received, without the penalty.
+      num_correct: int32[], the number of rows whose largest logit is that of the true label.
+      is_finite: bool[], whether the loss and every gradient message are finite.
+    """
+
+    loss: Array
+    num_correct: Array
+    is_finite: Array
 
 
 class Streams(NamedTuple):
-    """Named random streams of one seed: a draw more in one moves no number in another."""
+    """The random streams of one seed, by name; one more draw in a stream changes no number in another."""
 
     init: Key
     batches: Key
@@ -57,4 +80,5 @@ class Streams(NamedTuple):
 
     @classmethod
     def of(cls, key: Key) -> Streams:
+        """Returns the streams of a seed's key."""
         return cls(*(jax.random.fold_in(key, i) for i in range(len(cls._fields))))

@@ -1,7 +1,7 @@
-"""One step of the protocol: local forward passes, active loss, joint vector-Jacobian product.
+"""One step of the protocol: local forward passes, the active party's loss, the way back to every party.
 
-With no transforms a step equals ``jax.grad`` of the joint model followed by every party's own
-optimizer (Algorithm 1 and equations 1 to 5 of Liu, Yi, Chen 2020).
+Without attacks and defenses a step equals ``jax.grad`` of the joint model, followed by every party's own optimizer:
+Algorithm 1 and equations 1 to 5 of Liu, Yi, Chen 2020 (arXiv:2007.03608).
 """
 
 from __future__ import annotations
@@ -24,14 +24,19 @@ from vfl_jax.replica.state import Batch, StepInfo, Streams, TrainState
 from vfl_jax.scenario import Scenario
 
 FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND = range(6)
-"""Which hook a key is for."""
+"""The number of a hook in its keys."""
 
 
 class Clock(NamedTuple):
-    """When a step happens; shared by every grid point, so that draws are too."""
+    """The time of a step; all grid points share it, so they share draws.
 
-    epoch: jax.Array  # int32[]
-    step: jax.Array  # int32[]  since the start
+    Args:
+      epoch: int32[], counted from 0.
+      step: int32[], the number of steps before this one, since the start.
+    """
+
+    epoch: jax.Array
+    step: jax.Array
 
 
 def step(
@@ -48,12 +53,22 @@ def step(
     """Takes one training step of one replica; pure.
 
     Args:
-      shapes: the static facts of the protocol.
-      masks: where the trigger lies in each party's features, bool[F] or None.
-      rowwise: whether a party's table is updated only in the rows that its batch looks up; static, and only faster.
-      scenario: with numbers cast to their dtypes (scalars).
+      shapes: the sizes that the protocol makes public; static.
+      masks: the places of the trigger, bool[F] or None per party.
+      rowwise: whether the step updates only the rows of a party's table that the batch looks up, per party; static. It
+        saves time and changes no result.
+      scenario: the scenario, with numbers cast to their dtypes.
+      state: the state before the step.
       batch: B rows of every party, not stamped yet.
-      knowledge: what attackers were granted; no defense sees it. None where nobody attacks.
+      clock: the time of the step.
+      streams: the seed's random streams.
+      knowledge: the attackers' knowledge; no defense sees it. None where nobody attacks.
+
+    Returns:
+      (the new state, the facts of the step for a reader).
+
+    Raises:
+      AssertionError: where a hook or model returns an array of another shape.
     """
     parties = range(len(shapes.widths))
     is_poisoned = batch.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples)
@@ -61,7 +76,7 @@ def step(
         scenario.poison.trigger.stamp(mask, x, is_poisoned) for mask, x in zip(masks, batch.rows.features, strict=True)
     )
 
-    # Every party: its own forward pass, what it sends, and the way back through its true embedding.
+    # Every party runs its model forward, sends a message, and keeps the way back through its true embedding.
     attack_states, views, sent, pullbacks = list(state.attack_states), [], [], []
     for k in parties:
         view = PartyView(
@@ -83,7 +98,7 @@ def step(
         sent.append(message)
         pullbacks.append(pullback)
 
-    # Active party: what it takes from the messages, its loss, its own gradient and every message back.
+    # The active party changes what it received, computes the loss, and sends the gradients back.
     active_view = ActiveView(
         sample_ids=batch.sample_ids,
         roles=batch.roles,
@@ -108,7 +123,7 @@ def step(
     crossing, states = at_active("on_send", SEND, states, tuple(gradients[k] for k in shapes.crossing))
     messages = with_crossing(shapes, gradients, crossing)
 
-    # Every party: what it makes of its message, its own update.
+    # Every party changes the gradient it received, and updates its own model.
     params, opt_states = list(state.params), list(state.opt_states)
     for k in parties:
         key = jax.random.fold_in(party_key(streams.attack, clock.step, k), DOWNLOAD)
@@ -159,7 +174,7 @@ def _at_active(
     states: tuple[State, State],
     value: Any,
 ) -> tuple[Any, tuple[State, State]]:
-    """One hook at the active party, of its attack and then of its defense: (value, states)."""
+    """Calls one hook of the active party's attack, then of its defense; returns (value, states)."""
     sides = (scenario.active_attack, streams.active_attack), (scenario.defense, streams.defense)
     after = []
     for (transform, stream), state in zip(sides, states, strict=True):
@@ -170,17 +185,31 @@ def _at_active(
 
 
 def predicted_class(logits: Array) -> Array:
-    """The first of the classes with the largest logit, int32[B]; −1, no class, where a logit is NaN."""
+    """Returns the predicted classes, int32[B]: the first class with the largest logit, −1 where a logit is NaN.
+
+    Args:
+      logits: float32[B, C].
+    """
     is_defined = ~jnp.isnan(logits).any(axis=-1)
     return jnp.where(is_defined, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
 
 
 def party_key(stream: Key, step: Array | np.uint32, party: int) -> Key:
+    """Returns the key of one party at one step of a stream."""
     return jax.random.fold_in(jax.random.fold_in(stream, step), party)
 
 
 def with_crossing(shapes: Shapes, everyone: Sequence[Array], crossing: Sequence[Array]) -> tuple[Array, ...]:
-    """The messages of all K parties, those that cross as the hooks left them."""
+    """Returns the messages of all K parties.
+
+    Args:
+      shapes: the sizes that the protocol makes public.
+      everyone: a message per party, before the hooks.
+      crossing: the messages of the parties in ``shapes.crossing``, after the hooks.
+
+    Raises:
+      AssertionError: where a hook changed the shape of a message.
+    """
     merged = list(everyone)
     for k, message in zip(shapes.crossing, crossing, strict=True):
         chex.assert_equal_shape([message, everyone[k]])
