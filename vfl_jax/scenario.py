@@ -118,8 +118,8 @@ class Scenario(Record):
         rows.
 
     Example:
-      >>> from vfl_jax.attacks import GradientReplacement
-      >>> scenario = Scenario(attacks=[PartyTransform(), GradientReplacement()])
+      >>> import vfl_jax as vfl
+      >>> scenario = vfl.Scenario(attacks=[vfl.PartyTransform(), vfl.attacks.GradientReplacement()])
       >>> scenario.attackers, scenario.switches
       ((1,), ('attacks.1.enabled',))
     """

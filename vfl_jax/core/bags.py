@@ -29,7 +29,8 @@ class BagOfIds:
       vocabulary: F, the number of different ids.
 
     Example:
-      >>> bag = BagOfIds.of([[0, 2], [1]], vocabulary=3)
+      >>> import vfl_jax as vfl
+      >>> bag = vfl.BagOfIds.of([[0, 2], [1]], vocabulary=3)
       >>> bag.ids.tolist()
       [[0, 2], [1, -1]]
       >>> bag.to_sparse().toarray().tolist()

@@ -53,11 +53,11 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
       OSError: where the file cannot be written; an earlier file then stays as it was.
 
     Example:
-      >>> import pathlib, tempfile, xarray
-      >>> results = xarray.Dataset({"accuracy": ("seed", [0.5, 0.75])})
-      >>> with tempfile.TemporaryDirectory() as folder:
-      ...     path = save(results, pathlib.Path(folder) / "results.nc")
-      ...     load(path).identical(results)
+      >>> import vfl_jax as vfl
+      >>> import xarray as xr
+      >>> results = xr.Dataset({"accuracy": ("seed", [0.5, 0.75])})
+      >>> path = vfl.save(results, "results.nc")
+      >>> vfl.load(path).identical(results)
       True
     """
     import h5netcdf

@@ -54,10 +54,11 @@ class Record(Declared):
         (:mod:`vfl_jax.core.declarations`).
 
     Example:
-      >>> from vfl_jax.defenses import Clipping
-      >>> Clipping(bound=2).replace(by="value")
+      >>> import vfl_jax as vfl
+      >>> clipping = vfl.defenses.Clipping(bound=2)
+      >>> clipping.replace(by="value")
       Clipping(by='value', bound=2)
-      >>> Clipping(bound=2).to_json()
+      >>> clipping.to_json()
       '{"bound": 2.0, "by": "row_l2", "record": "Clipping"}'
     """
 
@@ -127,7 +128,8 @@ def from_json(text: str) -> Any:
         is there twice, or does not hold what its annotation says.
 
     Example:
-      >>> from_json('{"record": "Clipping", "by": "value", "bound": 0.5}')
+      >>> import vfl_jax as vfl
+      >>> vfl.from_json('{"record": "Clipping", "by": "value", "bound": 0.5}')
       Clipping(by='value', bound=0.5)
     """
     return from_plain(parse(text), _KINDS)
@@ -146,8 +148,8 @@ def numbers(record: Record) -> dict[str, Any]:
       ValueError: where a field does not hold what its annotation says.
 
     Example:
-      >>> from vfl_jax.attacks import GradientReplacement
-      >>> numbers(GradientReplacement(amplify=5))
+      >>> import vfl_jax as vfl
+      >>> vfl.numbers(vfl.attacks.GradientReplacement(amplify=5))
       {'enabled': 1.0, 'amplify': 5}
     """
     check_fields(record)

@@ -33,7 +33,10 @@ class Clipping(ActiveTransform):
       ValueError: where ``by`` is none of these, or ``bound`` is negative.
 
     Example:
-      >>> messages, _ = Clipping(by="value", bound=1.0).on_send(None, (), None, (jnp.array([[3.0, -0.5]]),))
+      >>> import jax.numpy as jnp
+      >>> import vfl_jax as vfl
+      >>> defense = vfl.defenses.Clipping(by="value", bound=1.0)
+      >>> messages, state = defense.on_send(None, (), None, (jnp.array([[3.0, -0.5]]),))
       >>> messages[0].tolist()
       [[1.0, -0.5]]
     """

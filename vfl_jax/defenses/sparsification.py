@@ -39,9 +39,10 @@ class Sparsification(ActiveTransform):
       ValueError: where ``residual`` is none of these, or ``drop_rate`` lies outside [0, 1].
 
     Example:
-      >>> messages, _ = Sparsification(residual="none", drop_rate=0.5).on_send(
-      ...     None, (), None, (jnp.array([[4.0, -1.0, -3.0, 2.0]]),)
-      ... )
+      >>> import jax.numpy as jnp
+      >>> import vfl_jax as vfl
+      >>> defense = vfl.defenses.Sparsification(residual="none", drop_rate=0.5)
+      >>> messages, state = defense.on_send(None, (), None, (jnp.array([[4.0, -1.0, -3.0, 2.0]]),))
       >>> messages[0].tolist()
       [[4.0, 0.0, -3.0, 0.0]]
     """

@@ -53,10 +53,10 @@ class PartyChain(Chain, PartyTransform):
       ValueError: where a part is no ``PartyTransform``; at evaluation, where two parts report the same name.
 
     Example:
-      >>> from vfl_jax.attacks import ActivationBlurring, GradientReplacement
-      >>> from vfl_jax.core import numbers
-      >>> chain = PartyChain(parts=[ActivationBlurring(), GradientReplacement(amplify=5.0)])
-      >>> numbers(chain)["parts.1.amplify"]
+      >>> import vfl_jax as vfl
+      >>> blurring, replacement = vfl.attacks.ActivationBlurring(), vfl.attacks.GradientReplacement(amplify=5.0)
+      >>> chain = vfl.PartyChain(parts=[blurring, replacement])
+      >>> vfl.numbers(chain)["parts.1.amplify"]
       5.0
     """
 
@@ -99,10 +99,10 @@ class ActiveChain(Chain, ActiveTransform):
       ValueError: where a part is no ``ActiveTransform``; at evaluation, where two parts report the same name.
 
     Example:
-      >>> from vfl_jax.defenses import Clipping, GaussianNoise
-      >>> defense = ActiveChain(parts=[Clipping(bound=1.0), GaussianNoise(stddev=0.1)])
-      >>> [type(part).__name__ for part in defense.parts]
-      ['Clipping', 'GaussianNoise']
+      >>> import vfl_jax as vfl
+      >>> clipping, noise = vfl.defenses.Clipping(bound=1.0), vfl.defenses.GaussianNoise(stddev=0.1)
+      >>> vfl.ActiveChain(parts=[clipping, noise]).parts[0].bound
+      1.0
     """
 
     inference_batch = None

@@ -123,9 +123,11 @@ class FeatureTrigger(StampTrigger):
       ValueError: where the data has no such party or feature.
 
     Example:
-      >>> trigger = FeatureTrigger(party=0, index=1, value=9.0)
+      >>> import numpy as np
+      >>> import vfl_jax as vfl
+      >>> trigger = vfl.protocol.FeatureTrigger(party=0, index=1, value=9.0)
       >>> mask, is_poisoned = np.array([False, True]), np.array([True, False])
-      >>> trigger.stamp(mask, jnp.zeros((2, 2)), is_poisoned).tolist()
+      >>> trigger.stamp(mask, np.zeros((2, 2), np.float32), is_poisoned).tolist()
       [[0.0, 9.0], [0.0, 0.0]]
     """
 

@@ -1,8 +1,10 @@
 """One replica by hand: ``prepare`` it, then ``init``, ``step``, ``predict``. A sweep maps the same functions.
 
 Example:
+  >>> import jax
   >>> import numpy as np
   >>> import vfl_jax as vfl
+  >>> from vfl_jax.replica import batch, init, predict, prepare, step
   >>> rows, labels = np.arange(100.0).reshape(-1, 1), np.arange(100) % 2
   >>> data = vfl.from_arrays({"ours": rows, "theirs": rows}, labels, has_trigger=labels == 0)
   >>> replica = prepare(vfl.scenario_for(data, attacker="theirs"), data, jax.random.key(0))
