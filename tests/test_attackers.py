@@ -212,6 +212,14 @@ def test_attackers_know_and_nobody_else_does(two_parties):
     assert not [leaf for leaf in jax.tree.leaves(step_and_logits(plain, two_parties)[0]) if leaf.dtype == bool]
 
 
+def test_attackers_know_the_rows_that_are_poisoned_in_training(two_parties):
+    """As many as the rate of training rows says, whatever the rate of test rows is."""
+    plan = {"rate": 0.25, "test_rate": 0.5, "trigger": FeatureTrigger(party=1, index=0)}
+    told = scenario((HONEST, Told()), poison_ids=None, plan=plan)
+    state, _, _ = step_and_logits(told, two_parties)
+    assert state.attack_states[1].sum() == round(0.25 * two_parties.train.num_samples)
+
+
 def test_attacks_see_which_rows_are_a_pair_and_nobody_else_does(two_parties):
     """Everyone else sees every row as an ordinary one; in a chain too."""
     plan = {"mode": "appended_pair", "num_targets": 2, "trigger": FeatureTrigger(party=1, index=0), "rate": 0.1}

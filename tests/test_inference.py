@@ -190,6 +190,23 @@ def test_parties_parts_and_hooks_draw_apart(data):
             assert (np.abs(one - other) > 1e-6).all()
 
 
+class Telling(ActiveTransform):
+    """Test only: puts what each hook draws in the place of what it gets."""
+
+    def infer_receive(self, key, state, view, embeddings):
+        drawn = jax.random.normal(key)
+        return tuple(jnp.broadcast_to(drawn, e.shape) for e in embeddings)
+
+    def infer_logits(self, key, state, view, logits):
+        return logits.at[:, 1].set(jax.random.normal(key))
+
+
+def test_the_hooks_of_the_active_party_draw_apart(data):
+    """The logit of class 0 is twice what was drawn for the two embeddings; of class 1 what was drawn for the logits."""
+    drawn, _ = predicted(scenario_of(defense=Telling()), data)
+    assert (np.abs(drawn[:, 0] / 2 - drawn[:, 1]) > 1e-6).all()
+
+
 def evaluated(scenario, data, chunk, epochs=1, seed=0):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "TEST_CHUNK", chunk)
