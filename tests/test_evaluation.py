@@ -32,7 +32,7 @@ def evaluated(scale, test_ids, chunk=1000, **fields):
     scenario = tiny_scenario(plan={"target_class": TAU}, bottoms=(Linear(width=3),) * 2, optimizers=still, **fields)
     given = Given(params=parameters(scale), test_poison_ids=np.asarray(test_ids, int))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "TEST_CHUNK", chunk)
+        patch.setattr(preparation, "TEST_BLOCK", chunk)
         results, _ = run(scenario, data, jax.random.key(0), 1, given)
     return results.isel(epoch=0), data, given.params
 

@@ -209,7 +209,7 @@ def test_the_hooks_of_the_active_party_draw_apart(data):
 
 def evaluated(scenario, data, chunk, epochs=1, seed=0):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "TEST_CHUNK", chunk)
+        patch.setattr(preparation, "TEST_BLOCK", chunk)
         return run(scenario, data, jax.random.key(seed), epochs)[0]
 
 
@@ -280,7 +280,7 @@ def test_batches_never_end_at_a_chunk(data, chunk):
     replica = helpers.replica(scenario, data)
     given = Given(params=jax.device_get(replica.state.params))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "TEST_CHUNK", chunk)
+        patch.setattr(preparation, "TEST_BLOCK", chunk)
         results, _ = run(scenario, data, jax.random.key(0), 1, given)
     plain = sum(own_logits(p, x) for p, x in zip(given.params, data.test.features, strict=True))
     expected = less_their_mean(less_their_mean(plain, 3), 4)

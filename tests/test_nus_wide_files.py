@@ -16,7 +16,7 @@ CHUNKS = (1, 40, 1 << 24)
 @pytest.fixture(params=CHUNKS, autouse=True)
 def chunk(request, monkeypatch):
     """One line, a few and all lines at once: what is read and said must not depend on it."""
-    monkeypatch.setattr(nus_wide_files, "CHUNK", request.param)
+    monkeypatch.setattr(nus_wide_files, "BLOCK", request.param)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value
 
 
 def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
-    """Calls one inference hook on a chunk of test rows, in batches of the size that the method asks for.
+    """Calls one inference hook on a block of test rows, in batches of the size that the method asks for.
 
     Args:
       transform: a method or a chain.

@@ -44,7 +44,7 @@ class InferenceRows:
 
     inference_batch: ClassVar[int | None] = 1
     """The number of rows that a hook sees together, with one key; ``view.is_valid`` is false for rows that only fill up
-    the last batch. None gives a hook all rows of a chunk, with a key per row, Key[B]; chains share the rows out."""
+    the last batch. None gives a hook all rows of a block, with a key per row, Key[B]; chains share the rows out."""
     inference_order: ClassVar[InferenceOrder] = "file"
     """The order in which rows become batches: "file", or "shuffled" anew by each seed at each evaluation."""
 

@@ -34,8 +34,8 @@ class Metric:
     count: Array
 
 
-class EvalChunk(NamedTuple):
-    """M' test rows that are evaluated together; rows that are not valid fill up the last chunk.
+class EvalBlock(NamedTuple):
+    """M' test rows that are evaluated together; rows that are not valid fill up the last block.
 
     Args:
       rows: features and labels, leaves [M', ...].
@@ -50,18 +50,18 @@ class EvalChunk(NamedTuple):
     poison_rank: Array
 
 
-def evaluate_chunk(
+def evaluate_block(
     shapes: Shapes,
     num_test: int,
     masks: tuple[Array | None, ...],
     scenario: Scenario,
     state: TrainState,
-    chunk: EvalChunk,
+    block: EvalBlock,
     epoch: Array,
     streams: Streams,
     knowledge: Knowledge,
 ) -> dict[str, Metric]:
-    """Computes the metrics of one replica on a chunk of test rows.
+    """Computes the metrics of one replica on a block of test rows.
 
     * ``main_task_accuracy``: the accuracy on all rows, triggered ones included, as in the paper.
     * ``main_clean``: the accuracy on the rows without the trigger.
@@ -81,7 +81,7 @@ def evaluate_chunk(
       masks: the places of the trigger, bool[F] or None per party.
       scenario: the scenario, with numbers cast to their dtypes.
       state: the state of the replica.
-      chunk: the test rows.
+      block: the test rows.
       epoch: int32[], counted from 0.
       streams: the seed's random streams.
       knowledge: the attackers' knowledge.
@@ -89,11 +89,11 @@ def evaluate_chunk(
     Returns:
       the metrics, by name.
     """
-    rows, plan = chunk.rows, scenario.poison
-    is_triggered = chunk.is_valid & (chunk.poison_rank < poison_count(plan.test_rate, num_test))
+    rows, plan = block.rows, scenario.poison
+    is_triggered = block.is_valid & (block.poison_rank < poison_count(plan.test_rate, num_test))
     features = tuple(plan.trigger.stamp(m, x, is_triggered) for m, x in zip(masks, rows.features, strict=True))
     key = jax.random.fold_in(streams.inference, epoch)
-    logits = predict(shapes, scenario, state, features, key, knowledge, chunk.row_ids, chunk.is_valid)
+    logits = predict(shapes, scenario, state, features, key, knowledge, block.row_ids, block.is_valid)
 
     predicted = predicted_class(logits)
     is_correct = predicted == rows.labels
@@ -103,14 +103,14 @@ def evaluate_chunk(
     losses = scenario.loss.rows(logits, jax.nn.one_hot(rows.labels, shapes.num_classes))
     is_other_class = is_triggered & (rows.labels != plan.target_class)
     return {
-        "main_task_accuracy": _mean_over(chunk.is_valid, is_correct),
-        "main_clean": _mean_over(chunk.is_valid & ~is_triggered, is_correct),
+        "main_task_accuracy": _mean_over(block.is_valid, is_correct),
+        "main_clean": _mean_over(block.is_valid & ~is_triggered, is_correct),
         "backdoor_accuracy": _mean_over(is_triggered, is_target),
         "attack_success_rate": _mean_over(is_other_class, is_target),
         "backdoor_ties": _mean_over(is_triggered, is_tie),
         "attack_ties": _mean_over(is_other_class, is_tie),
         "class_score": _mean_over(is_triggered, jax.nn.softmax(logits)),
-        "test_loss": _mean_over(chunk.is_valid, losses),
+        "test_loss": _mean_over(block.is_valid, losses),
     }
 
 

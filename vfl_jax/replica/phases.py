@@ -18,7 +18,7 @@ from vfl_jax.core.types import Array
 from vfl_jax.core.vertical_data import Rows
 from vfl_jax.protocol.views import Knowledge, Shapes
 from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
-from vfl_jax.replica.evaluation import EvalChunk, Metric, evaluate_chunk, evaluate_reports
+from vfl_jax.replica.evaluation import EvalBlock, Metric, evaluate_block, evaluate_reports
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Batch, Streams, TrainState
 from vfl_jax.replica.stepping import Clock, party_key, step
@@ -187,11 +187,11 @@ def evaluate(
     streams = Streams.of(draws.key)
     num_test = draws.test_poison_rank.shape[0]
 
-    def one_chunk(scenario: Scenario, state: TrainState, chunk: EvalChunk) -> dict[str, Metric]:
+    def one_block(scenario: Scenario, state: TrainState, block: EvalBlock) -> dict[str, Metric]:
         knowledge = grant(shapes, inputs, scenario, draws)
-        return evaluate_chunk(shapes, num_test, inputs.masks, scenario, state, chunk, epoch, streams, knowledge)
+        return evaluate_block(shapes, num_test, inputs.masks, scenario, state, block, epoch, streams, knowledge)
 
-    mapped_chunk = over_grid(one_chunk, returns_state=False)
+    mapped_block = over_grid(one_block, returns_state=False)
 
     rows, row_ids = inputs.test, inputs.test_ids
     if scenario.inference_order == "shuffled":
@@ -205,11 +205,11 @@ def evaluate(
     def one(slot: tuple[Rows, Array]) -> dict[str, Metric]:
         rows, ids = slot
         rank = jnp.asarray(draws.test_poison_rank).at[ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
-        chunk = EvalChunk(rows=rows, row_ids=ids, is_valid=ids < num_test, poison_rank=rank)
-        return mapped_chunk(scenario, state, chunk)
+        block = EvalBlock(rows=rows, row_ids=ids, is_valid=ids < num_test, poison_rank=rank)
+        return mapped_block(scenario, state, block)
 
-    chunks = jax.lax.map(one, (rows, row_ids))
-    metrics = jax.tree.map(lambda leaf: leaf.sum(axis=0), chunks)
+    blocks = jax.lax.map(one, (rows, row_ids))
+    metrics = jax.tree.map(lambda leaf: leaf.sum(axis=0), blocks)
 
     def reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
         return evaluate_reports(scenario, state, labels)

@@ -15,7 +15,7 @@ from vfl_jax.protocol.local import may_update_rowwise
 from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
 
-TEST_CHUNK = 1000
+TEST_BLOCK = 1000
 """The most test rows per evaluation step, which bounds the memory of activations. A step takes a multiple of the rows
 that methods ask for together."""
 
@@ -26,8 +26,8 @@ class Inputs:
 
     Args:
       train: the training rows, leaves [N, ...].
-      test: the test rows in chunks, leaves [chunks, M', ...].
-      test_ids: int32[chunks, M'], the numbers of the rows in the test set; M for rows that fill up the last chunk.
+      test: the test rows in blocks, leaves [blocks, M', ...].
+      test_ids: int32[blocks, M'], the numbers of the rows in the test set; M for rows that fill up the last block.
       masks: the places of the trigger, bool[F] or None per party.
       blur: float32[N, E], where a user gives it.
       rowwise: whether a step changes only the rows of a party's table that its batch looks up, per party; static.
@@ -57,19 +57,19 @@ def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) ->
     check_unmasked(**{"given.blur": given.blur})
     num_test = data.test.num_samples
     together = scenario.inference_batch
-    chunk = min(max(TEST_CHUNK // together, 1) * together, num_test)
-    num_chunks = -(-num_test // chunk)
-    ids = np.arange(num_chunks * chunk, dtype=np.int32)
+    block = min(max(TEST_BLOCK // together, 1) * together, num_test)
+    num_blocks = -(-num_test // block)
+    ids = np.arange(num_blocks * block, dtype=np.int32)
 
     def fill(leaf: np.ndarray) -> np.ndarray:
-        filled = np.zeros((num_chunks * chunk, *leaf.shape[1:]), leaf.dtype)
+        filled = np.zeros((num_blocks * block, *leaf.shape[1:]), leaf.dtype)
         filled[:num_test] = leaf
-        return filled.reshape(num_chunks, chunk, *leaf.shape[1:])
+        return filled.reshape(num_blocks, block, *leaf.shape[1:])
 
     inputs = Inputs(
         train=data.train,
         test=jax.tree.map(fill, data.test),
-        test_ids=np.where(ids < num_test, ids, num_test).reshape(num_chunks, chunk),
+        test_ids=np.where(ids < num_test, ids, num_test).reshape(num_blocks, block),
         masks=scenario.poison.trigger.masks(data),
         blur=None if given.blur is None else np.asarray(given.blur, np.float32),
         rowwise=rowwise_parties(scenario, data),

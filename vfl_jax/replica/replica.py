@@ -158,7 +158,7 @@ def evaluate(replica: Replica, state: TrainState, epoch: Array | int) -> dict[st
       epoch: the number of the epoch, counted from 0; the draws of inference hooks depend on it.
 
     Returns:
-      the metrics, by name (:func:`vfl_jax.replica.evaluation.evaluate_chunk` explains them).
+      the metrics, by name (:func:`vfl_jax.replica.evaluation.evaluate_block` explains them).
     """
     inputs, draws = replica.inputs, replica.draws
     return phases.evaluate(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))

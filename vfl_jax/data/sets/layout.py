@@ -16,7 +16,7 @@ from vfl_jax.data.sets import images, nus_wide
 from vfl_jax.data.sets.citeseer import load_citeseer
 from vfl_jax.data.sets.handwritten import load_handwritten
 from vfl_jax.data.sets.idx import read_idx
-from vfl_jax.data.sets.nus_wide_files import cells, chunks, feature_file, label_file, read_labels, read_tags, tag_file
+from vfl_jax.data.sets.nus_wide_files import blocks, cells, feature_file, label_file, read_labels, read_tags, tag_file
 
 NUM_ROWS = {"Train": 161_789, "Test": 107_859}
 """The rows of NUS-WIDE's files, by split."""
@@ -123,9 +123,9 @@ def _rows(expected: int, found: int) -> str:
 
 
 def _features(split: str, width: int, path: Path) -> str:
-    """Counts lines, and checks the first and last of every chunk; to parse all of them takes long."""
+    """Counts lines, and checks the first and last of every block; to parse all of them takes long."""
     rows = 0
-    for line, text in chunks(path):
+    for line, text in blocks(path):
         lines = text.count(b"\n")
         cells(path, line, text[: text.index(b"\n")], width)
         cells(path, line + lines - 1, text[text.rfind(b"\n", 0, -1) + 1 :], width)

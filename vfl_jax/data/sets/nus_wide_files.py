@@ -1,7 +1,7 @@
 """The text files of NUS-WIDE as they are distributed: labels, image features and tags of one split.
 
-White space separates cells and also ends a line. A chunk of lines is parsed at once. A chunk that looks damaged is read
-again cell by cell; the second reading either finds the damaged cell or accepts the chunk.
+White space separates cells and also ends a line. A block of lines is parsed at once. A block that looks damaged is read
+again cell by cell; the second reading either finds the damaged cell or accepts the block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-CHUNK = 1 << 24
+BLOCK = 1 << 24
 """So many bytes of a file are parsed at once; the tags of a whole split as dense rows would take too much memory."""
 
 DEFECTS = {("Labels_lake_Train.txt", 78373): b"-1130179"}
@@ -59,7 +59,7 @@ def read_labels(path: Path) -> np.ndarray:
     Raises:
       ValueError: naming file, line and cell, on a cell that is neither 0 nor 1; on an empty file.
     """
-    return np.concatenate([_flags(path, line, text, 1)[:, 0] for line, text in chunks(path)])
+    return np.concatenate([_flags(path, line, text, 1)[:, 0] for line, text in blocks(path)])
 
 
 def read_features(path: Path, width: int) -> dict[str, np.ndarray]:
@@ -76,7 +76,7 @@ def read_features(path: Path, width: int) -> dict[str, np.ndarray]:
       ValueError: naming file, line and cell, on a line of another length, or a cell that is not a finite number; on an
         empty file.
     """
-    return {"features": np.concatenate([_numbers(path, line, text, width) for line, text in chunks(path)])}
+    return {"features": np.concatenate([_numbers(path, line, text, width) for line, text in blocks(path)])}
 
 
 def read_tags(path: Path, width: int) -> dict[str, np.ndarray]:
@@ -94,22 +94,22 @@ def read_tags(path: Path, width: int) -> dict[str, np.ndarray]:
         empty file.
     """
     counts, ids = [np.zeros(1, np.int64)], []
-    for line, text in chunks(path):
+    for line, text in blocks(path):
         flags = _flags(path, line, text, width)
         counts.append(flags.sum(axis=1))
         ids.append(np.nonzero(flags)[1].astype(np.int32))
     return {"indptr": np.cumsum(np.concatenate(counts)), "ids": np.concatenate(ids)}
 
 
-def chunks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yields whole lines of a file, at most about ``CHUNK`` bytes at once, with the number of the first line, from 1.
+def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yields whole lines of a file, at most about ``BLOCK`` bytes at once, with the number of the first line, from 1.
 
     Raises:
       ValueError: where the file is empty.
     """
     line = 1
     with path.open("rb") as file:
-        while text := file.read(CHUNK) + file.readline():
+        while text := file.read(BLOCK) + file.readline():
             yield line, text if text.endswith(b"\n") else text + b"\n"
             line += text.count(b"\n")
     if line == 1 and path.stat().st_size == 0:
@@ -141,7 +141,7 @@ def cells(path: Path, line: int, text: bytes, width: int) -> list[bytes]:
 def _flags(path: Path, first: int, text: bytes, width: int) -> np.ndarray:
     """Parses lines of 0 and 1, bool[lines, width]."""
     length, last = text.find(b"\n") + 1, 2 * width - 1
-    # In an undamaged chunk all lines have one length, and equal bytes stand between and after their cells.
+    # In an undamaged block all lines have one length, and equal bytes stand between and after their cells.
     if len(text) % length == 0 and length > last and not (text[1:last:2] + text[last:length]).strip():
         grid = np.frombuffer(text, np.uint8).reshape(-1, length)
         values, is_same = grid[:, :last:2] - np.uint8(ord("0")), grid == grid[0]
