@@ -313,7 +313,7 @@ def test_a_chain_applies_its_parts_in_order():
         (lambda: LaplaceNoise(scale=-0.5), "scale is -0.5"),
         (lambda: Sparsification(drop_rate=1.1), "drop_rate is 1.1"),
         (lambda: Sparsification(residual="forever"), "'position', 'sample', 'none'"),
-        (lambda: ActiveChain(parts=(3,)).check(helpers.shapes_of(), False), "parts.0 is a int"),
+        (lambda: ActiveChain(parts=(3,)), "parts.0 is 3; it must be an ActiveTransform"),
     ],
 )
 def test_misuse_is_refused_by_name(build, message):
