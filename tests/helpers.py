@@ -176,7 +176,7 @@ def replica(scenario, data, seed=0, given=Given()):
     params, head_params = jax.tree.map(
         lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), (like.params, like.head_params)
     )
-    return Replica(one, jit_start(one, given.replace(params=params, head_params=head_params)))
+    return Replica(one, jit_start(one.replace(given=given.replace(params=params, head_params=head_params))))
 
 
 def scenario_of(bottoms, optimizers, attacks=None, batch_size=8, poison_ids=(), target_ids=(0,), **fields):

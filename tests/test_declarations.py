@@ -247,3 +247,14 @@ def test_functions_of_other_names_are_a_method_s_own():
             return 4
 
     assert (Helped().helper(), Helped()._on_download(), Helped().once(), Helped().chunk()) == (1, 2, 3, 4)
+
+
+def test_helpers_may_be_called_after_a_hook():
+    class HelpedParty(vfl.PartyTransform):
+        def checked(self, value):
+            return value
+
+        def reported(self, value):
+            return value
+
+    assert HelpedParty().checked(1) == HelpedParty().reported(1)

@@ -67,7 +67,7 @@ class Run(Training):
 
 @dataclasses.dataclass(frozen=True)
 class Sweep(Training):
-    """Trains a grid of settings with many seeds in one compiled program."""
+    """Trains a grid of settings with many seeds in compiled programs."""
 
     over: Repeated = ()
     """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. May be repeated: the grid is the product."""
@@ -263,22 +263,22 @@ def _list(_: List) -> None:
     """Performs ``vfl-jax list``: the first paragraph of every docstring says what a member is."""
     from rich.table import Table
 
-    import vfl_jax.attacks
-    import vfl_jax.defenses
-    import vfl_jax.models
-    from vfl_jax import report
+    from vfl_jax import attacks, defenses, models, report
     from vfl_jax.data import LOADERS
 
     table = Table("kind", "name", "what it is")
     groups: dict[str, dict[str, Any]] = {
         kind: {name: getattr(module, name) for name in module.__all__}
-        for kind, module in (("attack", vfl_jax.attacks), ("defense", vfl_jax.defenses), ("model", vfl_jax.models))
-    } | {"data set": dict(LOADERS), "preset": dict(PRESETS)}
+        for kind, module in (("attack", attacks), ("defense", defenses))
+    }
+    of_models = {name: getattr(models, name) for name in models.__all__}
+    for kind, base in (("bottom", models.Bottom), ("head", models.Head), ("loss", models.Loss)):
+        groups[kind] = {name: m for name, m in of_models.items() if issubclass(m, base) and m is not base}
+    groups |= {"data set": dict(LOADERS), "preset": dict(PRESETS)}
     for kind, members in groups.items():
         for name, member in members.items():
-            if member not in (vfl_jax.models.Bottom, vfl_jax.models.Head):
-                first = (member.__doc__ or "").strip().split("\n\n")[0]
-                table.add_row(kind, name, " ".join(first.replace("``", "").split()))
+            first = (member.__doc__ or "").strip().split("\n\n")[0]
+            table.add_row(kind, name, " ".join(first.replace("``", "").split()))
         table.add_section()
     report.console().print(table)
 

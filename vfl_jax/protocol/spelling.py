@@ -21,7 +21,9 @@ def check_hooks(cls: type, base: type, other: type) -> None:
     """
     overridden = sorted(name for name in vars(base) if name in _functions(base))
     for name in sorted(_functions(cls) - _functions(base)):
-        near = difflib.get_close_matches(name, overridden, n=1, cutoff=0.0 if name.startswith(PREFIXES) else 0.8)
+        # A helper may be called "checked": that is a word of its own, not "check" misspelt.
+        meant = [known for known in overridden if name.startswith(PREFIXES) or not name.startswith(known)]
+        near = difflib.get_close_matches(name, meant, n=1, cutoff=0.0 if name.startswith(PREFIXES) else 0.8)
         if not near:
             continue
         whose = f"a hook of {other.__name__}, not of" if name in _functions(other) else "no hook of"

@@ -1,4 +1,4 @@
-"""One replica by hand: ``prepare`` it, then ``init``, ``step``, ``predict``. A sweep maps the same functions.
+"""One replica by hand: ``prepare`` it, then ``init``, ``step``, ``predict``: a few names over what a sweep maps.
 
 Example:
   >>> import jax
@@ -20,12 +20,15 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from vfl_jax.core.checks import check_kind, shown
 from vfl_jax.core.record import cast
 from vfl_jax.core.types import Array, Features, Key
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.protocol.views import ORDINARY, Knowledge, Shapes
 from vfl_jax.replica import inference, phases, stepping
+from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Draws, Given, draw
 from vfl_jax.replica.evaluation import Metric
 from vfl_jax.replica.preparation import Inputs, to_device
@@ -42,12 +45,14 @@ class Replica:
       scenario: the scenario, with numbers cast to their dtypes.
       inputs: the data on the device.
       draws: the draws of the seed.
+      given: the choices that were given instead of drawn.
     """
 
     shapes: Shapes = flax.struct.field(pytree_node=False)
     scenario: Scenario
     inputs: Inputs
     draws: Draws
+    given: Given = Given()
 
     @property
     def knowledge(self) -> Knowledge:
@@ -67,22 +72,26 @@ def prepare(scenario: Scenario, data: VerticalData, key: Key, given: Given = Giv
     Raises:
       ValueError: naming the argument, where the scenario, the data or the given choices do not fit.
     """
+    check_key(key)
+    check_kind(Scenario, SCENARIO, scenario=scenario)
+    check_kind(VerticalData, "as vfl.from_arrays makes it, or the .data of vfl.load_tables", data=data)
+    check_given(given)
+    scenario.to_json()  # raises on swept numbers, which a single replica has none of
     inputs = to_device(scenario, data, given)
     drawn = jax.tree.map(jnp.asarray, draw(scenario, data, key, given))
-    return Replica(scenario.shapes(data), jax.tree.map(jnp.asarray, cast(scenario)), inputs, drawn)
+    return Replica(scenario.shapes(data), jax.tree.map(jnp.asarray, cast(scenario)), inputs, drawn, given)
 
 
-def init(replica: Replica, given: Given = Given()) -> TrainState:
+def init(replica: Replica) -> TrainState:
     """Returns the state before the first step.
 
     Args:
       replica: the prepared replica.
-      given: parameters that are given instead of drawn.
 
     Raises:
       ValueError: where given parameters have another structure or other shapes than the models.
     """
-    return phases.init(replica.shapes, replica.inputs, replica.scenario, replica.draws, given)
+    return phases.init(replica.shapes, replica.inputs, replica.scenario, replica.draws, replica.given)
 
 
 def batch(replica: Replica, ids: Any, roles: Any = None) -> Batch:
@@ -92,7 +101,14 @@ def batch(replica: Replica, ids: Any, roles: Any = None) -> Batch:
       replica: the prepared replica.
       ids: int[B].
       roles: int[B], the roles of an appended pair; by default all rows are ordinary.
+
+    Raises:
+      ValueError: where a concrete id is no whole number, or none of the training rows.
     """
+    if not isinstance(ids, jax.core.Tracer):
+        found, num_rows = np.asarray(ids), replica.shapes.num_samples
+        if found.dtype.kind not in "iu" or found.ndim != 1 or not ((found >= 0) & (found < num_rows)).all():
+            raise ValueError(f"ids is {shown(ids)}; it must be a list of whole numbers from 0 to {num_rows - 1}.")
     ids = jnp.asarray(ids, jnp.int32)
     return Batch(
         sample_ids=ids,
@@ -177,4 +193,6 @@ def predict(replica: Replica, state: TrainState, features: tuple[Features, ...],
     Returns:
       float32[B, C].
     """
+    if len(features) != len(replica.shapes.widths):
+        raise ValueError(f"features has {len(features)} entries; there are {len(replica.shapes.widths)} parties.")
     return inference.predict(replica.shapes, replica.scenario, state, features, key, replica.knowledge, **rows)

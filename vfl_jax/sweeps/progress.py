@@ -66,7 +66,7 @@ class Progress:
         yield ChunkProgress(self, number, name)
 
     def chunk_done(self, number: int, name: str | None) -> None:
-        """Counts a whole chunk, which another program or a worker has trained.
+        """Counts a whole chunk, which another process or a worker has trained.
 
         Args:
           number, name: as in :meth:`chunk`.

@@ -14,13 +14,11 @@ import jax
 from vfl_jax.core.digest import code
 from vfl_jax.core.vertical_data import VerticalData, content_hash
 from vfl_jax.replica import preparation
+from vfl_jax.replica.arguments import check_generator
 from vfl_jax.replica.draws import Draws, Given
 from vfl_jax.scenario import Scenario
 
 PACKAGES = ("vfl_jax", "jax", "jaxlib", "flax", "optax", "numpy")
-
-GENERATOR = "threefry2x32"
-"""The only generator of JAX that gives a replica its own random numbers under ``vmap``."""
 
 SETTINGS = (
     *("jax_default_prng_impl", "jax_threefry_partitionable", "jax_threefry_gpu_kernel_lowering"),
@@ -75,21 +73,6 @@ class Study:
     def inputs(self) -> preparation.Inputs:
         """The data on the device; ``ValueError`` where the data is bad, or where the scenario does not fit it."""
         return preparation.to_device(self.scenario, self.data, self.given)
-
-
-def check_generator(found: str, name: str) -> None:
-    """Raises ``ValueError`` where the random numbers of a replica would depend on its neighbours under ``vmap``.
-
-    Args:
-      found: the generator's name.
-      name: whose generator it is, for the message.
-    """
-    if found != GENERATOR:
-        raise ValueError(
-            f"{name} is {found!r}; it must be {GENERATOR!r}, because under vmap other generators may give a replica "
-            f"other numbers than it draws alone. Call jax.config.update('jax_default_prng_impl', {GENERATOR!r}), or "
-            f"make the key with jax.random.key(seed, impl={GENERATOR!r})."
-        )
 
 
 def settings() -> dict[str, Any]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.core.atomic import check_folder, check_writable
 from vfl_jax.core.checks import check_count, check_kind, is_whole, shown
 from vfl_jax.core.types import Key
 from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Draws, Given, draw
 from vfl_jax.replica.preparation import check_data
 from vfl_jax.replica.state import TrainState
@@ -29,7 +28,7 @@ from vfl_jax.sweeps.memory import most_replicas
 from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
 from vfl_jax.sweeps.store.folder import Folder
-from vfl_jax.sweeps.study import Study, check_generator
+from vfl_jax.sweeps.study import Study
 from vfl_jax.sweeps.training import train, train_one
 from vfl_jax.sweeps.work import Source, check_executor, load, train_here, train_through
 
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 NUM_SEEDS = 2**32
 """The number of seeds: JAX takes 32 bits of one."""
-SCENARIO = "for example one of vfl.presets"
-"""The advice of a message where a scenario is none."""
 
 
 def run(
@@ -61,13 +58,11 @@ def run(
     Raises:
       ValueError: naming the argument, where the scenario, the data or the given choices do not fit.
     """
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
-        raise ValueError(f"key is {key!r}; it must be one typed key, for example jax.random.key(0).")
+    check_key(key)
     check_kind(Scenario, SCENARIO, scenario=scenario)
-    _check_given(given)
+    check_given(given)
     check_kind(bool, "True or False", progress=progress)
     check_count(epochs=epochs)
-    check_generator(str(jax.random.key_impl(key)), "The generator of key")
     scenario.to_json()  # raises where a number is none, before anything is trained
     study = Study(scenario, load(data), int(epochs), given)
     with Progress(study.epochs, [1], shown=progress).show() as told:
@@ -98,7 +93,7 @@ def sweep(
 
     With a ``folder`` a sweep can be stopped at any moment. The same call goes on from there, and the results are those
     of a sweep that never stopped, bit for bit on the same devices and versions. A complete sweep is only read. More
-    seeds or grid points reuse finished ones. Several programs may work in one folder at the same time.
+    seeds or grid points reuse finished ones. Several processes may work in one folder at the same time.
 
     Args:
       scenario: the configuration of every grid point, but for the swept numbers.
@@ -198,7 +193,7 @@ def check_grid(
       ValueError: naming the argument.
     """
     check_kind(Scenario, SCENARIO, scenario=scenario)
-    _check_given(given)
+    check_given(given)
     check_count(epochs=epochs)
     scenario.to_json()  # raises where a field is of a wrong kind
     grid = parse(scenario, {} if over is None else over)
@@ -228,20 +223,6 @@ def check_study(
     drawn = draw(grid.stacked(scenario), data, jax.random.key(seeds[0]), given)
     study.check_epochs(drawn)
     return study, drawn
-
-
-def _check_given(given: Given) -> None:
-    """Raises ``ValueError``, naming the field, where a given choice is not numeric. A later check asks if it fits."""
-    check_kind(Given, "such as vfl.Given()", given=given)
-    for field in dataclasses.fields(given):
-        value = getattr(given, field.name)
-        for leaf in jax.tree.leaves(value) if field.name in ("params", "head_params") else [value]:
-            try:
-                kind = np.asarray(leaf).dtype.kind
-            except ValueError:  # lists of different lengths
-                kind = "O"
-            if leaf is not None and kind not in "biuf":
-                raise ValueError(f"given.{field.name} has {shown(leaf)}; it must hold arrays of numbers.")
 
 
 def _plan(

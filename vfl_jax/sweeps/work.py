@@ -1,4 +1,4 @@
-"""Work on the chunks of a folder: in this program, one after another, or as tasks of any executor."""
+"""Work on the chunks of a folder: in this process, one after another, or as tasks of any executor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
 
 
 BUSY, DONE, TRAIN = range(3)
-"""The state of a chunk when a program turns to it: another works on it, it is finished, or it waits for training."""
+"""The state of a chunk when a process turns to it: another works on it, it is finished, or it waits for training."""
 
 
 class SweepIncomplete(RuntimeError):
@@ -96,7 +96,7 @@ def train_here(
     progress: Progress,
     checkpoint_every: int,
 ) -> None:
-    """Trains chunks on the devices of this program. Those that another program is training come last.
+    """Trains chunks on the devices of this process. Those that another process is training come last.
 
     Args:
       prepared: the function that prepares a chunk when its turn has come.
@@ -125,9 +125,9 @@ def _train_if_free(
     every: int,
     wait: bool,
 ) -> bool:
-    """Trains a chunk unless another program holds it; returns whether it is finished now.
+    """Trains a chunk unless another process holds it; returns whether it is finished now.
 
-    Of several processes that are one program only the first touches the folder. The others follow its decision.
+    Of several processes that train together only the first touches the folder. The others follow its decision.
     """
     if not devices.is_first_process():
         decision = devices.agree(0)

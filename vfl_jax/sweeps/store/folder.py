@@ -93,7 +93,7 @@ class Folder:
           OSError: where the folder cannot be written.
         """
         with self._explained(), self._lock("manifest"):
-            found = self._manifest()  # another program may have planned meanwhile
+            found = self._manifest()  # another process may have planned meanwhile
             most = found.most or most
             chunks = [*found.chunks, *further(found.chunks, most)]
             _remove_begun(self.path / manifest.NAME)
@@ -153,7 +153,7 @@ class Folder:
 
         Raises:
           ChunkRefused: where ``MOST_DEATHS`` processes of this run have died at work on the chunk, at the same epoch.
-          OSError: where the folder cannot be written, or is not the folder of the program that began the run.
+          OSError: where the folder cannot be written, or is not the folder of the process that began the run.
         """
         import filelock
 
