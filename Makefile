@@ -19,7 +19,7 @@ demo: $(READY)
 	$(BIN)/vfl-jax demo
 
 test: $(READY)
-	env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile
+	env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-lowest: $(LOWEST)/.ready
 	env -u PYTHONPATH $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W default $(LOWEST_TESTS)

@@ -12,6 +12,18 @@ jax.config.update("jax_debug_key_reuse", True)  # a typed key used twice is an e
 jax.devices()  # now, so that a command that makes every core a device of its own cannot do so for tests that follow
 
 
+SLOW = (
+    *("resume", "executors", "replicas", "verdict", "chunks", "notebooks", "folder", "training_twin", "local", "devices"),
+    *("distributed", "protocol", "cli", "pins"),
+)
+"""Files that take longest, longest first: begun first, they do not keep one process waiting for the other at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    places = {f"test_{name}": place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compilation(request):
     """Most of the suite's time is compilation, so programs are hardly optimized here.
