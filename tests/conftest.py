@@ -13,10 +13,10 @@ jax.devices()  # now, so that a command that makes every core a device of its ow
 
 
 SLOW = (
-    *("resume", "executors", "replicas", "verdict", "chunks", "notebooks", "folder", "training_twin", "local", "devices"),
-    *("distributed", "protocol", "cli", "pins"),
+    *("resume", "executors", "replicas", "verdict", "chunks", "notebooks", "folder", "training_twin"),
+    *("local", "devices", "distributed", "protocol", "cli", "pins"),
 )
-"""Files that take longest, longest first: begun first, they do not keep one process waiting for the other at the end."""
+"""Files that take longest, the longest first: begun late, they would keep one process waiting for the other."""
 
 
 def pytest_collection_modifyitems(items):
