@@ -46,7 +46,8 @@ FILES = {
     ),
     "too large a number": (
         BANK_CSV.replace("123\n", "1e309\n", 1),
-        "line 5, column 'age' holds inf; expected a finite",
+        "line 5, column 'age' holds ",  # inf, or the text, as the version of pandas reads it
+        "; expected a finite",
     ),
     "no number at all": (
         BANK_CSV.replace("123\n", "\n", 1).replace("124\n", "NA\n", 1),
