@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-UNDEFINED = "–"
+from vfl_jax.report import UNDEFINED
 
 
 def area(high: Any, low: Any, axis: int = -1) -> Any:

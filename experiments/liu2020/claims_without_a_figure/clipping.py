@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TEXT = f"""\
 The paper (6.3): "we found that clipping is not as effective as adding noise"; it gives no numbers. Here the row of a
 sample in a message is scaled down to a norm of at most the bound; ∞ is no defense. Beside it noise alone, of the same
-preset and with its meaning of the level, from the study noise. *{CHANGE}*: what a setting
+preset and with its meaning of the level, from the experiment noise. *{CHANGE}*: what a setting
 changes of the honest runs' main accuracy, paired by seed. Successes and collapsed seeds are counted against the honest
 runs of the same setting; *{WITH_BACKDOOR}*: seeds whose backdoor accuracy is above 0.5 and at least 0.25 above that of
 the honest run, also where they collapse. All are shares of the seeds that are judged. Laplacian noise is in the table

@@ -28,9 +28,9 @@ TICKS = (-1, -0.5, -0.1, -0.05, -0.01, -0.005, 0, 0.005, 0.01)
 """Of the figure, whose axis is linear up to the last and logarithmic beyond."""
 TEXT = f"""\
 The paper (6.1, 7.2): validation is not effective "when the adversarial model performs well on both the original and
-the backdoor task". Honest against attacked runs of the studies gamma and head at γ = {GAMMA}, paired by seed, at the
-last epoch. *attacked − honest*: the mean with its 95 % t interval, the median with its bootstrap interval, and the
-p-value of Wilcoxon's signed-rank test; these say whether there is a difference. Of *all rows* some carry the trigger,
+the backdoor task". Honest against attacked runs of the experiments gamma and head at γ = {GAMMA}, paired by seed,
+at the last epoch. *attacked − honest*: the mean with its 95 % t interval, the median with its bootstrap interval, and
+the p-value of Wilcoxon's signed-rank test; these say whether there is a difference. Of *all rows* some carry the trigger,
 and a backdoor that works costs their accuracy; the claim is about *untriggered rows*.
 
 What a validator could see is another question, as he has one model and one set. *two standard errors*: the sampling

@@ -35,7 +35,7 @@ MNIST, sum head, γ = {GAMMA}. From a seed's initial parameters alone, with the 
 {"".join(f"* *{name}*: {reason}.{chr(10)}" for name, reason in PREDICTORS.items())}
 A unit counts as alive when it is above zero on more than half of the poisoned rows, else as dead. This bound and the
 predictors were set before any of them was compared with an outcome, and all that were set are here. Which seeds below
-{KNOWN} succeed was known by then: seeds from {KNOWN} are the test. The runs of mnist_check start from the same
+{KNOWN} succeed was known by then: seeds from {KNOWN} are the test. The runs of authors_run start from the same
 parameters as the published run's first {KNOWN} seeds, and are no evidence of their own.
 """
 MEASURES = f"""\
@@ -66,7 +66,7 @@ def related(found: Mapping[str, xr.Dataset], measured: Mapping[str, Any]) -> lis
     if (base := found.get("base_mnist")) is not None:
         groups.append(_runs(PUBLISHED, base, measured, "fixed"))
         groups.append(_runs(TEST, base.sel(seed=base.seed >= KNOWN), measured, "fixed"))
-    draws: dict[Drawn, str] = {"fixed": "mnist_check, one poison list", "per_seed": "mnist_check, a list per seed"}
+    draws: dict[Drawn, str] = {"fixed": "authors_run, one poison list", "per_seed": "authors_run, a list per seed"}
     for draw, title in draws.items():
         path = results_of("liu2020/authors_run") / f"liu2020_code_sum_{draw}.nc"
         if path.is_file():
