@@ -30,8 +30,8 @@ TEXT = f"""\
 The paper (6.1, 7.2): validation is not effective "when the adversarial model performs well on both the original and
 the backdoor task". Honest against attacked runs of the experiments gamma and head at γ = {GAMMA}, paired by seed,
 at the last epoch. *attacked − honest*: the mean with its 95 % t interval, the median with its bootstrap interval, and
-the p-value of Wilcoxon's signed-rank test; these say whether there is a difference. Of *all rows* some carry the trigger,
-and a backdoor that works costs their accuracy; the claim is about *untriggered rows*.
+the p-value of Wilcoxon's signed-rank test; these say whether there is a difference. Of *all rows* some carry the
+trigger, and a backdoor that works costs their accuracy; the claim is about *untriggered rows*.
 
 What a validator could see is another question, as he has one model and one set. *two standard errors*: the sampling
 error of an accuracy on a set of the test set's size; beside it the seeds that lose more than that. *spread of honest
