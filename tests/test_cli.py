@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import typing
 
 import pytest
 from data_helpers import image_split, says
@@ -13,6 +12,7 @@ from data_helpers import image_split, says
 import vfl_jax
 from vfl_jax.attacks import __all__ as attack_names
 from vfl_jax.cli import commands
+from vfl_jax.cli.choices import source
 from vfl_jax.data import LOADERS, load_nus_wide_twin, partition_images
 from vfl_jax.defenses import __all__ as defense_names
 from vfl_jax.presets import PRESETS
@@ -40,11 +40,6 @@ def test_list_names_everything(capsys):
         assert name in shown
 
 
-def test_every_data_set_and_defense_can_be_chosen():
-    assert set(typing.get_args(commands.DataName)) == set(LOADERS)
-    assert set(typing.get_args(commands.DefenseName)) == set(defense_names)
-
-
 def test_the_other_experiment_of_the_paper(monkeypatch, capsys):
     small = functools.partial(load_nus_wide_twin, num_train=600, num_test=200)
     monkeypatch.setitem(LOADERS, "nus_wide_twin", small)
@@ -52,11 +47,10 @@ def test_the_other_experiment_of_the_paper(monkeypatch, capsys):
     assert "main" in capsys.readouterr().out
 
 
-def test_data_lie_over_as_many_parties_as_the_scenario_has(tmp_path):
-    scenario = vfl_jax.presets.liu2020_paper(head="trainable", num_parties=5)
-    assert commands._source(commands.Run(scenario, "breast_cancer"))().num_parties == 5
+def test_data_lie_over_as_many_parties_as_are_asked_for(tmp_path):
+    assert source("breast_cancer", None, 5)().num_parties == 5
     with pytest.raises(FileNotFoundError, match=says(str(tmp_path), "handwritten.npz")):
-        commands._source(commands.Run(scenario, "handwritten", tmp_path))()
+        source("handwritten", tmp_path, 5)()
 
 
 def test_a_data_folder_is_checked(tmp_path, capsys):

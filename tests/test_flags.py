@@ -14,9 +14,11 @@ from data_helpers import image_split, says, tiny_scenario, write_images
 
 import vfl_jax
 from vfl_jax.cli import commands
+from vfl_jax.cli.choices import scenario_of, source, with_attacks
 from vfl_jax.cli.flags import check_outputs, picture, to_over, with_set
+from vfl_jax.cli.subcommands import RunPreset, SweepPreset
 from vfl_jax.data import LOADERS, partition_images
-from vfl_jax.presets import digits_demo, liu2020_code
+from vfl_jax.presets import digits_demo
 from vfl_jax.sweeps.sweep import run, sweep
 
 SCENARIO = tiny_scenario()
@@ -37,7 +39,7 @@ def small(monkeypatch):
 @pytest.fixture
 def untrained(monkeypatch):
     """Nothing may be loaded or trained."""
-    monkeypatch.setattr(commands, "_data", lambda *_: pytest.fail("data were loaded"))
+    monkeypatch.setitem(LOADERS, "digits", lambda **_: pytest.fail("data were loaded"))
 
 
 BAD_OUTPUTS = {
@@ -123,11 +125,36 @@ def test_numbers_are_set_in_their_order():
 
 
 def test_defenses_are_chained_in_the_order_of_the_flag():
-    chosen = commands.Run(
-        SCENARIO, defense=("GaussianNoise", "Clipping"), set=("defense.stddev=0.1", "defense.bound=2")
+    chosen = RunPreset(
+        scenario=SCENARIO,
+        data="digits",
+        defense=("GaussianNoise", "Clipping"),
+        set=("defense.stddev=0.1", "defense.bound=2"),
     )
     parts = vfl_jax.defenses.GaussianNoise(stddev=0.1), vfl_jax.defenses.Clipping(bound=2.0)
-    assert commands._scenario(chosen).defense == vfl_jax.ActiveChain(parts=parts)
+    assert scenario_of(chosen).defense == vfl_jax.ActiveChain(parts=parts)
+
+
+def test_methods_of_parties_are_given_by_name():
+    """``--attack`` puts a method at its defaults in the place of a party's; ``PartyTransform`` is an honest party."""
+    chosen = with_attacks(SCENARIO, ["1=LabelReplacement"])
+    assert chosen == SCENARIO.replace(attacks=(vfl_jax.PartyTransform(), vfl_jax.attacks.LabelReplacement()))
+    assert with_attacks(chosen, ["1=PartyTransform"]).attackers == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "parts"),
+    [
+        ("2=LabelReplacement", ("--attack has '2=LabelReplacement'", "0 to 1")),
+        ("bank=LabelReplacement", ("--attack has 'bank=LabelReplacement'", "0 to 1")),
+        ("1=Nope", ("--attack is 'Nope'", "LabelReplacement", "--plugin")),
+        ("1=Clipping", ("--attack is 'Clipping'", "GradientReplacement")),
+        ("LabelReplacement", ("--attack has 'LabelReplacement'", "PARTY=NAME")),
+    ],
+)
+def test_methods_that_cannot_be_are_refused(entry, parts):
+    with pytest.raises(ValueError, match=says(*parts)):
+        with_attacks(SCENARIO, [entry])
 
 
 def test_run_is_the_run_of_its_flags(small, tmp_path, capsys):
@@ -200,16 +227,22 @@ def test_a_scheduler_that_is_not_there_ends_with_one_line(tmp_path, untrained, m
 
 def test_data_and_their_folder_arrive(tmp_path):
     write_images(tmp_path / "fashion_mnist")
-    chosen = commands.Run(liu2020_code(), "fashion_mnist", tmp_path)
-    found = commands._source(chosen)()
+    found = source("fashion_mnist", tmp_path, 2)()
     assert (found.name, found.train.num_samples) == ("fashion_mnist", 6)
-    assert commands._source(commands.Run(liu2020_code(num_parties=4), "fashion_mnist", tmp_path))().num_parties == 4
+    assert source("fashion_mnist", tmp_path, 4)().num_parties == 4
+
+
+def test_a_loader_gets_what_it_takes(monkeypatch, tmp_path):
+    monkeypatch.setitem(LOADERS, "all", lambda *, num_parties, folder: (num_parties, folder))
+    monkeypatch.setitem(LOADERS, "none", lambda seed=7: seed)
+    assert source("all", tmp_path, 3)() == (3, tmp_path)
+    assert source("none", tmp_path, 3)() == 7
+    with pytest.raises(ValueError, match=says("--data is 'nope'", "data set", "all", "digits", "--plugin")):
+        source("nope", None, 2)
 
 
 def test_every_flag_of_a_command_is_named_here():
     """A new flag needs a test that it arrives."""
     tested = set(re.findall(r"--([a-z][a-z-]*)", Path(__file__).read_text(encoding="utf-8")))
-    named = {
-        field.name.replace("_", "-") for kind in (commands.Run, commands.Sweep) for field in dataclasses.fields(kind)
-    }
+    named = {field.name.replace("_", "-") for kind in (RunPreset, SweepPreset) for field in dataclasses.fields(kind)}
     assert named - tested - {"scenario", "data", "data-folder", "distributed"} == set()

@@ -40,9 +40,11 @@ from vfl_jax.data import (
     load_nus_wide,
     load_nus_wide_twin,
     load_tables,
+    register_data,
     repartition,
 )
-from vfl_jax.presets import scenario_for
+from vfl_jax.plugins import load_plugins
+from vfl_jax.presets import register_preset, scenario_for
 from vfl_jax.protocol import (
     ActiveAttack,
     ActiveChain,
@@ -100,12 +102,15 @@ __all__ = [
     "load_nus_wide",
     "load_nus_wide_twin",
     "load_params",
+    "load_plugins",
     "load_tables",
     "models",
     "numbers",
     "plots",
     "presets",
     "protocol",
+    "register_data",
+    "register_preset",
     "repartition",
     "replica",
     "report",

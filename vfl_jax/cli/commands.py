@@ -1,129 +1,38 @@
-"""The command ``vfl-jax``: its flags are made from the same dataclasses as the Python API."""
+"""The command ``vfl-jax``: what its subcommands do."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import dataclasses
-import functools
-import inspect
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from vfl_jax.cli.subcommands import (
+    Data,
+    Demo,
+    List,
+    Run,
+    RunFile,
+    RunPreset,
+    Sweep,
+    SweepFile,
+    SweepPreset,
+    subcommands,
+)
 from vfl_jax.core.atomic import check_folder
-from vfl_jax.presets import PRESETS, HeadName, Task, digits_demo, liu2020_code, liu2020_paper, zou2022
-from vfl_jax.scenario import Scenario
+from vfl_jax.plugins import load_plugins
 from vfl_jax.sweeps.devices import is_first_process, use_all_cores
 from vfl_jax.sweeps.work import SweepIncomplete
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from vfl_jax.core.vertical_data import VerticalData
-
-DataName = Literal[
-    "digits",
-    "mnist",
-    "fashion_mnist",
-    "nus_wide",
-    "nus_wide_twin",
-    "handwritten",
-    "citeseer",
-    "default_credit",
-    "breast_cancer",
-]
-DefenseName = Literal["Clipping", "GaussianNoise", "LaplaceNoise", "Sparsification"]
-Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-
-
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """The flags that ``run`` and ``sweep`` share."""
-
-    scenario: Scenario
-    data: DataName = "mnist"
-    data_folder: Path | None = None
-    """Default: the environment variable VFL_JAX_DATA; without it MNIST and Fashion-MNIST are downloaded and checked."""
-    epochs: int = 50
-    defense: tuple[DefenseName, ...] = ()
-    """Defenses to chain, in this order, at settings that change nothing; give their numbers with --set or --over."""
-    set: Repeated = ()
-    """PATH=NUMBER, short forms included, e.g. defense.stddev=0.01. May be repeated."""
-    out: Path | None = None
-    """NetCDF file to write; a figure goes beside it: grid.png for grid.nc, grid.h5.png for grid.h5."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run(Training):
-    """Trains one replica."""
-
-    seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Sweep(Training):
-    """Trains a grid of settings with many seeds in compiled programs."""
-
-    over: Repeated = ()
-    """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. May be repeated: the grid is the product."""
-    seeds: int = 20
-    folder: Path | None = None
-    """Folder of results and checkpoints. The same command goes on from there; more seeds or values reuse it."""
-    checkpoint_every: int = 5
-    """Epochs between two checkpoints in the folder."""
-    max_replicas: int | None = None
-    """The largest number of replicas in one chunk. Default: as many as fit into memory."""
-    scheduler: str | None = None
-    """Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786, whose workers train the chunks and see the folder."""
-    distributed: bool = False
-    """Several hosts run this command as one program: jax.distributed finds them by Slurm, on a TPU pod, …"""
-    log_json: Path | None = None
-    """File to which progress is appended, one JSON object per line."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Demo:
-    """Attacks and defends a model of handwritten digits under both heads, and shows what holds."""
-
-    seeds: int = 8
-    epochs: int = 60
-    out: Path = Path("demo")
-    """Folder for results and figures."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Checks the files of the data sets in a folder, says where to get the missing ones; prints Table 1 of NUS-WIDE."""
-
-    action: tyro.conf.Positional[Literal["check"]]
-    folder: tyro.conf.Positional[Path]
-
-
-@dataclasses.dataclass(frozen=True)
-class List:
-    """Lists attacks, defenses, models, data sets and presets."""
-
-
-def _preset_commands(kind: Any) -> Any:
-    """One subcommand per preset, task and head, with the preset's numbers as defaults."""
-    defaults = {
-        "digits_demo-sum": kind(scenario=digits_demo(head="sum"), data="digits", epochs=60),
-        "digits_demo-trainable": kind(scenario=digits_demo(head="trainable"), data="digits", epochs=60),
-    }
-    data: dict[Task, DataName] = {"mnist": "mnist", "nus_wide": "nus_wide_twin"}
-    for task, name in data.items():
-        of_task = "" if task == "mnist" else f"{task}-"
-        for preset in (liu2020_paper, liu2020_code):
-            for head in get_args(HeadName):
-                scenario = preset(head=head, task=task)
-                defaults[f"{preset.__name__}-{of_task}{head}"] = kind(scenario=scenario, data=name)
-        defaults[f"zou2022{of_task and '-nus_wide'}"] = kind(scenario=zou2022(task=task), data=name, epochs=100)
-    return tyro.extras.subcommand_type_from_defaults(defaults, prefix_names=False)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -135,22 +44,34 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
       SystemExit: with one line and status 1 on bad input, instead of a traceback.
     """
-    command = tyro.conf.subcommand
-    commands: Any = (
-        Annotated[Demo, command("demo", description=Demo.__doc__)]
-        | Annotated[_preset_commands(Run), command("run", description=Run.__doc__)]
-        | Annotated[_preset_commands(Sweep), command("sweep", description=Sweep.__doc__)]
-        | Annotated[Data, command("data", description=Data.__doc__)]
-        | Annotated[List, command("list", description=List.__doc__)]
-    )
-    chosen: Any = tyro.cli(commands, args=arguments, prog="vfl-jax", description=__doc__)
-    perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, Data: _check_data, List: _list}
+    modules, others = _plugins(sys.argv[1:] if arguments is None else arguments)
     try:
+        if modules:
+            sys.path.append(os.getcwd())  # at the end, so that nothing there hides an installed module
+        load_plugins(modules)
+        chosen: Any = tyro.cli(subcommands(), args=others, prog="vfl-jax", description=__doc__)
         _start_devices(getattr(chosen, "distributed", False))
         with _warnings_of_one_line():
-            perform[type(chosen)](chosen)
+            _perform(chosen)
     except (ValueError, OSError, SweepIncomplete) as error:
         raise SystemExit(f"error: {error}") from error
+
+
+def _plugins(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The modules that ``--plugin`` names, wherever it stands, and all other arguments.
+
+    Plug-ins come first, because what they add becomes subcommands and names.
+    """
+    parser = argparse.ArgumentParser(prog="vfl-jax", add_help=False, allow_abbrev=False)
+    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE")
+    known, others = parser.parse_known_args(arguments)
+    return known.plugin, others
+
+
+def _perform(chosen: Any) -> None:
+    """Performs the subcommand of the flags."""
+    perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, Data: _check_data, List: _list}
+    next(function for kind, function in perform.items() if isinstance(chosen, kind))(chosen)
 
 
 @contextlib.contextmanager
@@ -193,23 +114,27 @@ def _demo(chosen: Demo) -> None:
     demo(chosen.seeds, chosen.epochs, chosen.out)
 
 
-def _run(chosen: Run) -> None:
+def _run(chosen: RunPreset | RunFile) -> None:
     """Performs ``vfl-jax run``."""
     import jax
 
+    from vfl_jax.cli.choices import scenario_of, source
     from vfl_jax.cli.flags import check_outputs
     from vfl_jax.sweeps.sweep import run
 
     if not 0 <= chosen.seed < 2**32:
         raise ValueError(f"--seed is {chosen.seed}; it must be a whole number from 0 to {2**32 - 1}.")
     check_outputs(chosen.out)
-    dataset, _ = run(_scenario(chosen), _source(chosen), jax.random.key(chosen.seed), chosen.epochs, progress=True)
+    scenario = scenario_of(chosen)
+    data = source(chosen.data, chosen.data_folder, len(scenario.bottoms))
+    dataset, _ = run(scenario, data, jax.random.key(chosen.seed), chosen.epochs, progress=True)
     dataset = dataset.expand_dims(seed=[chosen.seed])
     _show(dataset, chosen.out, "one seed")
 
 
-def _sweep(chosen: Sweep) -> None:
+def _sweep(chosen: SweepPreset | SweepFile) -> None:
     """Performs ``vfl-jax sweep``."""
+    from vfl_jax.cli.choices import scenario_of, source
     from vfl_jax.cli.flags import check_outputs, to_over
     from vfl_jax.sweeps.sweep import sweep
 
@@ -218,12 +143,12 @@ def _sweep(chosen: Sweep) -> None:
         check_folder("--folder", chosen.folder)
     elif chosen.scheduler is not None:
         raise ValueError("--scheduler needs --folder, in which its workers leave their chunks.")
-    scenario = _scenario(chosen)
+    scenario = scenario_of(chosen)
     over = to_over(scenario, chosen.over, chosen.set)
     with contextlib.ExitStack() as stack:
         dataset = sweep(
             scenario,
-            _source(chosen),
+            source(chosen.data, chosen.data_folder, len(scenario.bottoms)),
             over,
             chosen.seeds,
             chosen.epochs,
@@ -260,55 +185,11 @@ def _check_data(chosen: Data) -> None:
 
 
 def _list(_: List) -> None:
-    """Performs ``vfl-jax list``: the first paragraph of every docstring says what a member is."""
-    from rich.table import Table
+    """Performs ``vfl-jax list``."""
+    from vfl_jax import report
+    from vfl_jax.cli.listing import table
 
-    from vfl_jax import attacks, defenses, models, report
-    from vfl_jax.data import LOADERS
-
-    table = Table("kind", "name", "what it is")
-    groups: dict[str, dict[str, Any]] = {
-        kind: {name: getattr(module, name) for name in module.__all__}
-        for kind, module in (("attack", attacks), ("defense", defenses))
-    }
-    of_models = {name: getattr(models, name) for name in models.__all__}
-    for kind, base in (("bottom", models.Bottom), ("head", models.Head), ("loss", models.Loss)):
-        groups[kind] = {name: m for name, m in of_models.items() if issubclass(m, base) and m is not base}
-    groups |= {"data set": dict(LOADERS), "preset": dict(PRESETS)}
-    for kind, members in groups.items():
-        for name, member in members.items():
-            first = (member.__doc__ or "").strip().split("\n\n")[0]
-            table.add_row(kind, name, " ".join(first.replace("``", "").split()))
-        table.add_section()
-    report.console().print(table)
-
-
-def _scenario(chosen: Training) -> Scenario:
-    """The scenario of the flags, with ``--defense`` and ``--set`` applied."""
-    import vfl_jax.defenses
-    from vfl_jax.cli.flags import with_set
-    from vfl_jax.protocol.chains import ActiveChain
-
-    scenario = chosen.scenario
-    if chosen.defense:
-        scenario = scenario.replace(
-            defense=ActiveChain(parts=tuple(getattr(vfl_jax.defenses, name)() for name in chosen.defense))
-        )
-    return with_set(scenario, chosen.set)
-
-
-def _source(chosen: Training) -> Callable[[], VerticalData]:
-    """The function that loads the data, here or at a worker."""
-    return functools.partial(_data, chosen.data, chosen.data_folder, len(chosen.scenario.bottoms))
-
-
-def _data(name: DataName, folder: Path | None, num_parties: int) -> VerticalData:
-    """The data set of a name, from a folder where its files lie in one."""
-    from vfl_jax.data import LOADERS
-
-    load = LOADERS[name]
-    from_files = {"folder": folder} if "folder" in inspect.signature(load).parameters else {}
-    return load(num_parties=num_parties, **from_files)
+    report.console().print(table())
 
 
 def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:

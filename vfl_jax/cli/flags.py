@@ -11,6 +11,9 @@ from vfl_jax.core.record import with_numbers
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.grid import Grid, parse, resolve
 
+SET = "PATH=NUMBER, e.g. attack.amplify=10"
+OVER = "PATH=NUMBER,NUMBER,..., e.g. attack.amplify=1,10"
+
 
 def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
     """The scenario with the numbers of ``--set``.
@@ -27,7 +30,7 @@ def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
       >>> with_set(vfl.presets.liu2020_paper(), ["attack.amplify=20"]).attacks[1].amplify
       20.0
     """
-    for path, value in _assignments("--set", entries, "PATH=NUMBER").items():
+    for path, value in assignments("--set", entries, SET).items():
         exact = resolve(scenario, path, "--set")
         scenario = with_numbers(scenario, dict.fromkeys(exact, _number("--set", path, value)))
     return scenario
@@ -52,10 +55,10 @@ def to_over(scenario: Scenario, entries: Sequence[str], set_entries: Sequence[st
     """
     over = {
         path: [_number("--over", path, value) for value in values.split(",")]
-        for path, values in _assignments("--over", entries, "PATH=NUMBER,NUMBER,...").items()
+        for path, values in assignments("--over", entries, OVER).items()
     }
     swept = _paths(parse(scenario, over, "--over"))
-    for path in _assignments("--set", set_entries, "PATH=NUMBER"):
+    for path in assignments("--set", set_entries, SET):
         if swept.issuperset(resolve(scenario, path, "--set")):
             raise ValueError(f"--set names {path!r}, which --over sweeps: --set has no effect. Leave one out.")
     return over
@@ -101,22 +104,35 @@ def picture(out: Path) -> Path:
     return out.with_suffix(".png") if out.suffix == ".nc" else out.with_name(f"{out.name}.png")
 
 
-def _paths(grid: Grid) -> set[str]:
-    """The exact paths of all numbers that a grid sweeps."""
-    return {path for axis in grid.axes for paths in axis.paths for path in paths}
+def assignments(flag: str, entries: Sequence[str], form: str) -> Mapping[str, str]:
+    """The texts before and behind the first "=" of every entry.
 
+    Args:
+      flag: the flag, for messages.
+      entries: the texts that are given to it.
+      form: the form of an entry, with an example, for messages.
 
-def _assignments(flag: str, entries: Sequence[str], form: str) -> Mapping[str, str]:
-    """The texts before and behind the first "=" of every entry."""
+    Raises:
+      ValueError: naming the flag, where an entry has no "=", or two have the same text before it.
+
+    Example:
+      >>> assignments("--attack", ["1=GradientReplacement"], "PARTY=NAME")
+      {'1': 'GradientReplacement'}
+    """
     found: dict[str, str] = {}
     for entry in entries:
         path, equals, value = entry.partition("=")
         if not equals:
-            raise ValueError(f"{flag} has {entry!r}; it must be {form}, e.g. attack.amplify=10.")
+            raise ValueError(f"{flag} has {entry!r}; it must be {form}.")
         if path in found:
             raise ValueError(f"{flag} names {path!r} twice, with {found[path]} and with {value}; give it once.")
         found[path] = value
     return found
+
+
+def _paths(grid: Grid) -> set[str]:
+    """The exact paths of all numbers that a grid sweeps."""
+    return {path for axis in grid.axes for paths in axis.paths for path in paths}
 
 
 def _number(flag: str, path: str, text: str) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from vfl_jax.core.checks import is_number, shown
 from vfl_jax.core.fields import Declared, declared, missing
+from vfl_jax.core.registry import ADVICE
 
 RECORD = "record"
 """The key that names the kind of a record in its JSON; no record has a field of that name."""
@@ -128,7 +129,9 @@ def _made(plain: Any, kinds: Mapping[str, type]) -> Any:
     content = dict(plain)
     name = content.pop(RECORD, None)
     if not isinstance(name, str) or name not in kinds:
-        raise ValueError(f"{RECORD!r} is {shown(name)}, an unknown kind; registered kinds are {sorted(kinds)}.")
+        raise ValueError(
+            f"{RECORD!r} is {shown(name)}, an unknown kind; registered kinds are {sorted(kinds)}. {ADVICE}"
+        )
     known = {f.name for f in dataclasses.fields(kinds[name])}
     if unknown := sorted(set(content) - known):
         raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {sorted(known)}.")

@@ -10,9 +10,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import sys
 from collections.abc import Iterator
-from typing import Any, Self, dataclass_transform
+from typing import Any, Self, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from vfl_jax.core.declarations import check_attributes, check_leaves
 from vfl_jax.core.fields import Declared, check_fields, check_values, declared, structure, tuples
 from vfl_jax.core.plain import RECORD, from_plain, parse, to_plain
 from vfl_jax.core.pytrees import register
+from vfl_jax.core.registry import home
 
 DTYPES: dict[type, type] = {float: np.float32, int: np.int32}
 _KINDS: dict[str, type[Record]] = {}
@@ -110,7 +110,10 @@ class Record(Declared):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def kinds(base: type[Record]) -> dict[str, type[Record]]:
+Kind = TypeVar("Kind", bound=Record)
+
+
+def kinds(base: type[Kind]) -> dict[str, type[Kind]]:
     """Returns every known class of records that derives from ``base``, by name."""
     return {name: kind for name, kind in sorted(_KINDS.items()) if issubclass(kind, base)}
 
@@ -118,7 +121,8 @@ def kinds(base: type[Record]) -> dict[str, type[Record]]:
 def from_json(text: str) -> Any:
     """Makes a record of its JSON.
 
-    A record of your own class needs the module that defines the class to be imported.
+    A record of your own class needs the module that defines the class to be imported: by ``import``, or by
+    :func:`vfl_jax.load_plugins`.
 
     Args:
       text: JSON, as :meth:`Record.to_json` returns it.
@@ -181,21 +185,11 @@ def with_numbers(record: Any, changes: dict[str, Any]) -> Any:
 def _check_name(cls: type[Record]) -> None:
     """Checks that no other module has a kind of this name."""
     there = _KINDS.get(cls.__name__)
-    if there is not None and _place(there) != _place(cls):
+    if there is not None and home(there.__module__) != home(cls.__module__):
         raise ValueError(
             f"{cls.__module__} defines a record {cls.__name__!r}, but {there.__module__} has one of that name, and a "
             "scenario's JSON knows records by their names alone; choose another name."
         )
-
-
-def _place(cls: type[Record]) -> str:
-    """Returns the module of a kind; everything that is typed, executed or started as a script counts as one module."""
-    if cls.__module__ in ("__main__", "__mp_main__", "builtins"):  # exec gives "builtins" where it is given no name
-        return "__main__"
-    main = sys.modules.get("__main__")
-    module = sys.modules.get(cls.__module__)
-    is_script = module is not None and getattr(module, "__file__", None) == getattr(main, "__file__", "")
-    return "__main__" if is_script else cls.__module__
 
 
 def _checked(init: Any) -> Any:

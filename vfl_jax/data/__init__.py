@@ -1,8 +1,6 @@
 """Data sets, your own and public ones, their partitions and triggers, in NumPy on the host."""
 
-from collections.abc import Callable
-
-from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data.loaders import LOADERS, register_data
 from vfl_jax.data.own.arrays import from_arrays
 from vfl_jax.data.own.table.conditions import Where
 from vfl_jax.data.own.table.kinds import Categorical, Numeric, Tags
@@ -18,19 +16,6 @@ from vfl_jax.data.sets.images import load_fashion_mnist, load_mnist
 from vfl_jax.data.sets.nus_wide import load_nus_wide, table_1
 from vfl_jax.data.sets.nus_wide_twin import load_nus_wide_twin
 from vfl_jax.protocol.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
-
-LOADERS: dict[str, Callable[..., VerticalData]] = {
-    "digits": load_digits,
-    "mnist": load_mnist,
-    "fashion_mnist": load_fashion_mnist,
-    "nus_wide": load_nus_wide,
-    "nus_wide_twin": load_nus_wide_twin,
-    "handwritten": load_handwritten,
-    "citeseer": load_citeseer,
-    "default_credit": load_default_credit,
-    "breast_cancer": load_breast_cancer,
-}
-"""The loader of every public data set, by name; every loader takes ``num_parties`` and ``active_party``."""
 
 __all__ = [
     "LOADERS",
@@ -56,6 +41,7 @@ __all__ = [
     "load_tables",
     "partition_images",
     "partition_table",
+    "register_data",
     "repartition",
     "table_1",
 ]

@@ -4,15 +4,8 @@ from vfl_jax.presets.common import MNIST_PIXELS, HeadName, Task
 from vfl_jax.presets.digits import DIGITS_PIXELS, digits_demo
 from vfl_jax.presets.liu_2020 import liu2020_code, liu2020_paper
 from vfl_jax.presets.own_data import scenario_for
+from vfl_jax.presets.registered import PRESETS, register_preset
 from vfl_jax.presets.zou_2022 import zou2022
-
-PRESETS = {
-    "digits_demo": digits_demo,
-    "liu2020_paper": liu2020_paper,
-    "liu2020_code": liu2020_code,
-    "zou2022": zou2022,
-}
-"""Every preset by its name."""
 
 __all__ = [
     "DIGITS_PIXELS",
@@ -23,6 +16,7 @@ __all__ = [
     "digits_demo",
     "liu2020_code",
     "liu2020_paper",
+    "register_preset",
     "scenario_for",
     "zou2022",
 ]

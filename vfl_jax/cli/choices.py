@@ -1,0 +1,113 @@
+"""What flags choose by name: the scenario with its methods, and the function that loads the data."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfl_jax.cli.flags import assignments, with_set
+from vfl_jax.cli.subcommands import OfPreset, RunFile, RunPreset, SweepFile, SweepPreset
+from vfl_jax.core.checks import check_kind
+from vfl_jax.core.fields import missing
+from vfl_jax.core.record import Kind, from_json, kinds
+from vfl_jax.core.registry import find
+from vfl_jax.protocol.chains import ActiveChain
+from vfl_jax.protocol.transforms import ActiveTransform, Attack, Chain, PartyTransform, Switched
+from vfl_jax.scenario import Scenario
+
+if TYPE_CHECKING:
+    from vfl_jax.core.vertical_data import VerticalData
+    from vfl_jax.data.own.tables import LoadedTables
+
+
+def scenario_of(chosen: RunPreset | RunFile | SweepPreset | SweepFile) -> Scenario:
+    """The scenario of the flags, with ``--attack``, ``--defense`` and ``--set`` applied.
+
+    Args:
+      chosen: the flags of ``run`` or ``sweep``.
+
+    Raises:
+      ValueError: naming the flag or the file, where a name is unknown or a text makes no scenario.
+      OSError: where the file of the scenario cannot be read.
+    """
+    scenario = chosen.scenario if isinstance(chosen, OfPreset) else _read(chosen.file)
+    scenario = with_attacks(scenario, chosen.attack)
+    if chosen.defense:
+        scenario = scenario.replace(defense=ActiveChain(parts=tuple(_defense(name) for name in chosen.defense)))
+    return with_set(scenario, chosen.set)
+
+
+def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
+    """The scenario with the methods of ``--attack``.
+
+    Args:
+      scenario: the preset's, or that of a file.
+      entries: texts ``PARTY=NAME``; NAME is a class of methods of a party, PartyTransform an honest one.
+
+    Raises:
+      ValueError: naming --attack, where an entry is no such text, or a party or name is unknown.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> with_attacks(vfl.presets.zou2022(), ["1=GradientReplacement"]).attacks[1]
+      GradientReplacement(enabled=1.0, amplify=10.0)
+    """
+    attacks = list(scenario.attacks)
+    known = {n: kind for n, kind in kinds(PartyTransform).items() if not issubclass(kind, Chain) and kind is not Attack}
+    for party, name in assignments("--attack", entries, "PARTY=NAME, e.g. 1=GradientReplacement").items():
+        if not party.isdecimal() or int(party) >= len(attacks):
+            raise ValueError(f"--attack has '{party}={name}'; the parties of the scenario are 0 to {len(attacks) - 1}.")
+        attacks[int(party)] = _made(find(known, "--attack", "method of a party", name), "--attack")
+    return scenario.replace(attacks=tuple(attacks))
+
+
+def source(name: str, folder: Path | None, num_parties: int) -> Callable[[], VerticalData | LoadedTables]:
+    """The function that loads the data, here or at a worker, which need not know its name.
+
+    Args:
+      name: the name of the data set.
+      folder: the data folder; None leaves the choice to the loader.
+      num_parties: K of the scenario. A loader without such an argument has parties of its own.
+
+    Raises:
+      ValueError: naming --data, where the name is unknown.
+    """
+    from vfl_jax.data import LOADERS
+
+    load = LOADERS.find("--data", name)
+    parameters = inspect.signature(load).parameters
+    takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    arguments: dict[str, Any] = {"folder": folder} if "folder" in parameters else {}
+    if "num_parties" in parameters or takes_more:
+        arguments["num_parties"] = num_parties
+    return functools.partial(load, **arguments)
+
+
+def _read(file: Path) -> Scenario:
+    """The scenario of a JSON file; ``ValueError`` naming the file where it holds none."""
+    try:
+        scenario = from_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    check_kind(Scenario, "as its to_json gives it", **{str(file): scenario})
+    return scenario
+
+
+def _defense(name: str) -> ActiveTransform:
+    """The defense of a name, with its defaults."""
+    known = {n: kind for n, kind in kinds(ActiveTransform).items() if not issubclass(kind, Switched | Chain)}
+    del known[ActiveTransform.__name__]
+    return _made(find(known, "--defense", "defense", name), "--defense")
+
+
+def _made(kind: type[Kind], flag: str) -> Kind:
+    """A record with its defaults; ``ValueError`` where it has none for a field."""
+    if lacking := missing(kind, {}):
+        raise ValueError(
+            f"{flag} is {kind.__name__}, which has no default for {', '.join(map(repr, lacking))}; write the "
+            "scenario as JSON (subcommand json), or register a preset."
+        )
+    return kind()
