@@ -98,7 +98,8 @@ def flatten(features: Features) -> Any:
 class Bottom(Record):
     """Base of the bottom models: a bottom maps features, leaves [B, ...], to an embedding, float32[B, E].
 
-    A bottom of your own overrides ``module``, and ``prepare`` where the module takes another form of features.
+    A bottom of your own overrides ``module``, and ``prepare`` where the module takes another form of features. One that
+    takes bags of ids names its ``table``; its module multiplies a bag by ``bag.matmul(table)``.
 
     Args:
       width: E, the width of the embedding.

@@ -16,6 +16,8 @@ Kind = Literal["sgd", "momentum", "adam"]
 class Optimizer(Record):
     """The optimizer of one party.
 
+    An optimizer of your own overrides ``build``; it may return any transformation of optax, with a schedule by step.
+
     Args:
       kind: "sgd", "momentum" or "adam".
       learning_rate: the learning rate of the first epoch.
