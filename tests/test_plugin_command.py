@@ -1,5 +1,6 @@
 """The command with a user's package: installed, or only to be found; started as a user starts it."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from plugin_helpers import PLUGIN, install
 
 import vfl_jax as vfl
 from vfl_jax.cli import commands
-from vfl_jax.cli.listing import members, table
+from vfl_jax.cli.listing import Member, members, table
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,10 @@ def test_without_plugins_the_list_has_no_column_of_modules(monkeypatch):
     monkeypatch.setattr("vfl_jax.cli.listing.members", lambda: own)
     assert [column.header for column in table().columns] == ["kind", "name", "what it is"]
     assert {"trigger", "optimizer", "regularizer"} <= {member.kind for member in own}
+
+
+def test_what_has_no_docstring_has_none_in_the_list(monkeypatch):
+    made = dataclasses.make_dataclass("Undescribed", [("number", float)])
+    monkeypatch.setattr("vfl_jax.cli.listing.members", lambda: [Member("attack", "Undescribed", made, "lab")])
+    name, about = (list(table().columns[place].cells) for place in (1, 2))
+    assert (name, about) == (["Undescribed"], [""])

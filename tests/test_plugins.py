@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from data_helpers import says
+from flax.traverse_util import flatten_dict
 from plugin_helpers import OVER, PLUGIN, add_entry_point, install
 
 import vfl_jax as vfl
@@ -105,27 +106,37 @@ def test_bags_of_ids_are_their_multi_hot_rows(scenario, data):
     chex.assert_trees_all_close(ends[0].params, ends[1].params, rtol=1e-4, atol=1e-5)
 
 
-def test_an_optax_schedule_counts_steps_on_bags_too(scenario, data, lab):
+@pytest.mark.parametrize(("bottom", "decay"), [("own", 0.1), ("the package's", 0.0)])
+def test_an_optax_schedule_counts_steps_on_bags_too(bottom, decay, scenario, data, lab):
     """AdamW in NumPy (Loshchilov and Hutter 2019), on gradients that a step of plain SGD with rate 1 shows."""
-    num_steps, decay, rate = 6, 0.1, 0.05
+    num_steps, rate = 6, 0.05
     optimizer = lab.models.LabAdamW(learning_rate=rate, weight_decay=decay, num_steps=num_steps)
-    adam = scenario.replace(optimizers=(optimizer,) * 2, loss=vfl.models.SoftmaxCrossEntropy(reduction="sum"))
+    bottoms = scenario.bottoms if bottom == "own" else (vfl.models.Linear(width=2),) * 2
+    adam = scenario.replace(
+        bottoms=bottoms, optimizers=(optimizer,) * 2, loss=vfl.models.SoftmaxCrossEntropy(reduction="sum")
+    )
     plain = adam.replace(optimizers=(Optimizer(learning_rate=1.0),) * 2)
     replica, by_sgd = (prepare(s, data, jax.random.key(0)) for s in (adam, plain))
     state, sgd = init(replica), init(by_sgd)
     one, other = (helpers.quick_jit(functools.partial(step, r)) for r in (replica, by_sgd))
+    path = bottoms[1].table
     mean, square = 0.0, 0.0
     for t in range(num_steps):
         rows = batch(replica, np.arange(25) + 25 * t)
-        before = np.asarray(state.params[1]["kernel"], np.float64)
+        before = table_of(state, path)
         after, _ = other(sgd.replace(params=state.params, head_params=state.head_params), rows)
-        gradient = before - np.asarray(after.params[1]["kernel"], np.float64)
+        gradient = before - table_of(after, path)
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
         direction = mean / (1 - 0.9 ** (t + 1)) / (np.sqrt(square / (1 - 0.999 ** (t + 1))) + 1e-8)
         now = rate * (1 + np.cos(np.pi * t / num_steps)) / 2
         state, _ = one(state, rows)
         expected = before - now * (direction + decay * before)
-        np.testing.assert_allclose(state.params[1]["kernel"], expected, rtol=0, atol=2e-5)
+        np.testing.assert_allclose(table_of(state, path), expected, rtol=0, atol=2e-5)
+
+
+def table_of(state, path):
+    """The table of party 1, which has the bags."""
+    return np.asarray(flatten_dict(state.params[1])[path], np.float64)
 
 
 def test_workers_know_the_plugin(scenario, tmp_path):

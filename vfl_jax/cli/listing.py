@@ -91,4 +91,6 @@ def _first_paragraph(about: Any) -> str:
     """The first paragraph of a docstring, which says what a class or function is."""
     described = about.func if isinstance(about, functools.partial) else about
     first = (described.__doc__ or "").strip().split("\n\n")[0]
+    if first.startswith(f"{getattr(described, '__name__', '')}("):  # made by dataclasses, out of the names of fields
+        return ""
     return " ".join(first.replace("``", "").split())
