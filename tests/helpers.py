@@ -17,8 +17,9 @@ from vfl_jax.core.record import cast
 from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.data import partition_images, partition_table
 from vfl_jax.models.losses import MulticlassHinge
+from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Shapes
 from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.protocol.views import ActiveView, Knowledge, PartyView, Shapes
+from vfl_jax.protocol.views import ActiveView, PartyView
 from vfl_jax.replica import phases
 from vfl_jax.replica.draws import Given
 from vfl_jax.replica.state import TrainState
@@ -105,11 +106,11 @@ def relabelled(data, labels):
 
 def knowledge(num_samples, poison=(), target=(), target_class=0, blur=None, by_role=False):
     """What an attacker was granted, from lists of ids."""
-    flags = [np.isin(np.arange(num_samples), list(ids)) for ids in (poison, target)]
+    is_poison, is_target = (np.isin(np.arange(num_samples), list(ids)) for ids in (poison, target))
     return Knowledge(
         target_class=jnp.int32(target_class),
-        is_poison=jnp.asarray(flags[0]),
-        is_target=jnp.asarray(flags[1]),
+        is_poison=jnp.asarray(is_poison),
+        known_labels=jnp.asarray(np.where(is_target, target_class, UNKNOWN), jnp.int32),
         blur=None if blur is None else jnp.asarray(blur, jnp.float32),
         by_role=by_role,
     )

@@ -15,8 +15,9 @@ from vfl_jax.models import MLP, SumHead
 from vfl_jax.models.losses import SoftmaxCrossEntropy
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
-from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform, is_attack
-from vfl_jax.protocol.views import POISON, TARGET
+from vfl_jax.protocol.knowledge import POISON, TARGET
+from vfl_jax.protocol.methods import is_attack
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.replica import inference
 from vfl_jax.replica.draws import draw
 

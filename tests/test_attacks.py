@@ -14,7 +14,8 @@ import pytest
 
 from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement, LabelReplacement, PairedReplacement
 from vfl_jax.protocol.hooks import run_hook
-from vfl_jax.protocol.views import ORDINARY, POISON, TARGET, PartyInferView
+from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
+from vfl_jax.protocol.views import PartyInferView
 
 N, B, C, STEPS = 9, 5, 3, 4
 SHAPES = helpers.shapes_of(num_samples=N, num_classes=C, batch_rows=B, row_weight=0.2, widths=(C, C))

@@ -15,8 +15,11 @@ from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_nu
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.hooks import run_hook
-from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform, Switched, is_attack
-from vfl_jax.protocol.views import POISON, TARGET, ActiveInferView, PartyInferView
+from vfl_jax.protocol.knowledge import POISON, TARGET
+from vfl_jax.protocol.methods import is_attack
+from vfl_jax.protocol.switched import Switched
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
+from vfl_jax.protocol.views import ActiveInferView, PartyInferView
 
 N, B, C, STEPS = 9, 6, 3, 4
 

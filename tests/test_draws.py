@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from vfl_jax.attacks import ActiveBackdoor
 from vfl_jax.core.checks import shown
 from vfl_jax.data import NaturalTrigger, Trigger
+from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
 from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.protocol.views import ORDINARY, POISON, TARGET
 from vfl_jax.replica.draws import ALWAYS, Given, _distinct, draw, epoch_ids, poison_count, steps_per_epoch
 from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweeps.grid import parse

@@ -18,8 +18,8 @@ from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.presets import digits_demo
 from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.hooks import run_hook
+from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
 from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.protocol.views import ORDINARY, POISON, TARGET
 from vfl_jax.sweeps.sweep import sweep
 
 N, B, C, STEPS = 9, 5, 3, 6

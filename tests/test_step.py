@@ -15,7 +15,7 @@ from vfl_jax.models.losses import SoftmaxCrossEntropy
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
-from vfl_jax.replica import evaluation
+from vfl_jax.replica import reports
 
 C, B, NUM_STEPS = helpers.NUM_CLASSES, 8, 6
 IDS = np.array([5, 0, 41, 17, 30, 2, 11, 26])
@@ -208,7 +208,8 @@ def test_reports_of_chains_and_of_the_active_party_are_heard(data):
     def metrics(scenario):
         replica = helpers.replica(scenario, data)
         state, _ = replica.step(IDS)
-        return evaluation.evaluate_reports(replica.scenario, state, jnp.asarray(data.train.labels))
+        labels = jnp.asarray(data.train.labels)
+        return reports.evaluate_reports(replica.scenario, state, labels, jnp.zeros(len(labels), bool), data.num_classes)
 
     alone, chained = metrics(scenario_of((HONEST, listener))), metrics(scenario_of((HONEST, chain)))
     assert float(alone["label_inference_accuracy"].count) == B

@@ -48,35 +48,44 @@ from vfl_jax.presets import register_preset, scenario_for
 from vfl_jax.protocol import (
     ActiveAttack,
     ActiveChain,
+    ActiveEpochView,
     ActiveInferView,
     ActiveTransform,
     ActiveView,
     Attack,
+    EmbedView,
     Knowledge,
     PartyChain,
+    PartyEpochView,
     PartyInferView,
     PartyTransform,
     PartyView,
     Shapes,
+    Suspicion,
 )
 from vfl_jax.replica import Given
-from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.scenario import BatchPlan, Measure, Outcome, PoisonPlan, Scenario, measure
 from vfl_jax.statistics import summary
 from vfl_jax.sweeps import EvidenceWarning, SweepIncomplete, run, sweep, sweep_cases, use_all_cores
 
 __all__ = [
     "ActiveAttack",
     "ActiveChain",
+    "ActiveEpochView",
     "ActiveInferView",
     "ActiveTransform",
     "ActiveView",
     "Attack",
     "BagOfIds",
     "BatchPlan",
+    "EmbedView",
     "EvidenceWarning",
     "Given",
     "Knowledge",
+    "Measure",
+    "Outcome",
     "PartyChain",
+    "PartyEpochView",
     "PartyInferView",
     "PartyTransform",
     "PartyView",
@@ -84,6 +93,7 @@ __all__ = [
     "Record",
     "Scenario",
     "Shapes",
+    "Suspicion",
     "SweepIncomplete",
     "VerticalData",
     "attacks",
@@ -104,6 +114,7 @@ __all__ = [
     "load_params",
     "load_plugins",
     "load_tables",
+    "measure",
     "models",
     "numbers",
     "plots",

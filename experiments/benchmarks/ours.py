@@ -107,7 +107,7 @@ class DenseParty:
 
         def step(params: Any, batch: Any) -> tuple[Any, None]:
             def one(params: Any) -> Any:
-                _, pullback = local.forward(bottom, params, batch, False)
+                _, _, pullback = local.forward(bottom, params, {}, jax.random.key(0), batch, False)
                 return local.update(
                     optimizer, study.scenario.regularizer, jnp.int32(0), pullback(gradient), params,
                     optimizer.build(jnp.int32(0)).init(params),

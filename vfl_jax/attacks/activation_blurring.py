@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
+from vfl_jax.protocol.knowledge import Knowledge, Shapes, where_rows
 from vfl_jax.protocol.transforms import Attack
-from vfl_jax.protocol.views import Knowledge, PartyView, Shapes, where_rows
+from vfl_jax.protocol.views import PartyView
 
 Kind = Literal["none", "zero", "gaussian", "given"]
 

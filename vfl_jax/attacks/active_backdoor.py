@@ -5,8 +5,9 @@ from __future__ import annotations
 import jax
 
 from vfl_jax.core.types import Key, State
+from vfl_jax.protocol.knowledge import where_rows
 from vfl_jax.protocol.transforms import ActiveAttack
-from vfl_jax.protocol.views import ActiveView, where_rows
+from vfl_jax.protocol.views import ActiveView
 
 
 class ActiveBackdoor(ActiveAttack):

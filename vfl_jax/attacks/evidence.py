@@ -13,7 +13,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.protocol.views import ORDINARY, PartyView
+from vfl_jax.protocol.knowledge import ORDINARY
+from vfl_jax.protocol.views import PartyView
 
 Kind = Literal["last", "sum", "fading"]
 UNREAD = -1

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Key
+from vfl_jax.protocol.knowledge import Shapes, where_rows
 from vfl_jax.protocol.transforms import Attack
-from vfl_jax.protocol.views import PartyView, Shapes, where_rows
+from vfl_jax.protocol.views import PartyView
 
 
 @flax.struct.dataclass

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, hear, no_evidence, read
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
+from vfl_jax.protocol.knowledge import Shapes, where_rows
 from vfl_jax.protocol.transforms import Attack
-from vfl_jax.protocol.views import PartyView, Shapes, where_rows
+from vfl_jax.protocol.views import PartyView
 
 
 @flax.struct.dataclass

@@ -149,7 +149,7 @@ class BagOfIds:
                 f"{where} has weights that are not finite in row {np.argwhere(~np.isfinite(weights))[0][0]}."
             )
 
-    def with_id(self, place: int, value: Array | float, rows: Array) -> BagOfIds:
+    def with_id(self, place: Array | int, value: Array | float, rows: Array) -> BagOfIds:
         """Sets one entry of some multi-hot rows.
 
         Args:
@@ -162,11 +162,27 @@ class BagOfIds:
         """
         ids = jnp.asarray(self.ids, jnp.int32)
         kept = jnp.where(rows[:, None] & (ids == place), ABSENT, ids)
-        added = jnp.where(rows, jnp.int32(place), ABSENT)[:, None]
+        added = jnp.where(rows, jnp.asarray(place, jnp.int32), ABSENT)[:, None]
         weights = jnp.ones(ids.shape) if self.weights is None else jnp.asarray(self.weights, jnp.float32)
         value = jnp.full(added.shape, value, jnp.float32)
         ids, weights = (jnp.concatenate(pair, axis=1) for pair in ((kept, added), (weights, value)))
         return BagOfIds(ids, weights, vocabulary=self.vocabulary)
+
+    def widened(self, like: BagOfIds) -> BagOfIds:
+        """Adds empty slots, so that the bag gets the form of another one with as many slots or more.
+
+        Args:
+          like: the other bag.
+
+        Returns:
+          the same multi-hot rows, in a bag with as many slots as ``like``, and with weights where that has some.
+        """
+        missing = like.ids.shape[1] - self.ids.shape[1]
+        ids = jnp.pad(jnp.asarray(self.ids, jnp.int32), ((0, 0), (0, max(missing, 0))), constant_values=ABSENT)
+        if self.weights is None and like.weights is None:
+            return BagOfIds(ids, None, vocabulary=self.vocabulary)
+        weights = jnp.ones(self.ids.shape) if self.weights is None else jnp.asarray(self.weights, jnp.float32)
+        return BagOfIds(ids, jnp.pad(weights, ((0, 0), (0, max(missing, 0)))), vocabulary=self.vocabulary)
 
     def matmul(self, table: Array) -> Array:
         """Multiplies the multi-hot rows by a table, float32[F, E]; returns float32[B, E], sums of the table's rows."""

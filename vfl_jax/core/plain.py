@@ -19,6 +19,9 @@ from vfl_jax.core.registry import ADVICE
 RECORD = "record"
 """The key that names the kind of a record in its JSON; no record has a field of that name."""
 
+OMIT_DEFAULT = "omit_default"
+"""The key in a field's metadata that says whether JSON leaves the field out while it holds its default."""
+
 
 def parse(text: Any) -> dict[str, Any]:
     """Reads the JSON of a record into plain values.
@@ -141,8 +144,12 @@ def _made(plain: Any, kinds: Mapping[str, type]) -> Any:
 
 
 def _fields(record: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yields (name, value, annotation) of every field."""
-    return ((name, getattr(record, name), hint) for name, hint, _ in declared(type(record)))  # type: ignore[arg-type]
+    """Yields (name, value, annotation) of every field that JSON holds."""
+    known = {f.name: f for f in dataclasses.fields(record)}
+    for name, hint, _ in declared(type(record)):  # type: ignore[arg-type]
+        value, field = getattr(record, name), known[name]
+        if not (field.metadata.get(OMIT_DEFAULT) and value == field.default):
+            yield name, value, hint
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

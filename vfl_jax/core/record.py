@@ -17,7 +17,7 @@ import numpy as np
 
 from vfl_jax.core.declarations import check_attributes, check_leaves
 from vfl_jax.core.fields import Declared, check_fields, check_values, declared, structure, tuples
-from vfl_jax.core.plain import RECORD, from_plain, parse, to_plain
+from vfl_jax.core.plain import OMIT_DEFAULT, RECORD, from_plain, parse, to_plain
 from vfl_jax.core.pytrees import register
 from vfl_jax.core.registry import home
 
@@ -25,16 +25,28 @@ DTYPES: dict[type, type] = {float: np.float32, int: np.int32}
 _KINDS: dict[str, type[Record]] = {}
 
 
-def static(*, default: Any = dataclasses.MISSING) -> Any:
+def static(*, default: Any = dataclasses.MISSING, omit_default: bool = False) -> Any:
     """Declares a field of a record that is structure, such as a kind, a width or a length; it cannot be swept.
 
     Args:
       default: the default of the field; without one a user must give it.
+      omit_default: whether JSON leaves the field out while it holds its default. A field that a later version adds to a
+        record then changes no JSON of before, and results of before stay those of the same scenario.
     """
-    return dataclasses.field(default=default, metadata={"pytree_node": False})
+    return dataclasses.field(default=default, metadata={"pytree_node": False, OMIT_DEFAULT: omit_default})
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(static,))
+def leaf(*, default: Any, omit_default: bool = False) -> Any:
+    """Declares a field of a record that may be swept, as a plain annotation does.
+
+    Args:
+      default: the default of the field.
+      omit_default: as in :func:`static`.
+    """
+    return dataclasses.field(default=default, metadata={OMIT_DEFAULT: omit_default})
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(static, leaf))
 class Record(Declared):
     """Base of all configuration; a subclass becomes a dataclass, and its name becomes known to :func:`from_json`.
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key, State
-from vfl_jax.protocol.transforms import ActiveTransform, Messages
-from vfl_jax.protocol.views import ActiveView
+from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.protocol.views import ActiveView, Messages
 
 By = Literal["value", "row_l2", "message_l2", "largest_row_l2"]
 

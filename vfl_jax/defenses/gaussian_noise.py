@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Key, State
-from vfl_jax.protocol.transforms import ActiveTransform, Messages
-from vfl_jax.protocol.views import ActiveView
+from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.protocol.views import ActiveView, Messages
 
 
 class GaussianNoise(ActiveTransform):

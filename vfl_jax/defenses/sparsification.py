@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
-from vfl_jax.protocol.transforms import ActiveTransform, Messages
-from vfl_jax.protocol.views import ActiveView, Shapes
+from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.protocol.views import ActiveView, Messages
 
 Residual = Literal["position", "sample", "none"]
 

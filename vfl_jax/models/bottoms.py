@@ -6,6 +6,7 @@ collaborative learning* (arXiv:2007.03608).
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from vfl_jax.core.bags import BagOfIds, Tapped
 from vfl_jax.core.checks import check_widths
 from vfl_jax.core.record import Record, static
-from vfl_jax.core.types import Array, Features, Key, Params
+from vfl_jax.core.types import Array, Features, Key, Params, State
 
 
 @jax.custom_vjp
@@ -99,7 +100,10 @@ class Bottom(Record):
     """Base of the bottom models: a bottom maps features, leaves [B, ...], to an embedding, float32[B, E].
 
     A bottom of your own overrides ``module``, and ``prepare`` where the module takes another form of features. One that
-    takes bags of ids names its ``table``; its module multiplies a bag by ``bag.matmul(table)``.
+    takes bags of ids names its ``table``; its module multiplies a bag by ``bag.matmul(table)``. The module may hold more
+    than parameters, such as the running means of a ``BatchNorm``, and may draw, as ``Dropout`` does. Where its
+    ``__call__`` takes ``train``, ``training``, ``is_training`` or ``deterministic``, the package says by it whether a
+    training step calls.
 
     Args:
       width: E, the width of the embedding.
@@ -142,14 +146,30 @@ class Bottom(Record):
         Raises:
           ValueError: where the model cannot take features of this shape.
         """
-        return self.module().init(key, self.prepare(features))["params"]
+        return self._variables(key, features)["params"]
 
-    def apply(self, params: Params, features: Features) -> Array:
-        """Computes the embedding of a batch.
+    def init_with_state(self, key: Key, features: Features) -> tuple[Params, State]:
+        """Draws the parameters of one party, and what its module holds beside them.
+
+        Args:
+          key: the key that determines the draw.
+          features: any batch, leaves [B, ...]; only its shapes count.
+
+        Returns:
+          (the parameters, as ``init`` draws them; the other collections, such as running means, by name).
+        """
+        if type(self).init is not Bottom.init:
+            return self.init(key, features), {}
+        variables = self._variables(key, features)
+        return variables.pop("params"), variables
+
+    def apply(self, params: Params, features: Features, state: State | None = None) -> Array:
+        """Computes the embedding of a batch, as at inference.
 
         Args:
           params: the parameters of this model, as ``init`` draws them.
           features: a batch, leaves [B, ...].
+          state: what the module holds beside parameters, such as running means.
 
         Returns:
           float32[B, E].
@@ -157,7 +177,46 @@ class Bottom(Record):
         Raises:
           ValueError: where the model cannot take features of this shape.
         """
-        return self.module().apply({"params": params}, self.prepare(features))  # type: ignore[return-value]
+        module = self.module()
+        flag = _flag(module, is_training=False)
+        return module.apply({"params": params, **(state or {})}, self.prepare(features), **flag)  # type: ignore[return-value]
+
+    def apply_training(self, params: Params, state: State, key: Key, features: Features) -> tuple[Array, State]:
+        """Computes the embedding of a batch in a training step.
+
+        Args:
+          params: the parameters of this model.
+          state: what the module holds beside parameters.
+          key: the key of the module's draws.
+          features: a batch, leaves [B, ...].
+
+        Returns:
+          (float32[B, E], the new state).
+        """
+        if not self.differs_in_training:
+            return self.apply(params, features), state
+        module = self.module()
+        flag, rngs = _flag(module, is_training=True), {"dropout": key}
+        variables = {"params": params, **state}
+        embedding, new = module.apply(variables, self.prepare(features), rngs=rngs, mutable=list(state), **flag)
+        return embedding, dict(new)
+
+    @property
+    def differs_in_training(self) -> bool:
+        """Whether a training step calls the module in another way than inference does."""
+        return type(self).module is not Bottom.module and bool(_flag(self.module(), is_training=True))
+
+    def _variables(self, key: Key, features: Features) -> dict[str, Any]:
+        """Returns everything that the module holds at first, by its collections."""
+        module = self.module()
+        return dict(module.init(key, self.prepare(features), **_flag(module, is_training=False)))
+
+
+def _flag(module: nn.Module, is_training: bool) -> dict[str, Any]:
+    """Returns the argument that says to a module whether a training step calls; none where it takes none."""
+    taken = inspect.signature(type(module).__call__).parameters
+    values = dict.fromkeys(("train", "training", "is_training"), is_training) | {"deterministic": not is_training}
+    return {name: value for name, value in values.items() if name in taken}
 
 
 class Linear(Bottom):

@@ -13,7 +13,8 @@ from vfl_jax.data.own.tables import LoadedTables
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets.common import HeadName
 from vfl_jax.presets.liu_2020 import liu2020_paper
-from vfl_jax.protocol.transforms import PartyTransform, is_attack
+from vfl_jax.protocol.methods import is_attack
+from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.protocol.triggers import NaturalTrigger, StampTrigger, Trigger
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 

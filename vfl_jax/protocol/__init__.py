@@ -1,25 +1,41 @@
 """The messages between parties and everything that may change them: views, knowledge, hooks, triggers, own models."""
 
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
+from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Shapes
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
-from vfl_jax.protocol.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
-from vfl_jax.protocol.views import ActiveInferView, ActiveView, Knowledge, PartyInferView, PartyView, Shapes
+from vfl_jax.protocol.triggers import EmbeddingTrigger, FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
+from vfl_jax.protocol.views import (
+    ActiveEpochView,
+    ActiveInferView,
+    ActiveView,
+    EmbedView,
+    PartyEpochView,
+    PartyInferView,
+    PartyView,
+    Suspicion,
+)
 
 __all__ = [
+    "UNKNOWN",
     "ActiveAttack",
     "ActiveChain",
+    "ActiveEpochView",
     "ActiveInferView",
     "ActiveTransform",
     "ActiveView",
     "Attack",
+    "EmbedView",
+    "EmbeddingTrigger",
     "FeatureTrigger",
     "Knowledge",
     "NaturalTrigger",
     "PartyChain",
+    "PartyEpochView",
     "PartyInferView",
     "PartyTransform",
     "PartyView",
     "PixelTrigger",
     "Shapes",
+    "Suspicion",
     "Trigger",
 ]

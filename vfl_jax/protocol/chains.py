@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from vfl_jax.core.types import Features, Key, State
-from vfl_jax.protocol.hooks import run_hook, run_infer_hook
-from vfl_jax.protocol.transforms import ActiveTransform, Chain, Messages, PartyTransform
-from vfl_jax.protocol.views import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
+from vfl_jax.core.types import Features, Key, Params, State
+from vfl_jax.protocol.hooks import run_answer, run_embed_hook, run_epoch_hook, run_hook, run_infer_hook
+from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.methods import Chain, changes
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.protocol.views import (
+    ActiveEpochView,
+    ActiveInferView,
+    ActiveView,
+    EmbedView,
+    Messages,
+    PartyEpochView,
+    PartyInferView,
+    PartyView,
+    Suspicion,
+)
 
 States = tuple[State, ...]
 """One state per part."""
@@ -27,9 +40,33 @@ def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: States, view: Any
 def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: States, view: Any, value: Any) -> Any:
     """Applies one inference hook of every part in turn."""
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
-        fold_in = jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in
-        value = run_infer_hook(part, hook, fold_in(key, i), state, view, value)
+        value = run_infer_hook(part, hook, _fold_in(key, i), state, view, value)
     return value
+
+
+def _fold_epoch(parts: tuple[Any, ...], key: Key, states: States, view: Any, params: Params) -> tuple[Params, States]:
+    """Applies ``on_epoch`` of every part that is due, each with its own key and state."""
+    new_states = []
+    for i, (part, state) in enumerate(zip(parts, states, strict=True)):
+        params, state = run_epoch_hook(part, jax.random.fold_in(key, i), state, view, params)
+        new_states.append(state)
+    return params, tuple(new_states)
+
+
+def _only_answer(parts: tuple[Any, ...], hook: str, key: Key, states: States, view: Any, value: Any) -> Any:
+    """Returns the answer of the one part that gives one; None where no part does."""
+    answering = [i for i, part in enumerate(parts) if changes(part, hook)]
+    if len(answering) > 1:
+        names = [type(parts[i]).__name__ for i in answering]
+        raise ValueError(f"Parts of a chain, {' and '.join(names)}, answer by {hook}; keep one of them.")
+    for i in answering:
+        return run_answer(parts[i], hook, _fold_in(key, i), states[i], view, value)
+    return None
+
+
+def _fold_in(key: Key, number: int) -> Key:
+    """Folds a number into one key, or into the key of every row."""
+    return jax.vmap(jax.random.fold_in, (0, None))(key, number) if key.ndim else jax.random.fold_in(key, number)
 
 
 def _merge_reports(parts: tuple[Any, ...], states: States) -> dict[str, jax.Array]:
@@ -75,11 +112,17 @@ class PartyChain(Chain, PartyTransform):
     def on_download(self, key: Key, state: States, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, States]:
         return _fold(self.parts, "on_download", key, state, view, gradient)
 
+    def on_epoch(self, key: Key, state: States, view: PartyEpochView, params: Params) -> tuple[Params, States]:
+        return _fold_epoch(self.parts, key, state, view, params)
+
     def infer_features(self, key: Key, state: States, view: PartyInferView, features: Features) -> Features:
         return _fold_infer(self.parts, "infer_features", key, state, view, features)
 
     def infer_upload(self, key: Key, state: States, view: PartyInferView, embedding: jax.Array) -> jax.Array:
         return _fold_infer(self.parts, "infer_upload", key, state, view, embedding)
+
+    def infer_labels(self, key: Key, state: States, view: PartyInferView, features: Features) -> jax.Array | None:
+        return _only_answer(self.parts, "infer_labels", key, state, view, features)
 
     def report(self, state: States) -> dict[str, jax.Array]:
         return _merge_reports(self.parts, state)
@@ -119,6 +162,25 @@ class ActiveChain(Chain, ActiveTransform):
 
     def on_send(self, key: Key, state: States, view: ActiveView, gradients: Messages) -> tuple[Messages, States]:
         return _fold(self.parts, "on_send", key, state, view, gradients)
+
+    def init_params(self, key: Key, shapes: Shapes) -> tuple[Params, ...]:
+        return tuple(p.init_params(jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
+
+    def on_embed(
+        self, params: tuple[Params, ...], key: Key, view: EmbedView, embeddings: Messages
+    ) -> tuple[Messages, jax.Array]:
+        penalty = jnp.float32(0.0)
+        for i, (part, own) in enumerate(zip(self.parts, params, strict=True)):
+            if changes(part, "on_embed"):
+                embeddings, more = run_embed_hook(part, own, _fold_in(key, i), view, embeddings)
+                penalty = penalty + more
+        return embeddings, penalty
+
+    def on_epoch(self, key: Key, state: States, view: ActiveEpochView, params: Params) -> tuple[Params, States]:
+        return _fold_epoch(self.parts, key, state, view, params)
+
+    def infer_suspicion(self, key: Key, state: States, view: ActiveInferView, embeddings: Messages) -> Suspicion | None:
+        return _only_answer(self.parts, "infer_suspicion", key, state, view, embeddings)
 
     def infer_receive(self, key: Key, state: States, view: ActiveInferView, embeddings: Messages) -> Messages:
         return _fold_infer(self.parts, "infer_receive", key, state, view, embeddings)

@@ -1,4 +1,4 @@
-"""The calls of hooks. Only this file withholds knowledge, applies switches and cuts test rows into batches."""
+"""The calls of hooks. Only this file withholds what is an attacker's, applies switches and cuts rows into batches."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.types import Array, Key, State
-from vfl_jax.protocol.transforms import Switched, changes, is_attack
-from vfl_jax.protocol.views import ORDINARY, ActiveView, PartyView
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.types import Array, Key, Params, State
+from vfl_jax.protocol.knowledge import ORDINARY
+from vfl_jax.protocol.methods import acts, changes, is_attack
+from vfl_jax.protocol.switched import Switched
+from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyEpochView, PartyInferView, PartyView
 
 
 def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> tuple[Any, State]:
@@ -52,14 +55,90 @@ def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any,
       ValueError: where an attack returns a value of another form than it got.
     """
 
+    if not changes(transform, hook):
+        return value
+    changed = _shared_out(transform, hook, key, state, view, value)
+    return _unless_disabled(transform, hook, changed, value)
+
+
+def run_answer(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
+    """Calls a hook that answers about test rows, and changes nothing; a switched-off attack still listens.
+
+    Args:
+      transform, hook, key, state, view, value: as in :func:`run_infer_hook`.
+
+    Returns:
+      the answer, leaves [B, ...]; None where the method gives none.
+    """
+    return _shared_out(transform, hook, key, state, view, value) if changes(transform, hook) else None
+
+
+def run_epoch_hook(transform: Any, key: Key, state: State, view: Any, params: Params) -> tuple[Params, State]:
+    """Calls ``on_epoch`` of a method that is due, without knowledge for a defense, and applies the switch of an attack.
+
+    Args:
+      transform: a method or a chain.
+      key: the key of the hook's draws.
+      state: the method's state.
+      view: a ``PartyEpochView`` or an ``ActiveEpochView``.
+      params: the parameters of the party's own model.
+
+    Returns:
+      (the changed parameters, the new state).
+
+    Raises:
+      ValueError: where an attack returns parameters of another form.
+    """
+    if not acts(transform, view.due):
+        return params, state
+    changed, state = transform.on_epoch(key, state, _seen_by(transform, view), params)
+    return _unless_disabled(transform, "on_epoch", changed, params), state
+
+
+def run_embed_hook(
+    transform: Any, params: Params, key: Key, view: EmbedView, embeddings: Messages
+) -> tuple[Messages, jax.Array]:
+    """Calls ``on_embed``, without knowledge for a defense, and applies the switch of an attack.
+
+    Args:
+      transform: a method or a chain that overrides the hook.
+      params: the method's own parameters.
+      key: the key of the hook's draws; at inference a key per row, Key[B], or one where the rows are one batch already.
+      view: the view inside the loss.
+      embeddings: float32[B, E] per party in ``Shapes.crossing``.
+
+    Returns:
+      (the embeddings that the head gets; the penalty, float32[]; 0 at inference).
+
+    Raises:
+      ValueError: where an attack returns embeddings of another form.
+    """
+
+    def seen(key: Key, view: EmbedView, embeddings: Messages) -> tuple[Messages, jax.Array]:
+        return transform.on_embed(params, key, _seen_by(transform, view), embeddings)
+
+    if view.is_training:
+        changed, penalty = seen(key, view, embeddings)
+    else:
+        changed, penalty = _batched(transform, lambda *a: seen(*a)[0], key, view, embeddings), jnp.float32(0.0)
+    if isinstance(transform, Switched):
+        penalty = jnp.where(transform.enabled > 0, penalty, 0.0)
+    return _unless_disabled(transform, "on_embed", changed, embeddings), penalty
+
+
+def _shared_out(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
+    """Calls an inference hook in the batches that the method asks for."""
+
     def seen(key: Key, view: Any, value: Any) -> Any:
         return getattr(transform, hook)(key, state, _seen_by(transform, view), value)
 
-    if not changes(transform, hook):
-        return value
+    return _batched(transform, seen, key, view, value)
+
+
+def _batched(transform: Any, seen: Callable[..., Any], key: Key, view: Any, value: Any) -> Any:
+    """Calls ``seen(key, view, value)`` once, or once for each batch of the rows."""
     size = transform.inference_batch
-    changed = seen(key, view, value) if size is None or not key.ndim else _in_batches(seen, size, key, view, value)
-    return _unless_disabled(transform, hook, changed, value)
+    return seen(key, view, value) if size is None or not key.ndim else _in_batches(seen, size, key, view, value)
 
 
 def _in_batches(seen: Callable[..., Any], size: int, keys: Key, view: Any, value: Any) -> Any:
@@ -83,17 +162,25 @@ def _in_batches(seen: Callable[..., Any], size: int, keys: Key, view: Any, value
 
 
 def _seen_by(transform: Any, view: Any) -> Any:
-    """Returns the view that a method may see: a defense sees no knowledge, and no roles of an appended pair."""
+    """Returns the view that a method may see: only an attack sees what belongs to attackers."""
     if is_attack(transform):
         return view
-    roles = {"roles": jnp.full_like(view.roles, ORDINARY)} if isinstance(view, PartyView | ActiveView) else {}
-    return view.replace(knowledge=None, **roles)
+    hidden: dict[str, Any] = {"knowledge": None}
+    if isinstance(view, PartyView | ActiveView):
+        hidden["roles"] = jnp.full_like(view.roles, ORDINARY)
+    if isinstance(view, PartyView | PartyEpochView):
+        hidden["stamp"] = None
+    if isinstance(view, PartyInferView) and view.is_attacked is not None:
+        hidden["is_attacked"] = jnp.zeros_like(view.is_attacked)
+    return view.replace(**hidden)
 
 
 def _unless_disabled(transform: Any, hook: str, changed: Any, value: Any) -> Any:
     """Returns the result of a hook; where an attack is switched off, the value that the hook got."""
     if changed is value or not isinstance(transform, Switched):
         return changed
+    if isinstance(value, BagOfIds) and isinstance(changed, BagOfIds):
+        value = value.widened(changed)  # a stamped tag takes a slot of its own
     forms = [jax.tree.map(jnp.shape, tree) for tree in (changed, value)]
     if forms[0] != forms[1]:
         raise ValueError(

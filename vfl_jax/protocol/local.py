@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from vfl_jax.core.bags import BagOfIds, Tapped
-from vfl_jax.core.types import Array, Features, Params
+from vfl_jax.core.types import Array, Features, Key, Params, State
 from vfl_jax.models import MLP, Bottom, Linear
 from vfl_jax.models.losses import Regularizer
 from vfl_jax.models.optimizers import Optimizer
@@ -54,23 +54,28 @@ def may_update_rowwise(bottom: Bottom, optimizer: Optimizer, regularizer: Regula
 
 
 def forward(
-    bottom: Bottom, params: Params, features: Features, rowwise: bool
-) -> tuple[Array, Callable[[Array], Params | RowwiseGradient]]:
-    """Runs a party's model forward.
+    bottom: Bottom, params: Params, state: State, key: Key, features: Features, rowwise: bool
+) -> tuple[Array, State, Callable[[Array], Params | RowwiseGradient]]:
+    """Runs a party's model forward in a training step.
 
     Args:
       bottom: the party's model.
       params: its parameters.
+      state: what it holds beside parameters.
+      key: the key of its draws.
       features: the party's rows, leaves [B, ...].
       rowwise: whether the gradient comes as a :class:`RowwiseGradient`, where the model has a table; static.
 
     Returns:
-      (the embedding, float32[B, E]; a function from the embedding's gradient to the gradient of the parameters).
+      (the embedding, float32[B, E]; the model's new state; a function from the embedding's gradient to the gradient of
+      the parameters).
     """
     path = bottom.table
     if path is None or not rowwise:
-        embedding, pullback = jax.vjp(lambda p: bottom.apply(p, features), params)
-        return embedding, lambda gradient: pullback(gradient)[0]
+        embedding, pullback, state = jax.vjp(
+            lambda p: bottom.apply_training(p, state, key, features), params, has_aux=True
+        )
+        return embedding, state, lambda gradient: pullback(gradient)[0]
     rest, table = _without(path, params)
 
     def apply(rest: Params, tap: Array) -> Array:
@@ -83,7 +88,19 @@ def forward(
         rest, change = pullback(gradient)
         return RowwiseGradient(path, rest, features, change)
 
-    return embedding, to_gradient
+    return embedding, state, to_gradient
+
+
+def embed(bottom: Bottom, params: Params, state: State, features: Features) -> Array:
+    """Runs a party's model forward as at inference; returns float32[B, E].
+
+    Args:
+      bottom: the party's model.
+      params: its parameters.
+      state: what it holds beside parameters.
+      features: the party's rows, leaves [B, ...].
+    """
+    return bottom.apply(params, features, state) if state else bottom.apply(params, features)
 
 
 def update(

@@ -9,6 +9,10 @@ A method overrides only the hooks that it needs. Every hook takes four arguments
 
 A training hook returns (the changed value, the new state). An inference hook returns the changed value alone.
 
+Two hooks have a form of their own. ``on_epoch`` is called between epochs, and changes the parameters of the party's own
+model and the method's state. ``on_embed`` acts inside the loss, so that gradients go through it; what it learns are
+parameters of its own (``init_params``), never state.
+
 At inference a hook sees one test row at a time, [1, ...], with a key of that row. So its result does not depend on
 other rows, nor on the number of rows that are evaluated together. A method that must see several rows together asks for
 them (``inference_batch``).
@@ -20,67 +24,32 @@ gets no knowledge, and it sees every row as ORDINARY.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 
-from vfl_jax.core.checks import is_number
 from vfl_jax.core.record import Record
-from vfl_jax.core.types import Features, Key, State
+from vfl_jax.core.types import Features, Key, Params, State
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.protocol.spelling import check_hooks
-from vfl_jax.protocol.views import ActiveInferView, ActiveView, PartyInferView, PartyView, Shapes
-
-Messages = tuple[jax.Array, ...]
-"""One message, float32[B, E], per party in ``Shapes.crossing``, in that order."""
-
-InferenceOrder = Literal["file", "shuffled"]
-
-
-class InferenceRows:
-    """The test rows that a method's inference hooks see together; a method sets class attributes or static fields."""
-
-    inference_batch: ClassVar[int | None] = 1
-    """The number of rows that a hook sees together, with one key; ``view.is_valid`` is false for rows that only fill up
-    the last batch. None gives a hook all rows of a block, with a key per row, Key[B]; chains share the rows out."""
-    inference_order: ClassVar[InferenceOrder] = "file"
-    """The order in which rows become batches: "file", or "shuffled" anew by each seed at each evaluation."""
+from vfl_jax.protocol.switched import Switched, Timing
+from vfl_jax.protocol.views import (
+    ActiveEpochView,
+    ActiveInferView,
+    ActiveView,
+    EmbedView,
+    Messages,
+    PartyEpochView,
+    PartyInferView,
+    PartyView,
+    Suspicion,
+)
 
 
-class Switched(Record):
-    """The switch that makes a method an attack; the package applies it.
-
-    With ``enabled`` 0 the hooks still run, and state and reports advance, so that a listener listens. But the package
-    replaces the result of every hook by the value that the hook got. That is the honest run, on the same stamped data.
-
-    Args:
-      enabled: 1 for the attack, 0 for the honest run.
-
-    Raises:
-      ValueError: where ``enabled`` is another number.
-    """
-
-    enabled: float = 1.0
-
-    def __post_init__(self) -> None:
-        self.check_switch()
-
-    def check_switch(self) -> None:
-        """Checks the switch; swept and traced values pass.
-
-        Raises:
-          ValueError: where the switch is a number other than 0 and 1.
-        """
-        if is_number(self.enabled) and self.enabled not in (0, 1):
-            raise ValueError(
-                f"{type(self).__name__}.enabled is {self.enabled}; it must be 0 (the honest run) or 1. What should "
-                "act by degrees is a number of another name."
-            )
-
-
-class PartyTransform(InferenceRows, Record):
+class PartyTransform(Timing, Record):
     """A method at one party that holds features; the class itself is an honest party.
 
     An attack derives from :class:`Attack`. A defense that a party itself runs derives from this class. The module's
@@ -126,6 +95,20 @@ class PartyTransform(InferenceRows, Record):
         """
         return gradient, state
 
+    def on_epoch(self, key: Key, state: State, view: PartyEpochView, params: Params) -> tuple[Params, State]:
+        """Acts between two epochs: before the first and after every one, or as ``at_epochs`` says.
+
+        Args:
+          key: the key of the hook's draws.
+          state: the method's state.
+          view: the view of this party between two epochs.
+          params: the parameters of this party's own bottom model.
+
+        Returns:
+          (the parameters with which the next epoch begins, the new state).
+        """
+        return params, state
+
     def infer_features(self, key: Key, state: State, view: PartyInferView, features: Features) -> Features:
         """Changes the test rows that this party feeds to its own bottom model, leaves [inference_batch, ...]."""
         return features
@@ -134,6 +117,16 @@ class PartyTransform(InferenceRows, Record):
         """Changes the embedding of test rows that this party sends, float32[inference_batch, E]."""
         return embedding
 
+    def infer_labels(self, key: Key, state: State, view: PartyInferView, features: Features) -> jax.Array | None:
+        """Guesses the labels of test rows from this party's own features, leaves [inference_batch, ...].
+
+        Evaluation, never the method, compares them with the labels.
+
+        Returns:
+          int32[inference_batch], ``UNKNOWN`` (−1) for a row without a guess; None where the method makes none.
+        """
+        return None
+
     def report(self, state: State) -> dict[str, jax.Array]:
         """Returns the values that a reader may see; evaluation, never the method, compares them with labels.
 
@@ -141,8 +134,8 @@ class PartyTransform(InferenceRows, Record):
           state: the method's state.
 
         Returns:
-          arrays by name; ``label_guesses``, int32[N] with −1 for none, becomes two metrics
-          (:func:`vfl_jax.replica.evaluation.evaluate_reports`).
+          arrays by name, of the kinds that :func:`vfl_jax.replica.reports.evaluate_reports` lists: a number, float32[],
+          under any name; ``label_guesses``, int32[N]; ``suspicion``, float32[N]; and others. They become metrics.
         """
         return {}
 
@@ -159,7 +152,7 @@ class PartyTransform(InferenceRows, Record):
         """
 
 
-class ActiveTransform(InferenceRows, Record):
+class ActiveTransform(Timing, Record):
     """A method at the active party; the class itself is no defense.
 
     A defense derives from this class. An attack by the active party itself derives from :class:`ActiveAttack`. The
@@ -168,6 +161,9 @@ class ActiveTransform(InferenceRows, Record):
     Raises:
       TypeError: when a class is made, where a function has nearly the name of a hook.
     """
+
+    optimizer: ClassVar[Optimizer | None] = None
+    """The optimizer of the method's own parameters, which a method may declare as a field; None takes the head's."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         check_hooks(cls, ActiveTransform, PartyTransform)
@@ -198,6 +194,56 @@ class ActiveTransform(InferenceRows, Record):
         """Changes the gradients that go to other parties, float32[B, E] each, but not the active party's own."""
         return gradients, state
 
+    def init_params(self, key: Key, shapes: Shapes) -> Params:
+        """Returns the method's own parameters, float32 arrays, which ``on_embed`` uses and every step trains.
+
+        Args:
+          key: the key that determines the draw.
+          shapes: the sizes that the protocol makes public.
+        """
+        return {}
+
+    def on_embed(self, params: Params, key: Key, view: EmbedView, embeddings: Messages) -> tuple[Messages, jax.Array]:
+        """Changes the embeddings that other parties sent, inside the loss: gradients go through the change.
+
+        The active party sends back the gradients at what ``on_receive`` returned, which is what this hook gets. At
+        inference it is called, too, in batches like an inference hook, and its penalty is not used.
+
+        Args:
+          params: the method's own parameters.
+          key: the key of the hook's draws.
+          view: the view inside the loss.
+          embeddings: float32[B, E] per party in ``Shapes.crossing``.
+
+        Returns:
+          (the embeddings that the head gets; a penalty, float32[], which is added to the loss).
+        """
+        return embeddings, jnp.float32(0.0)
+
+    def on_epoch(self, key: Key, state: State, view: ActiveEpochView, params: Params) -> tuple[Params, State]:
+        """Acts between two epochs: before the first and after every one, or as ``at_epochs`` says.
+
+        Args:
+          key: the key of the hook's draws.
+          state: the method's state.
+          view: the view of the active party between two epochs.
+          params: the parameters of the head.
+
+        Returns:
+          (the parameters with which the next epoch begins, the new state).
+        """
+        return params, state
+
+    def infer_suspicion(self, key: Key, state: State, view: ActiveInferView, embeddings: Messages) -> Suspicion | None:
+        """Says which test rows are suspicious, from the embeddings as they arrived, float32[inference_batch, E] each.
+
+        Evaluation, never the method, compares the answer with the rows that are attacked.
+
+        Returns:
+          the answer; None where the method gives none.
+        """
+        return None
+
     def infer_receive(self, key: Key, state: State, view: ActiveInferView, embeddings: Messages) -> Messages:
         """Changes the embeddings of test rows that other parties sent, float32[inference_batch, E] each."""
         return embeddings
@@ -213,8 +259,8 @@ class ActiveTransform(InferenceRows, Record):
           state: the method's state.
 
         Returns:
-          arrays by name; ``label_guesses``, int32[N] with −1 for none, becomes two metrics
-          (:func:`vfl_jax.replica.evaluation.evaluate_reports`).
+          arrays by name, of the kinds that :func:`vfl_jax.replica.reports.evaluate_reports` lists: a number, float32[],
+          under any name; ``label_guesses``, int32[N]; ``suspicion``, float32[N]; and others. They become metrics.
         """
         return {}
 
@@ -244,61 +290,3 @@ class ActiveAttack(Switched, ActiveTransform):
     Args:
       enabled: the switch; see :class:`Switched`.
     """
-
-
-class Chain:
-    """Base of the chains: several methods in one place, which act in order."""
-
-    parts: tuple[Any, ...]
-
-
-def is_attack(transform: Any) -> bool:
-    """Whether a method is an attack, or a chain with an attack among its parts."""
-    return any(isinstance(method, Switched) for method in methods(transform))
-
-
-def changes(transform: Any, hook: str) -> bool:
-    """Whether a method overrides a hook; a hook that it does not override costs nothing at inference."""
-    bases = (getattr(base, hook, None) for base in (PartyTransform, ActiveTransform))
-    return getattr(type(transform), hook) not in bases
-
-
-def methods(transform: Any) -> Iterator[Any]:
-    """Yields the method itself; of a chain, every part at any depth."""
-    return (method for _, method in located(transform, ""))
-
-
-def located(transform: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yields (path, method) for the method itself; of a chain, for every part at any depth.
-
-    Args:
-      transform: a method or a chain.
-      path: the path of ``transform``, such as "defense".
-    """
-    if not isinstance(transform, Chain):
-        yield path, transform
-        return
-    for i, part in enumerate(transform.parts):
-        yield from located(part, f"{path}.parts.{i}")
-
-
-def held_attack(method: Any) -> tuple[str, Any] | None:
-    """Finds an attack in the fields of a method that is no chain.
-
-    The package gives such an attack no knowledge, and does not apply its switch.
-
-    Args:
-      method: the method; a tuple of records is searched, too.
-
-    Returns:
-      (the path from the method to the first attack, the attack); None where there is no attack.
-    """
-    is_record = isinstance(method, Record)
-    fields = dataclasses.fields(method) if is_record else ()
-    below = enumerate(method) if isinstance(method, tuple) else ((f.name, getattr(method, f.name)) for f in fields)
-    for name, value in below:
-        if isinstance(value, Switched):
-            return str(name), value
-        if (found := held_attack(value)) is not None:
-            return f"{name}.{found[0]}", found[1]
-    return None

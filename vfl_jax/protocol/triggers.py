@@ -54,6 +54,16 @@ class NaturalTrigger(Trigger):
     """A trigger that rows carry by nature (``Rows.has_trigger``), such as a rare tag; nothing is stamped."""
 
 
+class EmbeddingTrigger(Trigger):
+    """A trigger that lives in an attacker's messages: rows are drawn like stamped ones, but no feature changes.
+
+    In training an attack finds its rows in ``view.knowledge``, or itself; at inference in ``view.is_attacked``.
+    """
+
+    def stamp(self, mask, features, is_poisoned):
+        return features
+
+
 class StampTrigger(Trigger):
     """Base of the triggers that set some entries of a sample.
 
@@ -111,13 +121,13 @@ class PixelTrigger(StampTrigger):
 
 
 class FeatureTrigger(StampTrigger):
-    """Sets one feature of one party.
+    """Sets one feature of one party, or several.
 
     Args:
-      value: the new value of the feature, in its units.
+      value: the new value of the features, in their units.
       party: the party.
-      index: the number of the feature among the party's, flattened, or an id of the party's bags. Numbers below 0 count
-        from the end.
+      index: the number of the feature among the party's, flattened, or an id of the party's bags, or the name of the
+        feature or id; a list of these sets several. Numbers below 0 count from the end.
 
     Raises:
       ValueError: where the data has no such party or feature.
@@ -132,26 +142,50 @@ class FeatureTrigger(StampTrigger):
     """
 
     party: int = static()
-    index: int = static()
+    index: int | str | tuple[int | str, ...] = static()
+
+    @property
+    def _indices(self) -> tuple[int | str, ...]:
+        """Returns the numbers and names of all features that the trigger sets."""
+        return self.index if isinstance(self.index, tuple) else (self.index,)
 
     def masks(self, data):
         _check_party(self.party, data)
         features = data.train.features[self.party]
         shape = (features.vocabulary,) if isinstance(features, BagOfIds) else np.shape(features)[1:]
-        size = int(np.prod(shape))
-        if not -size <= self.index < size:
+        if not self._indices:
+            raise ValueError("trigger.index is empty; give at least one feature, or use NaturalTrigger.")
+        mask = np.zeros(int(np.prod(shape)), bool)
+        for index in self._indices:
+            mask[self._number(index, mask.size, data)] = True
+        return tuple(mask.reshape(shape) if k == self.party else None for k in range(data.num_parties))
+
+    def _number(self, index: int | str, size: int, data: VerticalData) -> int:
+        """Returns the number of a feature, after a check that the party has it."""
+        if isinstance(index, str):
+            names = data.feature_names[self.party] if data.feature_names is not None else ()
+            if index not in names:
+                known = f"it has {', '.join(names[:20])}{', …' * (len(names) > 20)}" if names else "it has no names"
+                raise ValueError(
+                    f"trigger.index is {index!r}; party {self.party} ({data.parties[self.party]}) of data "
+                    f"{data.name!r} has no feature of that name: {known}."
+                )
+            return names.index(index)
+        if not -size <= index < size:
             raise ValueError(
-                f"trigger.index is {self.index}; party {self.party} has {size} features, so it must lie in "
+                f"trigger.index is {index}; party {self.party} has {size} features, so it must lie in "
                 f"0 to {size - 1} (or −{size} to −1, from the end)."
             )
-        mask = np.zeros(size, bool)
-        mask[self.index] = True
-        return tuple(mask.reshape(shape) if k == self.party else None for k in range(data.num_parties))
+        return index
 
     def stamp(self, mask, features, is_poisoned):
         if mask is None or not isinstance(features, BagOfIds):
             return super().stamp(mask, features, is_poisoned)
-        return features.with_id(self.index % features.vocabulary, self.value, is_poisoned)
+        if isinstance(self.index, int):
+            return features.with_id(self.index % features.vocabulary, self.value, is_poisoned)
+        for number in jnp.nonzero(mask, size=len(set(self._indices)))[0]:
+            features = features.with_id(number, self.value, is_poisoned)
+        return features
 
 
 def _check_party(party: int | None, data: VerticalData) -> None:

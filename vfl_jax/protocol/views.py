@@ -1,46 +1,28 @@
-"""The views of a party and of the active party, in training and at inference, and the knowledge of an attacker."""
+"""The views of a party and of the active party: what a method sees, and what it can compute.
+
+A view holds arrays and functions. Its functions close over what this party owns, and over nothing else: a party calls
+its own model and reads its own table, the active party calls its head. A function that a method does not call costs
+nothing.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
-import jax.numpy as jnp
 
-from vfl_jax.core.types import Array, Features, Params
+from vfl_jax.core.types import Features, Params
+from vfl_jax.protocol.knowledge import NOTHING, Knowledge
 
-ORDINARY, POISON, TARGET = 0, 1, 2
-"""The role of a batch row; only the rows of an appended pair are ``POISON`` and ``TARGET``."""
-
-NOTHING: Any = None
-"""The knowledge of a method that has none. ``view.knowledge`` is typed ``Knowledge`` all the same: only attacks use it,
-and they always have it, so their ``view.knowledge.find(view)`` needs no check for None."""
+Messages = tuple[jax.Array, ...]
+"""One message, float32[B, E], per party in ``Shapes.crossing``, in that order."""
 
 
-class Shapes(NamedTuple):
-    """The sizes that the protocol makes public before training; static.
-
-    Args:
-      num_samples: N.
-      num_classes: C.
-      batch_rows: B, an appended pair included.
-      row_weight: the weight of one row's loss in the batch loss: 1/B under "mean", 1 under "sum".
-      widths: E of every party.
-      active_party: the number of the party that holds the labels; None where the label holder has no features.
-    """
-
-    num_samples: int
-    num_classes: int
-    batch_rows: int
-    row_weight: float
-    widths: tuple[int, ...]
-    active_party: int | None
-
-    @property
-    def crossing(self) -> tuple[int, ...]:
-        """The numbers of the parties that exchange messages with the active party."""
-        return tuple(k for k in range(len(self.widths)) if k != self.active_party)
+def _function() -> Any:
+    """Declares a function of a view; a view that was built by hand may lack it."""
+    return flax.struct.field(pytree_node=False, default=None)
 
 
 @flax.struct.dataclass
@@ -55,6 +37,14 @@ class PartyView:
       params: the parameters of this party's own bottom model.
       step: int32[], the number of steps before this one.
       knowledge: the knowledge of an attack; None for any other method.
+      epoch: int32[], counted from 0.
+      forward: ``forward(features, params=...)`` runs this party's own bottom model, as at inference: features, leaves
+        [B, ...], to float32[B, E]. Without ``params`` these are the parameters of the view.
+      pull_back: ``pull_back(gradient)`` leads a gradient of the embedding, float32[B, E], back to the rows that the
+        model was fed, leaves [B, ...].
+      rows: ``rows(ids)`` reads this party's own training table, stamped like the batches: int[B] to leaves [B, ...].
+      stamp: ``stamp(features, is_marked)`` stamps the attack trigger on this party's features; None for a method that
+        is no attack, and where the scenario has no trigger that can be stamped.
     """
 
     sample_ids: jax.Array
@@ -63,6 +53,11 @@ class PartyView:
     params: Params
     step: jax.Array
     knowledge: Knowledge = NOTHING
+    epoch: jax.Array | None = None
+    forward: Callable[..., jax.Array] = _function()
+    pull_back: Callable[[jax.Array], Features] = _function()
+    rows: Callable[[jax.Array], Features] = _function()
+    stamp: Callable[[Features, jax.Array], Features] | None = _function()
 
 
 @flax.struct.dataclass
@@ -75,6 +70,12 @@ class ActiveView:
       labels: int32[B].
       step: int32[], the number of steps before this one.
       knowledge: the knowledge of an attack; None for a defense.
+      epoch: int32[], counted from 0.
+      embeddings: K arrays, float32[B, E]: in ``on_receive`` the embeddings as they arrived, in later hooks those that
+        ``on_receive`` returned; the active party's own is among them.
+      logits: ``logits(embeddings)`` runs the head alone on K embeddings, and returns float32[B, C].
+      gradients: ``gradients(targets)`` returns the messages that would go out had the targets been these, class
+        distributions, float32[B, C]; one message, float32[B, E], per party in ``Shapes.crossing``.
     """
 
     sample_ids: jax.Array
@@ -82,6 +83,80 @@ class ActiveView:
     labels: jax.Array
     step: jax.Array
     knowledge: Knowledge = NOTHING
+    epoch: jax.Array | None = None
+    embeddings: tuple[jax.Array, ...] | None = None
+    logits: Callable[[tuple[jax.Array, ...]], jax.Array] = _function()
+    gradients: Callable[[jax.Array], Messages] = _function()
+
+
+@flax.struct.dataclass
+class EmbedView:
+    """The view of the active party inside the loss, and of the same hook at inference.
+
+    Args:
+      sample_ids: int32[B], the numbers of the rows in the training set; None at inference.
+      labels: int32[B]; None at inference.
+      is_valid: bool[B], false for rows that only fill up a batch; None in training, where all rows count.
+      knowledge: the knowledge of an attack; None for a defense.
+      is_training: whether this is a training step; static.
+    """
+
+    OF_ROWS: ClassVar[tuple[str, ...]] = ()
+    """The fields that have one entry per row."""
+
+    sample_ids: jax.Array | None = None
+    labels: jax.Array | None = None
+    is_valid: jax.Array | None = None
+    knowledge: Knowledge = NOTHING
+    is_training: bool = flax.struct.field(pytree_node=False, default=True)
+
+
+@flax.struct.dataclass
+class PartyEpochView:
+    """The view of one party between two epochs.
+
+    Args:
+      epoch: int32[], the number of finished epochs: 0 before the first, ``num_epochs`` after the last.
+      num_epochs: int32[], the number of epochs of the whole training.
+      sample_ids: int32[N], the numbers of all training rows.
+      knowledge: the knowledge of an attack; None for any other method.
+      forward: ``forward(features, params=...)``, as in :class:`PartyView`; by default with the parameters that the
+        epoch left.
+      rows: ``rows(ids)``, as in :class:`PartyView`.
+      stamp: ``stamp(features, is_marked)``, as in :class:`PartyView`.
+      due: which methods with ``at_epochs`` act now; only the package reads it; static.
+    """
+
+    epoch: jax.Array
+    num_epochs: jax.Array
+    sample_ids: jax.Array
+    knowledge: Knowledge = NOTHING
+    forward: Callable[..., jax.Array] = _function()
+    rows: Callable[[jax.Array], Features] = _function()
+    stamp: Callable[[Features, jax.Array], Features] | None = _function()
+    due: frozenset[tuple[int, ...]] = flax.struct.field(pytree_node=False, default=frozenset())
+
+
+@flax.struct.dataclass
+class ActiveEpochView:
+    """The view of the active party between two epochs. Of messages it has what the method itself kept in its state.
+
+    Args:
+      epoch: int32[], the number of finished epochs: 0 before the first, ``num_epochs`` after the last.
+      num_epochs: int32[], the number of epochs of the whole training.
+      labels: int32[N], the labels of all training rows.
+      knowledge: the knowledge of an attack; None for a defense.
+      logits: ``logits(embeddings, params=...)`` runs the head alone on K embeddings, float32[B, E], and returns
+        float32[B, C]; by default with the parameters that the epoch left.
+      due: which methods with ``at_epochs`` act now; only the package reads it; static.
+    """
+
+    epoch: jax.Array
+    num_epochs: jax.Array
+    labels: jax.Array
+    knowledge: Knowledge = NOTHING
+    logits: Callable[..., jax.Array] = _function()
+    due: frozenset[tuple[int, ...]] = flax.struct.field(pytree_node=False, default=frozenset())
 
 
 @flax.struct.dataclass
@@ -93,15 +168,20 @@ class PartyInferView:
       params: the parameters of this party's own bottom model.
       knowledge: the knowledge of an attack, about the training rows; None for any other method.
       is_valid: bool[B], false for rows that only fill up a batch.
+      is_attacked: bool[B], the rows that the attacker is to attack now, whatever its trigger is; the evaluation draws
+        them. For a method that is no attack no row is.
+      forward: ``forward(features, params=...)``, as in :class:`PartyView`.
     """
 
-    OF_ROWS: ClassVar[tuple[str, ...]] = ("features",)
+    OF_ROWS: ClassVar[tuple[str, ...]] = ("features", "is_attacked")
     """The fields that have one entry per row."""
 
     features: Features
     params: Params
     knowledge: Knowledge = NOTHING
     is_valid: jax.Array | None = None
+    is_attacked: jax.Array | None = None
+    forward: Callable[..., jax.Array] = _function()
 
 
 @flax.struct.dataclass
@@ -111,59 +191,29 @@ class ActiveInferView:
     Args:
       knowledge: the knowledge of an attack, about the training rows; None for a defense.
       is_valid: bool[B], false for rows that only fill up a batch.
+      embeddings: K arrays, float32[B, E]: in ``infer_suspicion`` and ``infer_receive`` the embeddings as they arrived,
+        in ``infer_logits`` those that ``infer_receive`` returned; the active party's own is among them.
+      logits: ``logits(embeddings)`` runs the head alone on K embeddings, and returns float32[B, C].
     """
 
-    OF_ROWS: ClassVar[tuple[str, ...]] = ()
+    OF_ROWS: ClassVar[tuple[str, ...]] = ("embeddings",)
     """The fields that have one entry per row."""
 
     knowledge: Knowledge = NOTHING
     is_valid: jax.Array | None = None
+    embeddings: tuple[jax.Array, ...] | None = None
+    logits: Callable[[tuple[jax.Array, ...]], jax.Array] = _function()
 
 
 @flax.struct.dataclass
-class Knowledge:
-    """The knowledge that a scenario grants its attackers, for one seed; no defense gets it.
-
-    Attackers that collude have the same knowledge. They exchange nothing while they train.
+class Suspicion:
+    """The answer of a defense about test rows.
 
     Args:
-      target_class: int32[], the class τ to which the backdoor shall lead.
-      is_poison: bool[N], the training rows that carry the trigger.
-      is_target: bool[N], the training rows that are known to be of class τ.
-      blur: the vector to send for each training row, float32[N, E]; None unless a user gives it.
-      by_role: whether poison and target rows come as an appended pair, told by their roles.
+      score: float32[B, P], how suspicious each row of each of the P parties in ``Shapes.crossing`` is; only the order
+        of the scores counts. The score of a row is the largest of its parties.
+      is_suspect: bool[B], the defense's own yes or no.
     """
 
-    target_class: jax.Array
-    is_poison: jax.Array
-    is_target: jax.Array
-    blur: jax.Array | None
-    by_role: bool = flax.struct.field(pytree_node=False, default=False)
-
-    def find(self, view: PartyView | ActiveView) -> tuple[jax.Array, jax.Array]:
-        """Finds the poison and the target rows of a batch.
-
-        Args:
-          view: the view of a training hook.
-
-        Returns:
-          (is_poison, is_target), bool[B] each.
-        """
-        if self.by_role:
-            return view.roles == POISON, view.roles == TARGET
-        return self.is_poison[view.sample_ids], self.is_target[view.sample_ids]
-
-
-def where_rows(mask: Array, chosen: Array, otherwise: Array) -> jax.Array:
-    """Chooses between the rows of two arrays.
-
-    Args:
-      mask: bool[B].
-      chosen: the rows where ``mask`` is set, [B, ...], or one row for all of them, [...].
-      otherwise: the other rows, [B, ...].
-
-    Returns:
-      [B, ...].
-    """
-    mask = mask.reshape(mask.shape + (1,) * (otherwise.ndim - 1))
-    return jnp.where(mask, chosen, otherwise)
+    score: jax.Array
+    is_suspect: jax.Array

@@ -1,8 +1,19 @@
 """One replica by pure functions: ``prepare``, ``init``, ``step``, ``predict``, over what a sweep maps."""
 
 from vfl_jax.replica.draws import Given
-from vfl_jax.replica.evaluation import Metric
-from vfl_jax.replica.replica import Replica, batch, evaluate, init, predict, prepare, step, train_epoch
+from vfl_jax.replica.metrics import Metric
+from vfl_jax.replica.replica import (
+    Replica,
+    attack_all,
+    batch,
+    between_epochs,
+    evaluate,
+    init,
+    predict,
+    prepare,
+    step,
+    train_epoch,
+)
 from vfl_jax.replica.state import Batch, StepInfo, TrainState
 
 __all__ = [
@@ -12,7 +23,9 @@ __all__ = [
     "Replica",
     "StepInfo",
     "TrainState",
+    "attack_all",
     "batch",
+    "between_epochs",
     "evaluate",
     "init",
     "predict",

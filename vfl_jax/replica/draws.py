@@ -15,9 +15,9 @@ import numpy as np
 
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.core.vertical_data import VerticalData, content_hash
-from vfl_jax.protocol.transforms import is_attack
-from vfl_jax.protocol.views import ORDINARY, POISON, TARGET
-from vfl_jax.replica.rows import check_rate, explicit_ids, given_batches, poison_counts, target_rows
+from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
+from vfl_jax.protocol.methods import is_attack
+from vfl_jax.replica.rows import check_rate, explicit_ids, given_batches, known_rows, poison_counts
 from vfl_jax.replica.state import Streams
 from vfl_jax.scenario import BatchPlan, Scenario
 
@@ -64,6 +64,7 @@ class Draws:
       test_poison_rank: int32[M], the same for the test rows.
       poison_ids: int32[P], the poison rows at the largest rate.
       target_ids: int32[R].
+      known_labels: int32[N], the labels that the attackers know, ``UNKNOWN`` elsewhere.
       pool: int32[·], the rows that batches take, ascending.
       batch_ids: int32[epochs, T, B], the given batches; None where batches are drawn.
     """
@@ -73,6 +74,7 @@ class Draws:
     test_poison_rank: Array
     poison_ids: Array
     target_ids: Array
+    known_labels: Array
     pool: Array
     batch_ids: Array | None
 
@@ -95,7 +97,7 @@ def draw(scenario: Scenario, data: VerticalData, key: Key, given: Given = Given(
     streams = Streams.of(key if plan.draw == "per_seed" else jax.random.key(plan.fixed_seed))
     explicit = explicit_ids("poison_ids", given.poison_ids, plan.poison_ids, data.train, plan)
     test_explicit = explicit_ids("test_poison_ids", given.test_poison_ids, plan.test_poison_ids, data.test, plan)
-    targets = target_rows(plan, data, explicit, given.target_ids, streams.targets)
+    targets, known = known_rows(scenario, data, explicit, given.target_ids, streams.targets)
     order = _order(jax.random.fold_in(streams.poison, 0), num_train, last=targets)
     test_order = _order(jax.random.fold_in(streams.poison, 1), num_test, last=np.empty(0, np.int32))
 
@@ -130,6 +132,7 @@ def draw(scenario: Scenario, data: VerticalData, key: Key, given: Given = Given(
         test_poison_rank=_ranks(test_order, test_explicit),
         poison_ids=poison.astype(np.int32),
         target_ids=targets.astype(np.int32),
+        known_labels=known,
         pool=pool,
         batch_ids=given_batches(given.batch_ids, scenario.batches, num_train),
     )

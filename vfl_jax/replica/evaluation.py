@@ -1,37 +1,22 @@
-"""Metrics at inference, as pairs (sum, count) that can be merged; labelling the results makes ratios of them."""
+"""The first pass of evaluation: the test rows as they come, of which some are attacked: the paper's numbers."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.types import Array
+from vfl_jax.core.types import Array, Key
 from vfl_jax.core.vertical_data import Rows
-from vfl_jax.protocol.views import Knowledge, Shapes
+from vfl_jax.protocol.knowledge import Knowledge, Shapes
 from vfl_jax.replica.draws import poison_count
-from vfl_jax.replica.inference import predict
-from vfl_jax.replica.state import Streams, TrainState
+from vfl_jax.replica.inference import Inferred, infer
+from vfl_jax.replica.metrics import Metric, area, detection, mean_by_class, mean_over
+from vfl_jax.replica.state import TrainState
 from vfl_jax.replica.stepping import predicted_class
 from vfl_jax.scenario import Scenario
-
-GUESSES = "label_guesses"
-"""The name of guessed labels in a method's report, int32[N]."""
-
-
-@flax.struct.dataclass
-class Metric:
-    """A mean that can still be merged; with the count 0 it is undefined.
-
-    Args:
-      sum: float32[...], the sum of the values.
-      count: float32[], the number of values.
-    """
-
-    sum: Array
-    count: Array
+from vfl_jax.scenario.measures import Outcome
 
 
 class EvalBlock(NamedTuple):
@@ -50,6 +35,26 @@ class EvalBlock(NamedTuple):
     poison_rank: Array
 
 
+class RowAnswers(NamedTuple):
+    """What metrics over all test rows need of each row; a block has M' of them, an evaluation all.
+
+    Args:
+      is_valid: bool[M'], whether a row is of the test set.
+      is_attacked: bool[M'].
+      is_one: bool[M'], whether the row is of class 1.
+      margin: float32[M'], how much larger the logit of class 1 is than that of class 0; None unless there are two.
+      score: float32[M'], the suspicion of the row; None where the defense gives no answer.
+      is_suspect: bool[M'], the defense's own yes or no; None likewise.
+    """
+
+    is_valid: Array
+    is_attacked: Array
+    is_one: Array
+    margin: Array | None
+    score: Array | None
+    is_suspect: Array | None
+
+
 def evaluate_block(
     shapes: Shapes,
     num_test: int,
@@ -57,10 +62,9 @@ def evaluate_block(
     scenario: Scenario,
     state: TrainState,
     block: EvalBlock,
-    epoch: Array,
-    streams: Streams,
+    key: Key,
     knowledge: Knowledge,
-) -> dict[str, Metric]:
+) -> tuple[dict[str, Metric], RowAnswers]:
     """Computes the metrics of one replica on a block of test rows.
 
     * ``main_task_accuracy``: the accuracy on all rows, triggered ones included, as in the paper.
@@ -72,6 +76,10 @@ def evaluate_block(
       τ is the first of the tied classes, as in a plain argmax.
     * ``class_score``, [C]: the mean softmax scores of the triggered rows (Figure 3).
     * ``test_loss``: the mean of the scenario's loss over all rows.
+    * ``accuracy_by_class``, [C], with two classes only: the accuracy by true class.
+    * ``test_label_inference_accuracy``, ``test_label_inference_rate``: the share of right ones among the labels that
+      parties guess, and the share of rows with a guess; only where a party guesses.
+    * the scenario's own ``metrics``.
 
     In the other metrics the first of tied classes is the prediction. A row with a NaN logit has no predicted class.
 
@@ -82,67 +90,122 @@ def evaluate_block(
       scenario: the scenario, with numbers cast to their dtypes.
       state: the state of the replica.
       block: the test rows.
-      epoch: int32[], counted from 0.
-      streams: the seed's random streams.
+      key: the key of the whole evaluation.
       knowledge: the attackers' knowledge.
 
     Returns:
-      the metrics, by name.
+      (the metrics, by name; the answers about every row).
     """
     rows, plan = block.rows, scenario.poison
     is_triggered = block.is_valid & (block.poison_rank < poison_count(plan.test_rate, num_test))
     features = tuple(plan.trigger.stamp(m, x, is_triggered) for m, x in zip(masks, rows.features, strict=True))
-    key = jax.random.fold_in(streams.inference, epoch)
-    logits = predict(shapes, scenario, state, features, key, knowledge, block.row_ids, block.is_valid)
+    found = infer(shapes, scenario, state, features, key, knowledge, block.row_ids, block.is_valid, is_triggered)
+    logits = found.logits
 
     predicted = predicted_class(logits)
     is_correct = predicted == rows.labels
-    others = jnp.where(jnp.arange(shapes.num_classes) == plan.target_class, -jnp.inf, logits)
-    is_target = logits[:, plan.target_class] > others.max(axis=-1)
+    is_target = strictly_predicts(logits, plan.target_class)
     is_tie = (predicted == plan.target_class) & ~is_target
     losses = scenario.loss.rows(logits, jax.nn.one_hot(rows.labels, shapes.num_classes))
     is_other_class = is_triggered & (rows.labels != plan.target_class)
-    return {
-        "main_task_accuracy": _mean_over(block.is_valid, is_correct),
-        "main_clean": _mean_over(block.is_valid & ~is_triggered, is_correct),
-        "backdoor_accuracy": _mean_over(is_triggered, is_target),
-        "attack_success_rate": _mean_over(is_other_class, is_target),
-        "backdoor_ties": _mean_over(is_triggered, is_tie),
-        "attack_ties": _mean_over(is_other_class, is_tie),
-        "class_score": _mean_over(is_triggered, jax.nn.softmax(logits)),
-        "test_loss": _mean_over(block.is_valid, losses),
+    metrics = {
+        "main_task_accuracy": mean_over(block.is_valid, is_correct),
+        "main_clean": mean_over(block.is_valid & ~is_triggered, is_correct),
+        "backdoor_accuracy": mean_over(is_triggered, is_target),
+        "attack_success_rate": mean_over(is_other_class, is_target),
+        "backdoor_ties": mean_over(is_triggered, is_tie),
+        "attack_ties": mean_over(is_other_class, is_tie),
+        "class_score": mean_over(is_triggered, jax.nn.softmax(logits)),
+        "test_loss": mean_over(block.is_valid, losses),
     }
+    if shapes.num_classes == 2:
+        metrics["accuracy_by_class"] = mean_by_class(block.is_valid, is_correct, jnp.asarray(rows.labels), 2)
+    if found.guesses:
+        guesses = jnp.stack(found.guesses)
+        valid = jnp.broadcast_to(block.is_valid, guesses.shape)
+        metrics["test_label_inference_accuracy"] = mean_over(valid & (guesses >= 0), guesses == rows.labels[None])
+        metrics["test_label_inference_rate"] = mean_over(valid, guesses >= 0)
+    metrics |= own_metrics(scenario, logits, rows.labels, block.is_valid, is_triggered, "")
+    return metrics, answers(shapes, found, rows.labels, block.is_valid, is_triggered)
 
 
-def evaluate_reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
-    """Compares the reports of all methods with the labels, which the methods never see.
+def finish(rows: RowAnswers) -> dict[str, Metric]:
+    """Computes the metrics that need all test rows at once.
 
-    ``label_guesses``, int32[N] with negative entries for rows without a guess, becomes two metrics:
-    ``label_inference_rate`` is the share of rows with a guess, and ``label_inference_accuracy`` the share of right ones
-    among the guesses. A method that guesses in several ways reports ``label_guesses_<way>``, too; its metrics have the
-    same ending. Where several methods report, the metrics are means over all of them.
+    * ``test_auc``, with two classes: how often a row of class 1 has the larger margin for class 1.
+    * ``detection_auc`` and so on (:func:`vfl_jax.replica.metrics.detection`), where the defense answers.
 
     Args:
-      scenario: the scenario.
-      state: the state of the replica.
-      labels: the labels of the training rows, int32[N].
-
-    Returns:
-      the metrics, by name.
+      rows: the answers about all test rows, leaves [M].
     """
-    reports = [attack.report(s) for attack, s in zip(scenario.attacks, state.attack_states, strict=True)]
-    reports.append(scenario.active_attack.report(state.active_attack_state))
-    metrics: dict[str, Metric] = {}
-    for name in sorted({name for report in reports for name in report if name.startswith(GUESSES)}):
-        way = name.removeprefix(GUESSES)
-        made = jnp.stack([report[name] for report in reports if name in report])
-        metrics[f"label_inference_accuracy{way}"] = _mean_over(made >= 0, made == labels[None])
-        metrics[f"label_inference_rate{way}"] = _mean_over(jnp.ones_like(made, bool), made >= 0)
+    metrics = {}
+    if rows.margin is not None:
+        is_one, is_zero = rows.is_valid & rows.is_one, rows.is_valid & ~rows.is_one
+        metrics["test_auc"] = area(rows.margin, is_one, rows.margin, is_zero)
+    if rows.score is not None and rows.is_suspect is not None:
+        found = detection(rows.score, rows.is_suspect, rows.is_attacked, rows.is_valid)
+        metrics |= {f"detection_{name}": metric for name, metric in found.items()}
     return metrics
 
 
-def _mean_over(mask: Array, values: Array) -> Metric:
-    """Returns the sum of ``values``, [M', ...], over the rows in ``mask``, and the number of these rows."""
-    rows = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
-    total = jnp.sum(jnp.where(rows, values.astype(jnp.float32), 0.0), axis=tuple(range(mask.ndim)))
-    return Metric(sum=total, count=mask.sum(dtype=jnp.float32))
+def answers(shapes: Shapes, found: Inferred, labels: Array, is_valid: Array, is_attacked: Array) -> RowAnswers:
+    """Returns what metrics over all test rows need of the rows of a block.
+
+    Args:
+      shapes: the sizes that the protocol makes public.
+      found: what became of the rows.
+      labels: int32[M'].
+      is_valid: bool[M'].
+      is_attacked: bool[M'].
+    """
+    margin = found.logits[:, 1] - found.logits[:, 0] if shapes.num_classes == 2 else None
+    answer = found.suspicion
+    return RowAnswers(
+        is_valid=is_valid,
+        is_attacked=is_attacked,
+        is_one=jnp.asarray(labels) == 1,
+        margin=margin,
+        score=None if answer is None else answer.score.max(axis=-1),
+        is_suspect=None if answer is None else answer.is_suspect,
+    )
+
+
+def own_metrics(
+    scenario: Scenario, logits: Array, labels: Array, is_valid: Array, is_attacked: Array, prefix: str
+) -> dict[str, Metric]:
+    """Computes the scenario's own metrics on a block of test rows.
+
+    Args:
+      scenario: the scenario.
+      logits: float32[M', C].
+      labels: int32[M'].
+      is_valid: bool[M'].
+      is_attacked: bool[M'].
+      prefix: the beginning of every name.
+
+    Raises:
+      ValueError: where a metric does not return one value per row.
+    """
+    outcome = Outcome(
+        jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(is_attacked), jnp.int32(scenario.poison.target_class)
+    )
+    metrics = {}
+    for measure in scenario.metrics:
+        values = jnp.asarray(measure.rows(outcome), jnp.float32)
+        if values.shape != is_valid.shape:
+            raise ValueError(
+                f"The metric {measure.name} returns {values.shape}; it must return a value per row, {is_valid.shape}."
+            )
+        metrics[f"{prefix}{measure.name}"] = mean_over(is_valid & ~jnp.isnan(values), values)
+    return metrics
+
+
+def strictly_predicts(logits: Array, label: Array | int) -> Array:
+    """Whether a class has the largest logit alone, bool[B].
+
+    Args:
+      logits: float32[B, C].
+      label: the class.
+    """
+    others = jnp.where(jnp.arange(logits.shape[-1]) == label, -jnp.inf, logits)
+    return logits[:, label] > others.max(axis=-1)

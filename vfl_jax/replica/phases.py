@@ -14,18 +14,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax.core.types import Array
-from vfl_jax.core.vertical_data import Rows
-from vfl_jax.protocol.views import Knowledge, Shapes
+from vfl_jax.core.types import Array, Key
+from vfl_jax.protocol import own_params
+from vfl_jax.protocol.knowledge import Knowledge, Shapes
+from vfl_jax.replica import epochs, evaluation, full_pass
 from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
-from vfl_jax.replica.evaluation import EvalBlock, Metric, evaluate_block, evaluate_reports
+from vfl_jax.replica.evaluation import EvalBlock, evaluate_block
+from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.preparation import Inputs
+from vfl_jax.replica.reports import evaluate_reports
 from vfl_jax.replica.state import Batch, Streams, TrainState
 from vfl_jax.replica.stepping import Clock, party_key, step
 from vfl_jax.scenario import Scenario
 
 BEFORE_TRAINING = np.uint32(2**32 - 1)
 """The step number in the keys of ``init``; no step has this number."""
+
+OWN_PARAMS = np.uint32(2**32 - 2)
+"""The step number in the keys of methods' own parameters; no step has this number."""
 
 ORDER = np.uint32(2**32 - 1)
 """The party's number in the key of the order of the test rows; no party has this number."""
@@ -47,15 +53,18 @@ def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given
     streams = Streams.of(draws.key)
     sample = jax.tree.map(lambda leaf: leaf[:1], inputs.train.features)
     num_parties = len(shapes.widths)
-    params = tuple(
-        bottom.init(jax.random.fold_in(streams.init, k), sample[k]) for k, bottom in enumerate(scenario.bottoms)
-    )
+    keys = [jax.random.fold_in(streams.init, k) for k in range(num_parties)]
+    models = [bottom.init_with_state(keys[k], sample[k]) for k, bottom in enumerate(scenario.bottoms)]
+    params = tuple(drawn for drawn, _ in models)
     embeddings = tuple(jnp.zeros((1, width)) for width in shapes.widths)
     head_params = scenario.head.init(jax.random.fold_in(streams.init, num_parties), embeddings, shapes.num_classes)
     params = _given_params("given.params", given.params, params)
     head_params = _given_params("given.head_params", given.head_params, head_params)
 
     first = jnp.int32(0)
+    sides = (scenario.active_attack, streams.active_attack), (scenario.defense, streams.defense)
+    default = scenario.head_optimizer
+    own = [own_params.init(m, jax.random.fold_in(stream, OWN_PARAMS), shapes, default) for m, stream in sides]
     return TrainState(
         params=params,
         head_params=head_params,
@@ -69,6 +78,9 @@ def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given
             jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes
         ),
         defense_state=scenario.defense.init(jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes),
+        model_states=tuple(held for _, held in models),
+        method_params=(own[0][0], own[1][0]),
+        method_opt_states=(own[0][1], own[1][1]),
     )
 
 
@@ -84,7 +96,7 @@ def grant(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws) -> K
     return Knowledge(
         target_class=jnp.int32(scenario.poison.target_class),
         is_poison=jnp.less(draws.poison_rank, poison_count(scenario.poison.rate, shapes.num_samples)),
-        is_target=jnp.zeros(shapes.num_samples, bool).at[draws.target_ids].set(True),
+        known_labels=jnp.asarray(draws.known_labels),
         blur=None if inputs.blur is None else jnp.asarray(inputs.blur),
         by_role=scenario.poison.mode == "appended_pair",
     )
@@ -130,7 +142,7 @@ def train_epoch(
 
     def one_step(scenario: Scenario, state: TrainState, batch: Batch, clock: Clock) -> Any:
         knowledge = grant(shapes, inputs, scenario, draws)
-        return step(shapes, inputs.masks, inputs.rowwise, scenario, state, batch, clock, streams, knowledge)
+        return step(shapes, inputs, scenario, state, batch, clock, streams, knowledge)
 
     mapped_step = over_grid(one_step, returns_state=True)
 
@@ -150,15 +162,55 @@ def train_epoch(
         "loss": Metric(infos.loss.sum(axis=0), steps),
         "train_accuracy": Metric(infos.num_correct.sum(axis=0).astype(jnp.float32), rows),
     }
-
-    def has_finite_params(_: Scenario, state: TrainState) -> Array:
-        leaves = jax.tree.leaves((state.params, state.head_params))
-        return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves], bool).all()
-
-    ends_finite = over_grid(has_finite_params, returns_state=False)(scenario, state)
+    if infos.penalty is not None:
+        metrics["penalty"] = Metric(infos.penalty.sum(axis=0), steps)
+    ends_finite = over_grid(_has_finite_params, returns_state=False)(scenario, state)
     was_used = jnp.zeros(shapes.num_samples, bool).at[ids].set(True)
     found = metrics | {LEFT_OUT: jnp.sum(~was_used, dtype=jnp.int32)}
     return state, found, infos.is_finite.all(axis=0) & ends_finite
+
+
+def between_epochs(
+    shapes: Shapes,
+    inputs: Inputs,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: jax.Array,
+    num_epochs: jax.Array,
+    due: frozenset[tuple[int, ...]],
+    over_grid: Callable[..., Any] = identity,
+) -> tuple[TrainState, Array]:
+    """Lets the methods of one seed act between two epochs (``on_epoch``).
+
+    Args:
+      shapes: the sizes that the protocol makes public.
+      inputs: the data on the device.
+      scenario: the scenario, with numbers cast to their dtypes; with a grid, numbers [G].
+      draws: the draws of the seed.
+      state: the state that the epoch left; with a grid, leaves [G, ...].
+      epoch: int32[], the number of finished epochs.
+      num_epochs: int32[], the number of epochs of the whole training.
+      due: the ``at_epochs`` of methods that name this epoch (:meth:`Scenario.due`); static.
+      over_grid: maps a function of (scenario, state, …) over grid points; by default there is no grid.
+
+    Returns:
+      (the new state; whether the parameters are finite, bool[]).
+    """
+    streams = Streams.of(draws.key)
+
+    def act(scenario: Scenario, state: TrainState) -> tuple[TrainState, Array]:
+        knowledge = grant(shapes, inputs, scenario, draws)
+        state = epochs.act(shapes, inputs, scenario, state, epoch, num_epochs, due, streams, knowledge)
+        return state, _has_finite_params(scenario, state)
+
+    return over_grid(act, returns_state=True)(scenario, state)
+
+
+def _has_finite_params(_: Scenario, state: TrainState) -> Array:
+    """Whether all parameters are finite, bool[]."""
+    leaves = jax.tree.leaves((state.params, state.head_params, state.method_params))
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves], bool).all()
 
 
 def evaluate(
@@ -184,15 +236,60 @@ def evaluate(
     Returns:
       the metrics, by name.
     """
+    num_test, key, slots = _test_blocks(inputs, scenario, draws, epoch)
+
+    def at_point(scenario: Scenario, state: TrainState) -> dict[str, Metric]:
+        knowledge = grant(shapes, inputs, scenario, draws)
+
+        def one(block: EvalBlock) -> Any:
+            return evaluate_block(shapes, num_test, inputs.masks, scenario, state, block, key, knowledge)
+
+        metrics, rows = _over_blocks(one, slots)
+        labels = jnp.asarray(inputs.train.labels)
+        reported = evaluate_reports(scenario, state, labels, knowledge.is_poison, shapes.num_classes)
+        if clash := sorted(metrics.keys() & reported.keys()):
+            raise ValueError(f"A method reports {clash[0]!r}, which is the name of a metric; call it something else.")
+        return metrics | evaluation.finish(rows) | reported
+
+    return over_grid(at_point, returns_state=False)(scenario, state)
+
+
+def attack_all(
+    shapes: Shapes,
+    inputs: Inputs,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: Array,
+    over_grid: Callable[..., Any] = identity,
+) -> dict[str, Metric]:
+    """Computes the metrics of one seed on the whole test set, clean and with every row of another class attacked.
+
+    Args:
+      shapes, inputs, scenario, draws, state, epoch, over_grid: as in :func:`evaluate`. The scenario has an
+        ``attack_trigger``.
+
+    Returns:
+      the metrics, by name.
+    """
+    _, key, slots = _test_blocks(inputs, scenario, draws, epoch)
+
+    def at_point(scenario: Scenario, state: TrainState) -> dict[str, Metric]:
+        knowledge = grant(shapes, inputs, scenario, draws)
+
+        def one(block: EvalBlock) -> Any:
+            return full_pass.attack_block(shapes, inputs, scenario, state, block, key, knowledge)
+
+        metrics, rows = _over_blocks(one, slots)
+        return metrics | full_pass.finish(shapes, rows)
+
+    return over_grid(at_point, returns_state=False)(scenario, state)
+
+
+def _test_blocks(inputs: Inputs, scenario: Scenario, draws: Draws, epoch: Array) -> tuple[int, Key, EvalBlock]:
+    """Returns (M, the key of this evaluation, the test rows in the order that methods ask for, in blocks)."""
     streams = Streams.of(draws.key)
     num_test = draws.test_poison_rank.shape[0]
-
-    def one_block(scenario: Scenario, state: TrainState, block: EvalBlock) -> dict[str, Metric]:
-        knowledge = grant(shapes, inputs, scenario, draws)
-        return evaluate_block(shapes, num_test, inputs.masks, scenario, state, block, epoch, streams, knowledge)
-
-    mapped_block = over_grid(one_block, returns_state=False)
-
     rows, row_ids = inputs.test, inputs.test_ids
     if scenario.inference_order == "shuffled":
         order = jax.random.permutation(
@@ -201,20 +298,16 @@ def evaluate(
         order = jnp.concatenate([order, jnp.arange(num_test, row_ids.size)]).reshape(row_ids.shape)
         rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[order], rows)
         row_ids = row_ids.reshape(-1)[order]
+    rank = jnp.asarray(draws.test_poison_rank).at[row_ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
+    blocks = EvalBlock(rows=rows, row_ids=row_ids, is_valid=row_ids < num_test, poison_rank=rank)
+    return num_test, jax.random.fold_in(streams.inference, epoch), blocks
 
-    def one(slot: tuple[Rows, Array]) -> dict[str, Metric]:
-        rows, ids = slot
-        rank = jnp.asarray(draws.test_poison_rank).at[ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
-        block = EvalBlock(rows=rows, row_ids=ids, is_valid=ids < num_test, poison_rank=rank)
-        return mapped_block(scenario, state, block)
 
-    blocks = jax.lax.map(one, (rows, row_ids))
-    metrics = jax.tree.map(lambda leaf: leaf.sum(axis=0), blocks)
-
-    def reports(scenario: Scenario, state: TrainState, labels: Array) -> dict[str, Metric]:
-        return evaluate_reports(scenario, state, labels)
-
-    return metrics | over_grid(reports, returns_state=False)(scenario, state, inputs.train.labels)
+def _over_blocks(one: Callable[[EvalBlock], Any], blocks: EvalBlock) -> tuple[dict[str, Metric], Any]:
+    """Returns (the metrics of all blocks, merged; what is needed of every row, leaves [rows of all blocks, ...])."""
+    metrics, rows = jax.lax.map(one, blocks)
+    merged = jax.tree.map(lambda leaf: leaf.sum(axis=0), metrics)
+    return merged, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rows)
 
 
 def _given_params(name: str, given: Any, drawn: Any) -> Any:

@@ -30,6 +30,7 @@ class Inputs:
       test_ids: int32[blocks, M'], the numbers of the rows in the test set; M for rows that fill up the last block.
       masks: the places of the trigger, bool[F] or None per party.
       blur: float32[N, E], where a user gives it.
+      attack_masks: the places of the attack trigger, likewise; None where the scenario has none that can be stamped.
       rowwise: whether a step changes only the rows of a party's table that its batch looks up, per party; static.
     """
 
@@ -38,6 +39,7 @@ class Inputs:
     test_ids: Array
     masks: tuple[Array | None, ...]
     blur: Array | None
+    attack_masks: tuple[Array | None, ...] | None
     rowwise: tuple[bool, ...] = flax.struct.field(pytree_node=False)
 
 
@@ -72,6 +74,7 @@ def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) ->
         test_ids=np.where(ids < num_test, ids, num_test).reshape(num_blocks, block),
         masks=scenario.poison.trigger.masks(data),
         blur=None if given.blur is None else np.asarray(given.blur, np.float32),
+        attack_masks=None if scenario.attack_trigger is None else scenario.attack_trigger.masks(data),
         rowwise=rowwise_parties(scenario, data),
     )
     return jax.tree.map(jnp.asarray, inputs)

@@ -26,11 +26,11 @@ from vfl_jax.core.checks import check_kind, shown
 from vfl_jax.core.record import cast
 from vfl_jax.core.types import Array, Features, Key
 from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.protocol.views import ORDINARY, Knowledge, Shapes
+from vfl_jax.protocol.knowledge import ORDINARY, Knowledge, Shapes
 from vfl_jax.replica import inference, phases, stepping
 from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Draws, Given, draw
-from vfl_jax.replica.evaluation import Metric
+from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.preparation import Inputs, to_device
 from vfl_jax.replica.state import Batch, StepInfo, Streams, TrainState
 from vfl_jax.scenario import Scenario
@@ -139,8 +139,7 @@ def step(
     clock = stepping.Clock(epoch=jnp.asarray(epoch, jnp.int32), step=jnp.asarray(number, jnp.int32))
     return stepping.step(
         replica.shapes,
-        replica.inputs.masks,
-        replica.inputs.rowwise,
+        replica.inputs,
         replica.scenario,
         state,
         batch,
@@ -180,6 +179,42 @@ def evaluate(replica: Replica, state: TrainState, epoch: Array | int) -> dict[st
     return phases.evaluate(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
 
 
+def between_epochs(replica: Replica, state: TrainState, epoch: int, num_epochs: int) -> TrainState:
+    """Lets the methods act between two epochs; before the first epoch, and after every one.
+
+    Args:
+      replica: the prepared replica.
+      state: the state that the epoch left.
+      epoch: the number of finished epochs.
+      num_epochs: the number of epochs of the whole training.
+    """
+    if not replica.scenario.acts_between(epoch, num_epochs):
+        return state
+    due = replica.scenario.due(epoch, num_epochs)
+    now = jnp.asarray(epoch, jnp.int32), jnp.asarray(num_epochs, jnp.int32)
+    return phases.between_epochs(replica.shapes, replica.inputs, replica.scenario, replica.draws, state, *now, due)[0]
+
+
+def attack_all(replica: Replica, state: TrainState, epoch: Array | int) -> dict[str, Metric]:
+    """Computes the metrics on the whole test set, clean and with every row of another class attacked.
+
+    Args:
+      replica: the prepared replica.
+      state: the state to evaluate.
+      epoch: the number of the epoch, counted from 0; the draws of inference hooks depend on it.
+
+    Returns:
+      the metrics, by name (:mod:`vfl_jax.replica.full_pass` explains them).
+
+    Raises:
+      ValueError: where the scenario has no trigger that can be stamped.
+    """
+    if replica.scenario.attack_trigger is None:
+        raise ValueError("poison.trigger is carried by nature; name a poison.attack_trigger that can be stamped.")
+    inputs, draws = replica.inputs, replica.draws
+    return phases.attack_all(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
+
+
 def predict(replica: Replica, state: TrainState, features: tuple[Features, ...], key: Key, **rows: Any) -> Array:
     """Computes logits of test rows, through the inference hooks of all methods.
 
@@ -188,7 +223,7 @@ def predict(replica: Replica, state: TrainState, features: tuple[Features, ...],
       state: the state after training.
       features: the features of B test rows, leaves [B, ...] per party.
       key: the key of a whole evaluation.
-      rows: ``row_ids`` and ``is_valid``, as in :func:`vfl_jax.replica.inference.predict`.
+      rows: ``row_ids``, ``is_valid`` and ``is_attacked``, as in :func:`vfl_jax.replica.inference.infer`.
 
     Returns:
       float32[B, C].

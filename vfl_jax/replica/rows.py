@@ -10,7 +10,8 @@ import numpy as np
 from vfl_jax.core.checks import check_unmasked
 from vfl_jax.core.types import Key
 from vfl_jax.core.vertical_data import Rows, VerticalData
-from vfl_jax.scenario import BatchPlan, PoisonPlan
+from vfl_jax.protocol.knowledge import UNKNOWN
+from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
 
 
 def explicit_ids(name: str, given: Any, planned: Any, rows: Rows, plan: PoisonPlan) -> np.ndarray | None:
@@ -87,42 +88,69 @@ def _checked_ids(name: str, ids: Any, num_rows: int) -> np.ndarray:
     return ids.astype(np.int32)
 
 
-def target_rows(plan: PoisonPlan, data: VerticalData, poison: np.ndarray | None, given: Any, key: Key) -> np.ndarray:
-    """Returns the rows that the attacker knows to be of the target class, given, planned or drawn.
+def known_rows(
+    scenario: Scenario, data: VerticalData, poison: np.ndarray | None, given: Any, key: Key
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows whose labels the attackers know, given, planned or drawn.
 
     Args:
-      plan: the scenario's poison plan.
+      scenario: the scenario.
       data: the data set.
       poison: the poison rows that are not drawn, or None.
-      given: ids from ``Given``, or None.
+      given: ids of target rows from ``Given``, or None.
       key: the key of the draw.
 
     Returns:
-      int32[R].
+      (target rows, int32[R]; known labels, int32[N], with ``UNKNOWN`` where the label is not known).
 
     Raises:
-      ValueError: where an id lies outside the data, is there twice, is of another class or is a poison row; where the
-        class has too few rows without the trigger.
+      ValueError: where an id lies outside the data, is there twice, is of another class or is a poison row; where a
+        class has too few rows, or a wanted class too few without the trigger.
     """
-    labels = np.asarray(data.train.labels)
+    plan, wanted, labels = scenario.poison, scenario.target_classes, np.asarray(data.train.labels)
     poison = np.empty(0, np.int32) if poison is None else poison
     ids = given if given is not None else plan.target_ids
-    if ids is None:
-        allowed = np.setdiff1d(np.flatnonzero(labels == plan.target_class), poison)
-        if len(allowed) < plan.num_targets:
-            raise ValueError(
-                f"poison.num_targets is {plan.num_targets}; only {len(allowed)} training rows of class "
-                f"{plan.target_class} are free of the trigger."
-            )
-        return np.asarray(jax.random.permutation(key, allowed))[: plan.num_targets]
-    ids = _checked_ids("target_ids", ids, data.train.num_samples)
+    if ids is not None:
+        targets = _checked_targets(ids, labels, wanted, poison)
+    else:
+        count = max(plan.num_targets, plan.num_known)
+        of_class = [_drawn(labels, c, count, poison, _key(key, c, plan.target_class), "num_targets") for c in wanted]
+        targets = np.concatenate(of_class)
+    known = np.full(len(labels), UNKNOWN, np.int32)
+    known[targets] = labels[targets]
+    if plan.num_known:
+        for c in sorted(set(range(data.num_classes)) - set(wanted)):
+            own_key = _key(key, c, plan.target_class)
+            known[_drawn(labels, c, plan.num_known, np.empty(0, np.int32), own_key, "num_known")] = c
+    return targets, known
+
+
+def _key(key: Key, label: int, target_class: int) -> Key:
+    """Returns the key that draws rows of a class; that of τ is the stream's own."""
+    return key if label == target_class else jax.random.fold_in(key, label)
+
+
+def _drawn(labels: np.ndarray, label: int, count: int, poison: np.ndarray, key: Key, name: str) -> np.ndarray:
+    """Draws rows of a class that carry no trigger, int32[count]."""
+    allowed = np.setdiff1d(np.flatnonzero(labels == label), poison)
+    if len(allowed) < count:
+        free = " are free of the trigger" if len(poison) else ""
+        raise ValueError(
+            f"poison.{name} is {count}; only {len(allowed)} training rows of class {label}{free or ' are there'}."
+        )
+    return np.asarray(jax.random.permutation(key, allowed))[:count].astype(np.int32)
+
+
+def _checked_targets(ids: Any, labels: np.ndarray, wanted: tuple[int, ...], poison: np.ndarray) -> np.ndarray:
+    """Returns given target rows, after a check."""
+    ids = _checked_ids("target_ids", ids, len(labels))
     if ids.size == 0:
         raise ValueError("target_ids is empty; the attacker must know at least one row of the target class.")
     for row in ids:
-        if labels[row] != plan.target_class:
+        if labels[row] not in wanted:
             raise ValueError(
                 f"target_ids has row {row}, whose label is {labels[row]}; every target row must be of "
-                f"poison.target_class, {plan.target_class}."
+                f"poison.target_class, {' or '.join(map(str, wanted))}."
             )
     if (both := np.intersect1d(ids, poison)).size:
         raise ValueError(f"Row {both[0]} is both a poison and a target row; poison rows never include target rows.")

@@ -40,6 +40,9 @@ class TrainState:
       attack_states: the states of the K parties' methods.
       active_attack_state: the state of the active party's attack.
       defense_state: the state of the defense.
+      model_states: what the K bottom models hold beside parameters, such as running means.
+      method_params: the own parameters of the active party's attack and of its defense.
+      method_opt_states: the states of their optimizers.
     """
 
     params: tuple[Params, ...]
@@ -49,6 +52,9 @@ class TrainState:
     attack_states: tuple[State, ...]
     active_attack_state: State
     defense_state: State
+    model_states: tuple[State, ...]
+    method_params: tuple[Params, Params]
+    method_opt_states: tuple[Any, Any]
 
 
 @flax.struct.dataclass
@@ -56,12 +62,15 @@ class StepInfo:
     """The facts of one step for a reader.
 
     Args:
-      loss: float32[], the batch loss on the messages that the active party received, without the penalty.
+      loss: float32[], the batch loss on the messages that the active party received, with the penalty of methods but
+        without that on the parameters of models.
+      penalty: float32[], the penalty of methods (``on_embed``); None where no method has one.
       num_correct: int32[], the number of rows whose largest logit is that of the true label.
       is_finite: bool[], whether the loss and every gradient message are finite.
     """
 
     loss: Array
+    penalty: Array | None
     num_correct: Array
     is_finite: Array
 
@@ -77,6 +86,7 @@ class Streams(NamedTuple):
     active_attack: Key
     defense: Key
     inference: Key
+    models: Key
 
     @classmethod
     def of(cls, key: Key) -> Streams:

@@ -6,6 +6,7 @@ Algorithm 1 and equations 1 to 5 of Liu, Yi, Chen 2020 (arXiv:2007.03608).
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,14 +17,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.core.types import Array, Key, Params, State
-from vfl_jax.protocol import local
-from vfl_jax.protocol.hooks import run_hook
-from vfl_jax.protocol.views import NOTHING, ActiveView, Knowledge, PartyView, Shapes
+from vfl_jax.models import Head, Loss, Optimizer
+from vfl_jax.protocol import local, own_params
+from vfl_jax.protocol.hooks import run_embed_hook, run_hook
+from vfl_jax.protocol.knowledge import NOTHING, Knowledge, Shapes
+from vfl_jax.protocol.methods import changes, is_attack
+from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyView
+from vfl_jax.replica import capabilities
 from vfl_jax.replica.draws import poison_count
+from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Batch, StepInfo, Streams, TrainState
 from vfl_jax.scenario import Scenario
 
-FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND = range(6)
+FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND, EMBED, SUSPICION, GUESSES = range(9)
 """The number of a hook in its keys."""
 
 
@@ -41,28 +47,25 @@ class Clock(NamedTuple):
 
 def step(
     shapes: Shapes,
-    masks: tuple[Array | None, ...],
-    rowwise: tuple[bool, ...],
+    inputs: Inputs,
     scenario: Scenario,
     state: TrainState,
     batch: Batch,
     clock: Clock,
     streams: Streams,
-    knowledge: Knowledge = NOTHING,
+    knowledge: Knowledge,
 ) -> tuple[TrainState, StepInfo]:
     """Takes one training step of one replica; pure.
 
     Args:
       shapes: the sizes that the protocol makes public; static.
-      masks: the places of the trigger, bool[F] or None per party.
-      rowwise: whether the step updates only the rows of a party's table that the batch looks up, per party; static. It
-        saves time and changes no result.
+      inputs: the data on the device.
       scenario: the scenario, with numbers cast to their dtypes.
       state: the state before the step.
       batch: B rows of every party, not stamped yet.
       clock: the time of the step.
       streams: the seed's random streams.
-      knowledge: the attackers' knowledge; no defense sees it. None where nobody attacks.
+      knowledge: the attackers' knowledge; no defense sees it.
 
     Returns:
       (the new state, the facts of the step for a reader).
@@ -73,64 +76,85 @@ def step(
     parties = range(len(shapes.widths))
     is_poisoned = batch.poison_rank < poison_count(scenario.poison.rate, shapes.num_samples)
     features = tuple(
-        scenario.poison.trigger.stamp(mask, x, is_poisoned) for mask, x in zip(masks, batch.rows.features, strict=True)
+        scenario.poison.trigger.stamp(mask, x, is_poisoned)
+        for mask, x in zip(inputs.masks, batch.rows.features, strict=True)
     )
 
     # Every party runs its model forward, sends a message, and keeps the way back through its true embedding.
-    attack_states, views, sent, pullbacks = list(state.attack_states), [], [], []
+    attack_states, model_states, views, sent, pullbacks = list(state.attack_states), [], [], [], []
     for k in parties:
+        bottom, params, model_state = scenario.bottoms[k], state.params[k], state.model_states[k]
         view = PartyView(
             sample_ids=batch.sample_ids,
             roles=batch.roles,
             features=features[k],
-            params=state.params[k],
+            params=params,
             step=clock.step,
-            knowledge=knowledge,
+            knowledge=capabilities.of_party(scenario, knowledge, k),
+            epoch=clock.epoch,
+            forward=capabilities.forward_of(bottom, params, model_state),
+            pull_back=capabilities.pull_back_of(bottom, params, model_state, features[k]),
+            rows=capabilities.own_rows(scenario, inputs, knowledge, k),
+            stamp=capabilities.own_stamp(scenario, inputs, k),
         )
         attack = scenario.attacks[k]
         key = party_key(streams.attack, clock.step, k)
         key_features, key_upload = (jax.random.fold_in(key, hook) for hook in (FEATURES, UPLOAD))
         x, attack_states[k] = run_hook(attack, "on_features", key_features, attack_states[k], view, features[k])
-        embedding, pullback = local.forward(scenario.bottoms[k], state.params[k], x, rowwise[k])
+        view = dataclasses.replace(view, pull_back=capabilities.pull_back_of(bottom, params, model_state, x))
+        key_model = party_key(streams.models, clock.step, k)
+        embedding, model_state, pullback = local.forward(bottom, params, model_state, key_model, x, inputs.rowwise[k])
         chex.assert_shape(embedding, (shapes.batch_rows, shapes.widths[k]))
         message, attack_states[k] = run_hook(attack, "on_upload", key_upload, attack_states[k], view, embedding)
+        model_states.append(model_state)
         views.append(view)
         sent.append(message)
         pullbacks.append(pullback)
 
     # The active party changes what it received, computes the loss, and sends the gradients back.
+    sides, labels = _Sides.of(scenario, clock, streams), jnp.asarray(batch.rows.labels)
+    inside = EmbedView(batch.sample_ids, labels, knowledge=knowledge if is_attack(scenario.active_attack) else NOTHING)
+    loss_of = functools.partial(_loss, scenario.head, scenario.loss, sides, shapes, inside)
+    learnt = state.head_params, state.method_params
     active_view = ActiveView(
         sample_ids=batch.sample_ids,
         roles=batch.roles,
-        labels=jnp.asarray(batch.rows.labels),
+        labels=labels,
         step=clock.step,
         knowledge=knowledge,
+        epoch=clock.epoch,
+        embeddings=tuple(sent),
+        logits=capabilities.logits_of(scenario.head, state.head_params, shapes.num_classes),
+        gradients=capabilities.gradients_of(loss_of, shapes.crossing, learnt, tuple(sent)),
     )
-    at_active = functools.partial(_at_active, scenario, clock, streams, active_view)
     states = state.active_attack_state, state.defense_state
-    crossing, states = at_active("on_receive", RECEIVE, states, tuple(sent[k] for k in shapes.crossing))
+    messages_in = tuple(sent[k] for k in shapes.crossing)
+    crossing, states = sides.run("on_receive", RECEIVE, states, active_view, messages_in)
     received = with_crossing(shapes, sent, crossing)
+    active_view = dataclasses.replace(
+        active_view,
+        embeddings=received,
+        gradients=capabilities.gradients_of(loss_of, shapes.crossing, learnt, received),
+    )
     one_hot = jax.nn.one_hot(batch.rows.labels, shapes.num_classes)
-    targets, states = at_active("on_labels", LABELS, states, one_hot)
-
-    def loss_of(head_params: Params, embeddings: tuple[Array, ...]) -> tuple[Array, Array]:
-        logits = scenario.head.apply(head_params, embeddings, shapes.num_classes)
-        return scenario.loss(logits, targets), logits
-
-    loss, head_pullback, logits = jax.vjp(loss_of, state.head_params, received, has_aux=True)
+    targets, states = sides.run("on_labels", LABELS, states, active_view, one_hot)
+    loss, head_pullback, (logits, penalty) = jax.vjp(
+        functools.partial(loss_of, targets), *learnt, received, has_aux=True
+    )
     chex.assert_shape(logits, (shapes.batch_rows, shapes.num_classes))
-    head_gradient, gradients = head_pullback(jnp.ones_like(loss))
-    crossing, states = at_active("on_send", SEND, states, tuple(gradients[k] for k in shapes.crossing))
+    head_gradient, method_gradients, gradients = head_pullback(jnp.ones_like(loss))
+    messages_out = tuple(gradients[k] for k in shapes.crossing)
+    crossing, states = sides.run("on_send", SEND, states, active_view, messages_out)
     messages = with_crossing(shapes, gradients, crossing)
 
     # Every party changes the gradient it received, and updates its own model.
-    params, opt_states = list(state.params), list(state.opt_states)
+    new_params, opt_states = list(state.params), list(state.opt_states)
     for k in parties:
         key = jax.random.fold_in(party_key(streams.attack, clock.step, k), DOWNLOAD)
         attack, state_here = scenario.attacks[k], attack_states[k]
         used, attack_states[k] = run_hook(attack, "on_download", key, state_here, views[k], messages[k])
         chex.assert_equal_shape([used, messages[k]])
-        params[k], opt_states[k] = local.update(
+        new_params[k], opt_states[k] = local.update(
             scenario.optimizers[k],
             scenario.regularizer,
             clock.epoch,
@@ -146,42 +170,86 @@ def step(
         state.head_params,
         state.head_opt_state,
     )
+    method_params, method_opt_states = sides.update(
+        scenario.head_optimizer, clock.epoch, method_gradients, state.method_params, state.method_opt_states
+    )
 
     new_state = TrainState(
-        params=tuple(params),
+        params=tuple(new_params),
         head_params=head_params,
         opt_states=tuple(opt_states),
         head_opt_state=head_opt_state,
         attack_states=tuple(attack_states),
         active_attack_state=states[0],
         defense_state=states[1],
+        model_states=tuple(model_states),
+        method_params=method_params,
+        method_opt_states=method_opt_states,
     )
     info = StepInfo(
         loss=loss,
+        penalty=penalty,
         num_correct=jnp.sum(predicted_class(logits) == batch.rows.labels, dtype=jnp.int32),
         is_finite=jnp.isfinite(loss) & jnp.stack([jnp.isfinite(m).all() for m in messages]).all(),
     )
     return new_state, info
 
 
-def _at_active(
-    scenario: Scenario,
-    clock: Clock,
-    streams: Streams,
-    view: ActiveView,
-    hook: str,
-    hook_number: int,
-    states: tuple[State, State],
-    value: Any,
-) -> tuple[Any, tuple[State, State]]:
-    """Calls one hook of the active party's attack, then of its defense; returns (value, states)."""
-    sides = (scenario.active_attack, streams.active_attack), (scenario.defense, streams.defense)
-    after = []
-    for (transform, stream), state in zip(sides, states, strict=True):
-        key = jax.random.fold_in(jax.random.fold_in(stream, clock.step), hook_number)
-        value, state = run_hook(transform, hook, key, state, view, value)
-        after.append(state)
-    return value, (after[0], after[1])
+class _Sides(NamedTuple):
+    """The two methods of the active party at one step, each with its key: first its attack, then its defense."""
+
+    attack: tuple[Any, Key]
+    defense: tuple[Any, Key]
+
+    @classmethod
+    def of(cls, scenario: Scenario, clock: Clock, streams: Streams) -> _Sides:
+        """Returns the methods of a scenario with their keys at this step."""
+        pairs = (scenario.active_attack, streams.active_attack), (scenario.defense, streams.defense)
+        return cls(*((transform, jax.random.fold_in(stream, clock.step)) for transform, stream in pairs))
+
+    def run(
+        self, hook: str, hook_number: int, states: tuple[State, State], view: ActiveView, value: Any
+    ) -> tuple[Any, tuple[State, State]]:
+        """Calls one hook of both; returns (value, states)."""
+        after = []
+        for (transform, key), state in zip(self, states, strict=True):
+            value, state = run_hook(transform, hook, jax.random.fold_in(key, hook_number), state, view, value)
+            after.append(state)
+        return value, (after[0], after[1])
+
+    def embed(self, params: tuple[Params, Params], view: EmbedView, embeddings: Messages) -> tuple[Messages, Any]:
+        """Calls ``on_embed`` of both; returns (embeddings, the penalty or None where no method has one)."""
+        penalty = None
+        for (transform, key), own in zip(self, params, strict=True):
+            if changes(transform, "on_embed"):
+                embeddings, more = run_embed_hook(transform, own, jax.random.fold_in(key, EMBED), view, embeddings)
+                penalty = more if penalty is None else penalty + more
+        return embeddings, penalty
+
+    def update(self, default: Optimizer, epoch: Array, gradients: Any, params: Any, opt_states: Any) -> tuple[Any, Any]:
+        """Trains the own parameters of both; returns (parameters, optimizer states)."""
+        methods = zip(self, gradients, params, opt_states, strict=True)
+        pairs = [own_params.update(transform, default, epoch, g, p, s) for (transform, _), g, p, s in methods]
+        return tuple(p for p, _ in pairs), tuple(s for _, s in pairs)
+
+
+def _loss(
+    head: Head,
+    loss: Loss,
+    sides: _Sides,
+    shapes: Shapes,
+    view: EmbedView,
+    targets: Array,
+    head_params: Params,
+    method_params: tuple[Params, Params],
+    received: tuple[Array, ...],
+) -> tuple[Array, tuple[Array, Array | None]]:
+    """Computes the active party's loss; returns (loss, (logits, penalty))."""
+    crossing, penalty = sides.embed(method_params, view, tuple(jnp.asarray(received[k]) for k in shapes.crossing))
+    embeddings = with_crossing(shapes, received, crossing)
+    logits = head.apply(head_params, embeddings, shapes.num_classes)
+    value = loss(logits, targets)
+    return value if penalty is None else value + penalty, (logits, penalty)
 
 
 def predicted_class(logits: Array) -> Array:
@@ -199,7 +267,7 @@ def party_key(stream: Key, step: Array | np.uint32, party: int) -> Key:
     return jax.random.fold_in(jax.random.fold_in(stream, step), party)
 
 
-def with_crossing(shapes: Shapes, everyone: Sequence[Array], crossing: Sequence[Array]) -> tuple[Array, ...]:
+def with_crossing(shapes: Shapes, everyone: Sequence[Any], crossing: Sequence[Any]) -> tuple[jax.Array, ...]:
     """Returns the messages of all K parties.
 
     Args:

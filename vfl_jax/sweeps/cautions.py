@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 
 from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.protocol.transforms import Switched, methods
+from vfl_jax.protocol.methods import methods
+from vfl_jax.protocol.switched import Switched
 from vfl_jax.replica.draws import Draws
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices

@@ -33,6 +33,8 @@ def state_axes(state: TrainState, with_grid: bool) -> TrainState:
         head_params=jax.tree.map(beside_outputs, state.head_params),
         opt_states=jax.tree.map(beside_outputs, state.opt_states),
         head_opt_state=jax.tree.map(beside_outputs, state.head_opt_state),
+        method_params=jax.tree.map(beside_outputs, state.method_params),
+        method_opt_states=jax.tree.map(beside_outputs, state.method_opt_states),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from vfl_jax.core.record import numbers
 from vfl_jax.replica.draws import Draws, steps_per_epoch
-from vfl_jax.replica.evaluation import Metric
+from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.phases import LEFT_OUT
 from vfl_jax.scenario import Scenario
 from vfl_jax.statistics.references import SWITCHES
@@ -73,18 +73,26 @@ def to_dataset(
         if not isinstance(first, Metric):
             variables[name] = ((*replicas, "epoch"), arranged([e[name] for e in history]))
             continue
-        extra = ("class",) * (np.ndim(first.sum) - len(shape))
+        by = name.rpartition("_by_")[2] if "_by_" in name else "class"
+        extra = (by,) * (np.ndim(first.sum) - len(shape))
         total = arranged([e[name].sum for e in history])
-        count = arranged([of_every_point(e[name].count) for e in history])
-        divisor = count.reshape(count.shape + (1,) * len(extra))
+        if np.ndim(first.count) > len(shape):  # every class has a count of its own
+            count = arranged([e[name].count for e in history])
+        else:
+            count = arranged([of_every_point(e[name].count) for e in history])
+        divisor = count.reshape(count.shape + (1,) * (total.ndim - count.ndim))
         mean = np.divide(total, divisor, out=np.full_like(total, np.nan), where=divisor > 0)
         variables[name] = ((*replicas, "epoch", *extra), mean)
-        variables[f"{name}_count"] = ((*replicas, "epoch"), count.astype(np.int64))
+        variables[f"{name}_count"] = ((*replicas, "epoch", *extra[: count.ndim - 3]), count.astype(np.int64))
+        if name.endswith("_by_class"):
+            variables[_macro(name)] = ((*replicas, "epoch"), _mean_of_classes(mean))
     variables["target_ids"] = (("seed", "target_row"), np.asarray(draws.target_ids))
     variables["poison_ids"] = (("seed", "poison_row"), np.asarray(draws.poison_ids))
 
     data, scenario = study.data, study.scenario
     coordinates = {"seed": np.asarray(seeds), "epoch": np.arange(1, len(history) + 1), "class": list(data.classes)}
+    if any("party" in dims for dims, _ in variables.values()):
+        coordinates["party"] = list(data.parties)
     num_steps = steps_per_epoch(draws, scenario.batches)
     rows = {
         "train": data.train.num_samples,
@@ -105,6 +113,19 @@ def to_dataset(
     dataset = xr.Dataset(variables, coordinates, attributes | _switches(scenario))
     dataset.encoding["run"] = _circumstances(period)
     return dataset
+
+
+def _macro(name: str) -> str:
+    """The name of the mean over classes of a metric by class; that of the accuracy has a name of its own."""
+    return "balanced_accuracy" if name == "accuracy_by_class" else f"{name.removesuffix('_by_class')}_macro"
+
+
+def _mean_of_classes(by_class: np.ndarray) -> np.ndarray:
+    """The mean over the classes, the last axis, that have rows; NaN where none has."""
+    is_there = ~np.isnan(by_class)
+    count = is_there.sum(axis=-1)
+    total = np.where(is_there, by_class, 0).sum(axis=-1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan, total.dtype), where=count > 0)
 
 
 def assemble(
@@ -152,7 +173,8 @@ def assemble(
         else (variable.dims, of_seeds(str(name)))
         for name, variable in first.data_vars.items()
     }
-    coordinates = {"seed": np.asarray(seeds), "epoch": first["epoch"].values, "class": first["class"].values}
+    kept = {name: first[name].values for name in ("epoch", "class", "party") if name in first.coords}
+    coordinates = {"seed": np.asarray(seeds)} | kept
     rows = json.loads(first.attrs["rows"]) | {"left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1])}
     attributes = first.attrs | {"rows": json.dumps(rows)} | _switches(scenario)
     dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, attributes)

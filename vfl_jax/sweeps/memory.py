@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -42,8 +43,7 @@ def needed(ready: Prepared) -> tuple[float, float]:
     sharding = jax.tree.leaves(draws)[0].sharding
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state)
     used = [
-        program.lower(*ready.arguments, state, jnp.int32(0)).compile().memory_analysis()
-        for program in (programs.train_epoch, programs.evaluate)
+        program.lower(*ready.arguments, state, *more).compile().memory_analysis() for program, more in _programs(ready)
     ]
     working = max((use.temp_size_in_bytes for use in used if use is not None), default=0)
     seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.size
@@ -54,6 +54,18 @@ def needed(ready: Prepared) -> tuple[float, float]:
     else:
         all_here += working
     return fixed, all_here / (seeds_here * len(ready.chunk.points))
+
+
+def _programs(ready: Prepared) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """The programs that training will call, each with its arguments after the state."""
+    scenario, epochs = ready.study.scenario, ready.study.epochs
+    yield programs.train_epoch, (jnp.int32(0),)
+    yield programs.evaluate, (jnp.int32(0),)
+    if scenario.attack_trigger is not None:
+        yield programs.attack_all, (jnp.int32(0),)
+    acting = [epoch for epoch in range(epochs + 1) if scenario.acts_between(epoch, epochs)]
+    for due in sorted({scenario.due(epoch, epochs) for epoch in acting}, key=sorted):
+        yield programs.between_epochs, (jnp.int32(0), jnp.int32(epochs), due)
 
 
 def _bytes(tree: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.protocol.views import Shapes
+from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.replica.draws import Draws, draw
 from vfl_jax.replica.preparation import Inputs, rowwise_parties
 from vfl_jax.replica.state import TrainState

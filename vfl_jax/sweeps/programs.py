@@ -15,10 +15,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from vfl_jax.core.types import Array
-from vfl_jax.protocol.views import Shapes
+from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.replica import phases
 from vfl_jax.replica.draws import Draws, Given
-from vfl_jax.replica.evaluation import Metric
+from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.grid_axis import map_over_grid, state_axes
@@ -119,6 +119,55 @@ def evaluate(
         return phases.evaluate(shapes, inputs, scenario, draws, state, epoch, over_grid)
 
     return _over_seeds(layout, one_seed, (inputs, scenario, epoch), (draws, state))
+
+
+@functools.partial(jax.jit, static_argnames=("shapes", "layout"))
+def attack_all(
+    shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
+) -> dict[str, Metric]:
+    """The metrics of all replicas with every test row attacked, leaves [S, G, ...]; see :func:`phases.attack_all`.
+
+    Args:
+      shapes, layout, inputs, scenario, draws, state, epoch: as in :func:`train_epoch`.
+    """
+
+    def one_seed(shared: Any, per_seed: Any) -> dict[str, Metric]:
+        inputs, scenario, epoch = shared
+        draws, state = per_seed
+        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
+        return phases.attack_all(shapes, inputs, scenario, draws, state, epoch, over_grid)
+
+    return _over_seeds(layout, one_seed, (inputs, scenario, epoch), (draws, state))
+
+
+@functools.partial(jax.jit, static_argnames=("shapes", "layout", "due"), donate_argnames="state")
+def between_epochs(
+    shapes: Shapes,
+    layout: Layout,
+    inputs: Any,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: Array,
+    num_epochs: Array,
+    due: frozenset[tuple[int, ...]],
+) -> Any:
+    """Lets the methods of all replicas act between two epochs; see :func:`phases.between_epochs`.
+
+    Args:
+      shapes, layout, inputs, scenario, draws, state: as in :func:`train_epoch`.
+      epoch: int32[], the number of finished epochs.
+      num_epochs: int32[], the number of epochs of the whole training.
+      due: the ``at_epochs`` of methods that name this epoch; static.
+    """
+
+    def one_seed(shared: Any, per_seed: Any) -> Any:
+        inputs, scenario, epoch, num_epochs = shared
+        draws, state = per_seed
+        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
+        return phases.between_epochs(shapes, inputs, scenario, draws, state, epoch, num_epochs, due, over_grid)
+
+    return _over_seeds(layout, one_seed, (inputs, scenario, epoch, num_epochs), (draws, state))
 
 
 def _over_seeds(layout: Layout, function: Callable[..., Any], shared: Any, per_seed: Any) -> Any:

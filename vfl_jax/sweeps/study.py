@@ -35,6 +35,14 @@ FLAGS = ("fast_math", "excess_precision", "denormal")
 class Study:
     """A scenario on data, with a number of epochs and the choices that are given instead of drawn.
 
+    Args:
+      scenario: the configuration.
+      data: the data set.
+      epochs: how many.
+      given: choices that are given instead of drawn.
+      evaluate_every: how many epochs lie between two evaluations, of both passes; None evaluates the first pass after
+        every epoch, and the second after the last.
+
     Raises:
       ValueError: where JAX is set to another generator of random numbers than ``GENERATOR``.
     """
@@ -43,9 +51,18 @@ class Study:
     data: VerticalData
     epochs: int
     given: Given
+    evaluate_every: int | None = None
 
     def __post_init__(self) -> None:
         check_generator(str(jax.config.values["jax_default_prng_impl"]), "jax_default_prng_impl")
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether the first pass of evaluation is due after so many epochs."""
+        return epoch == self.epochs or epoch % (self.evaluate_every or 1) == 0
+
+    def attacks_all(self, epoch: int) -> bool:
+        """Whether the second pass of evaluation is due after so many epochs."""
+        return epoch == self.epochs or (self.evaluate_every is not None and epoch % self.evaluate_every == 0)
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -62,6 +79,7 @@ class Study:
             "versions": versions(),
             "settings": settings(),
             "code": code.of_records(self.scenario),
+            **({} if self.evaluate_every is None else {"evaluate_every": self.evaluate_every}),
         }
 
     def check_epochs(self, draws: Draws) -> None:

@@ -40,7 +40,13 @@ NUM_SEEDS = 2**32
 
 
 def run(
-    scenario: Scenario, data: Source, key: Key, epochs: int, given: Given = Given(), progress: bool = False
+    scenario: Scenario,
+    data: Source,
+    key: Key,
+    epochs: int,
+    given: Given = Given(),
+    progress: bool = False,
+    evaluate_every: int | None = None,
 ) -> tuple[xr.Dataset, TrainState]:
     """Trains one replica and evaluates it after every epoch.
 
@@ -51,6 +57,7 @@ def run(
       epochs: how many, at least 1.
       given: choices that are given instead of drawn.
       progress: whether to show progress on the error stream.
+      evaluate_every: as in :func:`sweep`.
 
     Returns:
       The labelled results, with the dimensions ``epoch`` and ``class``, and the final state.
@@ -62,9 +69,9 @@ def run(
     check_kind(Scenario, SCENARIO, scenario=scenario)
     check_given(given)
     check_kind(bool, "True or False", progress=progress)
-    check_count(epochs=epochs)
+    check_count(epochs=epochs, **({} if evaluate_every is None else {"evaluate_every": evaluate_every}))
     scenario.to_json()  # raises where a number is none, before anything is trained
-    study = Study(scenario, load(data), int(epochs), given)
+    study = Study(scenario, load(data), int(epochs), given, evaluate_every)
     with Progress(study.epochs, [1], shown=progress).show() as told:
         return train_one(study, key, ChunkProgress(told))
 
@@ -78,6 +85,7 @@ def sweep(
     given: Given = Given(),
     progress: bool = True,
     *,
+    evaluate_every: int | None = None,
     folder: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 5,
     max_replicas: int | None = None,
@@ -105,6 +113,10 @@ def sweep(
       epochs: how many, at least 1.
       given: choices that are given instead of drawn, the same for every seed.
       progress: whether to show progress on the error stream.
+      evaluate_every: how many epochs lie between two evaluations; the last epoch is always evaluated, and results have
+        NaN where none was. By default the first pass (some rows attacked) follows every epoch, and the second (every
+        row of another class attacked, where the scenario has a trigger that can be stamped) the last one; with a
+        number both follow the same epochs.
       folder: where finished chunks, checkpoints and results lie. A folder belongs to one study: the scenario, the data,
         the epochs, the given choices, the versions, the settings of JAX that decide numbers, and the code of records of
         your own. Changed code is refused; so is another version of Python, which compiles the code anew.
@@ -135,7 +147,8 @@ def sweep(
       SweepIncomplete: where chunks failed on an executor.
     """
     check_kind(bool, "True or False", progress=progress, accept_changed_code=accept_changed_code)
-    check_count(checkpoint_every=checkpoint_every, **({} if max_replicas is None else {"max_replicas": max_replicas}))
+    counts = {"checkpoint_every": checkpoint_every, "max_replicas": max_replicas, "evaluate_every": evaluate_every}
+    check_count(**{name: count for name, count in counts.items() if count is not None or name == "checkpoint_every"})
     if folder is not None:
         check_folder("folder", folder)
     if log_json is not None:
@@ -146,7 +159,7 @@ def sweep(
         if folder is None:
             raise ValueError("executor is given, but no folder; its workers need one to leave their chunks in.")
     grid, seeds = check_grid(scenario, over, seeds, epochs, given)
-    study, drawn = check_study(scenario, load(data), grid, seeds, epochs, given)
+    study, drawn = check_study(scenario, load(data), grid, seeds, epochs, given, evaluate_every)
     warn_of_little_evidence(grid.stacked(scenario), study.data, drawn, stacklevel=2)
 
     store = None if folder is None else Folder(folder, study.identity)
@@ -204,12 +217,18 @@ def check_grid(
 
 
 def check_study(
-    scenario: Scenario, data: VerticalData, grid: Grid, seeds: tuple[int, ...], epochs: int, given: Given
+    scenario: Scenario,
+    data: VerticalData,
+    grid: Grid,
+    seeds: tuple[int, ...],
+    epochs: int,
+    given: Given,
+    evaluate_every: int | None = None,
 ) -> tuple[Study, Draws]:
     """The study and the draws of its first seed, after every grid point was checked on the data.
 
     Args:
-      scenario, epochs, given: as in :func:`sweep`.
+      scenario, epochs, given, evaluate_every: as in :func:`sweep`.
       data: the data set itself.
       grid, seeds: as :func:`check_grid` returns them.
 
@@ -218,7 +237,7 @@ def check_study(
     """
     for point in grid.scenarios(scenario):
         point.check(data)
-    study = Study(scenario, data, int(epochs), given)
+    study = Study(scenario, data, int(epochs), given, evaluate_every)
     check_data(data)
     drawn = draw(grid.stacked(scenario), data, jax.random.key(seeds[0]), given)
     study.check_epochs(drawn)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 _init_one = jax.jit(phases.init, static_argnames="shapes")
 _train_one_epoch = jax.jit(phases.train_epoch, static_argnames=("shapes", "over_grid"), donate_argnames="state")
 _evaluate_one = jax.jit(phases.evaluate, static_argnames=("shapes", "over_grid"))
+_attack_one = jax.jit(phases.attack_all, static_argnames=("shapes", "over_grid"))
+_between_one = jax.jit(phases.between_epochs, static_argnames=("shapes", "due", "over_grid"), donate_argnames="state")
+
+
+class _Phases(NamedTuple):
+    """The phases of some replicas: functions of (state, epoch) that a host calls one after another."""
+
+    train_epoch: Callable[..., Any]
+    between_epochs: Callable[..., Any]
+    evaluate: Callable[..., Any]
+    attack_all: Callable[..., Any]
 
 
 def train(
@@ -51,10 +63,11 @@ def train(
       OSError: where a checkpoint cannot be written, or cannot be read just now.
     """
     started, study, chunk = time.time(), ready.study, ready.chunk
-
-    def one_epoch(state: TrainState, epoch: Any) -> tuple[TrainState, Any]:
-        state, trained, is_finite = programs.train_epoch(*ready.arguments, state, epoch)
-        return state, trained | programs.evaluate(*ready.arguments, state, epoch) | {"is_finite": is_finite}
+    of_chunk = _Phases(
+        *(functools.partial(program, *ready.arguments) for program in (programs.train_epoch, programs.between_epochs)),
+        *(functools.partial(program, *ready.arguments) for program in (programs.evaluate, programs.attack_all)),
+    )
+    loop = _Loop(study, of_chunk, ready.on_host)
 
     def keep(state: TrainState, history: History) -> None:
         if checkpoints is not None and len(history) % checkpoint_every == 0 and len(history) < study.epochs:
@@ -65,13 +78,13 @@ def train(
     history: History = []
     state, restored = ready.initial_state(), None
     if checkpoints is not None:
-        restored = _restore(checkpoints, jax.eval_shape(one_epoch, state, jnp.int32(0)), len(chunk.seeds))
+        restored = _restore(checkpoints, (state, loop.found_shapes(state)), len(chunk.seeds))
     if restored is not None:
         epochs, tree = restored
         state = ready.on_devices(tree["state"])
         history = [jax.tree.map(lambda leaf, e=e: leaf[e], tree["history"]) for e in range(epochs)]
         progress.goes_on(epochs)
-    _, history = _train_epochs(one_epoch, state, history, study.epochs, keep, progress, ready.on_host)
+    _, history = loop.run(state, history, keep, progress)
     return to_dataset(history, study, len(chunk.points), chunk.seeds, ready.drawn, Period(started, time.time()))
 
 
@@ -97,46 +110,94 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
     numbers = jax.tree.map(jnp.asarray, stack(scenario, ({},)))
     draws = jax.tree.map(jnp.asarray, drawn)
     state = _init_one(shapes, inputs, numbers, draws, study.given)
+    programs_of_one = _train_one_epoch, _between_one, _evaluate_one, _attack_one
+    of_one = _Phases(*(functools.partial(program, shapes, inputs, numbers, draws) for program in programs_of_one))
 
-    def one_epoch(state: TrainState, epoch: Any) -> tuple[TrainState, Any]:
-        state, trained, is_finite = _train_one_epoch(shapes, inputs, numbers, draws, state, epoch)
-        found = trained | _evaluate_one(shapes, inputs, numbers, draws, state, epoch) | {"is_finite": is_finite}
-        return state, jax.tree.map(lambda leaf: leaf[None, None], found)
+    def to_host(found: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[None, None], devices.fetch(found))
 
-    state, history = _train_epochs(one_epoch, state, [], study.epochs, lambda state, history: None, progress)
+    state, history = _Loop(study, of_one, to_host).run(state, [], lambda state, history: None, progress)
     one_seed = jax.tree.map(lambda leaf: leaf[None], drawn)
     found = to_dataset(history, study, 1, (0,), one_seed, Period(started, time.time()))
     return found.isel(point=0, seed=0).drop_vars("seed"), state
 
 
-def _train_epochs(
-    one_epoch: Callable[..., Any],
-    state: TrainState,
-    history: History,
-    epochs: int,
-    keep: Callable[[TrainState, History], None],
-    progress: ChunkProgress,
-    to_host: Callable[[Any], Any] = devices.fetch,
-) -> tuple[TrainState, History]:
-    """The loop over epochs, the only place where the host waits for the device.
+class _Loop(NamedTuple):
+    """The loop over epochs, the only place where the host waits for the device."""
 
-    ``keep`` is called with the state and the history after every epoch.
-    """
-    history = list(history)
-    for number in range(len(history), epochs):
-        state, found = one_epoch(state, jnp.int32(number))
-        found = to_host(found)
-        if history:
-            found["is_finite"] = found["is_finite"] & history[-1]["is_finite"]
-        history.append(found)
-        keep(state, history)
-        progress.epoch_done(number, found)
-    return state, history
+    study: Study
+    phases: _Phases
+    to_host: Callable[[Any], Any]
+
+    def run(
+        self,
+        state: TrainState,
+        history: History,
+        keep: Callable[[TrainState, History], None],
+        progress: ChunkProgress,
+    ) -> tuple[TrainState, History]:
+        """Trains to the last epoch.
+
+        Args:
+          state: the state after the epochs of ``history``.
+          history: the metrics of the epochs that are done.
+          keep: is called with the state and the history after every epoch.
+          progress: the progress of these replicas.
+        """
+        history = list(history)
+        if not history:
+            state, _ = self._act(state, 0)
+        for number in range(len(history), self.study.epochs):
+            state, found = self._epoch(state, number)
+            found = self.to_host(found)
+            if history:
+                found["is_finite"] = found["is_finite"] & history[-1]["is_finite"]
+            history.append(found)
+            keep(state, history)
+            progress.epoch_done(number, found)
+        return state, history
+
+    def found_shapes(self, state: TrainState) -> Any:
+        """The shapes of what an epoch records, the same for all epochs."""
+        epoch = jnp.int32(0)
+        state, trained, is_finite = jax.eval_shape(self.phases.train_epoch, state, epoch)
+        found = trained | jax.eval_shape(self.phases.evaluate, state, epoch)
+        if self.study.scenario.attack_trigger is not None:
+            found |= jax.eval_shape(self.phases.attack_all, state, epoch)
+        return found | {"is_finite": is_finite}
+
+    def _epoch(self, state: TrainState, number: int) -> tuple[TrainState, dict[str, Any]]:
+        """Trains one epoch, lets methods act, and evaluates what is due."""
+        study, epoch = self.study, jnp.int32(number)
+        state, trained, is_finite = self.phases.train_epoch(state, epoch)
+        state, stays_finite = self._act(state, number + 1)
+        found = trained | self._evaluated(self.phases.evaluate, study.evaluates(number + 1), state, epoch)
+        if study.scenario.attack_trigger is not None:
+            found |= self._evaluated(self.phases.attack_all, study.attacks_all(number + 1), state, epoch)
+        return state, found | {"is_finite": is_finite if stays_finite is None else is_finite & stays_finite}
+
+    def _act(self, state: TrainState, epoch: int) -> tuple[TrainState, Any]:
+        """Lets methods act after so many epochs; returns (state, whether it is finite or None where nobody acts)."""
+        study = self.study
+        if not study.scenario.acts_between(epoch, study.epochs):
+            return state, None
+        due = study.scenario.due(epoch, study.epochs)
+        return self.phases.between_epochs(state, jnp.int32(epoch), jnp.int32(study.epochs), due=due)
+
+    def _evaluated(self, program: Callable[..., Any], is_due: bool, state: TrainState, epoch: Any) -> Any:
+        """The metrics of an evaluation; of one that is not due metrics of no rows, so that all epochs look alike."""
+        if is_due:
+            return program(state, epoch)
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(program, state, epoch))
 
 
-def _restore(checkpoints: Checkpoints, one_epoch: tuple[TrainState, Any], num_seeds: int) -> tuple[int, Any] | None:
+def _restore(checkpoints: Checkpoints, after_epoch: tuple[TrainState, Any], num_seeds: int) -> tuple[int, Any] | None:
     """The number of finished epochs and the tree of the newest checkpoint, the same in all processes."""
-    state, found = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((num_seeds, *leaf.shape[1:]), leaf.dtype), one_epoch)
+
+    def of_seeds(leaf: Any) -> Any:
+        return jax.ShapeDtypeStruct((num_seeds, *leaf.shape[1:]), leaf.dtype)
+
+    state, found = jax.tree.map(of_seeds, after_epoch)
 
     def like(epochs: int) -> Any:
         history = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((epochs, *leaf.shape), leaf.dtype), found)

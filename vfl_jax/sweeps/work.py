@@ -195,6 +195,7 @@ def train_through(
                     source,
                     study.epochs,
                     study.given,
+                    study.evaluate_every,
                     chunks[number],
                     checkpoint_every,
                     run,
@@ -248,6 +249,7 @@ def train_task(
     source: Source,
     epochs: int,
     given: Given,
+    evaluate_every: int | None,
     chunk: Chunk,
     checkpoint_every: int,
     run: str,
@@ -258,7 +260,7 @@ def train_task(
     Args:
       path: the folder.
       identity: that of the sender's study.
-      scenario, source, epochs, given: the parts from which this process makes the study.
+      scenario, source, epochs, given, evaluate_every: the parts from which this process makes the study.
       chunk: the chunk to train.
       checkpoint_every: how many epochs lie between two checkpoints.
       run: the sender's run, as :meth:`Folder.run` names it.
@@ -275,7 +277,7 @@ def train_task(
     with folder.work_on(chunk, run=run):
         if folder.is_finished(chunk):
             return
-        study = Study(scenario, load(source), epochs, given)
+        study = Study(scenario, load(source), epochs, given, evaluate_every)
         if differing := differences(identity, study.identity):
             raise ValueError(
                 "This worker would not compute the same numbers:" + "".join(f"\n    {d}" for d in differing)

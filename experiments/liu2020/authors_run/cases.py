@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experiments.shared.cases import GAMMA, Case
 from vfl_jax.presets import HeadName, liu2020_code, zou2022
-from vfl_jax.scenario import Drawn
+from vfl_jax.scenario.plans import Drawn
 from vfl_jax.sweeps.grid import Over
 
 HONEST_1_10: Over = {("attack.enabled", "attack.amplify"): [(0, 1), (1, 1), (1, GAMMA)]}

@@ -22,8 +22,8 @@ from experiments.shared.command import ending_in_one_line, results_folder
 from vfl_jax.attacks.evidence import read
 from vfl_jax.core.files import save
 from vfl_jax.presets import Task
+from vfl_jax.protocol.knowledge import ORDINARY
 from vfl_jax.protocol.transforms import Attack, PartyTransform
-from vfl_jax.protocol.views import ORDINARY
 from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import programs

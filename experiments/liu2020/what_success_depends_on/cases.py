@@ -15,7 +15,8 @@ from vfl_jax.models.losses import SoftmaxCrossEntropy
 from vfl_jax.presets import HeadName, Task
 from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.scenario import Order, Scenario
+from vfl_jax.scenario import Scenario
+from vfl_jax.scenario.plans import Order
 from vfl_jax.sweeps.grid import Over
 
 

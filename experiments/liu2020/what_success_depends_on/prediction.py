@@ -17,7 +17,7 @@ from experiments.shared.readme import add_picture, section
 from experiments.shared.separation import UNDEFINED, area_with_interval
 from vfl_jax import plots
 from vfl_jax.report import Row, median_with_interval, to_markdown
-from vfl_jax.scenario import Drawn
+from vfl_jax.scenario.plans import Drawn
 from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from vfl_jax.core.types import Array, Params
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import MLP
 from vfl_jax.replica.draws import Given
-from vfl_jax.scenario import Drawn, Scenario
+from vfl_jax.scenario import Scenario
+from vfl_jax.scenario.plans import Drawn
 from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.prepared import prepare

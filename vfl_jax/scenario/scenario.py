@@ -4,93 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from vfl_jax.core.bags import BagOfIds
-from vfl_jax.core.checks import check_choice, check_count, check_kind, check_range, check_widths
+from vfl_jax.core.checks import check_choice, check_count, check_kind
 from vfl_jax.core.fields import check_fields
-from vfl_jax.core.record import Record, static
+from vfl_jax.core.record import Record, leaf
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.models.losses import Loss, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models.optimizers import Optimizer
-from vfl_jax.protocol.transforms import (
-    ActiveTransform,
-    InferenceOrder,
-    PartyTransform,
-    Switched,
-    held_attack,
-    is_attack,
-    located,
-)
-from vfl_jax.protocol.triggers import NaturalTrigger, Trigger
-from vfl_jax.protocol.views import Shapes
-
-Mode = Literal["in_place", "appended_pair"]
-Drawn = Literal["per_seed", "fixed"]
-Order = Literal["file", "shuffled", "sampled"]
-
-
-class PoisonPlan(Record):
-    """The poison rows, which carry the trigger, and the target rows, which the attacker knows to be of class τ.
-
-    Drawn poison rows are the first round(rate · N) rows of one permutation, so a larger rate keeps the rows of a
-    smaller one. Target rows are never poison rows. With a ``NaturalTrigger`` the poison rows are those that carry it.
-
-    Args:
-      trigger: the mark of a poison row.
-      target_class: τ, the number of a class.
-      mode: "in_place" keeps poison rows in the training set, with their true labels. "appended_pair" takes them out,
-        and appends one random poison row and one random target row to every batch.
-      draw: "per_seed" draws the rows anew for every seed; "fixed" draws them once.
-      fixed_seed: the seed of the one draw.
-      rate: the share of poison rows among the N training rows, in [0, 1].
-      test_rate: the share of poison rows among the M test rows, in [0, 1].
-      num_targets: R, the number of target rows that are drawn.
-      poison_ids: the numbers of the poison rows; they replace draw and rate.
-      test_poison_ids: the numbers of the poison rows of the test set; they replace draw and rate.
-      target_ids: the numbers of the target rows; they replace the draw.
-
-    Raises:
-      ValueError: naming the field, where a rate lies outside [0, 1], ``num_targets`` is below 1, or ``fixed_seed`` does
-        not fit 32 bits.
-    """
-
-    trigger: Trigger = NaturalTrigger()
-    target_class: int = static(default=0)
-    mode: Mode = static(default="in_place")
-    draw: Drawn = static(default="per_seed")
-    fixed_seed: int = static(default=0)
-    rate: float = 0.01
-    test_rate: float = 0.01
-    num_targets: int = static(default=1)
-    poison_ids: tuple[int, ...] | None = static(default=None)
-    test_poison_ids: tuple[int, ...] | None = static(default=None)
-    target_ids: tuple[int, ...] | None = static(default=None)
-
-    def __post_init__(self) -> None:
-        check_range("poison", 0.0, 1.0, rate=self.rate, test_rate=self.test_rate)
-        check_range("poison", 1, num_targets=self.num_targets)
-        check_range("poison", 0, 2**32 - 1, fixed_seed=self.fixed_seed)
-
-
-class BatchPlan(Record):
-    """The batches of an epoch; an epoch leaves out a last batch that is not full.
-
-    Args:
-      size: the number of rows of a batch, without an appended pair.
-      order: "file" (the order of the data), "shuffled" (a new order in every epoch), or "sampled" (every step draws a
-        random set S ⊂ [N], as in Algorithm 1 of Liu, Yi, Chen 2020, and an epoch has ⌊N/B⌋ steps).
-
-    Raises:
-      ValueError: where ``size`` is no whole number above 0, or ``order`` is none of these.
-    """
-
-    size: int = static(default=64)
-    order: Order = static(default="shuffled")
-
-    def __post_init__(self) -> None:
-        check_widths("batches", size=(self.size,))
+from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.methods import acts, due, held_attack, is_attack, located
+from vfl_jax.protocol.switched import InferenceOrder, Switched
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.protocol.triggers import Trigger
+from vfl_jax.scenario.measures import Measure
+from vfl_jax.scenario.plans import BatchPlan, PoisonPlan
 
 
 class Scenario(Record):
@@ -111,6 +41,7 @@ class Scenario(Record):
       defense: the active party's defense; ``ActiveTransform()`` is none.
       poison: the poison rows and target rows.
       batches: the batches of an epoch.
+      metrics: metrics of your own, computed at every evaluation.
 
     Raises:
       ValueError: naming the field, where a field is of a wrong kind or fits no data: an attack as ``defense``, a
@@ -135,6 +66,7 @@ class Scenario(Record):
     defense: ActiveTransform = ActiveTransform()
     poison: PoisonPlan = PoisonPlan()
     batches: BatchPlan = BatchPlan()
+    metrics: tuple[Measure, ...] = leaf(default=(), omit_default=True)
 
     def __post_init__(self) -> None:
         self._check_alone()
@@ -143,6 +75,38 @@ class Scenario(Record):
     def attackers(self) -> tuple[int, ...]:
         """The numbers of the parties that attack; a party that only defends itself is not among them."""
         return tuple(k for k, transform in enumerate(self.attacks) if is_attack(transform))
+
+    @property
+    def attack_trigger(self) -> Trigger | None:
+        """The mark that an attacker can stamp on any row; None where rows only carry a trigger by nature."""
+        triggers = self.poison.attack_trigger, self.poison.trigger
+        return next((trigger for trigger in triggers if trigger.is_stamped), None)
+
+    @property
+    def target_classes(self) -> tuple[int, ...]:
+        """The classes that attackers want, ascending."""
+        plan = self.poison
+        wanted = {plan.party_targets[k] for k in self.attackers} if plan.party_targets else set()
+        return tuple(sorted(wanted or {plan.target_class}))
+
+    def due(self, epoch: int, num_epochs: int) -> frozenset[tuple[int, ...]]:
+        """Returns those ``at_epochs`` of methods that name an epoch.
+
+        Args:
+          epoch: the number of finished epochs.
+          num_epochs: the number of epochs of the whole training.
+        """
+        return frozenset().union(*(due(method, epoch, num_epochs) for method in self._methods()))
+
+    def acts_between(self, epoch: int, num_epochs: int) -> bool:
+        """Whether a method acts (``on_epoch``) when so many epochs are finished.
+
+        Args:
+          epoch: the number of finished epochs.
+          num_epochs: the number of epochs of the whole training.
+        """
+        now = self.due(epoch, num_epochs)
+        return any(acts(method, now) for method in self._methods())
 
     @property
     def switches(self) -> tuple[str, ...]:
@@ -219,6 +183,7 @@ class Scenario(Record):
             raise ValueError(
                 f"poison.target_class is {self.poison.target_class}; the classes are 0 to {data.num_classes - 1}."
             )
+        self._check_party_targets(data)
         shapes = self.shapes(data)
         by_role = self.poison.mode == "appended_pair"
         self.head.check(shapes.widths, data.num_classes)
@@ -287,12 +252,34 @@ class Scenario(Record):
                 f"the parties {others} attack, or give the active party's own attack as active_attack."
             )
 
+    def _check_party_targets(self, data: VerticalData) -> None:
+        """Checks the classes that attackers want."""
+        wanted = self.poison.party_targets
+        if wanted and len(wanted) != data.num_parties:
+            raise ValueError(
+                f"poison.party_targets has {len(wanted)} entries; data {data.name!r} has {data.num_parties} parties "
+                f"that hold features ({', '.join(data.parties)}), so it must have {data.num_parties}, or none."
+            )
+        for party, target in enumerate(wanted):
+            if not 0 <= target < data.num_classes:
+                raise ValueError(
+                    f"poison.party_targets.{party} is {target}; the classes are 0 to {data.num_classes - 1}."
+                )
+        if wanted and self.poison.mode == "appended_pair":
+            raise ValueError("poison.party_targets needs poison.mode='in_place'; an appended pair has one target row.")
+
     def _check_trigger(self, data: VerticalData) -> None:
-        """Checks that the trigger changes a feature of an attacker."""
-        masks = self.poison.trigger.masks(data)
+        """Checks that the triggers change a feature of an attacker."""
+        triggers = {"trigger": self.poison.trigger, "attack_trigger": self.attack_trigger}
+        for name, trigger in triggers.items():
+            if trigger is not None:
+                self._check_touches(name, trigger.masks(data))
+
+    def _check_touches(self, name: str, masks: tuple[Any, ...]) -> None:
+        """Checks that a trigger with these places changes a feature of an attacker, or of nobody."""
         attackers = list(self.attackers)
         if attackers and any(m is not None for m in masks) and all(masks[k] is None for k in attackers):
             raise ValueError(
-                f"poison.trigger touches only parties {[k for k, m in enumerate(masks) if m is not None]}, but the "
+                f"poison.{name} touches only parties {[k for k, m in enumerate(masks) if m is not None]}, but the "
                 f"attackers are {attackers}; it must change a feature of at least one of them."
             )

@@ -1,0 +1,7 @@
+"""The configuration of a study: all of it but its data, epochs and seeds."""
+
+from vfl_jax.scenario.measures import Measure, Outcome, measure
+from vfl_jax.scenario.plans import BatchPlan, PoisonPlan
+from vfl_jax.scenario.scenario import Scenario
+
+__all__ = ["BatchPlan", "Measure", "Outcome", "PoisonPlan", "Scenario", "measure"]

@@ -1,0 +1,73 @@
+"""Measures: metrics of a user's own, computed at every evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flax.struct
+import jax
+
+from vfl_jax.core.record import Record
+
+
+@flax.struct.dataclass
+class Outcome:
+    """What became of B test rows.
+
+    Args:
+      logits: float32[B, C].
+      labels: int32[B].
+      is_attacked: bool[B], the rows that are attacked.
+      target_class: int32[], the class τ to which the backdoor shall lead.
+    """
+
+    logits: jax.Array
+    labels: jax.Array
+    is_attacked: jax.Array
+    target_class: jax.Array
+
+
+class Measure(Record):
+    """Base of the metrics of your own: a value per test row, of which results hold the mean.
+
+    The metric is called like the class. The pass that attacks every row reports it, too, under ``full_<name>``.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> @vfl.measure
+      ... def is_confident(outcome):
+      ...     return jax.nn.softmax(outcome.logits).max(axis=-1) > 0.9
+      >>> vfl.Scenario(metrics=[is_confident]).metrics
+      (is_confident(),)
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of the metric."""
+        return type(self).__name__
+
+    def rows(self, outcome: Outcome) -> jax.Array:
+        """Returns the value of each row, [B]; a row whose value is NaN does not count. A subclass overrides this.
+
+        Args:
+          outcome: what became of the rows.
+        """
+        raise NotImplementedError
+
+
+def measure(function: Callable[[Outcome], jax.Array]) -> Measure:
+    """Makes a metric of a function, under the function's name.
+
+    Args:
+      function: takes an :class:`Outcome` of B rows, and returns a value of each row, [B]; NaN does not count.
+
+    Returns:
+      a record for ``Scenario.metrics``, whose class has the name of the function.
+    """
+
+    def rows(self: Measure, outcome: Outcome) -> jax.Array:
+        return type(self).of(outcome)  # type: ignore[attr-defined]
+
+    members = {"of": staticmethod(function), "rows": rows, "__doc__": function.__doc__}
+    kind: type[Measure] = type(function.__name__, (Measure,), {**members, "__module__": function.__module__})
+    return kind()
