@@ -70,7 +70,7 @@ def attack_block(
     """
     rows, num_parties = block.rows, len(shapes.widths)
     labels = jnp.asarray(rows.labels)
-    is_attacked = block.is_valid & (labels[:, None] != jnp.array(scenario.target_classes)).all(axis=-1)
+    is_attacked = block.is_valid & (labels[:, None] != jnp.array([scenario.target_classes])).all(axis=-1)
     stamps = [capabilities.own_stamp(scenario, inputs, k) for k in range(num_parties)]
     chosen = jnp.asarray(is_attacked)
     stamped = tuple(stamp(x, chosen) for stamp, x in zip(stamps, rows.features, strict=True) if stamp is not None)
@@ -91,7 +91,7 @@ def attack_block(
     if plan.party_targets:
         places = jnp.array(scenario.attackers)
         count = jnp.sum(is_attacked, dtype=jnp.float32)
-        sums = jnp.where(is_attacked, by_attacker, 0.0).sum(axis=1)
+        sums = jnp.where(is_attacked[None], by_attacker, 0.0).sum(axis=1)
         metrics["full_attack_success_by_party"] = Metric(
             sum=jnp.zeros(num_parties).at[places].set(sums), count=jnp.zeros(num_parties).at[places].set(count)
         )
@@ -146,7 +146,7 @@ def _simple_numbers(
 ) -> dict[str, tuple[Array, Array]]:
     """Returns the numbers that a watcher could compute of each message, (clean, attacked), float32[M] each."""
     one_hot = jax.nn.one_hot(jnp.where(is_clean, predicted[0], -1), shapes.num_classes)
-    means = one_hot.T @ jnp.where(is_clean[:, None], sent[0], 0.0) / jnp.maximum(one_hot.sum(axis=0), 1)[:, None]
+    means = one_hot.T @ jnp.where(is_clean[:, None], sent[0], 0.0) / jnp.maximum(one_hot.sum(axis=0), 1.0)[:, None]
 
     def both(function: Any) -> tuple[Array, Array]:
         first, second = (function(h, p) for h, p in zip(sent, predicted, strict=True))

@@ -43,7 +43,7 @@ def mean_by_class(mask: Array, values: Array, labels: Array, num_classes: int) -
       labels: int32[B].
       num_classes: C.
     """
-    of_class = jax.nn.one_hot(labels, num_classes) * mask[:, None]
+    of_class = jax.nn.one_hot(jnp.where(mask, labels, -1), num_classes)
     return Metric(sum=values.astype(jnp.float32) @ of_class, count=of_class.sum(axis=0))
 
 
@@ -68,10 +68,11 @@ def area(positive: Array, is_positive: Array, negative: Array, is_negative: Arra
     is_positive, is_negative = is_positive & ~jnp.isnan(positive), is_negative & ~jnp.isnan(negative)
     num_positive, num_negative = (jnp.sum(mask, dtype=jnp.float32) for mask in (is_positive, is_negative))
     ordered = jnp.sort(jnp.where(is_negative, negative, jnp.inf))
-    below, up_to = (jnp.searchsorted(ordered, positive, side=side, method="sort") for side in ("left", "right"))
-    wins = (jnp.minimum(below.astype(jnp.float32), num_negative) + jnp.minimum(up_to, num_negative)) / 2
+    places = (jnp.searchsorted(ordered, positive, side=side, method="sort") for side in ("left", "right"))
+    below, up_to = (jnp.minimum(place.astype(jnp.float32), num_negative) for place in places)
+    wins = (below + up_to) / 2.0
     is_defined = (num_positive > 0) & (num_negative > 0)
-    share = jnp.sum(jnp.where(is_positive, wins / jnp.maximum(num_negative, 1), 0.0)) / jnp.maximum(num_positive, 1)
+    share = jnp.sum(jnp.where(is_positive, wins / jnp.maximum(num_negative, 1.0), 0.0)) / jnp.maximum(num_positive, 1.0)
     return Metric(sum=jnp.where(is_defined, share, 0.0), count=is_defined.astype(jnp.float32))
 
 
