@@ -15,7 +15,9 @@ from vfl_jax.core.fields import missing
 from vfl_jax.core.record import Kind, from_json, kinds
 from vfl_jax.core.registry import find
 from vfl_jax.protocol.chains import ActiveChain
-from vfl_jax.protocol.transforms import ActiveTransform, Attack, Chain, PartyTransform, Switched
+from vfl_jax.protocol.methods import Chain
+from vfl_jax.protocol.switched import Switched
+from vfl_jax.protocol.transforms import ActiveTransform, Attack, PartyTransform
 from vfl_jax.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from vfl_jax.core.record import kinds
 from vfl_jax.data import LOADERS, Trigger
 from vfl_jax.presets import PRESETS
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
-from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform, Switched
+from vfl_jax.protocol.switched import Switched
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.triggers import StampTrigger
 
 if TYPE_CHECKING:

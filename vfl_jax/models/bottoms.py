@@ -100,10 +100,11 @@ class Bottom(Record):
     """Base of the bottom models: a bottom maps features, leaves [B, ...], to an embedding, float32[B, E].
 
     A bottom of your own overrides ``module``, and ``prepare`` where the module takes another form of features. One that
-    takes bags of ids names its ``table``; its module multiplies a bag by ``bag.matmul(table)``. The module may hold more
-    than parameters, such as the running means of a ``BatchNorm``, and may draw, as ``Dropout`` does. Where its
-    ``__call__`` takes ``train``, ``training``, ``is_training`` or ``deterministic``, the package says by it whether a
-    training step calls.
+    takes bags of ids names its ``table``; its module multiplies a bag by ``bag.matmul(table)``.
+
+    The module may hold more than parameters, such as the running means of a ``BatchNorm``, and may draw, as ``Dropout``
+    does. Where its ``__call__`` takes ``train``, ``training``, ``is_training`` or ``deterministic``, the package says
+    by it whether a training step calls.
 
     Args:
       width: E, the width of the embedding.
