@@ -62,3 +62,22 @@ def test_rows_that_are_none_are_refused(one, ids):
 def test_features_of_every_party_are_needed(one):
     with pytest.raises(ValueError, match="features has 1 entries; there are 2 parties"):
         replica.predict(one, replica.init(one), DATA.test.features[:1], jax.random.key(0))
+
+
+class CopiesItsModel(vfl.Attack):
+    """Keeps its party's model as it was before the first step."""
+
+    def init_with_params(self, key, shapes, party, params):
+        return {"party": jnp.int32(party), "params": params}
+
+
+@pytest.mark.parametrize("in_chain", [False, True])
+def test_a_method_may_begin_with_a_copy_of_its_own_model(in_chain):
+    """Alone and in a chain, it is given the model of its own party, and no other."""
+    method = vfl.PartyChain(parts=[vfl.PartyTransform(), CopiesItsModel()]) if in_chain else CopiesItsModel()
+    scenario = SCENARIO.replace(attacks=(vfl.PartyTransform(), method))
+    state = replica.init(replica.prepare(scenario, DATA, KEY))
+    kept = state.attack_states[1][1] if in_chain else state.attack_states[1]
+    assert kept["party"] == 1
+    for mine, other in zip(jax.tree.leaves(kept["params"]), jax.tree.leaves(state.params[1]), strict=True):
+        np.testing.assert_array_equal(mine, other)

@@ -103,6 +103,10 @@ class PartyChain(Chain, PartyTransform):
     def init(self, key: Key, shapes: Shapes, party: int) -> States:
         return tuple(p.init(jax.random.fold_in(key, i), shapes, party) for i, p in enumerate(self.parts))
 
+    def init_with_params(self, key: Key, shapes: Shapes, party: int, params: Params) -> States:
+        parts = enumerate(self.parts)
+        return tuple(p.init_with_params(jax.random.fold_in(key, i), shapes, party, params) for i, p in parts)
+
     def on_features(self, key: Key, state: States, view: PartyView, features: Features) -> tuple[Features, States]:
         return _fold(self.parts, "on_features", key, state, view, features)
 

@@ -80,6 +80,19 @@ class PartyTransform(Timing, Record):
         """
         return ()
 
+    def init_with_params(self, key: Key, shapes: Shapes, party: int, params: Params) -> State:
+        """Returns the state before the first step, of a method that keeps a copy of its party's own bottom model.
+
+        The package calls this function, which calls ``init``; a method overrides one of the two.
+
+        Args:
+          key: the key of the first draws.
+          shapes: the sizes that the protocol makes public.
+          party: the number of this party.
+          params: the parameters of this party's own bottom model before the first step.
+        """
+        return self.init(key, shapes, party)
+
     def on_features(self, key: Key, state: State, view: PartyView, features: Features) -> tuple[Features, State]:
         """Changes the rows that this party feeds to its own bottom model, leaves [B, ...]."""
         return features, state

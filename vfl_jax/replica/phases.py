@@ -71,7 +71,7 @@ def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given
         opt_states=tuple(o.build(first).init(p) for o, p in zip(scenario.optimizers, params, strict=True)),
         head_opt_state=scenario.head_optimizer.build(first).init(head_params),
         attack_states=tuple(
-            attack.init(party_key(streams.attack, BEFORE_TRAINING, k), shapes, k)
+            attack.init_with_params(party_key(streams.attack, BEFORE_TRAINING, k), shapes, k, params[k])
             for k, attack in enumerate(scenario.attacks)
         ),
         active_attack_state=scenario.active_attack.init(
