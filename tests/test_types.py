@@ -97,6 +97,12 @@ class Plain(vfl.Attack):
         return 2 * embedding, state
 
 
+class Together(vfl.ActiveTransform):
+    # Class attributes of the bases, declared as fields.
+    inference_batch: int = vfl.static(default=8)
+    optimizer: vfl.models.Optimizer = vfl.models.Optimizer(learning_rate=0.1)
+
+
 attacks = (Plain(), Replaying(amplify=2.0, enabled=0.0), vfl.PartyTransform())
 vfl.Scenario(attacks=attacks, defense=vfl.ActiveChain(parts=(Shortening(), vfl.defenses.Clipping(bound=1.0))))
 """

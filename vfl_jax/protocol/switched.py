@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from vfl_jax.core.checks import is_number
 from vfl_jax.core.record import Record
@@ -13,17 +13,18 @@ InferenceOrder = Literal["file", "shuffled"]
 class Timing:
     """When a method acts between epochs, and which test rows it sees together.
 
-    A method sets these as class attributes, or declares them as static fields.
+    A method sets these as class attributes, or declares them as static fields. This class is no record, so none of
+    them is a field before.
     """
 
-    at_epochs: ClassVar[tuple[int, ...] | None] = None
+    at_epochs: tuple[int, ...] | None = None
     """The numbers of finished epochs at which ``on_epoch`` is called: 0 is before the first epoch; numbers below 0
     count from the end, so −1 is after the last. None calls it at all of them."""
 
-    inference_batch: ClassVar[int | None] = 1
+    inference_batch: int | None = 1
     """The number of rows that a hook sees together, with one key; ``view.is_valid`` is false for rows that only fill up
     the last batch. None gives a hook all rows of a block, with a key per row, Key[B]; chains share the rows out."""
-    inference_order: ClassVar[InferenceOrder] = "file"
+    inference_order: InferenceOrder = "file"
     """The order in which rows become batches: "file", or "shuffled" anew by each seed at each evaluation."""
 
 

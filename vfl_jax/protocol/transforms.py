@@ -25,7 +25,7 @@ gets no knowledge, and it sees every row as ORDINARY.
 from __future__ import annotations
 
 import inspect
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -165,7 +165,17 @@ class PartyTransform(Timing, Record):
         """
 
 
-class ActiveTransform(Timing, Record):
+class Learning:
+    """What trains the parameters of a method that has some of its own.
+
+    A method sets it as a class attribute, or declares it as a field, ``optimizer: Optimizer = ...``.
+    """
+
+    optimizer: Optimizer | None = None
+    """The optimizer of the method's own parameters; None takes the head's."""
+
+
+class ActiveTransform(Learning, Timing, Record):
     """A method at the active party; the class itself is no defense.
 
     A defense derives from this class. An attack by the active party itself derives from :class:`ActiveAttack`. The
@@ -174,9 +184,6 @@ class ActiveTransform(Timing, Record):
     Raises:
       TypeError: when a class is made, where a function has nearly the name of a hook.
     """
-
-    optimizer: ClassVar[Optimizer | None] = None
-    """The optimizer of the method's own parameters, which a method may declare as a field; None takes the head's."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         check_hooks(cls, ActiveTransform, PartyTransform)
