@@ -127,7 +127,8 @@ def _run(chosen: RunPreset | RunFile) -> None:
     check_outputs(chosen.out)
     scenario = scenario_of(chosen)
     data = source(chosen.data, chosen.data_folder, len(scenario.bottoms))
-    dataset, _ = run(scenario, data, jax.random.key(chosen.seed), chosen.epochs, progress=True)
+    key, every = jax.random.key(chosen.seed), chosen.evaluate_every
+    dataset, _ = run(scenario, data, key, chosen.epochs, progress=True, evaluate_every=every)
     dataset = dataset.expand_dims(seed=[chosen.seed])
     _show(dataset, chosen.out, "one seed")
 
@@ -152,6 +153,7 @@ def _sweep(chosen: SweepPreset | SweepFile) -> None:
             over,
             chosen.seeds,
             chosen.epochs,
+            evaluate_every=chosen.evaluate_every,
             folder=chosen.folder,
             checkpoint_every=chosen.checkpoint_every,
             max_replicas=chosen.max_replicas,

@@ -26,6 +26,8 @@ class Training:
     data_folder: Path | None = None
     """Default: the environment variable VFL_JAX_DATA; without it MNIST and Fashion-MNIST are downloaded and checked."""
     epochs: int = 50
+    evaluate_every: int | None = None
+    """Epochs between two evaluations, of both passes. Default: the first pass each epoch, the second at the end."""
     attack: Repeated = ()
     """PARTY=NAME, e.g. 1=GradientReplacement, the method of a party, at its defaults. May be repeated."""
     defense: tuple[str, ...] = ()
