@@ -122,12 +122,18 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
     return found.isel(point=0, seed=0).drop_vars("seed"), state
 
 
-class _Loop(NamedTuple):
-    """The loop over epochs, the only place where the host waits for the device."""
+class _Loop:
+    """The loop over epochs, the only place where the host waits for the device.
 
-    study: Study
-    phases: _Phases
-    to_host: Callable[[Any], Any]
+    Args:
+      study: what is trained.
+      phases: the phases of the replicas.
+      to_host: brings what a phase recorded to the host.
+    """
+
+    def __init__(self, study: Study, phases: _Phases, to_host: Callable[[Any], Any]) -> None:
+        self.study, self.phases, self.to_host = study, phases, to_host
+        self._nothing: dict[Any, Any] = {}  # by program, the metrics of no rows
 
     def run(
         self,
@@ -188,7 +194,10 @@ class _Loop(NamedTuple):
         """The metrics of an evaluation; of one that is not due metrics of no rows, so that all epochs look alike."""
         if is_due:
             return program(state, epoch)
-        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(program, state, epoch))
+        if program not in self._nothing:
+            shapes = jax.eval_shape(program, state, epoch)
+            self._nothing[program] = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        return self._nothing[program]
 
 
 def _restore(checkpoints: Checkpoints, after_epoch: tuple[TrainState, Any], num_seeds: int) -> tuple[int, Any] | None:
