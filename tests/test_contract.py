@@ -12,14 +12,14 @@ import pytest
 
 from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement, LabelReplacement, PairedReplacement
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
-from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.defenses import MID, Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
-from vfl_jax.protocol.hooks import run_hook
+from vfl_jax.protocol.hooks import run_embed_hook, run_hook
 from vfl_jax.protocol.knowledge import POISON, TARGET
-from vfl_jax.protocol.methods import is_attack
+from vfl_jax.protocol.methods import changes, is_attack
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
-from vfl_jax.protocol.views import ActiveInferView, PartyInferView
+from vfl_jax.protocol.views import ActiveInferView, EmbedView, PartyInferView
 
 N, B, C, STEPS = 9, 6, 3, 4
 
@@ -28,6 +28,7 @@ class Case(NamedTuple):
     transform: Record
     neutral: Record  # the same kind at numbers that change nothing
     by_role: bool = False  # an appended pair in place of known ids
+    only_listens: bool = False  # no training hook changes anything
 
 
 def attack(cls, by_role=False, **fields):
@@ -58,6 +59,7 @@ CASES = {
     "clipping by the largest row": Case(Clipping(by="largest_row_l2", bound=0.5), Clipping(by="largest_row_l2")),
     "gaussian noise": Case(GaussianNoise(stddev=0.1, variance=0.01), GaussianNoise()),
     "laplace noise": Case(LaplaceNoise(scale=0.1, variance=0.01), LaplaceNoise()),
+    "mid": Case(MID(weight=0.1), MID()),
     "sparsification by position": Case(Sparsification(drop_rate=0.7), Sparsification()),
     "sparsification by sample": Case(
         Sparsification(residual="sample", drop_rate=0.7), Sparsification(residual="sample")
@@ -106,6 +108,8 @@ def values(transform, t):
         crossing = tuple(helpers.normal(B, SHAPES.widths[k], seed=t + k) for k in SHAPES.crossing)
         found = {"on_labels": np.eye(C, dtype=np.float32)[np.arange(B) % C]}
         found |= {"on_receive": crossing, "on_send": tuple(2 * message for message in crossing)}
+        if changes(transform, "on_embed"):
+            found["on_embed"] = crossing
     for leaf in jax.tree.leaves(found):
         leaf[0, :2] = 0.0, -0.0
     return jax.tree.map(jnp.asarray, found)
@@ -120,7 +124,12 @@ def all_hooks(transform, state, key, ids, roles, inputs, knowledge):
     """One step through every training hook: (outputs by hook, state)."""
     view, out = view_of(transform, ids, roles, knowledge), {}
     for i, (hook, value) in enumerate(sorted(inputs.items())):
-        out[hook], state = run_hook(transform, hook, jax.random.fold_in(key, i), state, view, value)
+        key_hook = jax.random.fold_in(key, i)
+        if hook == "on_embed":
+            params = transform.init_params(jax.random.key(5), SHAPES)
+            out[hook], _ = run_embed_hook(transform, params, key_hook, EmbedView(sample_ids=ids), value)
+        else:
+            out[hook], state = run_hook(transform, hook, key_hook, state, view, value)
     return out, state
 
 
@@ -153,7 +162,7 @@ def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
     looped = jax.tree.map(lambda *outs: jnp.stack(outs), *looped)
     # Otherwise the test of neutral numbers would pass for a method that never does anything.
     bases = (PartyTransform, ActiveTransform, Attack, ActiveAttack)
-    is_identity = type(transform) in bases or getattr(transform, "kind", "") == "none"
+    is_identity = case.only_listens or type(transform) in bases or getattr(transform, "kind", "") == "none"
     assert helpers.differs(looped, inputs) != is_identity
 
     @helpers.quick_jit
