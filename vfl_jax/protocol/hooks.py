@@ -87,12 +87,15 @@ def run_epoch_hook(transform: Any, key: Key, state: State, view: Any, params: Pa
       (the changed parameters, the new state).
 
     Raises:
-      ValueError: where an attack returns parameters of another form.
+      ValueError: where a method returns no pair, or parameters or a state of another form.
     """
     if not acts(transform, view.due):
         return params, state
-    changed, state = transform.on_epoch(key, state, _seen_by(transform, view), params)
-    return _unless_disabled(transform, "on_epoch", changed, params), state
+    pair = transform.on_epoch(key, state, _seen_by(transform, view), params)
+    changed, new_state = _pair(transform, "on_epoch", "(parameters, state)", pair)
+    _check_form(transform, "on_epoch", "parameters", changed, params)
+    _check_form(transform, "on_epoch", "a state", new_state, state)
+    return _unless_disabled(transform, "on_epoch", changed, params), new_state
 
 
 def run_embed_hook(
@@ -111,19 +114,52 @@ def run_embed_hook(
       (the embeddings that the head gets; the penalty, float32[]; 0 at inference).
 
     Raises:
-      ValueError: where an attack returns embeddings of another form.
+      ValueError: where a method returns no pair, embeddings of another form, or a penalty that is no number.
     """
+    is_switched = isinstance(transform, Switched)
+    if is_switched:  # a slope that is not finite would pass through the switch: 0 · NaN is NaN
+        params, given = _no_slope_unless(transform.enabled, (params, embeddings))
+    else:
+        given = embeddings
 
     def seen(key: Key, view: EmbedView, embeddings: Messages) -> tuple[Messages, jax.Array]:
-        return transform.on_embed(params, key, _seen_by(transform, view), embeddings)
+        pair = transform.on_embed(params, key, _seen_by(transform, view), embeddings)
+        changed, penalty = _pair(transform, "on_embed", "(embeddings, penalty)", pair)
+        _check_form(transform, "on_embed", "embeddings", changed, embeddings)
+        if jnp.shape(penalty) != ():
+            raise ValueError(
+                f"{type(transform).__name__}.on_embed returns a penalty of shape {jnp.shape(penalty)}; it must return "
+                "one number for the batch, such as the mean over its rows."
+            )
+        return changed, jnp.asarray(penalty, jnp.float32)
 
     if view.is_training:
-        changed, penalty = seen(key, view, embeddings)
+        changed, penalty = seen(key, view, given)
     else:
-        changed, penalty = _batched(transform, lambda *a: seen(*a)[0], key, view, embeddings), jnp.float32(0.0)
-    if isinstance(transform, Switched):
+        changed, penalty = _batched(transform, lambda *a: seen(*a)[0], key, view, given), jnp.float32(0.0)
+    if is_switched:
         penalty = jnp.where(transform.enabled > 0, penalty, 0.0)
     return _unless_disabled(transform, "on_embed", changed, embeddings), penalty
+
+
+@jax.custom_vjp
+def _no_slope_unless(enabled: Array, tree: Any) -> Any:
+    """Returns the tree; its gradient is exactly 0 unless ``enabled`` is above 0."""
+    return tree
+
+
+def _no_slope_forward(enabled: Array, tree: Any) -> tuple[Any, Array]:
+    """Returns (the tree, what the way back needs)."""
+    return tree, enabled
+
+
+def _no_slope_back(enabled: Array, gradient: Any) -> tuple[Array, Any]:
+    """Returns the gradients of the switch, which has none, and of the tree."""
+    kept = jax.tree.map(lambda leaf: jnp.where(enabled > 0, leaf, jnp.zeros_like(leaf)), gradient)
+    return jnp.zeros_like(enabled), kept
+
+
+_no_slope_unless.defvjp(_no_slope_forward, _no_slope_back)
 
 
 def _shared_out(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
@@ -173,6 +209,33 @@ def _seen_by(transform: Any, view: Any) -> Any:
     if isinstance(view, PartyInferView) and view.is_attacked is not None:
         hidden["is_attacked"] = jnp.zeros_like(view.is_attacked)
     return view.replace(**hidden)
+
+
+def _pair(transform: Any, hook: str, meant: str, found: Any) -> tuple[Any, Any]:
+    """Returns what a hook returned, after a check that it is a pair."""
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise ValueError(f"{type(transform).__name__}.{hook} returns {type(found).__name__}; it must return {meant}.")
+    return found
+
+
+def _check_form(transform: Any, hook: str, what: str, found: Any, expected: Any) -> None:
+    """Checks that a hook keeps the structure, shapes and dtypes of what it got."""
+    forms = [_form(tree) for tree in (found, expected)]
+    if forms[0] != forms[1]:
+        differing = sorted(
+            name for name in forms[0].keys() | forms[1].keys() if forms[0].get(name) != forms[1].get(name)
+        )
+        places = [form.get(differing[0], "nothing") for form in forms]
+        raise ValueError(
+            f"{type(transform).__name__}.{hook} returns {what} with {places[0]} at {differing[0] or 'its root'}; it "
+            f"must keep the form of what it got, which has {places[1]} there."
+        )
+
+
+def _form(tree: Any) -> dict[str, str]:
+    """Returns dtype and shape of every leaf, by its path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in leaves}
 
 
 def _unless_disabled(transform: Any, hook: str, changed: Any, value: Any) -> Any:

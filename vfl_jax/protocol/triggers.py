@@ -130,7 +130,7 @@ class FeatureTrigger(StampTrigger):
         feature or id; a list of these sets several. Numbers below 0 count from the end.
 
     Raises:
-      ValueError: where the data has no such party or feature.
+      ValueError: where the data has no such party or feature, or ``index`` names one twice.
 
     Example:
       >>> import numpy as np
@@ -157,7 +157,9 @@ class FeatureTrigger(StampTrigger):
             raise ValueError("trigger.index is empty; give at least one feature, or use NaturalTrigger.")
         mask = np.zeros(int(np.prod(shape)), bool)
         for index in self._indices:
-            mask[self._number(index, mask.size, data)] = True
+            if mask[number := self._number(index, mask.size, data)]:
+                raise ValueError(f"trigger.index names feature {number % mask.size} twice ({index!r}); name it once.")
+            mask[number] = True
         return tuple(mask.reshape(shape) if k == self.party else None for k in range(data.num_parties))
 
     def _number(self, index: int | str, size: int, data: VerticalData) -> int:
@@ -183,7 +185,7 @@ class FeatureTrigger(StampTrigger):
             return super().stamp(mask, features, is_poisoned)
         if isinstance(self.index, int):
             return features.with_id(self.index % features.vocabulary, self.value, is_poisoned)
-        for number in jnp.nonzero(mask, size=len(set(self._indices)))[0]:
+        for number in jnp.nonzero(mask, size=len(self._indices))[0]:
             features = features.with_id(number, self.value, is_poisoned)
         return features
 

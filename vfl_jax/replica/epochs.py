@@ -76,7 +76,7 @@ def act(
             num_epochs=num_epochs,
             labels=jnp.asarray(inputs.train.labels),
             knowledge=knowledge,
-            logits=capabilities.logits_of(scenario.head, head_params, shapes.num_classes),
+            logits=capabilities.logits_of(scenario.head, state.head_params, shapes.num_classes),
             due=due,
         )
         key = jax.random.fold_in(jax.random.fold_in(stream, BETWEEN_EPOCHS), epoch)

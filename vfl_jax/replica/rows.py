@@ -114,7 +114,8 @@ def known_rows(
         targets = _checked_targets(ids, labels, wanted, poison)
     else:
         count = max(plan.num_targets, plan.num_known)
-        of_class = [_drawn(labels, c, count, poison, _key(key, c, plan.target_class), "num_targets") for c in wanted]
+        name = "num_targets" if plan.num_targets >= plan.num_known else "num_known"
+        of_class = [_drawn(labels, c, count, poison, _key(key, c, plan.target_class), name) for c in wanted]
         targets = np.concatenate(of_class)
     known = np.full(len(labels), UNKNOWN, np.int32)
     known[targets] = labels[targets]

@@ -21,7 +21,8 @@ from vfl_jax.models import Head, Loss, Optimizer
 from vfl_jax.protocol import local, own_params
 from vfl_jax.protocol.hooks import run_embed_hook, run_hook
 from vfl_jax.protocol.knowledge import NOTHING, Knowledge, Shapes
-from vfl_jax.protocol.methods import changes, is_attack
+from vfl_jax.protocol.methods import changes
+from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyView
 from vfl_jax.replica import capabilities
 from vfl_jax.replica.draws import poison_count
@@ -113,8 +114,9 @@ def step(
 
     # The active party changes what it received, computes the loss, and sends the gradients back.
     sides, labels = _Sides.of(scenario, clock, streams), jnp.asarray(batch.rows.labels)
-    inside = EmbedView(batch.sample_ids, labels, knowledge=knowledge if is_attack(scenario.active_attack) else NOTHING)
-    loss_of = functools.partial(_loss, scenario.head, scenario.loss, sides, shapes, inside)
+    known = knowledge if changes(scenario.active_attack, "on_embed") else NOTHING
+    inside = EmbedView(batch.sample_ids, labels, knowledge=known)
+    loss_of = functools.partial(_loss, scenario.head, scenario.loss, sides.inside_the_loss(), shapes, inside)
     learnt = state.head_params, state.method_params
     active_view = ActiveView(
         sample_ids=batch.sample_ids,
@@ -216,6 +218,14 @@ class _Sides(NamedTuple):
             value, state = run_hook(transform, hook, jax.random.fold_in(key, hook_number), state, view, value)
             after.append(state)
         return value, (after[0], after[1])
+
+    def inside_the_loss(self) -> _Sides:
+        """Returns the same without methods that have no part in the loss.
+
+        Views hold the loss in their functions, which would lead a defense to the key of an attack.
+        """
+        nobody: tuple[Any, Any] = ActiveTransform(), None
+        return _Sides(*(side if changes(side[0], "on_embed") else nobody for side in self))
 
     def embed(self, params: tuple[Params, Params], view: EmbedView, embeddings: Messages) -> tuple[Messages, Any]:
         """Calls ``on_embed`` of both; returns (embeddings, the penalty or None where no method has one)."""

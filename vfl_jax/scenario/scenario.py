@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vfl_jax.core.bags import BagOfIds
-from vfl_jax.core.checks import check_choice, check_count, check_kind
+from vfl_jax.core.checks import check_choice, check_count, check_kind, is_whole, shown
 from vfl_jax.core.fields import check_fields
 from vfl_jax.core.record import Record, leaf
 from vfl_jax.core.vertical_data import VerticalData
@@ -209,8 +209,14 @@ class Scenario(Record):
         self._check_inference()
 
     def _check_inference(self) -> None:
-        """Checks the batches and orders of test rows that methods ask for."""
+        """Checks when methods act, and the batches and orders of test rows that they ask for."""
         for method in self._methods():
+            at = method.at_epochs
+            if at is not None and not (isinstance(at, tuple | list) and all(map(is_whole, at))):
+                raise ValueError(
+                    f"{type(method).__name__}.at_epochs is {shown(at)}; it must be a tuple of whole numbers, such as "
+                    "(0, -1) for before the first epoch and after the last, or None for all of them."
+                )
             if method.inference_batch is not None:
                 check_count(**{f"{type(method).__name__}.inference_batch": method.inference_batch})
             check_choice(type(method).__name__, InferenceOrder, inference_order=method.inference_order)
