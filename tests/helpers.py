@@ -19,7 +19,7 @@ from vfl_jax.data import partition_images, partition_table
 from vfl_jax.models.losses import MulticlassHinge
 from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Shapes
 from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.protocol.views import ActiveView, PartyView
+from vfl_jax.protocol.views import ActiveView, PartyEpochView, PartyView
 from vfl_jax.replica import phases
 from vfl_jax.replica.draws import Given
 from vfl_jax.replica.state import TrainState
@@ -120,11 +120,35 @@ def shapes_of(num_samples=12, num_classes=3, batch_rows=5, row_weight=0.2, width
     return Shapes(num_samples, num_classes, batch_rows, row_weight, tuple(widths), active_party)
 
 
+def table_rows(ids):
+    """The rows of a party's training table, [B, 2], by their numbers."""
+    return jnp.stack([ids, -ids], axis=-1).astype(jnp.float32)
+
+
+def stamp_rows(features, is_marked):
+    """Stamps a trigger on some rows."""
+    return jnp.where(is_marked[:, None], jnp.float32(9.0), features)
+
+
 def party_view(ids, roles=None, step=0, knowledge=None):
     ids = jnp.asarray(ids, jnp.int32)
     roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
     features = jnp.ones((ids.shape[0], 2), jnp.float32)
-    return PartyView(ids, roles, features, {}, jnp.int32(step), knowledge)
+    return PartyView(ids, roles, features, {}, jnp.int32(step), knowledge, rows=table_rows, stamp=stamp_rows)
+
+
+def party_epoch_view(num_samples, params, knowledge=None, epoch=1, due=frozenset()):
+    """The view of a party whose model multiplies its table, ``table_rows``, by a matrix, ``params["kernel"]``."""
+    return PartyEpochView(
+        epoch=jnp.int32(epoch),
+        num_epochs=jnp.int32(epoch),
+        sample_ids=jnp.arange(num_samples, dtype=jnp.int32),
+        knowledge=knowledge,
+        forward=lambda features, params=params: features @ params["kernel"],
+        rows=table_rows,
+        stamp=stamp_rows,
+        due=due,
+    )
 
 
 def active_view(ids, roles=None, labels=None, step=0, knowledge=None):

@@ -240,3 +240,36 @@ class Sparsification:
                     self.waiting[owner] = rest
             sent.append(out)
         return sent
+
+
+class LFBA:
+    """Messages by row, the poison rows once they are chosen, and the rows that are switched in the next epoch."""
+
+    def __init__(self, num_rows, poison_rate, switch_rate):
+        self.num_rows, self.poison_rate, self.switch_rate = num_rows, poison_rate, switch_rate
+        self.messages, self.poisons, self.switched = {}, [], []
+
+    def on_download(self, ids, gradient):
+        for row, message in zip(ids, gradient, strict=True):
+            self.messages[int(row)] = message.astype(np.float64)
+
+    def on_epoch(self, anchor):
+        """``anchor`` is the number of a row, or None for the row that the contrast finds."""
+        count = round(self.poison_rate * self.num_rows)
+        if anchor is None:
+            anchor = max(range(self.num_rows), key=lambda row: self._contrast(row, count))
+        if not self.poisons and anchor in self.messages:
+            ranked = sorted(self.messages, key=lambda row: -self._score(row, anchor))
+            self.poisons = ranked[:count]
+        hardest = sorted(self.poisons, key=lambda row: -np.sqrt((self.messages[row] ** 2).sum()))
+        self.switched = hardest[: round(self.switch_rate * len(self.poisons))]
+
+    def _score(self, row, anchor):
+        first, second = self.messages[row], self.messages[anchor]
+        return first @ second / (np.abs(first).sum() * np.abs(second).sum())
+
+    def _contrast(self, row, count):
+        silent = 0 * next(iter(self.messages.values()))
+        rows = [self.messages.get(other, silent) for other in range(self.num_rows)]
+        products = sorted((self.messages.get(row, silent) @ other for other in rows), reverse=True)
+        return sum(products[:count]) - sum(products[count : 2 * count])

@@ -10,13 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax.attacks import ActivationBlurring, ActiveBackdoor, GradientReplacement, LabelReplacement, PairedReplacement
+from vfl_jax.attacks import (
+    LFBA,
+    ActivationBlurring,
+    ActiveBackdoor,
+    GradientReplacement,
+    LabelReplacement,
+    PairedReplacement,
+)
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
 from vfl_jax.defenses import MID, Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
-from vfl_jax.protocol.hooks import run_embed_hook, run_hook
+from vfl_jax.protocol.hooks import run_embed_hook, run_epoch_hook, run_hook
 from vfl_jax.protocol.knowledge import POISON, TARGET
-from vfl_jax.protocol.methods import changes, is_attack
+from vfl_jax.protocol.methods import changes, is_attack, methods
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.views import ActiveInferView, EmbedView, PartyInferView
@@ -50,6 +57,9 @@ CASES = {
     "label replacement, fading": attack(LabelReplacement, evidence="fading"),
     "attack that does nothing": attack(Attack),
     "active attack that does nothing": attack(ActiveAttack),
+    "LFBA": attack(LFBA, poison_rate=0.5, switch_rate=1.0),
+    "LFBA, a given anchor": attack(LFBA, anchor=5, poison_rate=0.3),
+    "LFBA, an anchor by contrast": attack(LFBA, anchor="contrast", poison_rate=0.3),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
     "no defense": Case(ActiveTransform(), ActiveTransform()),
     "active backdoor": attack(ActiveBackdoor),
@@ -72,19 +82,22 @@ CASES = {
         ActiveChain(parts=(Clipping(), GaussianNoise(), Sparsification(), ActiveChain())),
     ),
 }
-PARTY_HOOKS = ("on_features", "on_upload", "on_download")
+PARTY_HOOKS = ("on_features", "on_upload", "on_download", "on_epoch")
 ACTIVE_HOOKS = ("on_labels", "on_receive", "on_send")
 INFER_HOOKS = ("infer_features", "infer_upload", "infer_receive", "infer_logits")
 SHAPES = helpers.shapes_of(num_samples=N, num_classes=C, batch_rows=B, widths=(4, C, 5), active_party=0)
 PARTY = 1
+PARAMS = {"kernel": helpers.normal(2, C, seed=5)}
+"""The parameters of the party's own model."""
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
 def start(transform):
     """The first state of a party's or the active party's transform."""
-    place = (PARTY,) if isinstance(transform, PartyTransform) else ()
-    return transform.init(jax.random.key(3), SHAPES, *place)
+    if isinstance(transform, PartyTransform):
+        return transform.init_with_params(jax.random.key(3), SHAPES, PARTY, jax.tree.map(jnp.asarray, PARAMS))
+    return transform.init(jax.random.key(3), SHAPES)
 
 
 def granted(by_role):
@@ -103,7 +116,8 @@ def values(transform, t):
     """A value of the right form for every training hook, with zeros of either sign in it."""
     if isinstance(transform, PartyTransform):
         found = {"on_features": helpers.normal(B, 2, seed=t)}
-        found |= {hook: helpers.normal(B, C, seed=t + i) for i, hook in enumerate(PARTY_HOOKS[1:], 10)}
+        found |= {hook: helpers.normal(B, C, seed=t + i) for i, hook in enumerate(("on_upload", "on_download"), 10)}
+        found["on_epoch"] = jax.tree.map(np.copy, PARAMS)
     else:
         crossing = tuple(helpers.normal(B, SHAPES.widths[k], seed=t + k) for k in SHAPES.crossing)
         found = {"on_labels": np.eye(C, dtype=np.float32)[np.arange(B) % C]}
@@ -121,13 +135,17 @@ def view_of(transform, ids, roles, knowledge):
 
 
 def all_hooks(transform, state, key, ids, roles, inputs, knowledge):
-    """One step through every training hook: (outputs by hook, state)."""
+    """One step through every training hook, that between epochs among them: (outputs by hook, state)."""
     view, out = view_of(transform, ids, roles, knowledge), {}
     for i, (hook, value) in enumerate(sorted(inputs.items())):
         key_hook = jax.random.fold_in(key, i)
         if hook == "on_embed":
             params = transform.init_params(jax.random.key(5), SHAPES)
             out[hook], _ = run_embed_hook(transform, params, key_hook, EmbedView(sample_ids=ids), value)
+        elif hook == "on_epoch":
+            due = frozenset(tuple(method.at_epochs) for method in methods(transform) if method.at_epochs is not None)
+            between = helpers.party_epoch_view(N, value, knowledge, due=due)
+            out[hook], state = run_epoch_hook(transform, key_hook, state, between, value)
         else:
             out[hook], state = run_hook(transform, hook, key_hook, state, view, value)
     return out, state

@@ -1,0 +1,170 @@
+"""LFBA: a backdoor by a party that knows no label but the class of one row (Shen, Huang, Wan, Ye, AAAI 2025)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.checks import check_range
+from vfl_jax.core.record import static
+from vfl_jax.core.types import Array, Features, Key, Params
+from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.transforms import Attack
+from vfl_jax.protocol.views import PartyEpochView, PartyView
+
+Anchor = Literal["known", "contrast"]
+
+
+@flax.struct.dataclass
+class LFBAState:
+    """The state of the attack.
+
+    Args:
+      messages: float32[N, E], the last gradient message of every training row; 0 before the first.
+      is_poisoned: bool[N], the rows that the attack has chosen; none before it has heard a message of its anchor.
+      donors: int32[N], the row whose features are fed for each row, which is the row itself where nothing is switched.
+    """
+
+    messages: jax.Array
+    is_poisoned: jax.Array
+    donors: jax.Array
+
+
+class LFBA(Attack):
+    """Finds rows of class τ by the direction of their gradients, and feeds triggered features of other rows for them.
+
+    So the trigger comes with the label τ. The party knows one row, the anchor a, and no other label. Let g_i be the
+    last gradient message of training row i.
+
+    1. Epoch 0 is honest; the party keeps the messages.
+    2. After it, row i scores ⟨g_i, g_a⟩ / (‖g_i‖₁ ‖g_a‖₁). The P = round(``poison_rate`` · N) rows that score most are
+       the poison rows, for good. (Where no message of the anchor came, the party waits for the next epoch.)
+    3. After every epoch the round(``switch_rate`` · P) poison rows with the largest ‖g_i‖₂ are switched: in the next
+       epoch the party feeds the features of a random row, which is no poison row, with the trigger stamped on them. No
+       row lends its features twice in an epoch. All other rows, and all test rows, are fed as they are.
+
+    A row without a message, or with a message of zeros, is never chosen. ``report`` gives the poison rows; from these
+    ``poisoned_purity`` is the share of class τ. The attack stamps ``poison.attack_trigger``, or else
+    ``poison.trigger``. The package stamps ``poison.trigger`` on rows that it draws, which keep their true labels and
+    work against the attack: give ``poison.rate`` 0.
+
+    Source: Shen, Huang, Wan, Ye, *Label-free backdoor attacks in vertical federated learning*, AAAI 2025, 39(19), pages
+    20389 to 20397, read in its published code (``shentt67/LFBA``); its tables could not be read. The code cuts off P
+    and the number of switched rows instead of rounding. Its tags set 5 or 10 features by one trigger, which
+    ``FeatureTrigger(index=(…))`` does. Its training stops early on test accuracy and attack success; here nothing does.
+
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+      anchor: "known", the first row that the attacker knows to be of class τ; or the number of a training row, as in
+        the published training; or "contrast", with no label known at all. Then the anchor is the row i for which the
+        sum of the P largest ⟨g_i, g_j⟩ over all rows j exceeds the sum of the next P most, as the published code can
+        search but does not. This takes N² products after every epoch, and nobody chooses the class. Metrics always
+        count ``poison.target_class`` as τ.
+      poison_rate: the share of poison rows among the N training rows, in [0, 1]; 0.1 is the published value.
+      switch_rate: the share of switched rows among the poison rows, in [0, 1]; published are 0.5 for CIFAR-10, and 0.3
+        for NUS-WIDE.
+
+    Raises:
+      ValueError: where a rate lies outside [0, 1]; with a scenario of fewer rows than ``anchor``, with an appended
+        pair, and in training without a trigger that can be stamped.
+    """
+
+    anchor: Anchor | int = static(default="known")
+    poison_rate: float = 0.1
+    switch_rate: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("LFBA", 0.0, 1.0, poison_rate=self.poison_rate, switch_rate=self.switch_rate)
+
+    def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
+        if by_role:
+            raise ValueError(
+                "LFBA needs poison.mode='in_place'; found 'appended_pair'. It chooses its poison rows itself."
+            )
+        if isinstance(self.anchor, int) and not 0 <= self.anchor < shapes.num_samples:
+            raise ValueError(
+                f"LFBA.anchor is {self.anchor}; the training rows are 0 to {shapes.num_samples - 1}. Give one of them, "
+                "'known' or 'contrast'."
+            )
+
+    def init(self, key: Key, shapes: Shapes, party: int) -> LFBAState:
+        return LFBAState(
+            messages=jnp.zeros((shapes.num_samples, shapes.widths[party])),
+            is_poisoned=jnp.zeros(shapes.num_samples, bool),
+            donors=jnp.arange(shapes.num_samples, dtype=jnp.int32),
+        )
+
+    def on_features(
+        self, key: Key, state: LFBAState, view: PartyView, features: Features
+    ) -> tuple[Features, LFBAState]:
+        if view.stamp is None:
+            raise ValueError(
+                "LFBA stamps the trigger on rows of its choice, and the scenario has none that can be stamped: give "
+                "poison.attack_trigger, such as FeatureTrigger or PixelTrigger."
+            )
+        donors = state.donors[view.sample_ids]
+        is_switched = donors != view.sample_ids
+        return _choose(is_switched, view.stamp(view.rows(donors), is_switched), features), state
+
+    def on_download(
+        self, key: Key, state: LFBAState, view: PartyView, gradient: jax.Array
+    ) -> tuple[jax.Array, LFBAState]:
+        return gradient, dataclasses.replace(state, messages=state.messages.at[view.sample_ids].set(gradient))
+
+    def on_epoch(self, key: Key, state: LFBAState, view: PartyEpochView, params: Params) -> tuple[Params, LFBAState]:
+        num_rows, messages = len(view.sample_ids), state.messages
+        num_poisons = jnp.round(self.poison_rate * num_rows).astype(jnp.int32)
+        score = _similarity(messages, messages[self._anchor_row(messages, view, num_poisons)])
+        chosen = (_place(score) < num_poisons) & (score > -jnp.inf)
+        is_poisoned = jnp.where(state.is_poisoned.any(), state.is_poisoned, chosen)
+
+        num_chosen = is_poisoned.sum(dtype=jnp.int32)
+        num_switched = jnp.round(self.switch_rate * num_chosen.astype(jnp.float32)).astype(jnp.int32)
+        place = _place(jnp.where(is_poisoned, jnp.linalg.norm(messages, axis=-1), -1.0))
+        is_switched = place < jnp.minimum(num_switched, num_rows - num_chosen)
+        # Poison rows come last, so the first rows of this order are others in a random order.
+        order = jnp.argsort(jnp.where(is_poisoned, 2.0, jax.random.uniform(key, (num_rows,))))
+        donors = jnp.where(is_switched, order[place].astype(jnp.int32), view.sample_ids)
+        return params, LFBAState(messages=messages, is_poisoned=is_poisoned, donors=donors)
+
+    def report(self, state: LFBAState) -> dict[str, jax.Array]:
+        return {"poisoned_rows": state.is_poisoned}
+
+    def _anchor_row(self, messages: Array, view: PartyEpochView, num_poisons: Array) -> Array | int:
+        """Returns the number of the anchor."""
+        if self.anchor == "known":
+            return jnp.argmax(view.knowledge.is_target)
+        return jnp.argmax(_contrast(messages, num_poisons)) if self.anchor == "contrast" else int(self.anchor)
+
+
+def _similarity(messages: Array, anchor: Array) -> Array:
+    """Returns the score of every row, float32[N]; −∞ for a row without a message, or where the anchor has none."""
+    size = jnp.abs(messages).sum(axis=-1) * jnp.abs(anchor).sum()
+    score = messages @ anchor / jnp.where(size > 0, size, 1.0)
+    return jnp.where((size > 0) & jnp.isfinite(score), score, -jnp.inf)
+
+
+def _contrast(messages: Array, count: Array) -> Array:
+    """Returns, for every row, the sum of its ``count`` largest products less the sum of the next, float32[N]."""
+    place = jnp.arange(len(messages))
+    sign = jnp.where(place < count, 1.0, jnp.where(place < 2 * count, -1.0, 0.0))
+    return jax.lax.map(lambda message: jnp.sort(messages @ message, descending=True) @ sign, messages, batch_size=64)
+
+
+def _place(score: Array) -> jax.Array:
+    """Returns the place of every row, int32[N]; the largest score has place 0."""
+    order = jnp.argsort(score, descending=True)
+    return jnp.zeros(len(score), jnp.int32).at[order].set(jnp.arange(len(score), dtype=jnp.int32))
+
+
+def _choose(mask: Array, chosen: Features, otherwise: Features) -> Features:
+    """Chooses between the rows of two trees of features; a stamped bag has more slots than one that is not."""
+    if isinstance(chosen, BagOfIds):
+        otherwise = otherwise.widened(chosen)
+    return jax.tree.map(lambda new, old: where_rows(mask, new, old), chosen, otherwise)
