@@ -72,6 +72,16 @@ class LFBA(Attack):
     Raises:
       ValueError: where a rate lies outside [0, 1]; with a scenario of fewer rows than ``anchor``, with an appended
         pair, and in training without a trigger that can be stamped.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> trigger = vfl.protocol.FeatureTrigger(party=1, index=(3, 5))
+      >>> scenario = vfl.Scenario(
+      ...     attacks=[vfl.PartyTransform(), vfl.attacks.LFBA(switch_rate=0.3)],
+      ...     poison=vfl.PoisonPlan(trigger=trigger, rate=0.0, test_rate=0.2),
+      ... )
+      >>> scenario.attackers
+      (1,)
     """
 
     anchor: Anchor | int = static(default="known")
