@@ -24,6 +24,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_programs():
+    """What one test has compiled serves all that follow in this process."""
+    with helpers.compiled_once():
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compilation(request):
     """Most of the suite's time is compilation, so programs are hardly optimized here.

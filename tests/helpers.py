@@ -9,7 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax._src import compiler
+from jax._src import cache_key, compiler
 
 from vfl_jax import replica as replica_api
 from vfl_jax.core.bags import BagOfIds, multi_hot
@@ -30,6 +30,7 @@ QUICK = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
     "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,  # the other cores have tests of their own
 }
 """Options of the compiler that make it quick: most of a test's time is compilation."""
 quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
@@ -54,6 +55,30 @@ def hardly_optimized():
         yield
     finally:
         compiler.get_compile_options = options
+
+
+@contextlib.contextmanager
+def compiled_once():
+    """Of programs that are equal to the letter, options included, the first alone is compiled inside.
+
+    Tests often jit anew what another one has jitted. JAX knows functions, not programs; its cache of programs lies on
+    a disk, and to write and read them takes longer than most of them take to be compiled.
+    """
+    compile_program, found = compiler.compile_or_get_cached, {}
+
+    def compile_once(backend, computation, devices, options, host_callbacks, *others, **named):
+        if host_callbacks:  # they belong to one program
+            return compile_program(backend, computation, devices, options, host_callbacks, *others, **named)
+        key = cache_key.get(computation, devices, options, backend)
+        if key not in found:
+            found[key] = compile_program(backend, computation, devices, options, host_callbacks, *others, **named)
+        return found[key]
+
+    compiler.compile_or_get_cached = compile_once
+    try:
+        yield
+    finally:
+        compiler.compile_or_get_cached = compile_program
 
 
 def image_data(num_parties=2, active_party=None, num_train=48, num_test=20, seed=0):
