@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from vfl_jax.core.atomic import write_atomically
-from vfl_jax.core.netcdf import from_stored, text, to_stored, with_hints, without_hints
+from vfl_jax.core.netcdf import from_stored, text, to_stored, undecoded, with_hints, without_hints
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -124,25 +124,17 @@ def load_own(path: str | os.PathLike[str]) -> xr.Dataset:
 
 def _read(path: Path, needs_digest: bool) -> xr.Dataset:
     """Reads a file whole, verifies its digest, and restores the results."""
-    import h5netcdf  # outside the try: a package that is missing says nothing about the file
+    import h5netcdf  # noqa: F401  outside the try: a package that is missing says nothing about the file
+    import h5py
     import xarray as xr
-    from xarray.backends import H5NetCDFStore
 
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             raise Damaged(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no ordinary file'}, no results.")
         content = path.read_bytes()
-        with h5netcdf.File(io.BytesIO(content), "r", decode_vlen_strings=True) as file:
-            raw = xr.decode_cf(
-                H5NetCDFStore(file),
-                concat_characters=False,
-                mask_and_scale=False,
-                decode_times=False,
-                decode_coords=False,
-                decode_timedelta=False,
-            )
-            stored = xr.decode_cf(without_hints(raw)).load()
+        with h5py.File(io.BytesIO(content), "r") as file:
+            stored = xr.decode_cf(without_hints(undecoded(file)))
         expected = stored.attrs.pop(DIGEST, None)
         found = _digest(stored)
         if expected == found:
