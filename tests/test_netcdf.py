@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5netcdf
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -70,6 +71,9 @@ KINDS = {
     "units that are none": of([1, 2], units="days since 2000-01-01"),
     "a fill that is none": of([1, 2], _FillValue=1, scale_factor=2.0, dtype="bool"),
     "a coordinate with a space": ONE.assign_coords({"of whom": ("seed", ["a", "b"])}),
+    "a table called as one of its dimensions": xr.Dataset(
+        {"row": (("row", "column"), [[1.0, 2], [3, 4]]), "other": (("column", "row"), [[0.5, 1], [2, 3]])}
+    ),
     "lazy": ONE.chunk({"seed": 1}),
     "lazy and joined": xr.concat([ONE.chunk(), 2 * ONE.chunk()], "case"),
 }
@@ -207,6 +211,18 @@ def test_what_no_file_holds_is_refused_and_nothing_is_written(name, tmp_path):
     with pytest.raises(ValueError, match=says(*message)):
         files.save(results, tmp_path / "results.nc")
     assert not list(tmp_path.iterdir())
+
+
+def test_of_a_growing_dimension_another_program_may_have_written_a_part(tmp_path):
+    with h5netcdf.File(tmp_path / "growing.nc", "w") as file:
+        file.dimensions = {"seed": None}
+        for name, values in {"long": [1.0, 2.0, 3.0], "short": [4.0]}.items():
+            variable = file.create_variable(name, ("seed",), np.float64, fillvalue=np.nan)
+            file.resize_dimension("seed", max(len(values), file.dimensions["seed"].size))
+            variable[: len(values)] = values
+    found = files.load(tmp_path / "growing.nc")
+    np.testing.assert_array_equal(found["long"], [1, 2, 3])
+    np.testing.assert_array_equal(found["short"], [4, np.nan, np.nan])
 
 
 def test_committed_results_load_and_are_the_same_when_written_again(tmp_path):

@@ -36,8 +36,14 @@ def claim_that(text, claims=(*attacks.CLAIMS, *attacks.EXTENSIONS, *defenses.CLA
     return claim
 
 
+def verdicts_on(folder):
+    """The verdict on a claim by what the folder holds now; each result is read once."""
+    results = Results(folder)
+    return lambda text: judge(claim_that(text), results)["verdict"]
+
+
 def verdict(text, folder):
-    return judge(claim_that(text), Results(folder))["verdict"]
+    return verdicts_on(folder)(text)
 
 
 def test_every_group_of_every_claim_names_cases_that_exist(tmp_path):
@@ -105,6 +111,14 @@ def save_all(folder, experiment, cases, values):
         save_results(folder / experiment / "results", cases, case.name, values(case), seeds=SEEDS)
 
 
+def on_mnist(cases):
+    return [case for case in cases if case.task == "mnist"]
+
+
+def attacked_as(numbers):
+    return lambda case: attacked(**numbers)
+
+
 def by_task(mnist, nus_wide):
     return lambda case: attacked(**(mnist if case.task == "mnist" else nus_wide))
 
@@ -113,24 +127,25 @@ def test_attacks_and_heads(tmp_path):
     """The paper's own picture, and its opposite."""
     save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, COLLAPSED))
     save_all(tmp_path, "head", HEADS, by_task(FAILURE, SUCCESS))
+    verdict = verdicts_on(tmp_path)
     nus = "NUS-WIDE twin, liu2020_code; NUS-WIDE twin, liu2020_paper"
-    assert verdict("without labels injects", tmp_path) == (
+    assert verdict("without labels injects") == (
         f"**holds only: MNIST, liu2020_code; MNIST, liu2020_paper. Not: {nus}**"
     )
-    assert verdict("On MNIST the backdoor fails", tmp_path) == "**holds**"
-    assert verdict("On NUS-WIDE it succeeds", tmp_path) == "**holds**"
+    assert verdict("On MNIST the backdoor fails") == "**holds**"
+    assert verdict("On NUS-WIDE it succeeds") == "**holds**"
     # Nothing is hidden where there is no backdoor; the twin's under the sum head cost 0.45.
-    assert verdict("clean validation set", tmp_path) == (
+    assert verdict("clean validation set") == (
         "**holds only: MNIST, liu2020_code, sum head; MNIST, liu2020_paper, sum head; NUS-WIDE twin, liu2020_code, "
         "trainable head; NUS-WIDE twin, liu2020_paper, trainable head. Not: NUS-WIDE twin, liu2020_code, sum head; "
         "NUS-WIDE twin, liu2020_paper, sum head. Cannot be judged: MNIST, liu2020_code, trainable head; MNIST, "
         "liu2020_paper, trainable head**"
     )
     # All honest runs reach 0.95: within 0.01 of MNIST's 0.957, far from 0.971. The twin is fitted, whatever it reaches.
-    assert verdict("MNIST, sum head: 95.7%", tmp_path) == "**holds**"
-    assert verdict("MNIST, trainable head: 97.1%", tmp_path) == "**does not hold**"
-    assert verdict("NUS-WIDE, sum head: 88.5%", tmp_path) == "**cannot be judged**"
-    assert verdict("improves the accuracy", tmp_path) == "**does not hold**"  # they are equal
+    assert verdict("MNIST, sum head: 95.7%") == "**holds**"
+    assert verdict("MNIST, trainable head: 97.1%") == "**does not hold**"
+    assert verdict("NUS-WIDE, sum head: 88.5%") == "**cannot be judged**"
+    assert verdict("improves the accuracy") == "**does not hold**"  # they are equal
 
 
 @pytest.mark.parametrize(
@@ -140,23 +155,24 @@ def test_attacks_and_heads(tmp_path):
 def test_an_accuracy_is_reached_neither_far_below_nor_above(tmp_path, accuracy, fixed, trainable):
     """The paper's: 0.957 under the sum head, 0.971 under the trainable one."""
     for experiment, cases in (("gamma", AMPLIFIED), ("head", HEADS)):
-        save_all(tmp_path, experiment, cases, lambda case: lambda settings: {"main_task_accuracy": accuracy})
-    assert verdict("MNIST, sum head: 95.7%", tmp_path) == f"**{fixed}**"
-    assert verdict("MNIST, trainable head: 97.1%", tmp_path) == f"**{trainable}**"
+        save_all(tmp_path, experiment, on_mnist(cases), lambda case: lambda settings: {"main_task_accuracy": accuracy})
+    verdict = verdicts_on(tmp_path)
+    assert verdict("MNIST, sum head: 95.7%") == f"**{fixed}**"
+    assert verdict("MNIST, trainable head: 97.1%") == f"**{trainable}**"
 
 
 def test_a_collapsed_seed_with_a_backdoor_has_not_been_defended(tmp_path):
-    save_all(tmp_path, "head", HEADS, by_task(COLLAPSED, SUCCESS))
-    save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, SUCCESS))
+    save_all(tmp_path, "head", on_mnist(HEADS), attacked_as(COLLAPSED))
+    save_all(tmp_path, "gamma", on_mnist(AMPLIFIED), attacked_as(SUCCESS))
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**does not hold**"
-    save_all(tmp_path, "gamma", AMPLIFIED, by_task(FAILURE, SUCCESS))  # there is none to fail
+    save_all(tmp_path, "gamma", on_mnist(AMPLIFIED), attacked_as(FAILURE))  # there is none to fail
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**cannot be judged**"
 
 
 def test_an_attack_that_moves_rows_without_a_backdoor_leaves_nothing_to_fail(tmp_path):
     """MNIST as the text has it: a median attack success of 0.08 under the sum head, and no seed has a backdoor."""
-    save_all(tmp_path, "head", HEADS, by_task(FAILURE, SUCCESS))
-    save_all(tmp_path, "gamma", AMPLIFIED, by_task({"attack_success_rate": 0.08}, SUCCESS))
+    save_all(tmp_path, "head", on_mnist(HEADS), attacked_as(FAILURE))
+    save_all(tmp_path, "gamma", on_mnist(AMPLIFIED), attacked_as({"attack_success_rate": 0.08}))
     assert verdict("On MNIST the backdoor fails", tmp_path) == "**cannot be judged**"
 
 
@@ -278,9 +294,10 @@ def by_level(blocked_above, hurt_above):
 )
 def test_noise(tmp_path, blocked_above, hurt_above, alleviates, hurts):
     save_all(tmp_path, "noise", NOISY, by_level(blocked_above, hurt_above))
-    assert verdict("Noise above 0.05", tmp_path) == f"**{alleviates}**"
+    verdict = verdicts_on(tmp_path)
+    assert verdict("Noise above 0.05") == f"**{alleviates}**"
     if hurts:
-        assert verdict("Noise of 0.05 hurts", tmp_path) == f"**{hurts}**"
+        assert verdict("Noise of 0.05 hurts") == f"**{hurts}**"
 
 
 def test_noise_that_hurts_some_seeds_alone_is_not_known_to_hurt(tmp_path):
