@@ -17,6 +17,7 @@ import json, sys
 import jax
 from vfl_jax.sweeps.devices import seed_mesh, use_all_cores
 from data_helpers import tiny_data, tiny_scenario
+from helpers import hardly_optimized
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.sweep import sweep
@@ -24,7 +25,8 @@ from vfl_jax.sweeps.sweep import sweep
 count, seeds = int(sys.argv[1]), int(sys.argv[2])
 jax.config.update("jax_num_cpu_devices", count)
 scenario = tiny_scenario(defense=GaussianNoise(stddev=0.01))
-results = sweep(scenario, tiny_data(), {"attack.enabled": [0, 1]}, seeds=seeds, epochs=3, progress=False)
+with hardly_optimized():
+    results = sweep(scenario, tiny_data(), {"attack.enabled": [0, 1]}, seeds=seeds, epochs=3, progress=False)
 use_all_cores()  # too late, and harmless
 print(json.dumps({
     "devices": seed_mesh(seeds).size,
