@@ -361,8 +361,9 @@ def test_every_point_alone_is_its_entry_of_the_stacked_scenario(over):
     scenarios, stacked = grid.scenarios(CHAIN), numbers(grid.stacked(CHAIN))
     assert len(scenarios) == grid.size == int(np.prod([len(values) for values in over.values()]))
     swept = {path for name in over for path in resolve(CHAIN, name)}
+    of_points = [numbers(scenario) for scenario in scenarios]
     for path, values in stacked.items():
         assert values.dtype == np.float32
         assert values.shape == ((grid.size,) if path in swept else ())
-        alone = np.array([numbers(scenario)[path] for scenario in scenarios], np.float32)
+        alone = np.array([of_point[path] for of_point in of_points], np.float32)
         np.testing.assert_array_equal(np.broadcast_to(values, alone.shape), alone)
