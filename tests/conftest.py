@@ -36,7 +36,7 @@ def compilation(request):
     """Most of the suite's time is compilation, so programs are hardly optimized here.
 
     Those of files marked ``optimized`` are compiled as a user's are: files whose subject is what the compiled program
-    computes, to the bit or against a record. So are those of other processes that a test starts.
+    computes, to the bit or against a record. So are those of other processes that a test starts, unless they ask too.
     """
     if request.node.get_closest_marker("optimized"):
         jax.clear_caches()  # of programs that an earlier file compiled
