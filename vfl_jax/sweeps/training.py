@@ -13,11 +13,10 @@ import numpy as np
 
 from vfl_jax.core.types import Key
 from vfl_jax.replica import phases
-from vfl_jax.replica.draws import draw
+from vfl_jax.replica.replica import prepare
 from vfl_jax.replica.state import TrainState
 from vfl_jax.sweeps import devices, programs
 from vfl_jax.sweeps.cautions import warn_of_little_evidence
-from vfl_jax.sweeps.grid import stack
 from vfl_jax.sweeps.labels import History, Period, to_dataset
 from vfl_jax.sweeps.prepared import Prepared
 from vfl_jax.sweeps.progress import ChunkProgress
@@ -102,22 +101,20 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
     Raises:
       ValueError: where the data or the given choices do not fit the scenario.
     """
-    scenario, inputs = study.scenario, study.inputs
-    shapes, started = scenario.shapes(study.data), time.time()
-    drawn = draw(scenario, study.data, key, study.given)
-    study.check_epochs(drawn)
-    warn_of_little_evidence(scenario, study.data, drawn, stacklevel=3)
-    numbers = jax.tree.map(jnp.asarray, stack(scenario, ({},)))
-    draws = jax.tree.map(jnp.asarray, drawn)
-    state = _init_one(shapes, inputs, numbers, draws, study.given)
+    started = time.time()
+    one = prepare(study.scenario, study.data, key, study.given)
+    study.check_epochs(one.draws)
+    warn_of_little_evidence(study.scenario, study.data, one.draws, stacklevel=3)
+    arguments = one.shapes, one.inputs, one.scenario, one.draws
+    state = _init_one(*arguments, one.given)
     programs_of_one = _train_one_epoch, _between_one, _evaluate_one, _attack_one
-    of_one = _Phases(*(functools.partial(program, shapes, inputs, numbers, draws) for program in programs_of_one))
+    of_one = _Phases(*(functools.partial(program, *arguments) for program in programs_of_one))
 
     def to_host(found: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf[None, None], devices.fetch(found))
 
     state, history = _Loop(study, of_one, to_host).run(state, [], lambda state, history: None, progress)
-    one_seed = jax.tree.map(lambda leaf: leaf[None], drawn)
+    one_seed = jax.tree.map(lambda leaf: leaf[None], one.draws)
     found = to_dataset(history, study, 1, (0,), one_seed, Period(started, time.time()))
     return found.isel(point=0, seed=0).drop_vars("seed"), state
 
