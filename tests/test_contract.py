@@ -19,7 +19,7 @@ from vfl_jax.attacks import (
     PairedReplacement,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
-from vfl_jax.defenses import MID, Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.defenses import GBD, MID, Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.hooks import run_embed_hook, run_epoch_hook, run_hook
 from vfl_jax.protocol.knowledge import POISON, TARGET
@@ -69,6 +69,8 @@ CASES = {
     "clipping by the largest row": Case(Clipping(by="largest_row_l2", bound=0.5), Clipping(by="largest_row_l2")),
     "gaussian noise": Case(GaussianNoise(stddev=0.1, variance=0.01), GaussianNoise()),
     "laplace noise": Case(LaplaceNoise(scale=0.1, variance=0.01), LaplaceNoise()),
+    "gbd": Case(GBD(inference_batch=B), GBD(inference_batch=B), only_listens=True),
+    "gbd, rejecting": Case(*(GBD(inference_batch=B, action="reject", threshold=t) for t in (2, 3)), only_listens=True),
     "mid": Case(MID(weight=0.1), MID()),
     "sparsification by position": Case(Sparsification(drop_rate=0.7), Sparsification()),
     "sparsification by sample": Case(
@@ -127,6 +129,12 @@ def values(transform, t):
     for leaf in jax.tree.leaves(found):
         leaf[0, :2] = 0.0, -0.0
     return jax.tree.map(jnp.asarray, found)
+
+
+def sums(embeddings):
+    """A head: the logits of C classes, of which the first is the sum of all entries."""
+    total = sum(h.sum(axis=-1) for h in embeddings)
+    return total[:, None] * jnp.eye(C)[:1]
 
 
 def view_of(transform, ids, roles, knowledge):
@@ -248,8 +256,9 @@ def test_inference_hooks_keep_the_form_and_are_pure(case):
         view = PartyInferView(features=jnp.ones((B, 2)), params={}, knowledge=granted(case.by_role))
         calls = {"infer_features": jnp.ones((B, 2)), "infer_upload": jnp.ones((B, C))}
     else:
-        view = ActiveInferView(knowledge=granted(case.by_role))
-        messages = tuple(jnp.ones((B, SHAPES.widths[k])) for k in SHAPES.crossing)
+        everyone = tuple(jnp.ones((B, width)) for width in SHAPES.widths)
+        view = ActiveInferView(knowledge=granted(case.by_role), embeddings=everyone, logits=sums)
+        messages = tuple(everyone[k] for k in SHAPES.crossing)
         calls = {"infer_receive": messages, "infer_logits": jnp.ones((B, C))}
     for i, (hook, value) in enumerate(calls.items()):
         key_hook = jax.random.fold_in(key, i)

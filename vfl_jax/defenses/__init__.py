@@ -5,8 +5,9 @@ The first defense of Liu, Yi, Chen 2020 (arXiv:2007.03608), the trainable head, 
 
 from vfl_jax.defenses.clipping import Clipping
 from vfl_jax.defenses.gaussian_noise import GaussianNoise
+from vfl_jax.defenses.gbd import GBD
 from vfl_jax.defenses.laplace_noise import LaplaceNoise
 from vfl_jax.defenses.mid import MID
 from vfl_jax.defenses.sparsification import Sparsification
 
-__all__ = ["MID", "Clipping", "GaussianNoise", "LaplaceNoise", "Sparsification"]
+__all__ = ["GBD", "MID", "Clipping", "GaussianNoise", "LaplaceNoise", "Sparsification"]
