@@ -70,7 +70,6 @@ CASES = {
     "gaussian noise": Case(GaussianNoise(stddev=0.1, variance=0.01), GaussianNoise()),
     "laplace noise": Case(LaplaceNoise(scale=0.1, variance=0.01), LaplaceNoise()),
     "gbd": Case(GBD(inference_batch=B), GBD(inference_batch=B), only_listens=True),
-    "gbd, rejecting": Case(*(GBD(inference_batch=B, action="reject", threshold=t) for t in (2, 3)), only_listens=True),
     "mid": Case(MID(weight=0.1), MID()),
     "sparsification by position": Case(Sparsification(drop_rate=0.7), Sparsification()),
     "sparsification by sample": Case(
