@@ -79,8 +79,10 @@ def attack_block(
 
     predicted = predicted_class(clean.logits), predicted_class(attacked.logits)
     plan = scenario.poison
-    wanted = [plan.party_targets[k] for k in scenario.attackers] if plan.party_targets else [plan.target_class]
-    by_attacker = jnp.stack([strictly_predicts(attacked.logits, c) for c in wanted]).astype(jnp.float32)
+    wanted = [plan.party_targets[k] for k in scenario.attackers] if plan.party_targets else []
+    by_attacker = jnp.stack([strictly_predicts(attacked.logits, c) for c in wanted or [plan.target_class]]).astype(
+        jnp.float32
+    )
     success = by_attacker.mean(axis=0)
     metrics = {
         "full_clean_accuracy": mean_over(block.is_valid, predicted[0] == labels),
@@ -88,7 +90,7 @@ def attack_block(
         "full_attack_success_by_class": mean_by_class(is_attacked, success, labels, shapes.num_classes),
         "full_recovered_utility": mean_over(is_attacked, predicted[1] == labels),
     }
-    if plan.party_targets:
+    if wanted:
         places = jnp.array(scenario.attackers)
         count = jnp.sum(is_attacked, dtype=jnp.float32)
         sums = jnp.where(is_attacked[None], by_attacker, 0.0).sum(axis=1)
@@ -113,7 +115,8 @@ def finish(shapes: Shapes, rows: FullRows) -> dict[str, Metric]:
     * ``full_stealth_l2``, ``full_stealth_linf``, ``full_stealth_class_mean``: how well one simple number tells attacked
       messages from clean ones, as an area under the ROC curve: the row's L2 norm, its largest entry, its distance to
       the mean of the clean messages with the same predicted class. 0.5 hides the attack from that number; 0 and 1 show
-      it. With several attackers it is the mean over them.
+      it. With several attackers it is the mean over them. Messages that are not finite do not count, nor, for the
+      distance, do rows without a predicted class and those of a class that no clean row is predicted to be.
 
     Args:
       shapes: the sizes that the protocol makes public.
@@ -145,15 +148,21 @@ def _simple_numbers(
     shapes: Shapes, sent: tuple[Array, Array], predicted: tuple[Array, Array], is_clean: Array
 ) -> dict[str, tuple[Array, Array]]:
     """Returns the numbers that a watcher could compute of each message, (clean, attacked), float32[M] each."""
-    one_hot = jax.nn.one_hot(jnp.where(is_clean, predicted[0], -1), shapes.num_classes)
-    means = one_hot.T @ jnp.where(is_clean[:, None], sent[0], 0.0) / jnp.maximum(one_hot.sum(axis=0), 1.0)[:, None]
+    counts = is_clean & jnp.isfinite(sent[0]).all(axis=-1)
+    one_hot = jax.nn.one_hot(jnp.where(counts, predicted[0], -1), shapes.num_classes)
+    rows_of_class = one_hot.sum(axis=0)[:, None]
+    sums = one_hot.T @ jnp.where(counts[:, None], sent[0], 0.0)
+    means = jnp.where(rows_of_class > 0, sums / jnp.maximum(rows_of_class, 1.0), jnp.nan)
 
     def both(function: Any) -> tuple[Array, Array]:
-        first, second = (function(h, p) for h, p in zip(sent, predicted, strict=True))
+        def finite(h: Array, p: Array) -> Array:
+            return jnp.where(jnp.isfinite(h).all(axis=-1), function(h, p), jnp.nan)
+
+        first, second = (finite(h, p) for h, p in zip(sent, predicted, strict=True))
         return first, second
 
     return {
         "l2": both(lambda h, _: jnp.linalg.norm(h, axis=-1)),
         "linf": both(lambda h, _: jnp.abs(h).max(axis=-1)),
-        "class_mean": both(lambda h, p: jnp.linalg.norm(h - means[p], axis=-1)),
+        "class_mean": both(lambda h, p: jnp.where(p >= 0, jnp.linalg.norm(h - means[p], axis=-1), jnp.nan)),
     }

@@ -44,7 +44,7 @@ def mean_by_class(mask: Array, values: Array, labels: Array, num_classes: int) -
       num_classes: C.
     """
     of_class = jax.nn.one_hot(jnp.where(mask, labels, -1), num_classes)
-    return Metric(sum=values.astype(jnp.float32) @ of_class, count=of_class.sum(axis=0))
+    return Metric(sum=jnp.where(mask, values.astype(jnp.float32), 0.0) @ of_class, count=of_class.sum(axis=0))
 
 
 def area(positive: Array, is_positive: Array, negative: Array, is_negative: Array) -> Metric:

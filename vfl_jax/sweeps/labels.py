@@ -84,7 +84,7 @@ def to_dataset(
         mean = np.divide(total, divisor, out=np.full_like(total, np.nan), where=divisor > 0)
         variables[name] = ((*replicas, "epoch", *extra), mean)
         variables[f"{name}_count"] = ((*replicas, "epoch", *extra[: count.ndim - 3]), count.astype(np.int64))
-        if name.endswith("_by_class"):
+        if extra and name.endswith("_by_class"):
             variables[_macro(name)] = ((*replicas, "epoch"), _mean_of_classes(mean))
     variables["target_ids"] = (("seed", "target_row"), np.asarray(draws.target_ids))
     variables["poison_ids"] = (("seed", "poison_row"), np.asarray(draws.poison_ids))
