@@ -12,7 +12,7 @@ from vfl_jax.core.types import Array, Features, Key, State
 from vfl_jax.protocol.hooks import run_answer, run_embed_hook, run_infer_hook
 from vfl_jax.protocol.knowledge import NOTHING, Knowledge, Shapes
 from vfl_jax.protocol.local import embed
-from vfl_jax.protocol.methods import changes
+from vfl_jax.protocol.methods import changes, methods
 from vfl_jax.protocol.views import ActiveInferView, EmbedView, PartyInferView, Suspicion
 from vfl_jax.replica import capabilities
 from vfl_jax.replica.state import TrainState
@@ -78,6 +78,9 @@ def infer(
       row_ids: int32[B], the numbers of the rows in the test set; by default 0 to B − 1.
       is_valid: bool[B], whether a row is of the test set, or only fills up a batch; by default all are.
       is_attacked: bool[B], the rows that attackers are to attack; by default none.
+
+    Raises:
+      ValueError: where an answer of a method has another form than one per row.
     """
     num_rows = len(jax.tree.leaves(features[0])[0])
     row_ids = jnp.arange(num_rows) if row_ids is None else row_ids
@@ -114,6 +117,7 @@ def infer(
         embedding = embed(scenario.bottoms[k], params, model_state, x)
         embeddings.append(run(attack, "infer_upload", k, UPLOAD, state_here, view, embedding))
         guesses.append(answer(attack, "infer_labels", k, GUESSES, state_here, view, features[k]))
+        _check_guesses(attack, guesses[-1], num_rows)
     active_view = ActiveInferView(
         knowledge=knowledge,
         is_valid=is_valid,
@@ -125,6 +129,7 @@ def infer(
     crossing = tuple(embeddings[k] for k in shapes.crossing)
     place, (defense, defense_state) = places[1]
     suspicion = answer(defense, "infer_suspicion", place, SUSPICION, defense_state, active_view, crossing)
+    _check_suspicion(defense, suspicion, num_rows, len(crossing))
     for place, (transform, side_state) in places:
         crossing = run(transform, "infer_receive", place, RECEIVE, side_state, active_view, crossing)
     active_view = dataclasses.replace(active_view, embeddings=with_crossing(shapes, embeddings, crossing))
@@ -138,3 +143,34 @@ def infer(
         logits = run(transform, "infer_logits", place, LABELS, side_state, active_view, logits)
     made = tuple(guess for guess in guesses if guess is not None)
     return Inferred(logits=logits, sent=tuple(embeddings), suspicion=suspicion, guesses=made)
+
+
+def _check_suspicion(defense: Any, found: Any, num_rows: int, num_parties: int) -> None:
+    """Checks the form of a defense's answer about test rows."""
+    if found is None:
+        return
+    wanted = f"a vfl.Suspicion of score, float32[{num_rows}, {num_parties}], and is_suspect, bool[{num_rows}]"
+    if not isinstance(found, Suspicion):
+        said = type(found).__name__
+    else:
+        score, is_suspect = jnp.asarray(found.score), jnp.asarray(found.is_suspect)
+        is_right = score.shape == (num_rows, num_parties) and jnp.issubdtype(score.dtype, jnp.floating)
+        if is_right and is_suspect.shape == (num_rows,) and is_suspect.dtype == bool:
+            return
+        said = f"score, {score.dtype}{list(score.shape)}, and is_suspect, {is_suspect.dtype}{list(is_suspect.shape)}"
+    raise ValueError(f"{_who(defense, 'infer_suspicion')} returns {said}; over {num_rows} rows it must be {wanted}.")
+
+
+def _check_guesses(attack: Any, found: Any, num_rows: int) -> None:
+    """Checks the form of a party's guesses about test rows."""
+    if found is None or (jnp.shape(found) == (num_rows,) and jnp.issubdtype(jnp.asarray(found).dtype, jnp.integer)):
+        return
+    said = f"{jnp.asarray(found).dtype}{list(jnp.shape(found))}"
+    raise ValueError(
+        f"{_who(attack, 'infer_labels')} returns {said}; of {num_rows} rows it must be int32[{num_rows}], −1 for none."
+    )
+
+
+def _who(transform: Any, hook: str) -> str:
+    """Returns the hook of the method that overrides it, such as "Watch.infer_suspicion"."""
+    return f"{next(type(m).__name__ for m in methods(transform) if changes(m, hook))}.{hook}"
