@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vfl_jax.core.types import Array
+from vfl_jax.protocol.methods import Chain
 from vfl_jax.replica.metrics import Metric, area, detection, mean_over
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
+from vfl_jax.scenario.measures import check_free
 
 GUESSES, SCORES = "label_guesses", "label_scores"
 SUSPICION, SUSPECTS, POISONED = "suspicion", "suspects", "poisoned_rows"
 
 KINDS = (
-    f"a number, [], under any other name; {GUESSES}, int32[N] (−1: none); {SCORES}, float32[N] (for two classes); "
-    f"{SUSPICION}, float32[N], with {SUSPECTS}, bool[N]; {POISONED}, bool[N]"
+    f"a number, [], under any other name; {GUESSES}, int32[N] (−1: none); {SCORES}, float32[N] (of two classes; larger "
+    f"for class 1); {SUSPICION}, float32[N], with {SUSPECTS}, bool[N]; {POISONED}, bool[N]"
 )
 
 
@@ -52,43 +57,89 @@ def evaluate_reports(
     """
     methods: list[Any] = [*scenario.attacks, scenario.active_attack, scenario.defense]
     states = [*state.attack_states, state.active_attack_state, state.defense_state]
-    made: dict[str, list[Array]] = {}
-    for method, own in zip(methods, states, strict=True):
+    targets = [*(scenario.poison.party_targets or (scenario.poison.target_class,) * len(scenario.attacks))]
+    targets += [scenario.poison.target_class] * 2
+    made: dict[str, list[_Reported]] = {}
+    for method, own, target in zip(methods, states, targets, strict=True):
+        for part, part_state in _parts(method, own):
+            _check(part, part_state, len(labels), num_classes)
         for name, value in method.report(own).items():
-            _check(type(method).__name__, name, jnp.asarray(value), len(labels), num_classes)
-            made.setdefault(name, []).append(jnp.asarray(value))
-    is_attacked = jnp.stack([jnp.asarray(is_poison), *made.get(POISONED, [])]).any(axis=0)
+            made.setdefault(name, []).append(_Reported(jnp.asarray(value), target))
+    is_attacked = jnp.stack([jnp.asarray(is_poison), *(of_one.value for of_one in made.get(POISONED, []))]).any(axis=0)
     metrics: dict[str, Metric] = {}
     for name in sorted(made):
-        metrics |= _metrics_of(name, jnp.stack(made[name]), labels, scenario.poison.target_class)
-    if SUSPICION in made:
-        everyone = jnp.ones(len(labels), bool)
-        suspects = made.get(SUSPECTS, [jnp.zeros(len(labels), bool)])
-        found = detection(made[SUSPICION][0].astype(jnp.float32), suspects[0], is_attacked, everyone)
-        metrics |= {f"train_detection_{name}": metric for name, metric in found.items()}
+        metrics |= _metrics_of(name, made[name], labels)
+    everyone = jnp.ones(len(labels), bool)
+    found = [
+        detection(suspicion.value.astype(jnp.float32), suspects.value, is_attacked, everyone)
+        for suspicion, suspects in zip(made.get(SUSPICION, []), made.get(SUSPECTS, []), strict=True)
+    ]
+    if found:
+        metrics |= {f"train_detection_{name}": metric for name, metric in _merged(found).items()}
     return metrics
 
 
-def _metrics_of(name: str, made: Array, labels: Array, target_class: int) -> dict[str, Metric]:
-    """Returns the metrics of one name, over the reports of all methods, [methods, ...]."""
-    everyone = jnp.ones(made.shape, bool)
+class _Reported(NamedTuple):
+    """A value of a report, and the class that its method wants."""
+
+    value: Array
+    target_class: int
+
+
+def _metrics_of(name: str, made: list[_Reported], labels: Array) -> dict[str, Metric]:
+    """Returns the metrics of one name, over the reports of all methods."""
+    if name in (SUSPICION, SUSPECTS):
+        return {}
+    if name.startswith(SCORES):
+        is_one = labels == 1
+        areas = [area(score, is_one, score, ~is_one) for score in (of_one.value.astype(jnp.float32) for of_one in made)]
+        return {f"label_inference_auc{name.removeprefix(SCORES)}": _merged(areas)}
+    kind = jnp.int32 if name.startswith(GUESSES) else bool if name == POISONED else jnp.float32
+    values = jnp.stack([of_one.value.astype(kind) for of_one in made])
+    everyone = jnp.ones(values.shape, bool)
     if name.startswith(GUESSES):
         way = name.removeprefix(GUESSES)
         return {
-            f"label_inference_accuracy{way}": mean_over(made >= 0, made == labels[None]),
-            f"label_inference_rate{way}": mean_over(everyone, made >= 0),
+            f"label_inference_accuracy{way}": mean_over(values >= 0, values == labels[None]),
+            f"label_inference_rate{way}": mean_over(everyone, values >= 0),
         }
-    if name.startswith(SCORES):
-        score, is_one = made[0], labels == 1
-        return {f"label_inference_auc{name.removeprefix(SCORES)}": area(score, is_one, score, ~is_one)}
     if name == POISONED:
-        is_target = jnp.broadcast_to(labels[None] == target_class, made.shape)
-        return {"poisoned_rate": mean_over(everyone, made), "poisoned_purity": mean_over(made, is_target)}
-    return {} if name in (SUSPICION, SUSPECTS) else {name: mean_over(everyone, made)}
+        is_target = jnp.stack([labels == of_one.target_class for of_one in made])
+        return {"poisoned_rate": mean_over(everyone, values), "poisoned_purity": mean_over(values, is_target)}
+    return {name: mean_over(everyone, values)}
 
 
-def _check(method: str, name: str, value: Array, num_rows: int, num_classes: int) -> None:
-    """Checks that a report holds a known kind of value under a known name."""
+def _merged(found: list[Any]) -> Any:
+    """Returns the mean over several metrics of one name, or over several sets of metrics."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves).sum(axis=0), *found)
+
+
+def _parts(method: Any, state: Any) -> Iterator[tuple[Any, Any]]:
+    """Yields (method, state); of a chain, of every part at any depth."""
+    if not isinstance(method, Chain):
+        yield method, state
+        return
+    for part, own in zip(method.parts, state, strict=True):
+        yield from _parts(part, own)
+
+
+def _check(method: Any, state: Any, num_rows: int, num_classes: int) -> None:
+    """Checks that a report holds known kinds of values under known names."""
+    kind, report = type(method).__name__, method.report(state)
+    if not isinstance(report, dict):
+        raise ValueError(f"{kind}.report returns a {type(report).__name__}; it must return a dict of arrays by name.")
+    for name, value in report.items():
+        check_free(f"{kind}.report has", name)
+        if not isinstance(value, jax.Array | np.ndarray | np.number | np.bool_ | bool | int | float):
+            raise ValueError(f"{kind}.report has {name!r}, a {type(value).__name__}. A report may hold: {KINDS}.")
+        _check_value(kind, name, jnp.asarray(value), num_rows, num_classes)
+    if (SUSPICION in report) != (SUSPECTS in report):
+        there, lacking = (SUSPICION, SUSPECTS) if SUSPICION in report else (SUSPECTS, SUSPICION)
+        raise ValueError(f"{kind}.report has {there!r} without {lacking!r}; give both, or neither.")
+
+
+def _check_value(method: str, name: str, value: Array, num_rows: int, num_classes: int) -> None:
+    """Checks that a value of a report is of the kind that its name says."""
     of_rows = name.startswith((GUESSES, SCORES)) or name in (SUSPICION, SUSPECTS, POISONED)
     is_whole, is_flag = jnp.issubdtype(value.dtype, jnp.integer), value.dtype == bool
     fits = {

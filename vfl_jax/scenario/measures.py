@@ -9,6 +9,36 @@ import jax
 
 from vfl_jax.core.record import Record
 
+PACKAGE_NAMES = frozenset(
+    {
+        *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate", "backdoor_ties"),
+        *("attack_ties", "class_score", "test_loss", "test_auc", "accuracy_by_class", "balanced_accuracy"),
+        *("poisoned_rate", "poisoned_purity"),
+        *("loss", "train_accuracy", "penalty", "rows_left_out", "is_finite", "target_ids", "poison_ids"),
+        *("case", "point", "seed", "epoch", "class", "party", "target_row", "poison_row"),
+    }
+)
+"""The names of the package's own metrics, and of what else results hold."""
+
+PACKAGE_PREFIXES = ("full_", "detection_", "train_detection_", "label_inference_", "test_label_inference_")
+"""The beginnings of further names of the package's own metrics."""
+
+
+def check_free(said: str, name: str) -> None:
+    """Checks that a metric of a user's own, or a number in a report, has a name that results do not hold already.
+
+    Args:
+      said: the beginning of the message: who has the name.
+      name: the name.
+
+    Raises:
+      ValueError: where the name is one of the package's own, or the end ``_count`` says that it is a count.
+    """
+    if name in PACKAGE_NAMES or name.startswith(PACKAGE_PREFIXES) or name.endswith("_count"):
+        raise ValueError(
+            f"{said} {name!r}, which is the name of a metric of the package, or of a count; call it something else."
+        )
+
 
 @flax.struct.dataclass
 class Outcome:

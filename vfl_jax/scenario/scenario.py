@@ -19,7 +19,7 @@ from vfl_jax.protocol.methods import acts, due, held_attack, is_attack, located
 from vfl_jax.protocol.switched import InferenceOrder, Switched
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.protocol.triggers import Trigger
-from vfl_jax.scenario.measures import Measure
+from vfl_jax.scenario.measures import Measure, check_free
 from vfl_jax.scenario.plans import BatchPlan, PoisonPlan
 
 
@@ -207,6 +207,15 @@ class Scenario(Record):
                 method.check_switch()
         self._check_places()
         self._check_inference()
+        self._check_metrics()
+
+    def _check_metrics(self) -> None:
+        """Checks that every metric of a user's own has a name of its own."""
+        names = [measure.name for measure in self.metrics]
+        for name in names:
+            check_free("metrics has", name)
+            if names.count(name) > 1:
+                raise ValueError(f"metrics has {name!r} {names.count(name)} times; a name stands for one metric.")
 
     def _check_inference(self) -> None:
         """Checks when methods act, and the batches and orders of test rows that they ask for."""
