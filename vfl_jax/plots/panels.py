@@ -62,6 +62,8 @@ def grid_of_panels(
 def draw_curves(panel: Axes, runs: Mapping[str, xr.DataArray], name: str) -> None:
     """Draws curves over epochs: thin lines are seeds, the thick line is their median, the band is its 95 % interval.
 
+    Epochs at which no seed has a value, such as those that were not evaluated, are left out of a curve.
+
     Args:
       panel: where to draw, axes of Matplotlib.
       runs: values with the dimensions ``seed`` and ``epoch``, by their label in the legend.
@@ -69,6 +71,8 @@ def draw_curves(panel: Axes, runs: Mapping[str, xr.DataArray], name: str) -> Non
     """
     for i, (label, array) in enumerate(runs.items()):
         color, values = COLORS[i % len(COLORS)], array.transpose("seed", "epoch")
+        is_there = values.notnull().any("seed").values
+        values = values.isel(epoch=is_there) if is_there.any() else values
         epochs = values["epoch"].values
         panel.plot(epochs, values.values.T, color=color, linewidth=0.5, alpha=0.35)
         summary = summarize(values)

@@ -32,7 +32,7 @@ OUTCOMES = (NO_REFERENCE, NOTHING_TO_ATTACK, FLOOR_TOO_HIGH, COLLAPSED, SUCCESS,
 NOT_JUDGED = OUTCOMES[:3]
 """The outcomes that say nothing of the attack."""
 HONEST = ""
-"""The text that stands for an honest run, which has no outcome."""
+"""The text that stands for an honest run, which has no outcome, and for an epoch that was not evaluated."""
 
 BACKDOOR_ABOVE = 0.5
 """A success has a backdoor accuracy above this."""
@@ -62,7 +62,8 @@ def outcomes(
 ) -> xr.Dataset:
     """The outcome of every replica at every epoch.
 
-    ``outcome``, a string, is the first of these that holds. An honest run has the empty string:
+    ``outcome``, a string, is the first of these that holds. An honest run has the empty string, and so has every run at
+    an epoch that was not evaluated:
 
     * "no reference": the results have no honest run of these settings.
     * "nothing to attack": the honest run of the same seed and settings is not finite, is not above the test set's
@@ -155,10 +156,10 @@ def outcomes(
     dims, shape = dataset[main].dims, dataset[main].shape
     whole = {
         name: np.broadcast_to(found.set_dims(dict(zip(dims, shape, strict=True))).transpose(*dims).values, shape)
-        for name, found in (conditions | {HONEST: ~is_attacked(dataset)}).items()
+        for name, found in (conditions | {HONEST: ~(is_attacked(dataset) & is_evaluated(dataset))}).items()
     }
-    is_honest = whole.pop(HONEST)
-    outcome = np.select([is_honest, *whole.values()], [HONEST, *whole], NONE)
+    has_no_outcome = whole.pop(HONEST)
+    outcome = np.select([has_no_outcome, *whole.values()], [HONEST, *whole], NONE)
     is_ruined = ~is_finite | ~(own > guessing) | (has_lost & there)
     is_ruined = np.isin(outcome, NOT_JUDGED) & is_ruined.transpose(*dims).values
     found = {
@@ -167,6 +168,22 @@ def outcomes(
         "is_collapsed": (outcome == COLLAPSED) | is_ruined,
     }
     return xr.Dataset({name: (dims, values) for name, values in found.items()}, dataset[main].coords)
+
+
+def is_evaluated(dataset: xr.Dataset) -> xr.Variable:
+    """Where the test rows were evaluated: not at every epoch, with ``evaluate_every``.
+
+    Args:
+      dataset: results of one scenario.
+
+    Returns:
+      bool over the dimensions of the main accuracy; True alone where the results do not say. A run that is not finite
+      is evaluated like any other.
+    """
+    import xarray as xr
+
+    count = "main_task_accuracy_count"
+    return dataset[count].variable > 0 if count in dataset else xr.Variable((), True)
 
 
 def is_measured(dataset: xr.Dataset) -> Any:
