@@ -1,4 +1,4 @@
-"""What the tests of evaluation share: small scenarios, methods that answer, and the metrics of a pass by plain counts."""
+"""What the tests of evaluation share: small scenarios, methods that answer, and metrics of a pass by plain counts."""
 
 import functools
 
