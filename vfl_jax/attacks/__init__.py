@@ -2,16 +2,20 @@
 
 from vfl_jax.attacks.activation_blurring import ActivationBlurring
 from vfl_jax.attacks.active_backdoor import ActiveBackdoor
+from vfl_jax.attacks.basl import BASL
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
 from vfl_jax.attacks.paired_replacement import PairedReplacement
+from vfl_jax.attacks.villain import Villain
 
 __all__ = [
+    "BASL",
     "LFBA",
     "ActivationBlurring",
     "ActiveBackdoor",
     "GradientReplacement",
     "LabelReplacement",
     "PairedReplacement",
+    "Villain",
 ]
