@@ -155,11 +155,21 @@ def stamp_rows(features, is_marked):
     return jnp.where(is_marked[:, None], jnp.float32(9.0), features)
 
 
-def party_view(ids, roles=None, step=0, knowledge=None):
+def party_view(ids, roles=None, step=0, knowledge=None, epoch=0):
     ids = jnp.asarray(ids, jnp.int32)
     roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
     features = jnp.ones((ids.shape[0], 2), jnp.float32)
-    return PartyView(ids, roles, features, {}, jnp.int32(step), knowledge, rows=table_rows, stamp=stamp_rows)
+    return PartyView(
+        sample_ids=ids,
+        roles=roles,
+        features=features,
+        params={},
+        step=jnp.int32(step),
+        knowledge=knowledge,
+        epoch=jnp.int32(epoch),
+        rows=table_rows,
+        stamp=stamp_rows,
+    )
 
 
 def party_epoch_view(num_samples, params, knowledge=None, epoch=1, due=frozenset()):

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 
 from vfl_jax.attacks import (
+    BASL,
     LFBA,
     ActivationBlurring,
     ActiveBackdoor,
     GradientReplacement,
     LabelReplacement,
     PairedReplacement,
+    Villain,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
 from vfl_jax.defenses import GBD, MID, Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.hooks import run_embed_hook, run_epoch_hook, run_hook
 from vfl_jax.protocol.knowledge import POISON, TARGET
@@ -60,6 +63,8 @@ CASES = {
     "LFBA": attack(LFBA, poison_rate=0.5, switch_rate=1.0),
     "LFBA, a given anchor": attack(LFBA, anchor=5, poison_rate=0.3),
     "LFBA, an anchor by contrast": attack(LFBA, anchor="contrast", poison_rate=0.3),
+    "BASL": attack(BASL, at_epochs=(0,), num_kept=2),
+    "Villain": attack(Villain, search_from=0, poison_from=0, ratio=2.0, largest_norm=99.0, classifier=Optimizer()),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
     "no defense": Case(ActiveTransform(), ActiveTransform()),
     "active backdoor": attack(ActiveBackdoor),
@@ -252,7 +257,12 @@ def test_inference_hooks_keep_the_form_and_are_pure(case):
     transform, key = case.transform, jax.random.key(1)
     state = start(transform)
     if isinstance(transform, PartyTransform):
-        view = PartyInferView(features=jnp.ones((B, 2)), params={}, knowledge=granted(case.by_role))
+        view = PartyInferView(
+            features=jnp.ones((B, 2)),
+            params={},
+            knowledge=granted(case.by_role),
+            is_attacked=jnp.arange(B) < 2,
+        )
         calls = {"infer_features": jnp.ones((B, 2)), "infer_upload": jnp.ones((B, C))}
     else:
         everyone = tuple(jnp.ones((B, width)) for width in SHAPES.widths)
@@ -275,7 +285,8 @@ def test_json_round_trip_equality_and_hash(case):
         assert type(back) is type(record)
         assert hash(back) == hash(record)
         for path in numbers(record):
-            other = 1 - numbers(record)[path] if path.endswith("enabled") else 0.125
+            value = numbers(record)[path]
+            other = 1 - value if path.endswith("enabled") else value + 1 if isinstance(value, int) else 0.125
             assert with_numbers(record, {path: other}) != record, path
 
 

@@ -81,7 +81,7 @@ class BASL(Attack):
       {'enabled': 1.0, 'num_kept': 50, 'bandwidth': 1000.0, 'scale': 0.85, 'noise': 0.0}
     """
 
-    at_epochs: tuple[int, ...] = static(default=(-21, -11))  # type: ignore[misc]
+    at_epochs: tuple[int, ...] = static(default=(-21, -11))
     most_rows: int = static(default=500)
     num_kept: int = 50
     bandwidth: float = 1000.0
@@ -108,9 +108,7 @@ class BASL(Attack):
             is_poisoned=jnp.zeros(shapes.num_samples, bool),
         )
 
-    def on_epoch(
-        self, key: Key, state: BASLState, view: PartyEpochView, params: Params
-    ) -> tuple[Params, BASLState]:
+    def on_epoch(self, key: Key, state: BASLState, view: PartyEpochView, params: Params) -> tuple[Params, BASLState]:
         is_auxiliary = view.knowledge.is_target
         size = min(self.most_rows, len(is_auxiliary))
         (ids,) = jnp.nonzero(is_auxiliary, size=size, fill_value=0)
@@ -176,9 +174,7 @@ def correlation_sums(embeddings: Array, is_there: Array) -> jax.Array:
     return jnp.where(is_there, scored @ scored.sum(axis=0), -jnp.inf)
 
 
-def density_center(
-    embeddings: Array, is_there: Array, num_kept: Array | int, bandwidth: Array | float
-) -> jax.Array:
+def density_center(embeddings: Array, is_there: Array, num_kept: Array | int, bandwidth: Array | float) -> jax.Array:
     """Shifts the most correlated row to the densest place among the most correlated rows.
 
     Args:

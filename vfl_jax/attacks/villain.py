@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
-from vfl_jax.core.checks import check_range, is_number
+from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes, where_rows
@@ -70,33 +72,34 @@ class Villain(Attack):
       1. At inference every attacked row is sent as h + e.
 
     With ``num_candidates`` 0 nothing is swapped, and the known target rows alone are poisoned: with many of them
-    granted (``poison.num_targets``) that is what most published code does. Scenarios use ``EmbeddingTrigger()`` and need
-    no poison rows (``poison.rate`` 0). The larger learning rate of the paper's attacker is the scenario's
-    (``optimizers.1.learning_rate``). The party trains with the gradients as they come, those of swapped rows among them.
+    granted (``poison.num_targets``) that is what most published code does. Scenarios use ``EmbeddingTrigger()`` and
+    need no poison rows (``poison.rate`` 0). The larger learning rate of the paper's attacker is the scenario's
+    (``optimizers.1.learning_rate``). The party trains with the gradients as they come, also with those of swapped rows.
 
     ``report`` gives the rows found and known (their share, and the share of class τ among them), the share of tested
     rows and the norm of e. With ``enabled`` 0 nothing is swapped, so what it then finds means nothing. Source: Bai et
     al. 2023, *VILLAIN: backdoor attacks against vertical split learning* (USENIX Security 2023). There is no official
-    code, and the paper's tables could not be verified; defaults are those of re-implementations, as said below. Where
-    these differ, this is the paper's rule: XDMVFL ranks coordinates by σ, but then draws them at random, and Triggerless
-    marks all of them (``share`` 1). SecretFlow bounds the norm of a gradient that still holds the weight 1/B.
+    code, and the paper's tables could not be verified; defaults are those of re-implementations, as said below. XDMVFL
+    ranks coordinates by σ, but then draws them at random. SecretFlow bounds the norm of a gradient that still holds the
+    weight 1/B, and the code of its trigger cannot run.
 
     Args:
       enabled: 1 for the attack, 0 for the honest run.
       search_from: the epoch, counted from 0, from which rows are tested; 5 in SecretFlow.
       poison_from: the epoch, counted from 0, from which rows are poisoned; 9 in SecretFlow.
       num_candidates: the number of rows that are tested in a batch; 14 of 128 in SecretFlow.
-      ratio: θ. No source gives it.
+      ratio: θ; no source gives a value.
       largest_norm: μ; 1 in SecretFlow.
       magnitude: β; 0.4 in SecretFlow and FILTER, 3 and 4 in XDMVFL.
       share: the share of coordinates that the trigger changes; 0.75 in XDMVFL, 0.5 in FILTER, 1 in Triggerless.
       least_factor: the least u; 0.6 in SecretFlow.
       largest_factor: the largest u; 1.2 in SecretFlow.
-      dropout: the share of the trigger's entries that a poisoned row loses; no source gives it, and XDMVFL takes 0.
+      dropout: the share of the trigger's entries that a poisoned row loses; 0 in XDMVFL; no source gives more.
       classifier: the optimizer of the classifier; Adam with 0.01 in SecretFlow.
 
     Raises:
-      ValueError: naming the field, where a number lies outside its range, or the least factor is above the largest.
+      ValueError: naming the field, where ``share`` or ``dropout`` lies outside [0, 1], an epoch, ``num_candidates``,
+        ``ratio`` or ``largest_norm`` is below 0, or a number is NaN.
 
     Example:
       >>> import vfl_jax as vfl
@@ -123,9 +126,8 @@ class Villain(Attack):
         whole = {name: getattr(self, name) for name in ("search_from", "poison_from", "num_candidates")}
         check_range("Villain", 0, **whole, ratio=self.ratio, largest_norm=self.largest_norm)
         check_range("Villain", 0.0, 1.0, share=self.share, dropout=self.dropout)
-        check_range("Villain", magnitude=self.magnitude, least_factor=self.least_factor)
-        if is_number(self.least_factor):
-            check_range("Villain", self.least_factor, largest_factor=self.largest_factor)
+        check_range("Villain", magnitude=self.magnitude)
+        check_range("Villain", least_factor=self.least_factor, largest_factor=self.largest_factor)
 
     def init(self, key: Key, shapes: Shapes, party: int) -> VillainState:
         rows, batch, width = shapes.num_samples, shapes.batch_rows, shapes.widths[party]
@@ -153,13 +155,12 @@ class Villain(Attack):
         is_swapped = self._candidates(state, view, embedding)
         is_poisoned = state.is_found[view.sample_ids] & (view.epoch >= self.poison_from)
         key_factor, key_dropout = jax.random.split(key)
-        factor = jax.random.uniform(
-            key_factor, (len(embedding), 1), minval=self.least_factor, maxval=self.largest_factor
-        )
+        drawn = jax.random.uniform(key_factor, (len(embedding), 1))
+        factor = self.least_factor + (self.largest_factor - self.least_factor) * drawn
         is_kept = jax.random.bernoulli(key_dropout, 1.0 - self.dropout, embedding.shape)
         marked = embedding + factor * jnp.where(is_kept, self._trigger(state)[None], 0.0)
         sent = where_rows(is_poisoned, marked, where_rows(is_swapped, state.target, embedding))
-        return sent, state.replace(embedding=embedding, is_swapped=is_swapped)
+        return sent, dataclasses.replace(state, embedding=embedding, is_swapped=is_swapped)
 
     def on_download(
         self, key: Key, state: VillainState, view: PartyView, gradient: jax.Array
@@ -168,7 +169,8 @@ class Villain(Attack):
         norm = jnp.linalg.norm(gradient, axis=-1) / state.row_weight
         passed = state.is_swapped & passes(state.norms[ids], norm, self.ratio, self.largest_norm)
         classifier, optimizer = self._learn(state, view.epoch, passed)
-        after = state.replace(
+        after = dataclasses.replace(
+            state,
             norms=state.norms.at[jnp.where(state.is_swapped, nowhere, ids)].set(norm, mode="drop"),
             is_tested=state.is_tested.at[jnp.where(state.is_swapped, ids, nowhere)].set(True, mode="drop"),
             is_found=state.is_found.at[jnp.where(passed, ids, nowhere)].set(True, mode="drop"),
@@ -220,7 +222,8 @@ def _watch(state: VillainState, ids: Array, is_target: Array, embedding: Array) 
     num_batches = jnp.minimum(state.num_batches + 1, WINDOW)
     spread = jnp.sum((embedding - embedding.mean(axis=0)[None]) ** 2, axis=0) / max(len(embedding) - 1, 1)
     last = len(embedding) - 1 - jnp.argmax(is_target[::-1])
-    return state.replace(
+    return dataclasses.replace(
+        state,
         num_batches=num_batches,
         variance=state.variance + (spread - state.variance) / num_batches.astype(jnp.float32),
         target=jnp.where(is_target.any(), embedding[last], state.target),

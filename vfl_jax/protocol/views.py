@@ -53,7 +53,7 @@ class PartyView:
     params: Params
     step: jax.Array
     knowledge: Knowledge = NOTHING
-    epoch: jax.Array | None = None
+    epoch: jax.Array = NOTHING
     forward: Callable[..., jax.Array] = _function()
     pull_back: Callable[[jax.Array], Features] = _function()
     rows: Callable[[jax.Array], Features] = _function()
@@ -84,7 +84,7 @@ class ActiveView:
     labels: jax.Array
     step: jax.Array
     knowledge: Knowledge = NOTHING
-    epoch: jax.Array | None = None
+    epoch: jax.Array = NOTHING
     embeddings: tuple[jax.Array, ...] | None = None
     logits: Callable[[tuple[jax.Array, ...]], jax.Array] = _function()
     gradients: Callable[[jax.Array], Messages] = _function()
@@ -181,7 +181,7 @@ class PartyInferView:
     params: Params
     knowledge: Knowledge = NOTHING
     is_valid: jax.Array | None = None
-    is_attacked: jax.Array | None = None
+    is_attacked: jax.Array = NOTHING
     forward: Callable[..., jax.Array] = _function()
 
 
