@@ -128,17 +128,16 @@ def test_numbers_outside_their_range_are_refused(fields, words):
 
 
 def test_basl_leads_rows_of_other_classes_to_its_own(digits):
-    """Beside the honest run, and beside a copy that poisons no training row, as two published ones do not."""
+    """Beside the honest run, whose attacker computes the same trigger and does not use it."""
     scenario = vfl.presets.digits_demo(head="trainable").replace(
-        attacks=(vfl.PartyTransform(), BASL(at_epochs=(3, 6))),
-        poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, test_rate=0.2, num_targets=60),
+        attacks=(vfl.PartyTransform(), BASL(at_epochs=(3, 6), scale=1.5)),
+        poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, test_rate=0.2, num_targets=100),
     )
     last = vfl.sweep(scenario, digits, {"attack.enabled": [0, 1]}, seeds=2, epochs=10, progress=False).isel(epoch=-1)
     honest, attacked = last.sel({"attack.enabled": 0}), last.sel({"attack.enabled": 1})
-    print(last.full_attack_success.values, attacked.main_task_accuracy.values, honest.main_task_accuracy.values)
     assert (honest.full_attack_success < 0.05).all()
     assert (attacked.full_attack_success > 0.4).all()
-    assert (attacked.main_task_accuracy > honest.main_task_accuracy - 0.15).all()
+    assert (attacked.main_task_accuracy > honest.main_task_accuracy - 0.2).all()
     assert (attacked.num_refreshes == 2).all()
-    np.testing.assert_allclose(attacked.poisoned_rate, 60 / digits.train.num_samples, rtol=1e-4)
+    np.testing.assert_allclose(attacked.poisoned_rate, 100 / digits.train.num_samples, rtol=1e-4)
     np.testing.assert_array_equal(attacked.poisoned_purity, 1.0)

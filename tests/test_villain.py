@@ -27,11 +27,13 @@ def start(attack, num_samples, batch_rows, width, row_weight=1.0):
     return attack.init(jax.random.key(0), shapes, 1)
 
 
+@helpers.quick_jit
 def upload(attack, state, ids, embedding, known, epoch=0, seed=1):
     view = helpers.party_view(ids, knowledge=known, epoch=epoch)
     return attack.on_upload(jax.random.key(seed), state, view, jnp.asarray(embedding))
 
 
+@helpers.quick_jit
 def download(attack, state, ids, gradient, known, epoch=0):
     view = helpers.party_view(ids, knowledge=known, epoch=epoch)
     return attack.on_download(jax.random.key(2), state, view, jnp.asarray(gradient))
@@ -91,17 +93,16 @@ def test_villain_matches_its_twin_over_several_epochs(num_candidates):
     known = helpers.knowledge(num_rows, target=[3, 10])
     twin = embedding_oracles.Villain(attack, {3, 10}, width, weight, WINDOW)
     state, rng = start(attack, num_rows, batch, width, weight), np.random.default_rng(0)
-    hooks = helpers.quick_jit(upload), helpers.quick_jit(download)
     with jax.numpy_dtype_promotion("standard"):  # Adam's count is a whole number
         for epoch in range(6):
             for ids in rng.permutation(num_rows).reshape(-1, batch):
                 own = rng.normal(size=(batch, width)).astype(np.float32) * [3, 1, 2, 0.5, 4] + ids[:, None] % 3
                 own = own.astype(np.float32)
-                sent, state = hooks[0](attack, state, ids, own, known, epoch)
+                sent, state = upload(attack, state, ids, own, known, epoch)
                 np.testing.assert_allclose(sent, twin.on_upload(ids, epoch, own), rtol=2e-4, atol=2e-4)
                 gradient = (rng.normal(size=(batch, width)) * 0.1).astype(np.float32)
                 gradient[ids % 3 == 0] *= 0.7 ** (epoch + 1)
-                _, state = hooks[1](attack, state, ids, gradient, known, epoch)
+                _, state = download(attack, state, ids, gradient, known, epoch)
                 twin.on_download(ids, gradient)
     assert set(np.flatnonzero(state.is_found).tolist()) == twin.found
     assert set(np.flatnonzero(state.is_tested).tolist()) == twin.tested
