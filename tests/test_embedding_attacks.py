@@ -88,10 +88,10 @@ def test_bags_of_ids_are_treated_as_their_dense_rows(attack):
 
 
 def test_a_sweep_that_is_stopped_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    """Of both attacks in a chain, over a number of one, stopped when their states hold what they have seen."""
+    """Each attack at a party of its own, over a number of one, stopped when their states hold what they have seen."""
     plan = {"trigger": EmbeddingTrigger(), "rate": 0.0, "num_targets": 3}
-    scenario = tiny_scenario(plan=plan, attacks=(PartyTransform(), PartyChain(parts=tuple(ATTACKS.values()))))
-    over = {"attacks.1.parts.0.scale": [0.85, 50.0]}
+    scenario = tiny_scenario(plan=plan, attacks=tuple(ATTACKS.values()))
+    over = {"attacks.0.scale": [0.85, 50.0]}
 
     def swept(folder):
         return vfl.sweep(
