@@ -20,6 +20,7 @@ from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.triggers import EmbeddingTrigger, NaturalTrigger
+from vfl_jax.replica import capabilities
 from vfl_jax.replica.draws import Draws
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Batch, Streams, TrainState
@@ -357,6 +358,75 @@ def test_embeddings_are_those_that_arrived_and_then_those_that_were_kept():
             (message,) = view.gradients(SOFT)
             np.testing.assert_allclose(message, messages_by_hand(replica, expected, SOFT)[1], rtol=1e-4, atol=1e-7)
     assert len(seen(KeepingDefense, "on_send")[1]) == 1
+
+
+# At inference
+
+
+class Shifted(ActiveAttack):
+    """Test only: adds 1 to what arrives of test rows."""
+
+    def infer_receive(self, key, state, view, embeddings):
+        return tuple(e + 1.0 for e in embeddings)
+
+
+def test_views_at_inference():
+    data = helpers.table_data(active_party=0)
+    scenario = scenario_of(active_attack=Shifted(), defense=KeepingDefense())
+    replica, *_ = one_step(scenario, data)
+    is_valid = jnp.arange(20) < 17
+    replica_api.predict(replica.one, replica.state, data.test.features, jax.random.key(1), is_valid=is_valid)
+    sent = []
+    for k, kind in enumerate((KeepingParty, KeepingAttack)):
+        view, embedding = seen(kind, "infer_upload")
+        np.testing.assert_array_equal(view.features, data.test.features[k])
+        np.testing.assert_array_equal(view.forward(view.features), embedding)
+        np.testing.assert_allclose(embedding, mlp(replica.state.params[k], data.test.features[k]), rtol=1e-5, atol=1e-6)
+        sent.append(embedding)
+    for hook, expected in {"infer_receive": sent, "infer_logits": [sent[0], sent[1] + 1.0]}.items():
+        view, value = seen(KeepingDefense, hook)
+        np.testing.assert_array_equal(view.is_valid, is_valid)
+        helpers.assert_bitwise_equal(view.embeddings, tuple(expected))
+        logits = replica.scenario.head.apply(replica.state.head_params, tuple(expected), C)
+        np.testing.assert_array_equal(view.logits(view.embeddings), logits)
+    np.testing.assert_array_equal(value, logits)
+
+
+class CountingRows(ActiveTransform):
+    """Test only: answers with the number of valid rows that it sees together."""
+
+    inference_batch = 3
+
+    def infer_logits(self, key, state, view, logits):
+        return jnp.zeros_like(logits) + jnp.sum(view.is_valid, dtype=jnp.float32)
+
+
+def test_rows_that_fill_up_the_last_batch_are_not_valid():
+    data = helpers.table_data()  # with 20 test rows
+    replica = helpers.replica(scenario_of((PartyTransform(), Attack()), defense=CountingRows()), data)
+    found = replica_api.predict(replica.one, replica.state, data.test.features, jax.random.key(1))
+    assert found[:, 0].tolist() == [3.0] * 18 + [2.0] * 2
+
+
+def equations(jaxpr):
+    """The number of equations of a program, of those inside others, too."""
+    inner = [leaf for eqn in jaxpr.eqns for leaf in jax.tree.leaves(eqn.params, is_leaf=lambda p: hasattr(p, "eqns"))]
+    return len(jaxpr.eqns) + sum(equations(getattr(p, "jaxpr", p)) for p in inner if hasattr(p, "eqns"))
+
+
+def test_functions_that_nobody_calls_cost_nothing(monkeypatch):
+    """The program of a step is the same where views have no functions at all."""
+    data = helpers.table_data()
+    replica = helpers.replica(scenario_of((PartyTransform(), Attack()), defense=ActiveTransform()), data)
+
+    def program():
+        step = functools.partial(replica_api.step, replica.one)
+        return jax.make_jaxpr(step)(replica.state, replica_api.batch(replica.one, IDS)).jaxpr
+
+    whole = program()
+    for name in ("forward_of", "pull_back_of", "own_rows", "own_stamp", "logits_of", "gradients_of"):
+        monkeypatch.setattr(capabilities, name, lambda *arguments: None)
+    assert equations(whole) == equations(program()) > 100
 
 
 # What is withheld

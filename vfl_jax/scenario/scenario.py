@@ -87,6 +87,8 @@ class Scenario(Record):
         """The classes that attackers want, ascending."""
         plan = self.poison
         wanted = {plan.party_targets[k] for k in self.attackers} if plan.party_targets else set()
+        if is_attack(self.active_attack):
+            wanted.add(plan.target_class)
         return tuple(sorted(wanted or {plan.target_class}))
 
     def due(self, epoch: int, num_epochs: int) -> frozenset[tuple[int, ...]]:

@@ -185,7 +185,7 @@ class _Loop:
         if not study.scenario.acts_between(epoch, study.epochs):
             return state, None
         due = study.scenario.due(epoch, study.epochs)
-        return self.phases.between_epochs(state, jnp.int32(epoch), jnp.int32(study.epochs), due=due)
+        return self.phases.between_epochs(state, jnp.int32(epoch), jnp.int32(study.epochs), due)
 
     def _evaluated(self, program: Callable[..., Any], is_due: bool, state: TrainState, epoch: Any) -> Any:
         """The metrics of an evaluation; of one that is not due metrics of no rows, so that all epochs look alike."""
