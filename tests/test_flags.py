@@ -19,6 +19,7 @@ from vfl_jax.cli.flags import check_outputs, picture, to_over, with_set
 from vfl_jax.cli.subcommands import RunPreset, SweepPreset
 from vfl_jax.data import LOADERS, partition_images
 from vfl_jax.presets import digits_demo
+from vfl_jax.scenario import Measure
 from vfl_jax.sweeps.sweep import run, sweep
 
 SCENARIO = tiny_scenario()
@@ -122,6 +123,21 @@ def test_numbers_are_set_in_their_order():
     # What is set counts where only a part of it is swept.
     part = "optimizers.0.learning_rate"
     assert to_over(scenario, [f"{part}=1,2"], ["learning_rate=0.5"]) == {part: [1, 2]}
+
+
+class FlagMetric(Measure):
+    """The first logit."""
+
+    def rows(self, outcome):
+        return outcome.logits[:, 0]
+
+
+def test_metrics_are_added_by_name():
+    """Those of ``--metric`` come behind the scenario's."""
+    chosen = scenario_of(RunPreset(scenario=SCENARIO, data="digits", metric=("FlagMetric",)))
+    assert chosen == SCENARIO.replace(metrics=(FlagMetric(),))
+    with pytest.raises(ValueError, match=says("--metric is 'Flag', no known metric", "FlagMetric")):
+        scenario_of(RunPreset(scenario=SCENARIO, data="digits", metric=("Flag",)))
 
 
 def test_defenses_are_chained_in_the_order_of_the_flag():

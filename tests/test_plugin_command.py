@@ -51,11 +51,14 @@ def test_an_installed_package_is_listed_with_its_module(installed):
         "LabReversal": ("attack", "methods"),
         "LabRounding": ("defense", "methods"),
         "LabBottom": ("bottom", "models"),
+        "LabNormed": ("bottom", "models"),
         "LabHead": ("head", "models"),
         "LabFocal": ("loss", "models"),
         "LabAdamW": ("optimizer", "models"),
+        "lab_surprise": ("metric", "metrics"),
         "lab_readings": ("data set", "study"),
         "lab_study": ("preset", "study"),
+        "lab_normed": ("preset", "study"),
     }
     assert {name: (lines[name][1], lines[name][4]) for name in expected} == {
         name: (kind, f"{PLUGIN}.{module}") for name, (kind, module) in expected.items()
@@ -69,12 +72,14 @@ def test_the_command_and_python_and_json_are_one(installed, project, tmp_path):
     out, again, text = tmp_path / "preset.nc", tmp_path / "json.nc", tmp_path / "scenario.json"
     flags = ["--epochs", 2, "--seeds", 2, "--over", "attack.enabled=0,1"]
     own = ["--scenario.loss.focus", 1.5, "--set", "defense.unit=0.01"]
-    done = command("sweep", "lab_study", *flags, *own, "--out", out, packages=installed)
+    done = command("sweep", "lab_normed", *flags, *own, "--out", out, packages=installed)
     assert done.returncode == 0, done.stderr
-    assert "attack.enabled" in done.stdout
+    for column in ("attack.enabled", "lab_surprise"):
+        assert column in done.stdout
     results = vfl.load(out)
     assert dict(results.sizes) | {"attack.enabled": 2, "seed": 2, "epoch": 2} == dict(results.sizes)
-    for part in ("LabReversal", "LabRounding", "LabBottom", "LabHead", "LabFocal", "LabAdamW", '"focus": 1.5'):
+    methods, models = ("LabReversal", "LabRounding"), ("LabBottom", "LabNormed", "LabHead", "LabFocal", "LabAdamW")
+    for part in (*methods, *models, "lab_surprise", '"focus": 1.5'):
         assert part in results.attrs["scenario"]
 
     text.write_text(results.attrs["scenario"])
@@ -82,7 +87,8 @@ def test_the_command_and_python_and_json_are_one(installed, project, tmp_path):
     done = command(*words, "--plugin", PLUGIN, folder=project)
     assert done.returncode == 0, done.stderr
     assert vfl.load(again).attrs["scenario"] == results.attrs["scenario"]
-    np.testing.assert_array_equal(vfl.load(again)["loss"], results["loss"])
+    for name in ("loss", "lab_surprise"):
+        np.testing.assert_array_equal(vfl.load(again)[name], results[name])
 
     done = command(*words, folder=project)
     assert (done.returncode, done.stdout) == (1, "")

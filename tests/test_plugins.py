@@ -21,7 +21,7 @@ from vfl_jax.data import LOADERS
 from vfl_jax.models import Optimizer
 from vfl_jax.presets import PRESETS
 from vfl_jax.presets.registered import DATA_OF
-from vfl_jax.replica import batch, init, prepare, step
+from vfl_jax.replica import batch, init, predict, prepare, step
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,9 @@ def lab(tmp_path_factory):
         assert PLUGIN in vfl.load_plugins()
         yield sys.modules[PLUGIN]
     LOADERS.pop("lab_readings")
-    PRESETS.pop("lab_study")
-    DATA_OF.pop("lab_study")
+    for name in ("lab_study", "lab_normed"):
+        PRESETS.pop(name)
+        DATA_OF.pop(name)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,6 +85,22 @@ def test_a_scenario_with_own_parts_survives_json(scenario, results):
         assert back == scenario
         assert back.to_json() == scenario.to_json()
         assert type(back.optimizers[0]).__module__ == type(back.head).__module__ == f"{PLUGIN}.models"
+
+
+def test_a_model_that_holds_running_means_and_a_metric(lab, data):
+    """The metric in NumPy, at the chance of two classes before anything is learnt, and below it afterwards."""
+    normed = PRESETS["lab_normed"]()
+    assert vfl.from_json(normed.to_json()) == normed
+    found, state = vfl.run(normed, data, jax.random.key(0), epochs=3)
+    replica = prepare(normed, data, jax.random.key(0))
+    logits = np.asarray(predict(replica, state, data.test.features, jax.random.key(1)), np.float64)
+    bits = -np.log2(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[np.arange(50), data.test.labels]
+    is_clean = ~np.asarray(data.test.has_trigger)
+    assert found["lab_surprise"][-1].item() == pytest.approx(bits[is_clean].mean(), rel=1e-4)
+    assert found["lab_surprise_count"][-1] == is_clean.sum() < 50
+    mean = state.model_states[0]["batch_stats"]["BatchNorm_0"]["mean"]
+    np.testing.assert_allclose(mean, data.train.features[0].mean(axis=0), atol=0.3)
+    assert "lab_surprise" in vfl.report.rows(found)[0]
 
 
 def test_a_step_is_that_of_the_formulas(scenario, data):
@@ -139,11 +156,11 @@ def table_of(state, path):
     return np.asarray(flatten_dict(state.params[1])[path], np.float64)
 
 
-def test_workers_know_the_plugin(scenario, tmp_path):
+def test_workers_know_the_plugin(lab, tmp_path):
     """A process that has imported nothing gets records and a loader, whose modules it imports itself."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         found = vfl.sweep(
-            scenario,
+            PRESETS["lab_normed"](),
             source("lab_readings", None, 2),
             seeds=1,
             epochs=2,
@@ -152,16 +169,21 @@ def test_workers_know_the_plugin(scenario, tmp_path):
             executor=pool,
         )
     assert found["loss"].notnull().all()
+    assert found["lab_surprise"].notnull().all()
     assert len(list((tmp_path / "sweep").rglob("*.nc"))) > 1
 
 
 def test_flags_take_own_methods_by_name(lab):
     preset = vfl.presets.digits_demo()
     flags = {"attack": ("1=LabReversal",), "defense": ("Clipping", "LabRounding"), "set": ("attack.strength=3",)}
-    chosen = scenario_of(RunPreset(scenario=preset, data="digits", **flags))
+    chosen = scenario_of(RunPreset(scenario=preset, data="digits", metric=("lab_surprise",), **flags))
     parts = vfl.defenses.Clipping(), lab.methods.LabRounding()
     attacks = vfl.PartyTransform(), lab.methods.LabReversal(strength=3)
-    assert chosen == preset.replace(attacks=attacks, defense=vfl.ActiveChain(parts=parts))
+    assert chosen == preset.replace(
+        attacks=attacks, defense=vfl.ActiveChain(parts=parts), metrics=(lab.metrics.lab_surprise,)
+    )
+    with pytest.raises(ValueError, match=says("--metric is 'lab_surpris', no known metric", "lab_surprise")):
+        scenario_of(RunPreset(scenario=preset, data="digits", metric=("lab_surpris",)))
 
 
 def test_a_module_that_fails_is_named(tmp_path, monkeypatch):

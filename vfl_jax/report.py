@@ -17,6 +17,7 @@ from vfl_jax.statistics.judging import (
     OUTCOMES,
     SUCCESS,
 )
+from vfl_jax.statistics.references import own_metrics
 from vfl_jax.statistics.summaries import spread, summary
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def rows(
     undefended: xr.Dataset | xr.DataArray | None = None,
     test_majority: float | None = None,
 ) -> list[Row]:
-    """One row per grid point: its settings, accuracy, attack success, the clean floor, and outcomes over seeds.
+    """One row per grid point: its settings, accuracy, attack success, the clean floor, outcomes, own metrics.
 
     The numbers are those of :func:`vfl_jax.summary`. A count over seeds is a dash in an honest row, which has no
     outcome, and where no seed can be judged. Without honest runs the clean floor is "no honest run".
@@ -85,7 +86,9 @@ def rows(
     names = [name for name in table.index.names if name is not None]
     keys = [key if len(names) > 1 else (key,) for key in table.index] if names else [()] * len(table)
     found = [
-        {name: setting_text(value) for name, value in zip(names, key, strict=True)} | _cells(numbers, main)
+        {name: setting_text(value) for name, value in zip(names, key, strict=True)}
+        | _cells(numbers, main)
+        | {name: interval_text(numbers, name) for name in own_metrics(dataset)}
         for key, numbers in zip(keys, table.to_dict("records"), strict=True)
     ]
     if all(row[NOT_COUNTED] == UNDEFINED for row in found):

@@ -18,7 +18,7 @@ from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.methods import Chain
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveTransform, Attack, PartyTransform
-from vfl_jax.scenario import Scenario
+from vfl_jax.scenario import Measure, Scenario
 
 if TYPE_CHECKING:
     from vfl_jax.core.vertical_data import VerticalData
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def scenario_of(chosen: RunPreset | RunFile | SweepPreset | SweepFile) -> Scenario:
-    """The scenario of the flags, with ``--attack``, ``--defense`` and ``--set`` applied.
+    """The scenario of the flags, with ``--attack``, ``--defense``, ``--metric`` and ``--set`` applied.
 
     Args:
       chosen: the flags of ``run`` or ``sweep``.
@@ -39,6 +39,8 @@ def scenario_of(chosen: RunPreset | RunFile | SweepPreset | SweepFile) -> Scenar
     scenario = with_attacks(scenario, chosen.attack)
     if chosen.defense:
         scenario = scenario.replace(defense=ActiveChain(parts=tuple(_defense(name) for name in chosen.defense)))
+    if chosen.metric:
+        scenario = scenario.replace(metrics=(*scenario.metrics, *map(_metric, chosen.metric)))
     return with_set(scenario, chosen.set)
 
 
@@ -103,6 +105,13 @@ def _defense(name: str) -> ActiveTransform:
     known = {n: kind for n, kind in kinds(ActiveTransform).items() if not issubclass(kind, Switched | Chain)}
     del known[ActiveTransform.__name__]
     return _made(find(known, "--defense", "defense", name), "--defense")
+
+
+def _metric(name: str) -> Measure:
+    """The metric of a name, with its defaults."""
+    known = kinds(Measure)
+    del known[Measure.__name__]
+    return _made(find(known, "--metric", "metric", name), "--metric")
 
 
 def _made(kind: type[Kind], flag: str) -> Kind:

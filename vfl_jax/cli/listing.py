@@ -14,12 +14,13 @@ from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.triggers import StampTrigger
+from vfl_jax.scenario import Measure
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 METHODS = (PartyTransform, ActiveTransform, Attack, ActiveAttack, PartyChain, ActiveChain)
-BASES = {*METHODS, models.Bottom, models.Head, models.Loss, Trigger, StampTrigger}
+BASES = {*METHODS, models.Bottom, models.Head, models.Loss, Trigger, StampTrigger, Measure}
 """Classes that others derive from, and chains: what is listed is made of them."""
 OWN = "vfl_jax"
 
@@ -72,6 +73,7 @@ def _records() -> Iterator[Member]:
         "regularizer": kinds(models.Regularizer),
         "optimizer": kinds(models.Optimizer),
         "trigger": kinds(Trigger),
+        "metric": kinds(Measure),
     }
     for kind, group in groups.items():
         yield from (Member(kind, name, cls, cls.__module__) for name, cls in group.items() if cls not in BASES)

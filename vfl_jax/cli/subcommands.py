@@ -34,6 +34,8 @@ class Training:
     """Defenses to chain, in this order, at their defaults; give their numbers with --set or --over."""
     set: Repeated = ()
     """PATH=NUMBER, short forms included, e.g. defense.stddev=0.01. May be repeated."""
+    metric: Repeated = ()
+    """NAME of a plug-in's metric to compute at every evaluation. May be repeated."""
     out: Path | None = None
     """NetCDF file to write; a figure goes beside it: grid.png for grid.nc, grid.h5.png for grid.h5."""
     plugin: Repeated = ()
@@ -123,7 +125,7 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """Lists attacks, defenses, models, triggers, data sets and presets, those of plug-ins with their modules."""
+    """Lists methods, models, triggers, metrics, data sets and presets, those of plug-ins with their modules."""
 
     plugin: Repeated = ()
     """MODULE whose records, data sets and presets shall be listed, too. May be repeated."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.errors import InvalidRngError, ModifyScopeVariableError
 
 from vfl_jax.core.bags import BagOfIds, Tapped
 from vfl_jax.core.checks import check_widths
@@ -103,14 +104,38 @@ class Bottom(Record):
     takes bags of ids names its ``table``; its module multiplies a bag by ``bag.matmul(table)``.
 
     The module may hold more than parameters, such as the running means of a ``BatchNorm``, and may draw, as ``Dropout``
-    does. Where its ``__call__`` takes ``train``, ``training``, ``is_training`` or ``deterministic``, the package says
-    by it whether a training step calls.
+    does. Its ``__call__`` then takes ``train``, ``training``, ``is_training`` or ``deterministic``, and the package
+    says by it whether a training step calls. Only then may the module draw or change what it holds; what it holds must
+    be there from ``init`` on. A step gives it a key that depends on the seed, the step and the party. Numbers that the
+    module reads as Python does, such as the rate of a ``Dropout``, are :func:`vfl_jax.static` fields. A bottom that
+    overrides ``apply`` and also differs in training overrides ``apply_training``.
 
     Args:
       width: E, the width of the embedding.
 
     Raises:
-      ValueError: where a width is not a whole number above 0.
+      ValueError: where a width is not a whole number above 0; from ``apply``, where the module draws or changes what it
+        holds though no training step calls.
+
+    Example:
+      >>> import flax.linen as nn
+      >>> import jax
+      >>> import numpy as np
+      >>> import vfl_jax as vfl
+      >>> class Net(nn.Module):
+      ...     width: int
+      ...
+      ...     @nn.compact
+      ...     def __call__(self, x, train):
+      ...         x = nn.BatchNorm(use_running_average=not train)(x)
+      ...         return nn.Dense(self.width)(nn.Dropout(0.5, deterministic=not train)(x))
+      >>> class Standardised(vfl.models.Bottom):
+      ...     def module(self):
+      ...         return Net(self.width)
+      >>> rows = np.zeros((4, 5), np.float32)
+      >>> params, state = Standardised(width=3).init_with_state(jax.random.key(0), rows)
+      >>> sorted(state["batch_stats"]["BatchNorm_0"])
+      ['mean', 'var']
     """
 
     width: int = static(default=32)
@@ -147,7 +172,7 @@ class Bottom(Record):
         Raises:
           ValueError: where the model cannot take features of this shape.
         """
-        return self._variables(key, features)["params"]
+        return self._variables(key, features).get("params", {})
 
     def init_with_state(self, key: Key, features: Features) -> tuple[Params, State]:
         """Draws the parameters of one party, and what its module holds beside them.
@@ -159,10 +184,12 @@ class Bottom(Record):
         Returns:
           (the parameters, as ``init`` draws them; the other collections, such as running means, by name).
         """
-        if type(self).init is not Bottom.init:
+        kind = type(self)
+        if kind.init is not Bottom.init and kind.apply is not Bottom.apply:  # it need not have a module
             return self.init(key, features), {}
-        variables = self._variables(key, features)
-        return variables.pop("params"), variables
+        variables = self._variables(jax.random.clone(key), features)
+        drawn = variables.pop("params", {})
+        return drawn if kind.init is Bottom.init else self.init(key, features), variables
 
     def apply(self, params: Params, features: Features, state: State | None = None) -> Array:
         """Computes the embedding of a batch, as at inference.
@@ -176,11 +203,20 @@ class Bottom(Record):
           float32[B, E].
 
         Raises:
-          ValueError: where the model cannot take features of this shape.
+          ValueError: where the model cannot take features of this shape; where its module draws, or changes what it
+            holds.
         """
         module = self.module()
         flag = _flag(module, is_training=False)
-        return module.apply({"params": params, **(state or {})}, self.prepare(features), **flag)  # type: ignore[return-value]
+        try:
+            return module.apply({"params": params, **(state or {})}, self.prepare(features), **flag)  # type: ignore[return-value]
+        except (InvalidRngError, ModifyScopeVariableError) as error:
+            reason = str(error).partition(" (http")[0].rstrip(".")
+            raise ValueError(
+                f"{type(self).__name__}'s module draws, or changes what it holds, though no training step calls: "
+                f"{reason}. Let its __call__ take train (or training, is_training, deterministic), and draw or change "
+                "only where it is told that a training step calls."
+            ) from error
 
     def apply_training(self, params: Params, state: State, key: Key, features: Features) -> tuple[Array, State]:
         """Computes the embedding of a batch in a training step.
@@ -188,16 +224,16 @@ class Bottom(Record):
         Args:
           params: the parameters of this model.
           state: what the module holds beside parameters.
-          key: the key of the module's draws.
+          key: the key of the module's draws; Flax makes a stream of it for every name that the module asks for.
           features: a batch, leaves [B, ...].
 
         Returns:
           (float32[B, E], the new state).
         """
         if not self.differs_in_training:
-            return self.apply(params, features), state
+            return (self.apply(params, features, state) if state else self.apply(params, features)), state
         module = self.module()
-        flag, rngs = _flag(module, is_training=True), {"dropout": key}
+        flag, rngs = _flag(module, is_training=True), {"dropout": key, "params": jax.random.fold_in(key, 1)}
         variables = {"params": params, **state}
         embedding, new = module.apply(variables, self.prepare(features), rngs=rngs, mutable=list(state), **flag)
         return embedding, dict(new)

@@ -32,11 +32,14 @@ def check_free(said: str, name: str) -> None:
       name: the name.
 
     Raises:
-      ValueError: where the name is one of the package's own, or the end ``_count`` says that it is a count.
+      ValueError: where the name is one of the package's own, or its end says that it is a count (``_count``), or split
+        by class or party (``_by_class``, ``_by_party``).
     """
-    if name in PACKAGE_NAMES or name.startswith(PACKAGE_PREFIXES) or name.endswith("_count"):
+    is_end_taken = name.endswith(("_count", "_by_class", "_by_party"))
+    if name in PACKAGE_NAMES or name.startswith(PACKAGE_PREFIXES) or is_end_taken:
         raise ValueError(
-            f"{said} {name!r}, which is the name of a metric of the package, or of a count; call it something else."
+            f"{said} {name!r}, which is the name of a metric of the package, or of a count or a split of one; call it "
+            "something else."
         )
 
 
@@ -92,12 +95,23 @@ def measure(function: Callable[[Outcome], jax.Array]) -> Measure:
       function: takes an :class:`Outcome` of B rows, and returns a value of each row, [B]; NaN does not count.
 
     Returns:
-      a record for ``Scenario.metrics``, whose class has the name of the function.
+      a record for ``Scenario.metrics``, whose class has the name of the function. A worker of an executor finds it in
+      the function's module by this name, as a decorator leaves it there.
     """
 
     def rows(self: Measure, outcome: Outcome) -> jax.Array:
         return type(self).of(outcome)  # type: ignore[attr-defined]
 
-    members = {"of": staticmethod(function), "rows": rows, "__doc__": function.__doc__}
-    kind: type[Measure] = type(function.__name__, (Measure,), {**members, "__module__": function.__module__})
+    kind: type[Measure] = type(
+        function.__name__,
+        (Measure,),
+        {
+            "of": staticmethod(function),
+            "rows": rows,
+            "__doc__": function.__doc__,
+            "__module__": function.__module__,
+            # The function's own name means the metric, so pickle finds the class as that of the metric.
+            "__qualname__": f"{function.__qualname__}.__class__",
+        },
+    )
     return kind()

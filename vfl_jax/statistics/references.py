@@ -24,6 +24,8 @@ SHORT = "attack.enabled"
 """The short form of all attacks' switches."""
 SWITCHES = "switches"
 """The attribute of the attacks' switches: a JSON object of exact paths and the scenario's values."""
+METRICS = "metrics"
+"""The attribute of metrics that are not the package's: a JSON object of names and records; absent without any."""
 CASE = "case"
 """The dimension of results of several scenarios. Their attributes are JSON objects by case."""
 
@@ -165,6 +167,15 @@ def scenario_of(dataset: xr.Dataset) -> dict[str, Any] | None:
     """
     found = attribute(dataset, "scenario")
     return found if found is not None and _is_record(found) else None
+
+
+def own_metrics(dataset: xr.Dataset) -> list[str]:
+    """The names of the metrics that are not the package's, in order; those of all cases.
+
+    Args:
+      dataset: results of any kind.
+    """
+    return list(dict.fromkeys(name for part in each_case(dataset) for name in attribute(part, METRICS) or ()))
 
 
 def attribute(dataset: xr.Dataset, name: str) -> Any:

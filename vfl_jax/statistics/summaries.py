@@ -9,7 +9,7 @@ import numpy as np
 
 from vfl_jax.statistics.intervals import interval, share_interval
 from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, outcomes
-from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, of_case
+from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, of_case, own_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +32,9 @@ def summary(
 
     * ``<name>_median``, ``<name>_low`` and ``<name>_high`` are the median over seeds and the ends of its bootstrap
       interval. The names are the main accuracy, ``backdoor_accuracy``, ``attack_success_rate``, and, where attackers
-      read labels, ``label_inference_accuracy`` and ``label_inference_rate``.
+      read labels, ``label_inference_accuracy`` and ``label_inference_rate``, and metrics of your own.
     * ``<name>_honest_…`` are the same numbers of the honest runs of the same settings: NaN without such runs. Readings
-      of labels have no such columns.
+      of labels and metrics of your own have no such columns.
     * ``<main>_difference_…`` are the same numbers of the differences attacked minus honest, paired by seed.
     * ``seeds`` is the number of seeds.
     * Every outcome ("success", "collapsed", "none", "nothing to attack", "floor too high", "no reference") has a column
@@ -116,8 +116,9 @@ def describe(
         found |= spread(point[name], name, level)
         found |= spread([] if clean is None else clean[name], f"{name}_honest", level)
     found |= spread([] if clean is None else point[main] - clean[main], f"{main}_difference", level)
+    own = own_metrics(point)
     for name in map(str, point.data_vars):
-        if name.startswith(LABELS) and not name.endswith("_count"):
+        if name in own or (name.startswith(LABELS) and not name.endswith("_count")):
             found |= spread(point[name], name, level)
     seeds = int(outcome.size)
     found |= {"seeds": seeds} | {name: int((outcome == name).sum()) for name in OUTCOMES}

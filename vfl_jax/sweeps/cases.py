@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vfl_jax.core.atomic import check_folder
 from vfl_jax.core.checks import shown
 from vfl_jax.scenario import Scenario
-from vfl_jax.statistics.references import SWITCHES
+from vfl_jax.statistics.references import METRICS, SWITCHES
 from vfl_jax.sweeps.sweep import check_grid, check_study, sweep
 from vfl_jax.sweeps.work import Source, load
 
@@ -34,7 +34,7 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
 
     Returns:
       Results like those of ``sweep``. Where a case lacks a metric, it is NaN and its count is 0. The attributes
-      ``scenario``, ``rows`` and ``switches`` are JSON objects by case.
+      ``scenario``, ``rows``, ``switches`` and ``metrics`` are JSON objects by case.
 
     Raises:
       ValueError: where there is no case, where a name cannot be a folder's, or where ``sweep`` would raise it for any
@@ -65,8 +65,9 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
         compat="equals",
     )
     by_case = {
-        attribute: {name: json.loads(dataset.attrs[attribute]) for name, dataset in found.items()}
-        for attribute in ("scenario", "rows", SWITCHES)
+        attribute: {name: json.loads(dataset.attrs.get(attribute, "{}")) for name, dataset in found.items()}
+        for attribute in ("scenario", "rows", SWITCHES, METRICS)
+        if any(attribute in dataset.attrs for dataset in found.values())
     }
     return joined.assign_attrs({name: json.dumps(content, sort_keys=True) for name, content in by_case.items()})
 

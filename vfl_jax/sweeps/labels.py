@@ -17,7 +17,7 @@ from vfl_jax.replica.draws import Draws, steps_per_epoch
 from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.phases import LEFT_OUT
 from vfl_jax.scenario import Scenario
-from vfl_jax.statistics.references import SWITCHES
+from vfl_jax.statistics.references import METRICS, SWITCHES
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.grid import Grid
 from vfl_jax.sweeps.study import Study, versions
@@ -110,6 +110,8 @@ def to_dataset(
         "given": study.identity["given"],
         "versions": json.dumps(versions()),
     }
+    if scenario.metrics:
+        attributes[METRICS] = json.dumps({m.name: json.loads(m.to_json()) for m in scenario.metrics})
     dataset = xr.Dataset(variables, coordinates, attributes | _switches(scenario))
     dataset.encoding["run"] = _circumstances(period)
     return dataset

@@ -1,4 +1,4 @@
-"""A bottom on rows and on bags of ids, a head, a loss, and an optimizer of optax with a schedule by step."""
+"""Bottoms (on rows and bags of ids; with running means and draws), a head, a loss, an optimizer of optax."""
 
 import flax.linen as nn
 import jax
@@ -28,6 +28,27 @@ class LabBottom(vfl.models.Bottom):
 
     def module(self):
         return TanhTable(self.width)
+
+
+class NormedNet(nn.Module):
+    """A dense layer behind the running means of a BatchNorm and a Dropout."""
+
+    width: int
+    rate: float
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Dense(self.width)(nn.Dropout(self.rate, deterministic=not train)(x))
+
+
+class LabNormed(vfl.models.Bottom):
+    """A dense layer on features that are standardised batch by batch, and of which some are left out."""
+
+    rate: float = vfl.static(default=0.25)
+
+    def module(self):
+        return NormedNet(self.width, self.rate)
 
 
 class LabHead(vfl.models.Head):

@@ -5,7 +5,8 @@ import scipy.sparse
 
 import vfl_jax as vfl
 from lab_vfl.methods import LabReversal, LabRounding
-from lab_vfl.models import LabAdamW, LabBottom, LabFocal, LabHead
+from lab_vfl.metrics import lab_surprise
+from lab_vfl.models import LabAdamW, LabBottom, LabFocal, LabHead, LabNormed
 
 
 @vfl.register_data("lab_readings")
@@ -35,4 +36,11 @@ def lab_study():
     )
 
 
+def lab_normed():
+    """The lab's study with a model of the meters that standardises their batches, and with the lab's metric."""
+    study = lab_study()
+    return study.replace(bottoms=[LabNormed(width=2), study.bottoms[1]], metrics=[lab_surprise])
+
+
 vfl.register_preset("lab_study", lab_study, data="lab_readings")
+vfl.register_preset("lab_normed", lab_normed, data="lab_readings")
