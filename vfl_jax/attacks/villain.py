@@ -30,7 +30,7 @@ class VillainState:
       variance: float32[E], the fading mean of the own embeddings' variances.
       target: float32[E], the last own embedding of a known target row.
       has_target: bool[], whether such a row was visited.
-      norms: float32[N], the norm of a row's last gradient for its own embedding; 0 before the first.
+      norms: float32[N], the norm of a row's last gradient; 0 before the first.
       is_tested: bool[N], the rows that were tested by a swap.
       is_found: bool[N], the rows that are taken to be of class τ: those that passed, and the known ones once visited.
       classifier: the parameters of the logistic classifier: ``weight``, float32[E], and ``bias``, float32[].
@@ -171,7 +171,7 @@ class Villain(Attack):
         classifier, optimizer = self._learn(state, view.epoch, passed)
         after = dataclasses.replace(
             state,
-            norms=state.norms.at[jnp.where(state.is_swapped, nowhere, ids)].set(norm, mode="drop"),
+            norms=state.norms.at[ids].set(norm),  # of a swapped row, too: it is never tested again
             is_tested=state.is_tested.at[jnp.where(state.is_swapped, ids, nowhere)].set(True, mode="drop"),
             is_found=state.is_found.at[jnp.where(passed, ids, nowhere)].set(True, mode="drop"),
             classifier=classifier,
