@@ -273,3 +273,64 @@ class LFBA:
         rows = [self.messages.get(other, silent) for other in range(self.num_rows)]
         products = sorted((self.messages.get(row, silent) @ other for other in rows), reverse=True)
         return sum(products[:count]) - sum(products[count : 2 * count])
+
+
+class ModelCompletion:
+    """A dense bottom with BatchNorm, ReLU and a dense layer on it, taught by MixMatch; gradients by differences.
+
+    Parameters are a list: the bottom's kernel and bias; scale, shift, kernel and bias of the layer on it.
+    """
+
+    def __init__(self, params, learning_rate, temperature, weight, average_decay, weight_decay):
+        self.params = [np.asarray(p, np.float64) for p in params]
+        self.average = [p.copy() for p in self.params]
+        self.first, self.second = ([np.zeros_like(p) for p in self.params] for _ in range(2))
+        self.learning_rate, self.temperature, self.weight = learning_rate, temperature, weight
+        self.average_decay, self.weight_decay, self.steps = average_decay, weight_decay, 0
+
+    def probabilities(self, x):
+        kernel, bias, scale, shift, last, last_bias = self.params
+        hidden = x @ kernel + bias
+        hidden = (hidden - hidden.mean(0)) / np.sqrt(((hidden - hidden.mean(0)) ** 2).mean(0) + 1e-5)
+        powers = np.exp(np.maximum(hidden * scale + shift, 0) @ last + last_bias)
+        return powers / powers.sum(1, keepdims=True)
+
+    def loss(self, parts, targets, progress):
+        """``parts`` are the mixed rows, known and unknown, as (rows, which batch they go through)."""
+        size = len(targets) // 2
+        rows, batch = parts
+        out = np.empty_like(targets)
+        for number in (0, 1):
+            out[batch == number] = self.probabilities(rows[batch == number])
+        known = -sum(targets[i] @ np.log(out[i]) for i in range(size)) / size
+        unknown = ((out[size:] - targets[size:]) ** 2).mean()
+        return known + self.weight * progress * unknown
+
+    def step(self, known, labels, unknown, share, order, progress):
+        guess = self.probabilities(unknown) ** (1 / self.temperature)
+        guess = guess / guess.sum(1, keepdims=True)
+        share, size = max(share, 1 - share), len(labels)
+        rows = np.concatenate([known, unknown]).astype(np.float64)
+        targets = np.concatenate([np.eye(guess.shape[1])[labels], guess])
+        rows = np.stack([share * rows[i] + (1 - share) * rows[order[i]] for i in range(2 * size)])
+        targets = np.stack([share * targets[i] + (1 - share) * targets[order[i]] for i in range(2 * size)])
+        # The first batch has the first half of the known and the second half of the unknown rows.
+        half = size // 2
+        parts = rows, np.array([0] * half + [1] * (size - half) + [1] * half + [0] * (size - half))
+        gradients = [np.zeros_like(p) for p in self.params]
+        for param, gradient in zip(self.params, gradients, strict=True):
+            for index in np.ndindex(param.shape):
+                here, losses = param[index], []
+                for change in (1e-6, -1e-6):
+                    param[index] = here + change
+                    losses.append(self.loss(parts, targets, progress))
+                param[index] = here
+                gradient[index] = (losses[0] - losses[1]) / 2e-6
+        self.steps += 1
+        for i, gradient in enumerate(gradients):
+            self.first[i] = 0.9 * self.first[i] + 0.1 * gradient
+            self.second[i] = 0.999 * self.second[i] + 0.001 * gradient**2
+            mean, square = self.first[i] / (1 - 0.9**self.steps), self.second[i] / (1 - 0.999**self.steps)
+            moved = self.params[i] - self.learning_rate * mean / (np.sqrt(square) + 1e-8)
+            self.average[i] = self.average_decay * self.average[i] + (1 - self.average_decay) * moved
+            self.params[i] = moved * (1 - self.weight_decay)

@@ -11,12 +11,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from data_helpers import tiny_data, tiny_scenario
 
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.sweeps.grid import parse
+from vfl_jax.sweeps.store.checkpoints import Checkpoints
 from vfl_jax.sweeps.sweep import sweep
 
 # All that a state may hold: moments, residuals of a defense; and noise.
@@ -62,6 +64,21 @@ def record_training(monkeypatch):
 
         monkeypatch.setattr(module, "train", recording)
     return trained
+
+
+def interrupted_at(epoch, sweep, folder):
+    """Starts a sweep in a folder, and interrupts it when the checkpoint of an epoch is whole."""
+    save = Checkpoints.save
+
+    def save_and_stop(self, number, tree):
+        save(self, number, tree)
+        if number == epoch:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Checkpoints, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(folder=folder, checkpoint_every=1)
 
 
 def content(folder, *patterns):

@@ -18,6 +18,7 @@ from vfl_jax.attacks import (
     GradientReplacement,
     LabelReplacement,
     PairedReplacement,
+    PassiveModelCompletion,
     Villain,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
@@ -65,6 +66,7 @@ CASES = {
     "LFBA, an anchor by contrast": attack(LFBA, anchor="contrast", poison_rate=0.3),
     "BASL": attack(BASL, at_epochs=(0,), num_kept=2),
     "Villain": attack(Villain, search_from=0, poison_from=0, ratio=2.0, largest_norm=99.0, classifier=Optimizer()),
+    "passive model completion": attack(PassiveModelCompletion, num_steps=2, batch_size=4)._replace(only_listens=True),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
     "no defense": Case(ActiveTransform(), ActiveTransform()),
     "active backdoor": attack(ActiveBackdoor),

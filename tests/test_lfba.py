@@ -10,6 +10,7 @@ import oracles
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 from golden_helpers import golden
+from sweep_helpers import interrupted_at
 
 import vfl_jax as vfl
 from vfl_jax.attacks import LFBA, GradientReplacement
@@ -21,7 +22,6 @@ from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.protocol.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger
 from vfl_jax.scenario import BatchPlan, PoisonPlan
-from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
 KEY = jax.random.key(4)
 PLAN = PoisonPlan(trigger=PixelTrigger(pixels=DIGITS_PIXELS), rate=0.0, test_rate=0.2)
@@ -181,23 +181,13 @@ def test_bags_of_ids_are_switched_like_the_rows_they_stand_for_also_in_a_chain()
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, monkeypatch):
+def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     study = tiny_scenario(plan={"rate": 0.0}, attacks=(PartyTransform(), LFBA()))
     swept = functools.partial(
         vfl.sweep, study, tiny_data(), {"attacks.1.poison_rate": [0.1, 0.3]}, seeds=2, epochs=5, progress=False
     )
     whole = swept()
-    save = Checkpoints.save
-
-    def save_and_die(self, epoch, tree):
-        save(self, epoch, tree)
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoints, "save", save_and_die)
-        with pytest.raises(KeyboardInterrupt):
-            swept(folder=tmp_path, checkpoint_every=1)
+    interrupted_at(3, swept, tmp_path)
     for name, variable in swept(folder=tmp_path, checkpoint_every=1).data_vars.items():
         np.testing.assert_array_equal(variable.values, whole[name].values, err_msg=name)
 

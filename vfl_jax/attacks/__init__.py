@@ -7,6 +7,7 @@ from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
 from vfl_jax.attacks.paired_replacement import PairedReplacement
+from vfl_jax.attacks.passive_model_completion import PassiveModelCompletion
 from vfl_jax.attacks.villain import Villain
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "GradientReplacement",
     "LabelReplacement",
     "PairedReplacement",
+    "PassiveModelCompletion",
     "Villain",
 ]
