@@ -15,7 +15,7 @@ Example:
   [2, 2]
 """
 
-from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics
+from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics, testing
 from vfl_jax.core import (
     BagOfIds,
     Record,
@@ -134,5 +134,6 @@ __all__ = [
     "summary",
     "sweep",
     "sweep_cases",
+    "testing",
     "use_all_cores",
 ]

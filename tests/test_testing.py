@@ -1,0 +1,203 @@
+"""The check of methods: it finds what breaks a promise, names it, and passes what only looks alike."""
+
+import functools
+import math
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import leaking_methods as planted
+import numpy as np
+import pytest
+
+import vfl_jax as vfl
+from vfl_jax.replica import capabilities
+from vfl_jax.testing import CheckFailed, check_method
+from vfl_jax.testing.bench import benches, permuted
+from vfl_jax.testing.watching import held
+
+FOUND = {
+    planted.WalksFrames: ("frames", "WalksFrames uses sys._getframe in WalksFrames.on_download"),
+    planted.InspectsFrames: ("frames", "InspectsFrames uses inspect in"),
+    planted.ImportsInspect: ("frames", "ImportsInspect uses inspect"),
+    planted.ReadsTracebacks: ("frames", "ReadsTracebacks uses __traceback__"),
+    planted.AsksTheCollector: ("frames", "AsksTheCollector uses gc"),
+    planted.OpensClosures: ("frames", "OpensClosures uses __closure__"),
+    planted.NamesFramesInTexts: ("frames", "NamesFramesInTexts uses '_getframe'"),
+    planted.HoldsInAClosure: ("arrays", "holds an array of .* at HoldsInAClosure.on_download, in its closure as labels"),
+    planted.HoldsInADefault: ("arrays", r"shape \(36,\) at HoldsInADefault.on_download, in its defaults"),
+    planted.HoldsInItsClass: ("arrays", r"shape \(36,\) at HoldsInItsClass.labels"),
+    planted.HoldsInAGlobal: ("arrays", "at HoldsInAGlobal.on_download, as LABELS"),
+    planted.HoldsInAList: ("arrays", "holds 72 numbers at HoldsInAList.on_download, as LISTED"),
+    planted.HoldsInAPartial: ("arrays", r"at HoldsInAPartial.add \(partial\)"),
+    planted.HoldsInAHelper: ("arrays", "at HoldsInAHelper.on_download, as helper, as LABELS"),
+    planted.LoadsADataSet: ("loads", "LoadsADataSet uses load_digits"),
+    planted.LoadsByAnotherName: ("loads", "LoadsByAnotherName uses load_digits"),
+    planted.LoadsAFile: ("loads", "LoadsAFile uses numpy.load"),
+    planted.OpensAFile: ("loads", "OpensAFile uses open"),
+    planted.AsksTheNet: ("loads", "AsksTheNet uses urllib"),
+    planted.SetsAGlobal: ("hidden", "SetsAGlobal sets the global LATEST in SetsAGlobal.on_labels"),
+    planted.FillsADictionary: ("hidden", r"FillsADictionary.on_upload changes .*STASH \(embedding\)"),
+    planted.FillsAList: ("hidden", "FillsAList.on_upload changes .*HEARD"),
+    planted.SetsItsClass: ("hidden", r"SetsItsClass.on_upload changes SetsItsClass \(heard\)"),
+    planted.SetsAModule: ("hidden", "SetsAModule sets math.heard"),
+    planted.SetsAFunction: ("hidden", r"SetsAFunction.on_upload changes .*innocent_helper \(heard\)"),
+    planted.LoadsUnderAHiddenName: ("arrays", r"LoadsUnderAHiddenName.on_download holds an array .*\(36,\)"),
+    planted.HidesItsName: ("flow", "HidesItsName learns of the labels of the training rows.*params"),
+    planted.HidesItsNameFromOthers: ("flow", "HidesItsNameFromOthers learns of the features of other parties"),
+    planted.ReadsTestLabels: ("flow", "ReadsTestLabels learns of the labels of the test rows.*logits"),
+    planted.DrawsFromNumPy: ("purity", "DrawsFromNumPy.on_download is another program"),
+    planted.ReadsTheClock: ("purity", "ReadsTheClock.on_send is another program"),
+    planted.ChangesItsState: ("purity", "ChangesItsState.on_download changes its argument 1"),
+    planted.CallsBack: ("purity", "CallsBack.on_download calls back into Python"),
+    planted.CutsRows: ("form", r"CutsRows.on_send returns .*float32\[3, .*must keep the form .*float32\["),
+    planted.CutsTestRows: ("form", r"CutsTestRows.infer_logits returns float32\[2, 3\]; .* float32\[4, 3\]"),
+    planted.ForgetsItsState: ("form", "ForgetsItsState.on_upload returns a .*; it must return .the changed value"),
+    planted.WidensItsState: ("form", r"WidensItsState.on_upload returns a state int32\[2\]; .* float32\[2\]"),
+    planted.GuessesInFloats: ("form", r"GuessesInFloats.infer_labels returns float32\[1\] .*; it must be int32\[1\]"),
+    planted.SuspectsWithoutScores: ("form", r"infer_suspicion returns float32\[1\] as score; it must be float32\[1, "),
+    planted.PenalisesRows: ("form", r"PenalisesRows.on_embed returns float32\[9\] as the penalty"),
+    planted.AsksANumber: ("hook", "AsksANumber.on_send does not run: TracerBoolConversionError"),
+    planted.KnowsTheGrid: ("sweep", "KnowsTheGrid in a grid differs from the run of that point alone"),
+    planted.HidesANumber: ("json", "HidesANumber has hidden, which is no field"),
+}
+
+
+@pytest.mark.parametrize("method", FOUND, ids=lambda method: method.__name__)
+def test_what_breaks_a_promise_is_found_and_named(method):
+    kind, message = FOUND[method]
+    before = dict(vars(method))
+    with pytest.raises(CheckFailed, match=f"(?s){message}.*check: {kind}") as raised:
+        check_method(method)
+    assert raised.value.kind == kind
+    assert raised.value.where.startswith(method.__name__)
+    hooks = [name for name in before if name.startswith(("on_", "infer_"))]
+    assert all(vars(method)[name] is before[name] for name in hooks)  # nothing is left on the class
+
+
+def test_what_is_not_neutral_is_found():
+    with pytest.raises(CheckFailed, match="RoundsAtNeutral with factor=1 does not give the honest run.*neutrality"):
+        check_method(planted.RoundsAtNeutral, neutral={"factor": 1.0})
+
+
+def test_what_only_looks_alike_passes():
+    check_method(planted.Innocent)
+
+
+def test_a_view_that_holds_the_labels_is_found(monkeypatch):
+    own_rows = capabilities.own_rows
+
+    def leaking(scenario, inputs, knowledge, party):
+        return functools.partial(lambda rows, labels, ids: rows(ids), own_rows(scenario, inputs, knowledge, party), inputs)
+
+    monkeypatch.setattr(capabilities, "own_rows", leaking)
+    with pytest.raises(CheckFailed, match="gets view.rows, which holds the .* training rows"):
+        check_method(vfl.attacks.GradientReplacement)
+
+
+class Keeper:
+    """Holds an array behind an attribute, a dictionary and a list."""
+
+    def __init__(self, array):
+        self.inside = {"deep": [array]}
+
+    def __call__(self, x):
+        return x
+
+    def method(self, x):
+        return x
+
+
+def test_everything_that_a_function_holds_is_walked():
+    """Closures, defaults, partials, bound methods, objects and containers, once each."""
+    secret, own = np.arange(3), jnp.arange(4)
+    keeper = Keeper(secret)
+    keeping = [
+        lambda x: (x, keeper),
+        lambda x, default=keeper: (x, default),
+        functools.partial(lambda x, y: (x, y), y=(own, keeper)),
+        keeper.method,
+        keeper,
+        functools.wraps(keeper.method)(lambda x: x),
+    ]
+    for function in keeping:
+        assert sum(leaf is secret for leaf in held(function)) == 1
+    assert not list(held(lambda x: jnp.add(x, 1)))
+
+
+ARGUMENTS = {
+    "Clipping": {"bound": 0.05},
+    "GaussianNoise": {"stddev": 0.1},
+    "LaplaceNoise": {"scale": 0.1},
+    "MID": {"weight": 0.1},
+    "Sparsification": {"drop_rate": 0.5},
+}
+"""Arguments of methods whose defaults do nothing here, or which need some."""
+NEUTRAL = {
+    "Clipping": {"bound": math.inf},
+    "GaussianNoise": {"stddev": 0.0},
+    "LaplaceNoise": {"scale": 0.0},
+    "MID": {"weight": 0.0},
+    "Sparsification": {"drop_rate": 0.0},
+}
+"""The numbers at which a defense changes nothing; a defense that has none, because it only answers, says {}."""
+METHODS = [(room, name) for room in (vfl.attacks, vfl.defenses) for name in room.__all__]
+
+
+@pytest.mark.parametrize(("room", "name"), METHODS, ids=[name for _, name in METHODS])
+def test_every_method_of_the_package_keeps_its_promises(room, name):
+    kind = getattr(room, name)
+    assert room is vfl.attacks or name in NEUTRAL, f"{name} is a defense: say in NEUTRAL which numbers change nothing."
+    try:
+        method = kind(**ARGUMENTS.get(name, {}))
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"{name} needs arguments: give them in ARGUMENTS.") from error
+    check_method(method, neutral=NEUTRAL.get(name, {}))
+
+
+def test_chains_keep_their_promises():
+    parts = [vfl.attacks.ActivationBlurring(), vfl.attacks.GradientReplacement()]
+    check_method(vfl.PartyChain(parts=parts))
+    with pytest.raises(CheckFailed, match="CutsRows.on_send returns"):
+        check_method(vfl.ActiveChain(parts=[vfl.defenses.Clipping(), planted.CutsRows()]))
+
+
+def test_a_scenario_and_data_of_one_s_own(two_parties):
+    scenario = vfl.scenario_for(two_parties, attacker=1, trigger=vfl.data.PixelTrigger(pixels=((5, 5),), party=1))
+    check_method(planted.Innocent, scenario=scenario, data=two_parties)
+    with pytest.raises(CheckFailed, match="LoadsUnderAHiddenName.on_download holds an array"):
+        check_method(planted.LoadsUnderAHiddenName, scenario=scenario, data=two_parties)
+
+
+class Picky(vfl.Attack):
+    """Accepts no scenario."""
+
+    def check(self, shapes, party, by_role):
+        raise ValueError("widths are odd.")
+
+
+def test_what_is_given_is_checked(two_parties):
+    with pytest.raises(CheckFailed, match="Picky.check refuses every scenario: widths are odd.*Give scenario= and data="):
+        check_method(Picky)
+    with pytest.raises(ValueError, match="method is 3; it must derive from"):
+        check_method(3)
+    with pytest.raises(ValueError, match="scenario and data belong together"):
+        check_method(planted.Innocent, data=two_parties)
+    with pytest.raises(ValueError, match="other names 'slop', no number of Innocent; there are enabled, slope"):
+        check_method(planted.Innocent, other={"slop": 1.0})
+
+
+def test_rows_are_permuted_as_they_say():
+    """In blocks of test rows, too; what is not named stays."""
+    bench = benches()[0]
+    for rows in (bench.data.train, bench.inputs.test):
+        before, after = rows.labels, permuted(rows, 1, labels=True).labels
+        assert not np.array_equal(before, after)
+        np.testing.assert_array_equal(np.sort(before), np.sort(after))
+        moved = permuted(rows, 1, features=(2,)).features
+        assert [np.array_equal(a, b) for a, b in zip(rows.features, moved, strict=True)] == [True, True, False]
+
+
+def test_pytest_is_not_needed():
+    code = "import sys, vfl_jax.testing; assert 'pytest' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,11 @@
+"""Checks for methods, the package's and your own: :func:`check_method`; pytest is not needed.
+
+Example:
+  >>> import vfl_jax as vfl
+  >>> vfl.testing.check_method(vfl.attacks.GradientReplacement(amplify=2.0))
+"""
+
+from vfl_jax.testing.checking import check_method
+from vfl_jax.testing.failures import CheckFailed
+
+__all__ = ["CheckFailed", "check_method"]
