@@ -107,6 +107,18 @@ class HoldsInAPartial(vfl.Attack):
         return self.add(gradient), state
 
 
+class HoldsInACompiledHook(vfl.Attack):
+    on_download = jax.jit(lambda self, key, state, view, gradient, labels=LABELS: (gradient + labels[0], state))
+
+
+class HoldsInTheProgram(vfl.Attack):
+    """Makes an array inside a function that is compiled apart."""
+
+    def on_download(self, key, state, view, gradient):
+        made = jax.jit(lambda g: g + jnp.asarray(np.tile(np.float32([1, 2, 3]), 12))[view.sample_ids][:, None])
+        return made(gradient), state
+
+
 class HoldsInAHelper(vfl.Attack):
     def on_download(self, key, state, view, gradient):
         return helper(view, gradient), state

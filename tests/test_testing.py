@@ -31,6 +31,8 @@ FOUND = {
     planted.HoldsInAList: ("arrays", "holds 72 numbers at HoldsInAList.on_download, as LISTED"),
     planted.HoldsInAPartial: ("arrays", r"at HoldsInAPartial.add \(partial\)"),
     planted.HoldsInAHelper: ("arrays", "at HoldsInAHelper.on_download, as helper, as LABELS"),
+    planted.HoldsInACompiledHook: ("arrays", "at HoldsInACompiledHook.on_download, in its defaults"),
+    planted.HoldsInTheProgram: ("arrays", r"HoldsInTheProgram.on_download holds an array .*\(36,\)"),
     planted.LoadsADataSet: ("loads", "LoadsADataSet uses load_digits"),
     planted.LoadsByAnotherName: ("loads", "LoadsByAnotherName uses load_digits"),
     planted.LoadsAFile: ("loads", "LoadsAFile uses numpy.load"),
@@ -129,7 +131,7 @@ ARGUMENTS = {
     "Clipping": {"bound": 0.05},
     "GaussianNoise": {"stddev": 0.1},
     "LaplaceNoise": {"scale": 0.1},
-    "MID": {"weight": 0.1},
+    "MID": {"weight": 0.1, "optimizer": vfl.models.Optimizer()},  # optax's Adam takes no strict promotion of dtypes
     "Sparsification": {"drop_rate": 0.5},
 }
 """Arguments of methods whose defaults do nothing here, or which need some."""
