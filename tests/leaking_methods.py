@@ -244,7 +244,7 @@ class LoadsUnderAHiddenName(vfl.Attack):
 
 class DrawsFromNumPy(vfl.Attack):
     def on_download(self, key, state, view, gradient):
-        return gradient * float(np.random.uniform()), state
+        return gradient * float(np.random.uniform()), state  # noqa: NPY002
 
 
 class ReadsTheClock(vfl.ActiveTransform):

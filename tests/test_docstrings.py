@@ -19,6 +19,7 @@ PUBLIC_ROOMS = (
     "report",
     "statistics",
     "sweeps",
+    "testing",
 )
 
 

@@ -224,7 +224,8 @@ def permuted(rows: Rows, seed: int, labels: bool = False, features: tuple[int, .
     def moved(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jnp.take(jnp.asarray(leaf), order, axis=axis), tree)
 
-    return rows.replace(
+    return dataclasses.replace(
+        rows,
         labels=moved(rows.labels) if labels else rows.labels,
         features=tuple(moved(x) if k in features else x for k, x in enumerate(rows.features)),
     )

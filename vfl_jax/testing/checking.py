@@ -11,7 +11,7 @@ from vfl_jax.protocol.methods import methods
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.scenario import Scenario
 from vfl_jax.testing.bench import Bench, benches, own_bench
-from vfl_jax.testing.experiments import check_flow, check_neutral, check_sweep, Run
+from vfl_jax.testing.experiments import Run, check_flow, check_neutral, check_sweep
 from vfl_jax.testing.failures import CheckFailed
 from vfl_jax.testing.watching import Watch
 
@@ -79,7 +79,7 @@ def check_method(
     """
     method = method() if isinstance(method, type) else method
     if not isinstance(method, PartyTransform | ActiveTransform):
-        raise ValueError(f"method is {method!r}; it must derive from vfl_jax.PartyTransform or vfl_jax.ActiveTransform.")
+        raise ValueError(f"method is {method!r}; it must derive from vfl_jax.PartyTransform or vfl_jax.ActiveTransform")
     if (scenario is None) != (data is None):
         raise ValueError("scenario and data belong together; give both, or none.")
     for argument, given in (("neutral", neutral), ("other", other)):

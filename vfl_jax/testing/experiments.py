@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -63,8 +64,8 @@ def check_neutral(bench: Bench, method: Any, run: Run, neutral: Mapping[str, flo
         return
     off = with_numbers(method, wanted)
     honest_method = PartyTransform() if isinstance(method, PartyTransform) else ActiveTransform()
-    honest_scenario = bench.numbers(honest_method)
-    honest = jax.tree.map(np.asarray, honest_run(bench.shapes, Times(), honest_scenario, bench.inputs, bench.draws, bench.models))
+    alone = bench.numbers(honest_method), bench.inputs, bench.draws, bench.models
+    honest = jax.tree.map(np.asarray, honest_run(bench.shapes, Times(), *alone))
     found = run(bench.numbers(off), bench.inputs)
     if where := difference(_without(found, bench, method), _without(honest, bench, method)):
         shown = ", ".join(f"{path}={value:g}" for path, value in sorted(wanted.items()))
@@ -83,7 +84,11 @@ def _without(outcome: Outcome, bench: Bench, method: Any) -> Any:
     hidden |= {"defense_state": (), "attack_states": ()}
     if isinstance(method, PartyTransform):
         hidden["attack_states"] = tuple(s for k, s in enumerate(state.attack_states) if k != bench.party)
-    return {"state": state.replace(**hidden), "logits": outcome.inferred.logits, "sent": outcome.inferred.sent}
+    return {
+        "state": dataclasses.replace(state, **hidden),
+        "logits": outcome.inferred.logits,
+        "sent": outcome.inferred.sent,
+    }
 
 
 def check_sweep(bench: Bench, method: Any, run: Run, watch: Watch, other: Mapping[str, float]) -> None:
@@ -155,13 +160,15 @@ def check_flow(bench: Bench, method: Any, run: Run) -> None:
     others = tuple(k for k in range(len(bench.shapes.widths)) if k != bench.party) if is_party else crossing
     scenario, inputs = bench.numbers(method, drawn=1.0), bench.inputs
     changes = {
-        "the labels of the test rows": inputs.replace(test=permuted(inputs.test, 2, labels=True)),
-        "the features of other parties": inputs.replace(
-            train=permuted(inputs.train, 3, features=others), test=permuted(inputs.test, 4, features=others)
+        "the labels of the test rows": dataclasses.replace(inputs, test=permuted(inputs.test, 2, labels=True)),
+        "the features of other parties": dataclasses.replace(
+            inputs, train=permuted(inputs.train, 3, features=others), test=permuted(inputs.test, 4, features=others)
         ),
     }
     if is_party:
-        changes["the labels of the training rows"] = inputs.replace(train=permuted(inputs.train, 1, labels=True))
+        changes["the labels of the training rows"] = dataclasses.replace(
+            inputs, train=permuted(inputs.train, 1, labels=True)
+        )
     own = _of_party if is_party else _of_active
     before = own(run(scenario, inputs), bench)
     for name, changed in changes.items():

@@ -78,8 +78,8 @@ def _same(where: str, what: str, got: Any, returned: Any) -> None:
     """Checks that a hook keeps the form of what it got."""
     if isinstance(got, BagOfIds) and isinstance(returned, BagOfIds):
         got = got.widened(returned)  # a stamped tag takes a slot of its own
-    same_structure = jax.tree.structure(got) == jax.tree.structure(returned)
-    if not same_structure or described(got) != described(returned):
+    structures: list[Any] = [jax.tree.structure(tree) for tree in (got, returned)]
+    if structures[0] != structures[1] or described(got) != described(returned):
         raise CheckFailed(
             "form",
             where,

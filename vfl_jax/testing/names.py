@@ -72,7 +72,9 @@ def of_module(name: str) -> Kind | None:
       name: the full name of the module.
     """
     parts = name.split(".")
-    return next((MODULES[".".join(parts[:n])] for n in range(1, len(parts) + 1) if ".".join(parts[:n]) in MODULES), None)
+    return next(
+        (MODULES[".".join(parts[:n])] for n in range(1, len(parts) + 1) if ".".join(parts[:n]) in MODULES), None
+    )
 
 
 def of_member(owner: Any, name: str) -> Kind | None:

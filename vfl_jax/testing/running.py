@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -104,13 +104,11 @@ def run(
     rank = jnp.asarray(draws.test_poison_rank).at[ids].get(mode="fill", fill_value=num_test)
     block = EvalBlock(rows=first, row_ids=ids, is_valid=ids < num_test, poison_rank=rank)
     with _keeping() as kept:
-        evaluation.evaluate_block(
-            shapes, num_test, inputs.masks, scenario, state, block, jax.random.key(1), knowledge
-        )
+        evaluation.evaluate_block(shapes, num_test, inputs.masks, scenario, state, block, jax.random.key(1), knowledge)
     labels = jnp.asarray(inputs.train.labels)
     evaluate_reports(scenario, state, labels, knowledge.is_poison, shapes.num_classes)
     sides = (scenario.active_attack, state.active_attack_state), (scenario.defense, state.defense_state)
-    everyone = (*zip(scenario.attacks, state.attack_states, strict=True), *sides)
+    everyone: tuple[tuple[Any, Any], ...] = (*zip(scenario.attacks, state.attack_states, strict=True), *sides)
     return Outcome(state, kept[0], tuple(method.report(own) for method, own in everyone))
 
 
@@ -136,8 +134,8 @@ def _hide(watch: Watch, inputs: Inputs, test: Any) -> None:
             watch.hide(f"the features of party {k} in the {name} rows", rows.features[k])
 
 
-def compiled(shapes: Shapes, times: Times, watch: Watch, is_mapped: bool) -> Callable[..., Outcome]:
-    """Returns the program of a method, whose hooks are watched while it is traced.
+def compiled(shapes: Shapes, times: Times, watch: Watch, is_mapped: bool) -> Any:
+    """Returns the program of a method, compiled by ``jax.jit``; its hooks are watched while it is traced.
 
     Args:
       shapes, times, watch: as in :func:`run`.

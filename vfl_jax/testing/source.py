@@ -51,8 +51,8 @@ class Reach:
             raise CheckFailed(
                 "arrays",
                 self._name,
-                f"holds an array of {value.dtype} and shape {np.shape(value)} at {path}: whatever is in it, a hook then "
-                "knows. Make it in init, so that it is state, or of the hook's arguments.",
+                f"holds an array of {value.dtype} and shape {np.shape(value)} at {path}: whatever is in it, a hook "
+                "then knows. Make it in init, so that it is state, or of the hook's arguments.",
             )
         if isinstance(value, types.FunctionType):
             self._function(value, path)
@@ -127,7 +127,9 @@ class Reach:
         self._visit(getattr(function, "__wrapped__", None), path)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
             held = _content(cell)
-            if not is_trusted(module) or isinstance(held, types.FunctionType | functools.partial | jax.Array | np.ndarray):
+            if not is_trusted(module) or isinstance(
+                held, types.FunctionType | functools.partial | jax.Array | np.ndarray
+            ):
                 self._visit(held, f"{path}, in its closure as {name}")
         if is_trusted(module):
             return

@@ -119,8 +119,8 @@ class Watch:
             raise CheckFailed(
                 "purity" if is_own else "hidden",
                 where,
-                f"changes {name}{'' if is_own else _added(value, after[name])}. A hook changes nothing outside; what it "
-                "changes it returns, and what it keeps is its state.",
+                f"changes {name}{'' if is_own else _added(value, after[name])}. A hook changes nothing outside; what "
+                "it changes it returns, and what it keeps is its state.",
             )
 
 
@@ -138,11 +138,12 @@ def _run(where: str, function: Callable[..., Any], *args: Any, **more: Any) -> A
     except CheckFailed:
         raise
     except Exception as error:
+        first = str(error).partition("\n")[0]
         raise CheckFailed(
             "hook",
             where,
-            f"does not run: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (Hooks are "
-            "compiled and mapped over seeds and grids: numbers and arrays are traced, so no if, for or float() on them.)",
+            f"does not run: {type(error).__name__}: {first} (Hooks are compiled and mapped over seeds and grids: "
+            "numbers and arrays are traced, so no if, for or float() on them.)",
         ) from error
 
 
@@ -181,7 +182,9 @@ def _check_pure(where: str, function: Callable[..., Any], args: tuple[Any, ...],
             )
     for name in HOST_CALLS:
         if f"{name}[" in texts[0]:
-            raise CheckFailed("purity", where, f"calls back into Python ({name}); a hook is a function of its arguments.")
+            raise CheckFailed(
+                "purity", where, f"calls back into Python ({name}); a hook is a function of its arguments."
+            )
 
 
 def _constants(jaxpr: Any, constants: Any) -> Iterator[Any]:
@@ -227,7 +230,7 @@ def held(value: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
     elif isinstance(value, list | tuple | set | frozenset):
         parts = list(value)
     else:
-        parts = list(getattr(value, "__dict__", {}).values()) + [getattr(value, "__wrapped__", None)]
+        parts = [*getattr(value, "__dict__", {}).values(), getattr(value, "__wrapped__", None)]
     for part in parts:
         yield from held(part, seen)
 
