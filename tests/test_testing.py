@@ -131,15 +131,19 @@ def test_everything_that_a_function_holds_is_walked():
     assert not list(held(lambda x: jnp.add(x, 1)))
 
 
+PLAIN = vfl.models.Optimizer()  # optax's Adam takes no strict promotion of dtypes
 ARGUMENTS = {
+    "BASL": {"at_epochs": (0,), "num_kept": 2},
     "Clipping": {"bound": 0.05},
     "GBD": {"inference_batch": 6},
     "GaussianNoise": {"stddev": 0.1},
     "LaplaceNoise": {"scale": 0.1},
-    "MID": {"weight": 0.1, "optimizer": vfl.models.Optimizer()},  # optax's Adam takes no strict promotion of dtypes
+    "LFBA": {"poison_rate": 0.5, "switch_rate": 1.0},
+    "MID": {"weight": 0.1, "optimizer": PLAIN},
     "Sparsification": {"drop_rate": 0.5},
+    "Villain": {"search_from": 0, "poison_from": 0, "ratio": 2.0, "largest_norm": 99.0, "classifier": PLAIN},
 }
-"""Arguments of methods whose defaults do nothing here, or which need some."""
+"""Arguments of methods whose defaults do nothing in one epoch, or which need some."""
 NEUTRAL = {
     "Clipping": {"bound": math.inf},
     "GBD": {},
