@@ -203,13 +203,18 @@ def test_switched_off_an_attack_inside_the_loss_is_the_honest_step_to_the_bit(in
     """Whatever slopes its own part has: here one party sends zeros, and 0 · ∞ would be no number."""
 
     def found(attack):
-        replica = replica_of(active_attack=ActiveChain(parts=(attack,)) if in_chain and attack else attack)
+        replica = replica_of(
+            active_attack=ActiveChain(parts=(attack,)) if in_chain and isinstance(attack, Raising) else attack
+        )
         silent = jax.tree.map(jnp.zeros_like, replica.state.params[0])
         replica = replica._replace(state=replica.state.replace(params=(silent, replica.state.params[1])))
-        return replica.state, *replica.step(IDS)
+        logits = replica_api.predict(replica.one, replica.state, data.test.features, jax.random.key(0))
+        return replica.state, *replica.step(IDS), logits
 
-    _, honest, info = found(ActiveTransform())
-    first, off, also = found(Raising(enabled=0.0))
+    data = helpers.table_data()
+    _, honest, info, logits = found(ActiveTransform())
+    first, off, also, same = found(Raising(enabled=0.0))
+    helpers.assert_bitwise_equal(same, logits)
     helpers.assert_bitwise_equal(helpers.everyone(off), helpers.everyone(honest))
     helpers.assert_bitwise_equal(also.loss, info.loss)
     helpers.assert_bitwise_equal(off.method_params, first.method_params)
@@ -316,6 +321,20 @@ def test_what_it_learns_goes_on_from_a_checkpoint(results, tmp_path, monkeypatch
 def test_an_optimizer_of_its_own_survives_json():
     assert from_json(MOMENTUM.to_json()) == MOMENTUM
     assert MOMENTUM.replace(optimizer=Optimizer()) != MOMENTUM
+
+
+class Counting(Idle):
+    """Test only: would have a step train a counter."""
+
+    def init_params(self, key, shapes):
+        return {"gain": jnp.ones(3), "count": jnp.int32(0)}
+
+
+def test_parameters_that_no_step_can_train_are_refused():
+    scenario = scenario_of(defense=ActiveChain(parts=(Idle(), Counting())))
+    one = replica_api.prepare(scenario, helpers.table_data(), jax.random.key(0))
+    with pytest.raises(ValueError, match=says("Counting.init_params returns int32 at ['count']", "float32")):
+        jax.eval_shape(replica_api.init, one)
 
 
 class Misformed(ActiveTransform):

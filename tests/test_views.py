@@ -1,6 +1,7 @@
 """What methods see, and what the functions of their views compute: checked by hand, un-jitted, view by view."""
 
 import functools
+import itertools
 import types
 from typing import ClassVar
 
@@ -25,6 +26,7 @@ from vfl_jax.replica.draws import Draws
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Batch, Streams, TrainState
 from vfl_jax.scenario import PoisonPlan, Scenario
+from vfl_jax.sweeps.sweep import run, sweep
 
 C, B = helpers.NUM_CLASSES, 8
 IDS = np.array([5, 0, 41, 17, 30, 2, 11, 26])
@@ -230,9 +232,8 @@ def test_pull_back_refuses_bags():
         seen(KeepingAttack, "on_upload")[0].pull_back(jnp.ones((B, C)))
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("index", [5, (5, 1), (-12, 5, 7)])
-def test_rows_and_stamps_of_bags(weighted, index):
+@pytest.mark.parametrize(("index", "weighted"), [(5, False), ((5, 1), False), ((-12, 5, 7), True)])
+def test_rows_and_stamps_of_bags(index, weighted):
     """As multi-hot rows: entries set, everything else left; id 0 where it is named, and only there."""
     data = helpers.bag_data(weighted=weighted)
     plan = {"trigger": FeatureTrigger(party=1, index=index, value=2.0)}
@@ -247,6 +248,10 @@ def test_rows_and_stamps_of_bags(weighted, index):
     everyone[:, places] = 2.0
     np.testing.assert_allclose(multi_hot(view.rows(view.sample_ids)), expected[IDS])
     np.testing.assert_allclose(multi_hot(view.features), expected[IDS])
+    layer, (view, embedding) = view.params["dense_0"], seen(KeepingAttack, "on_upload")
+    by_hand = expected[IDS] @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+    for found in (view.forward(view.features), view.forward(view.rows(view.sample_ids)), embedding):
+        np.testing.assert_allclose(found, by_hand, rtol=1e-5, atol=1e-5)
     half = np.arange(B) % 2 == 0
     plain = jax.tree.map(lambda leaf: jnp.asarray(leaf[IDS]), data.train.features[1])
     stamped = view.stamp(plain, jnp.asarray(half))
@@ -332,13 +337,23 @@ def test_gradients_are_the_messages_had_the_targets_been_these(squeezed):
         np.testing.assert_array_equal(seen(party, "on_download")[1], sent[k])
 
 
+class Resending(Squeezed):
+    """Test only: sends what its view says would go out."""
+
+    def on_send(self, key, state, view, gradients):
+        return view.gradients(jax.nn.one_hot(view.labels, C)), state
+
+
 def test_gradients_are_those_of_this_steps_noise():
-    """The one message that goes out, not another draw of it."""
-    data = helpers.table_data()
-    one_step(scenario_of(defense=SqueezedKeeping(stddev=0.5)), data)
-    view, sent = seen(SqueezedKeeping, "on_send")
-    truth = jnp.asarray(np.eye(C, dtype=np.float32)[data.train.labels[IDS]])
-    helpers.assert_bitwise_equal(view.gradients(truth), sent)
+    """The one message that goes out, not another draw of it; in a compiled step, too."""
+    data, honest = helpers.table_data(), (PartyTransform(), Attack())
+    found = []
+    for stddev, defense in itertools.product((0.5, 0.0), (Squeezed, Resending)):
+        replica = helpers.replica(scenario_of(honest, defense=defense(stddev=stddev)), data)
+        found.append(replica.step(IDS)[0].params)
+    chex.assert_trees_all_close(found[0], found[1], rtol=1e-5, atol=1e-7)
+    chex.assert_trees_all_close(found[2], found[3], rtol=1e-5, atol=1e-7)
+    assert not np.allclose(found[0][1]["dense_0"]["kernel"], found[2][1]["dense_0"]["kernel"], atol=1e-4)
 
 
 def test_embeddings_are_those_that_arrived_and_then_those_that_were_kept():
@@ -427,6 +442,113 @@ def test_functions_that_nobody_calls_cost_nothing(monkeypatch):
     for name in ("forward_of", "pull_back_of", "own_rows", "own_stamp", "logits_of", "gradients_of"):
         monkeypatch.setattr(capabilities, name, lambda *arguments: None)
     assert equations(whole) == equations(program()) > 100
+
+
+# Between epochs
+
+
+class AnotherKeepingAttack(KeepingAttack):
+    """Test only."""
+
+
+def test_views_between_epochs():
+    """The party's own model with the parameters that the epoch left, its table and trigger, its class; the head."""
+    data = helpers.table_data()
+    plan = {"trigger": FeatureTrigger(party=1, index=0, value=9.0), "party_targets": (2, 0)}
+    attacks, ids = (AnotherKeepingAttack(), KeepingAttack()), jnp.arange(48)
+    fields = {"plan": plan, "target_ids": (2, 6, 8), "defense": KeepingDefense()}
+    replica, state, _ = one_step(scenario_of(attacks, **fields), data)
+    replica_api.between_epochs(replica.one, state, 3, 7)
+    predicted = replica_api.predict(replica.one, state, data.test.features, jax.random.key(0))
+    for k, kind in enumerate((AnotherKeepingAttack, KeepingAttack)):
+        view, params = seen(kind, "on_epoch")
+        assert (int(view.epoch), int(view.num_epochs)) == (3, 7)
+        np.testing.assert_array_equal(view.sample_ids, ids)
+        expected = data.train.features[k].copy()
+        if k == 1:
+            expected[list(POISONED), 0] = 9.0
+        np.testing.assert_array_equal(view.rows(ids), expected)
+        np.testing.assert_allclose(view.forward(view.rows(ids)), mlp(state.params[k], expected), rtol=1e-5, atol=1e-6)
+        halved = jax.tree.map(lambda leaf: 0.5 * leaf, params)
+        found = view.forward(expected, params=halved)
+        np.testing.assert_allclose(found, mlp(halved, expected), rtol=1e-5, atol=1e-6)
+        marked = view.stamp(jnp.asarray(data.train.features[k]), ids < 48)
+        assert (np.asarray(marked)[:, 0] == 9.0).all() == (k == 1)
+        for hook in ("on_upload", "on_epoch", "infer_upload"):
+            known = seen(kind, hook)[0].knowledge
+            assert int(known.target_class) == plan["party_targets"][k], hook
+            assert np.flatnonzero(known.is_target).tolist() == ([2, 8] if k == 0 else [6]), hook
+    view, head = seen(KeepingDefense, "on_epoch")
+    np.testing.assert_array_equal(view.labels, data.train.labels)
+    sent = tuple(mlp(state.params[k], data.test.features[k]) for k in range(2))
+    np.testing.assert_allclose(view.logits(sent), predicted, rtol=1e-4, atol=1e-5)
+    doubled = jax.tree.map(lambda leaf: 2.0 * leaf, head)
+    expected = replica.scenario.head.apply(doubled, sent, C)
+    np.testing.assert_allclose(view.logits(sent, params=doubled), expected, rtol=1e-5)
+
+
+# In programs
+
+
+class Calling(Attack):
+    """Test only: calls all that its view offers, and reports a number of each."""
+
+    factor: float = 1.0
+
+    def init(self, key, shapes, party):
+        return dict.fromkeys(("forward", "rows", "stamp", "pull_back", "between"), jnp.float32(0))
+
+    def on_upload(self, key, state, view, embedding):
+        marked = view.stamp(self.factor * view.features, view.sample_ids % 2 == 0)
+        halved = jax.tree.map(lambda leaf: 0.5 * leaf, view.params)
+        found = {
+            "forward": view.forward(marked, params=halved),
+            "rows": view.rows(jnp.flip(view.sample_ids)),
+            "stamp": marked,
+            "pull_back": view.pull_back(self.factor * embedding),
+        }
+        return embedding, state | {name: value.mean() for name, value in found.items()}
+
+    def on_epoch(self, key, state, view, params):
+        return params, state | {
+            "between": view.forward(view.stamp(view.rows(view.sample_ids[:4]), jnp.arange(4) < 2)).mean()
+        }
+
+    def report(self, state):
+        return state
+
+
+class CallingDefense(ActiveTransform):
+    """Test only: the same at the active party."""
+
+    factor: float = 1.0
+
+    def init(self, key, shapes):
+        return dict.fromkeys(("logits", "gradients", "head"), jnp.float32(0))
+
+    def on_send(self, key, state, view, gradients):
+        others = view.gradients(jnp.roll(jax.nn.one_hot(view.labels, C), 1, axis=1))
+        logits = view.logits(tuple(self.factor * e for e in view.embeddings))
+        return gradients, state | {"gradients": jnp.abs(others[-1]).mean(), "logits": logits[:, 0].mean()}
+
+    def on_epoch(self, key, state, view, params):
+        logits = view.logits((jnp.ones((2, C)),) * 2, params=jax.tree.map(lambda leaf: self.factor * leaf, params))
+        return params, state | {"head": logits[:, 0].mean()}
+
+    def report(self, state):
+        return state
+
+
+def test_functions_of_views_work_over_seeds_and_a_grid():
+    """A point of the grid is the run of its scenario alone."""
+    data, over = helpers.table_data(), {"attacks.1.factor": [1.0, -2.0], "defense.factor": [0.5, 3.0]}
+    scenario = scenario_of((PartyTransform(), Calling()), defense=CallingDefense())
+    found = sweep(scenario, data, over, 2, 2, progress=False).isel({"attacks.1.factor": 1, "defense.factor": 1})
+    alone = scenario.replace(attacks=(PartyTransform(), Calling(factor=-2.0)), defense=CallingDefense(factor=3.0))
+    expected, _ = run(alone, data, jax.random.key(1), 2)
+    for name in ("forward", "rows", "stamp", "pull_back", "between", "logits", "gradients", "head"):
+        assert np.abs(expected[name]).min() > 1e-5, name
+        np.testing.assert_allclose(found[name].sel(seed=1), expected[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 # What is withheld

@@ -24,6 +24,9 @@ def init(transform: Any, key: Key, shapes: Shapes, default: Optimizer) -> tuple[
 
     Returns:
       (parameters, optimizer state); two empty tuples where the method overrides no ``on_embed``.
+
+    Raises:
+      ValueError: where a parameter is no floating number.
     """
     if not changes(transform, "on_embed"):
         return (), ()
@@ -35,6 +38,13 @@ def _begin(transform: Any, params: Params, default: Optimizer) -> Any:
     """Returns the optimizers' first state: of a chain, one per part."""
     if isinstance(transform, Chain):
         return tuple(_begin(part, own, default) for part, own in zip(transform.parts, params, strict=True))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if not jax.numpy.issubdtype(jax.numpy.result_type(leaf), jax.numpy.floating):
+            raise ValueError(
+                f"{type(transform).__name__}.init_params returns {jax.numpy.result_type(leaf)} at "
+                f"{jax.tree_util.keystr(path) or 'its root'}; what a step trains is float32. What counts or chooses is "
+                "state, which init returns."
+            )
     return _optimizer(transform, default).build(jax.numpy.int32(0)).init(params)
 
 

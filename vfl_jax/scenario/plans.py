@@ -35,7 +35,8 @@ class PoisonPlan(Record):
       attack_trigger: the mark that an attacker stamps on a row in order to attack it, where that is another than
         ``trigger``: rows that carry a trigger by nature cannot be made, but a tag can be set.
         ``NaturalTrigger()`` takes ``trigger``.
-      num_known: the number of rows of every class whose labels the attackers know, beside the target rows.
+      num_known: the number of rows of every class whose labels the attackers know. Of a class that an attacker wants
+        they are target rows: the larger of ``num_targets`` and ``num_known``, or those of ``target_ids`` alone.
       party_targets: the class that each of the K parties wants, where attackers want different ones; empty, all of them
         want ``target_class``.
 
