@@ -14,6 +14,7 @@ import vfl_jax as vfl
 from vfl_jax.core.bags import BagOfIds, multi_hot
 from vfl_jax.core.vertical_data import Rows
 from vfl_jax.protocol.triggers import EmbeddingTrigger, FeatureTrigger, NaturalTrigger, PixelTrigger
+from vfl_jax.replica import preparation
 from vfl_jax.sweeps.sweep import sweep
 
 TAU = 1
@@ -54,7 +55,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_row_of_another_class_is_attacked_and_counted(kind):
+def test_every_row_of_another_class_is_attacked_and_counted(kind, monkeypatch):
+    """In blocks of which the last is filled up, with rows of label 0, which do not count."""
+    monkeypatch.setattr(preparation, "TEST_BLOCK", 7)
     trigger, make = KINDS[kind]
     data, attack = make(), Firing(shift=0.8 if kind == "embedding" else 0.0)
     scenario = scenario_of((HONEST, attack), plan={"trigger": trigger}, defense=Watch(bound=1.2))

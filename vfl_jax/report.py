@@ -34,6 +34,7 @@ __all__ = [
     "interval_text",
     "median_with_interval",
     "not_judged_text",
+    "note",
     "rows",
     "rows_text",
     "setting_text",
@@ -45,10 +46,16 @@ Row = dict[str, str]
 """One row of a table: the text of every cell by the name of its column."""
 UNDEFINED = "–"
 """The text of a cell without a value."""
-MEASURED = "rows measured"
+MAIN, SUCCESS_RATE, FLOOR, MEASURED = "main accuracy", "attack success", "clean floor", "rows measured"
+NO_FLOOR = "no honest run"
 NOT_COUNTED = "not judged"
 COUNTED = (SUCCESS, COLLAPSED, NOT_COUNTED)
 """The columns that count seeds."""
+ALL_ROWS = {"attack success, all rows": "success", "clean floor, all rows": "floor", "recovered utility": "utility"}
+"""The columns of the second pass, each with its word where they share one column."""
+TOGETHER = "all rows attacked"
+"""The column of a terminal that holds the medians of the second pass."""
+DETECTION, BALANCED, MAJORITY = "detection AUC", "balanced accuracy", "majority"
 NOTE = (
     "Medians over seeds with their 95 % bootstrap interval, at the last epoch. The clean floor is the attack success "
     f"of the honest run of the same seeds. A seed is a success when its backdoor accuracy is above {BACKDOOR_ABOVE} "
@@ -57,6 +64,14 @@ NOTE = (
     "honest run (no reference), with an honest run that is no better than guessing, or ruined by the defense (nothing "
     "to attack), or that has the backdoor by itself (floor too high). Rows measured: triggered test rows of another "
     "class than the target class."
+)
+NOTE_ALL_ROWS = (
+    "All rows: the second pass, in which every test row of a class that no attacker wants is attacked. Utility is the "
+    "accuracy on these rows behind the defense."
+)
+NOTE_DETECTION = "Detection AUC: how often an attacked row is more suspicious than a clean one."
+NOTE_TWO_CLASSES = (
+    "Balanced accuracy is the mean over both classes: guessing reaches 0.5 of it, and the majority in main accuracy."
 )
 
 
@@ -69,6 +84,10 @@ def rows(
     test_majority: float | None = None,
 ) -> list[Row]:
     """One row per grid point: its settings, accuracy, attack success, the clean floor, outcomes, own metrics.
+
+    Where the results have a second pass, its attack success, clean floor and recovered utility follow; where a defense
+    says which rows are suspicious, the detection AUC of the second pass, or else of the first; of two classes, the
+    balanced accuracy and the share of the majority.
 
     The numbers are those of :func:`vfl_jax.summary`. A count over seeds is a dash in an honest row, which has no
     outcome, and where no seed can be judged. Without honest runs the clean floor is "no honest run".
@@ -91,10 +110,21 @@ def rows(
         | {name: interval_text(numbers, name) for name in own_metrics(dataset)}
         for key, numbers in zip(keys, table.to_dict("records"), strict=True)
     ]
-    if all(row[NOT_COUNTED] == UNDEFINED for row in found):
-        for row in found:
-            del row[NOT_COUNTED]
+    for name in (NOT_COUNTED, *ALL_ROWS, DETECTION, BALANCED, MAJORITY):
+        if all(row[name] == UNDEFINED for row in found):
+            for row in found:
+                del row[name]
     return found
+
+
+def note(table: list[Row]) -> str:
+    """The sentences that say what the columns of a table are.
+
+    Args:
+      table: its rows, at least one, as :func:`rows` makes them.
+    """
+    further = {next(iter(ALL_ROWS)): NOTE_ALL_ROWS, DETECTION: NOTE_DETECTION, BALANCED: NOTE_TWO_CLASSES}
+    return " ".join([NOTE, *(said for name, said in further.items() if name in table[0])])
 
 
 def to_markdown(table: list[Row]) -> str:
@@ -119,8 +149,8 @@ def to_markdown(table: list[Row]) -> str:
 def to_terminal(table: list[Row], title: str) -> Table:
     """The table for a terminal, as narrow as can be.
 
-    All outcomes share one column. Where all grid points have the same number of measured rows, it stands below the
-    table.
+    All outcomes share one column, and so do the medians of the second pass. Where all grid points have the same number
+    of measured rows or the same majority, it stands below the table.
 
     Args:
       table: its rows, as :func:`rows` makes them.
@@ -129,25 +159,39 @@ def to_terminal(table: list[Row], title: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    measured = {row.get(MEASURED, UNDEFINED) for row in table}
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    if MEASURED in table[0] and len(measured) == 1:
-        shown.caption, shown.caption_justify = f"{MEASURED}: {measured.pop()}", "left"
-        table = [{name: cell for name, cell in row.items() if name != MEASURED} for row in table]
+    shared = [name for name in (MEASURED, MAJORITY) if len({row.get(name) for row in table}) == 1 and name in table[0]]
+    if shared:
+        shown.caption, shown.caption_justify = ", ".join(f"{name}: {table[0][name]}" for name in shared), "left"
+        table = [{name: cell for name, cell in row.items() if name not in shared} for row in table]
     lines = [_narrow(row) for row in table]
     for name in lines[0]:
-        widest = 13 if name == "outcomes" else None
-        shown.add_column(name.replace(" ", "\n"), justify="right", overflow="fold", max_width=widest)
+        widest, least = 13 if name in ("outcomes", TOGETHER) else None, 13 if name == TOGETHER else None
+        shown.add_column(name.replace(" ", "\n"), justify="right", overflow="fold", max_width=widest, min_width=least)
     for line in lines:
         shown.add_row(*line.values())
     return shown
 
 
 def _narrow(row: Row) -> Row:
-    """The row with intervals below their medians and every count on its own line, so that a table fits 80 columns."""
-    found, counts = Row(), []
+    """The row with intervals below their medians and every count on its own line, so that a table fits 80 columns.
+
+    The second pass takes a column; to make room for it, the clean floor then stands below the attack success.
+    """
+    found, counts, together = Row(), [], list[str]()
+    has_all_rows = any(name in row for name in ALL_ROWS)
     for name, cell in row.items():
-        if name in COUNTED:
+        median = cell.split(" [")[0]
+        if name in ALL_ROWS or (name == DETECTION and has_all_rows):
+            together.append(f"{ALL_ROWS.get(name, 'AUC')} {UNDEFINED if median == NO_FLOOR else median}")
+            found[TOGETHER] = "\n".join(together)
+        elif name == DETECTION:
+            found[name] = median
+        elif name == FLOOR and has_all_rows:
+            found[SUCCESS_RATE] += f"\n{median if median == NO_FLOOR else f'floor {median}'}"
+        elif name == BALANCED:
+            found[MAIN] += f"\nbalanced\n{median}"
+        elif name in COUNTED:
             said = [cell] if name == NOT_COUNTED else [f"{name} {cell}"]
             counts += [] if cell == UNDEFINED else [line for text in said for line in text.split(", ")]
             found["outcomes"] = "\n".join(counts) or UNDEFINED
@@ -241,10 +285,26 @@ def _cells(numbers: Mapping[str, float], main: str) -> Row:
     """The cells of one row of :func:`vfl_jax.summary`, without its settings."""
     is_attacked = any(numbers[name] for name in OUTCOMES)
     has_floor = not is_attacked or numbers[NO_REFERENCE] < numbers["seeds"]
+
+    def floor(name: str) -> str:
+        return interval_text(numbers, f"{name}_honest") if has_floor else NO_FLOOR
+
+    def where_there(*names: str) -> str:
+        texts = (interval_text(numbers, name) for name in names if f"{name}_median" in numbers)
+        return next((text for text in texts if text != UNDEFINED), UNDEFINED)
+
+    all_rows = where_there("full_attack_success")
+    of_pass = all_rows, UNDEFINED if all_rows == UNDEFINED else floor("full_attack_success")
+    of_pass += (where_there("full_recovered_utility"),)
+    majority = numbers.get("test_majority", np.nan)
     return {
-        "main accuracy": interval_text(numbers, main),
-        "attack success": interval_text(numbers, "attack_success_rate"),
-        "clean floor": interval_text(numbers, "attack_success_rate_honest") if has_floor else "no honest run",
+        MAIN: interval_text(numbers, main),
+        SUCCESS_RATE: interval_text(numbers, "attack_success_rate"),
+        FLOOR: floor("attack_success_rate"),
+        **dict(zip(ALL_ROWS, of_pass, strict=True)),
+        DETECTION: where_there("full_detection_auc", "detection_auc"),
+        BALANCED: where_there("balanced_accuracy"),
+        MAJORITY: UNDEFINED if np.isnan(majority) else f"{majority:.3f}",
         SUCCESS: count_text(numbers, SUCCESS),
         COLLAPSED: count_text(numbers, COLLAPSED),
         NOT_COUNTED: not_judged_text(numbers),

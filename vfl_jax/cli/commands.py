@@ -202,8 +202,9 @@ def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     from vfl_jax.core.files import save
 
     console = report.console()
-    console.print(report.to_terminal(report.rows(dataset), title))
-    console.print(report.NOTE, style="dim")
+    table = report.rows(dataset)
+    console.print(report.to_terminal(table, title))
+    console.print(report.note(table), style="dim")
     if out is not None:
         save(dataset, out)
         figure = plots.overview(dataset)

@@ -82,6 +82,6 @@ def demo(seeds: int, epochs: int, out: Path) -> None:
             figure = plots.curves(runs, ("main_clean", "attack_success_rate"), title=f"{head} head, defense: {defense}")
             name = f"{head}_head_{defense.replace(' ', '_')}.png"
             write_atomically(out / name, functools.partial(figure.savefig, format="png"))
-    console.print(report.NOTE, style="dim")
+    console.print(report.note(table), style="dim")
     console.print("Main accuracy is that of the untriggered rows here: one test row in five is triggered.", style="dim")
     console.print(f"Results and figures are in {out}/.", highlight=False)

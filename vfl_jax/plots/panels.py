@@ -19,6 +19,11 @@ LABELS = {
     "main_clean": "main-task accuracy, untriggered rows",
     "backdoor_accuracy": "backdoor accuracy",
     "attack_success_rate": "attack success rate",
+    "full_attack_success": "attack success, all rows",
+    "full_recovered_utility": "recovered utility",
+    "full_detection_auc": "detection AUC, all rows",
+    "detection_auc": "detection AUC",
+    "balanced_accuracy": "balanced accuracy",
     "loss": "training loss",
     "train_accuracy": "training accuracy",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.statistics.intervals import interval, share_interval
-from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, outcomes
+from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, majority_share, outcomes
 from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, of_case, own_metrics
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 BACKDOOR, ATTACK_SUCCESS = "backdoor_accuracy", "attack_success_rate"
 LABELS = "label_inference_"
+ALL_ROWS = ("full_attack_success", "full_recovered_utility")
+"""What the second pass says of an attack; an honest run has a floor of each."""
+DETECTION = ("full_detection_auc", "detection_auc")
+TWO_CLASSES = ("balanced_accuracy", "test_auc")
 
 
 def summary(
@@ -32,9 +36,11 @@ def summary(
 
     * ``<name>_median``, ``<name>_low`` and ``<name>_high`` are the median over seeds and the ends of its bootstrap
       interval. The names are the main accuracy, ``backdoor_accuracy``, ``attack_success_rate``, and, where attackers
-      read labels, ``label_inference_accuracy`` and ``label_inference_rate``, and metrics of your own.
+      read labels, ``label_inference_accuracy`` and ``label_inference_rate``, and metrics of your own. Where the results
+      have them, also ``full_attack_success``, ``full_recovered_utility``, ``full_detection_auc``, ``detection_auc`` and,
+      of two classes, ``balanced_accuracy`` and ``test_auc``.
     * ``<name>_honest_…`` are the same numbers of the honest runs of the same settings: NaN without such runs. Readings
-      of labels and metrics of your own have no such columns.
+      of labels, detection, the numbers of two classes and metrics of your own have no such columns.
     * ``<main>_difference_…`` are the same numbers of the differences attacked minus honest, paired by seed.
     * ``seeds`` is the number of seeds.
     * Every outcome ("success", "collapsed", "none", "nothing to attack", "floor too high", "no reference") has a column
@@ -43,6 +49,8 @@ def summary(
       its Wilson interval: NaN in an honest row, and where no seed can be judged.
     * ``rows_triggered`` is the number of test rows that carry the trigger. ``rows_measured`` is how many of these are
       of another class than τ and so measure a backdoor. Where seeds differ, both are the smallest number.
+    * ``test_majority``, of two classes, is the share of test rows of the larger class, which is what guessing reaches
+      in the main accuracy; in the balanced accuracy it reaches one half.
 
     Args:
       results: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
@@ -73,6 +81,8 @@ def summary(
             floor = None if clean is None else clean.isel({d: i for d, i in here.items() if d in clean.dims})
             settings.append(settings_of(point) | _unnamed(last, here))
             rows.append(describe(point, floor, judged["outcome"].isel(here), main, level))
+            if TWO_CLASSES[0] in point:
+                rows[-1]["test_majority"] = majority_share(part) if test_majority is None else float(test_majority)
     table = pd.DataFrame(rows)
     names = list(dict.fromkeys(name for of_row in settings for name in of_row))
     if len(names) == 1:
@@ -112,13 +122,14 @@ def describe(
       level: the confidence level of the intervals, between 0 and 1.
     """
     found: dict[str, float] = {}
-    for name in (main, BACKDOOR, ATTACK_SUCCESS):
+    for name in (main, BACKDOOR, ATTACK_SUCCESS, *(name for name in ALL_ROWS if name in point)):
         found |= spread(point[name], name, level)
         found |= spread([] if clean is None else clean[name], f"{name}_honest", level)
     found |= spread([] if clean is None else point[main] - clean[main], f"{main}_difference", level)
     own = own_metrics(point)
     for name in map(str, point.data_vars):
-        if name in own or (name.startswith(LABELS) and not name.endswith("_count")):
+        is_shown = name in own or name in DETECTION + TWO_CLASSES
+        if is_shown or (name.startswith(LABELS) and not name.endswith("_count")):
             found |= spread(point[name], name, level)
     seeds = int(outcome.size)
     found |= {"seeds": seeds} | {name: int((outcome == name).sum()) for name in OUTCOMES}
