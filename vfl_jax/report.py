@@ -176,7 +176,8 @@ def to_terminal(table: list[Row], title: str) -> Table:
 def _narrow(row: Row) -> Row:
     """The row with intervals below their medians and every count on its own line, so that a table fits 80 columns.
 
-    The second pass takes a column; to make room for it, the clean floor then stands below the attack success.
+    The second pass takes a column, and so does detection without it; to make room, the clean floor then stands below
+    the attack success.
     """
     found, counts, together = Row(), [], list[str]()
     has_all_rows = any(name in row for name in ALL_ROWS)
@@ -187,7 +188,7 @@ def _narrow(row: Row) -> Row:
             found[TOGETHER] = "\n".join(together)
         elif name == DETECTION:
             found[name] = median
-        elif name == FLOOR and has_all_rows:
+        elif name == FLOOR and (has_all_rows or DETECTION in row):
             found[SUCCESS_RATE] += f"\n{median if median == NO_FLOOR else f'floor {median}'}"
         elif name == BALANCED:
             found[MAIN] += f"\nbalanced\n{median}"
@@ -294,8 +295,8 @@ def _cells(numbers: Mapping[str, float], main: str) -> Row:
         return next((text for text in texts if text != UNDEFINED), UNDEFINED)
 
     all_rows = where_there("full_attack_success")
-    of_pass = all_rows, UNDEFINED if all_rows == UNDEFINED else floor("full_attack_success")
-    of_pass += (where_there("full_recovered_utility"),)
+    floor_of_all = UNDEFINED if all_rows == UNDEFINED else floor("full_attack_success")
+    of_pass = all_rows, floor_of_all, where_there("full_recovered_utility")
     majority = numbers.get("test_majority", np.nan)
     return {
         MAIN: interval_text(numbers, main),
