@@ -76,16 +76,13 @@ def test_what_is_saved_is_loaded(joined, tmp_path):
 
 
 @vfl.measure
-def right_by_class(outcome):
-    """Test only: a name that ends like those of metrics by class, of one number per row."""
+def is_right(outcome):
+    """Test only: the accuracy once more."""
     return outcome.logits.argmax(axis=-1) == outcome.labels
 
 
-def test_a_measure_may_be_called_like_a_metric_by_class():
-    plan = {"trigger": STAMPED}
-    found = vfl.sweep(
-        scenario_of(metrics=(right_by_class,), plan=plan), helpers.table_data(), seeds=1, epochs=2, progress=False
-    )
-    np.testing.assert_array_equal(found.right_by_class, found.main_task_accuracy)
-    np.testing.assert_array_equal(found.full_right_by_class, found.full_recovered_utility)  # of the attacked rows
-    assert "right_macro" not in found
+def test_a_measure_goes_over_all_rows_and_in_the_second_pass_over_the_attacked_ones():
+    scenario = scenario_of(metrics=(is_right,), plan={"trigger": STAMPED})
+    found = vfl.sweep(scenario, helpers.table_data(), seeds=1, epochs=2, progress=False)
+    np.testing.assert_array_equal(found.is_right, found.main_task_accuracy)
+    np.testing.assert_array_equal(found.full_is_right, found.full_recovered_utility)

@@ -37,8 +37,8 @@ def summary(
     * ``<name>_median``, ``<name>_low`` and ``<name>_high`` are the median over seeds and the ends of its bootstrap
       interval. The names are the main accuracy, ``backdoor_accuracy``, ``attack_success_rate``, and, where attackers
       read labels, ``label_inference_accuracy`` and ``label_inference_rate``, and metrics of your own. Where the results
-      have them, also ``full_attack_success``, ``full_recovered_utility``, ``full_detection_auc``, ``detection_auc`` and,
-      of two classes, ``balanced_accuracy`` and ``test_auc``.
+      have them, also ``full_attack_success``, ``full_recovered_utility``, ``full_detection_auc``, ``detection_auc``
+      and, of two classes, ``balanced_accuracy`` and ``test_auc``.
     * ``<name>_honest_…`` are the same numbers of the honest runs of the same settings: NaN without such runs. Readings
       of labels, detection, the numbers of two classes and metrics of your own have no such columns.
     * ``<main>_difference_…`` are the same numbers of the differences attacked minus honest, paired by seed.
