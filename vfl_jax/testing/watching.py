@@ -200,7 +200,7 @@ def _constants(jaxpr: Any, constants: Any) -> Iterator[Any]:
 def _is_same(first: Any, second: Any) -> bool:
     """Whether two constants of programs are one."""
     traced = isinstance(first, jax.core.Tracer) or isinstance(second, jax.core.Tracer)
-    return first is second if traced else np.array_equal(np.asarray(first), np.asarray(second), equal_nan=False)
+    return first is second if traced else np.array_equal(np.asarray(first), np.asarray(second), equal_nan=True)
 
 
 def held(value: Any, seen: dict[int, Any] | None = None) -> Iterator[Any]:
