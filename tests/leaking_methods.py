@@ -237,6 +237,17 @@ class ReadsTestLabels(vfl.ActiveTransform):
         return logits + jax.nn.one_hot(found("rows", "labels"), logits.shape[-1])
 
 
+class ReadsFeatures(vfl.ActiveTransform):
+    """A defense that looks at what a party never sends."""
+
+    def on_send(self, key, state, view, gradients):
+        theirs = found("inputs", "train", "features", 1)
+        return tuple(gradient * theirs[0, 0] for gradient in gradients), state
+
+    def on_labels(self, key, state, view, targets):
+        return targets * found("inputs", "train", "features", 1)[0, 0], state
+
+
 class LoadsUnderAHiddenName(vfl.Attack):
     def on_download(self, key, state, view, gradient):
         return shifted(view, gradient, getattr(np, "".join(("ar", "ange")))(36)), state
@@ -258,6 +269,12 @@ class ChangesItsState(vfl.Attack):
 
     def on_download(self, key, state, view, gradient):
         state["steps"] = state["steps"] + 1
+        return gradient, state
+
+
+class ChangesItself(vfl.Attack):
+    def on_download(self, key, state, view, gradient):
+        object.__setattr__(self, "enabled", 0.0)
         return gradient, state
 
 

@@ -51,9 +51,11 @@ FOUND = {
     planted.HidesItsName: ("flow", "HidesItsName learns of the labels of the training rows.*params"),
     planted.HidesItsNameFromOthers: ("flow", "HidesItsNameFromOthers learns of the features of other parties"),
     planted.ReadsTestLabels: ("flow", "ReadsTestLabels learns of the labels of the test rows.*logits"),
+    planted.ReadsFeatures: ("flow", "ReadsFeatures learns of the features of other parties"),
     planted.DrawsFromNumPy: ("purity", "DrawsFromNumPy.on_download is another program"),
     planted.ReadsTheClock: ("purity", "ReadsTheClock.on_send is another program"),
     planted.ChangesItsState: ("purity", "ChangesItsState.on_download changes its argument 1"),
+    planted.ChangesItself: ("purity", "ChangesItself.on_download changes its own attributes"),
     planted.CallsBack: ("purity", "CallsBack.on_download calls back into Python"),
     planted.CutsRows: ("form", r"CutsRows.on_send returns .*float32\[3, .*must keep the form .*float32\["),
     planted.CutsTestRows: ("form", r"CutsTestRows.infer_logits returns float32\[2, 3\]; .* float32\[4, 3\]"),
@@ -210,6 +212,12 @@ def test_rows_are_permuted_as_they_say():
         assert [np.array_equal(a, b) for a, b in zip(rows.features, moved, strict=True)] == [True, True, False]
 
 
-def test_pytest_is_not_needed():
-    code = "import sys, vfl_jax.testing; assert 'pytest' not in sys.modules"
+def test_it_is_imported_where_it_is_asked_for_and_needs_no_pytest():
+    """Its own methods are in no list otherwise."""
+    code = (
+        "import sys, vfl_jax; assert 'vfl_jax.testing' not in sys.modules; vfl_jax.testing.check_method; "
+        "assert 'pytest' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'testin'"):
+        _ = vfl.testin

@@ -15,7 +15,9 @@ Example:
   [2, 2]
 """
 
-from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics, testing
+from typing import TYPE_CHECKING, Any
+
+from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics
 from vfl_jax.core import (
     BagOfIds,
     Record,
@@ -67,6 +69,9 @@ from vfl_jax.replica import Given
 from vfl_jax.scenario import BatchPlan, Measure, Outcome, PoisonPlan, Scenario, measure
 from vfl_jax.statistics import summary
 from vfl_jax.sweeps import EvidenceWarning, SweepIncomplete, run, sweep, sweep_cases, use_all_cores
+
+if TYPE_CHECKING:
+    from vfl_jax import testing
 
 __all__ = [
     "ActiveAttack",
@@ -137,3 +142,12 @@ __all__ = [
     "testing",
     "use_all_cores",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports ``vfl_jax.testing`` where it is asked for: it has methods of its own, which no list should show."""
+    if name == "testing":
+        import vfl_jax.testing
+
+        return vfl_jax.testing
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -115,7 +115,7 @@ class Watch:
         for name, value in before.items():
             if value == after[name]:
                 continue
-            is_own = name.startswith("its argument")
+            is_own = name.startswith("its ")
             raise CheckFailed(
                 "purity" if is_own else "hidden",
                 where,
