@@ -1,5 +1,7 @@
 """Strict numerics for the whole suite, and small data sets that many files use."""
 
+import gc
+
 import helpers
 import jax
 import pytest
@@ -10,11 +12,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)  # a typed key used twice is an error
 jax.devices()  # now, so that a command that makes every core a device of its own cannot do so for tests that follow
+gc.set_threshold(700, 10, 100)  # what is old is mostly JAX's and alive; to look through it took 3 % of the time
 
 
 SLOW = (
-    *("resume", "executors", "replicas", "verdict", "chunks", "notebooks", "folder", "training_twin"),
-    *("local", "devices", "distributed", "protocol", "cli", "pins"),
+    *("resume", "executors", "replicas", "distributed", "verdict", "chunks", "notebooks", "folder", "training_twin"),
+    *("protocol", "local", "bags", "cli", "devices", "pins"),
 )
 """Files that take longest, the longest first: begun late, they would keep one process waiting for the other."""
 
