@@ -24,7 +24,7 @@ from vfl_jax.sweeps.chunks import Chunk, cut
 from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
 from vfl_jax.sweeps.study import Study
-from vfl_jax.sweeps.training import _train_epochs
+from vfl_jax.sweeps.training import _Loop, _Phases
 
 pytestmark = pytest.mark.optimized
 
@@ -132,15 +132,18 @@ def test_results_do_not_depend_on_the_cut(at_once, tmp_path, monkeypatch, most, 
 
 def test_what_was_not_finite_once_never_is_again():
     """Also where a sweep goes on after it."""
-    finite = np.array([True, False, True, False])
-
-    def one_epoch(state, epoch):
-        metrics = dict.fromkeys(("loss", "main_task_accuracy", "backdoor_accuracy"), Metric(np.ones(1), np.ones(1)))
-        return state, metrics | {"is_finite": finite[[epoch]]}
+    finite, ones = np.array([True, False, True, False]), Metric(np.ones(1), np.ones(1))
+    phases = _Phases(
+        train_epoch=lambda state, epoch: (state, {"loss": ones}, finite[[epoch]]),
+        between_epochs=lambda *_: pytest.fail("no method acts between epochs"),
+        evaluate=lambda *_: dict.fromkeys(("main_task_accuracy", "backdoor_accuracy"), ones),
+        attack_all=lambda *_: {},
+    )
 
     def train(history, epochs):
         progress = ChunkProgress(Progress(epochs, [1], shown=False))
-        return _train_epochs(one_epoch, None, history, epochs, lambda *_: None, progress)[1]
+        loop = _Loop(Study(SCENARIO, DATA, epochs, Given()), phases, lambda found: found)
+        return loop.run(None, history, lambda *_: None, progress)[1]
 
     for stopped in range(4):
         found = train(train([], stopped), 4)

@@ -203,6 +203,11 @@ def test_a_worker_that_was_forked_in_another_way_says_so(tmp_path, monkeypatch):
         work_on_six(tmp_path, AtOnce(run))
 
 
+def chunk_among(arguments):
+    (chunk,) = (argument for argument in arguments if isinstance(argument, Chunk))
+    return chunk
+
+
 class AtOnce(Executor):
     """Runs a task where and when it is submitted; ``run`` gets it, its arguments, and its chunk's seed."""
 
@@ -212,7 +217,7 @@ class AtOnce(Executor):
     def submit(self, function, *arguments):
         future = Future()
         try:
-            [seed] = arguments[6].seeds
+            [seed] = chunk_among(arguments).seeds
             self.run(function, arguments, seed)
             future.set_result(None)
         except Exception as error:
@@ -282,7 +287,7 @@ def test_a_worker_that_would_compute_other_numbers_is_told_so(tmp_path, monkeypa
 def test_an_executor_that_breaks_or_cancels_meanwhile_is_named(tmp_path):
     class Breaking(Executor):
         def submit(self, function, *arguments):
-            [seed] = arguments[6].seeds
+            [seed] = chunk_among(arguments).seeds
             if seed == 1:
                 raise BrokenExecutor
             future = Future()
@@ -328,7 +333,7 @@ def test_the_second_of_two_tasks_of_one_chunk_waits_and_finds_it_finished(tmp_pa
     identity = Study(SCENARIO, data, 2, Given()).identity
     folder = Folder(tmp_path / "sweep", identity)
     with folder.run() as run, ThreadPoolExecutor(2) as pool:
-        task = (folder.path, identity, SCENARIO, load_tiny, 2, Given(), chunk, 5, run)
+        task = (folder.path, identity, SCENARIO, load_tiny, 2, Given(), None, chunk, 5, run)
         first = pool.submit(work.train_task, *task, 0)
         try:
             assert begun.wait(TIMEOUT)

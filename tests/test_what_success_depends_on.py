@@ -63,10 +63,10 @@ class Stopped(Exception):
 def stopping(monkeypatch):
     """Training that stops before its first step."""
 
-    def stop(one_epoch, state, *rest):
+    def stop(self, state, *rest):
         raise Stopped(state)
 
-    monkeypatch.setattr(training, "_train_epochs", stop)
+    monkeypatch.setattr(training._Loop, "run", stop)
 
 
 def test_initial_parameters_are_those_that_a_replica_starts_from(tiny, stopping):
