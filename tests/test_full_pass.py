@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from data_helpers import says
 from evaluation_helpers import HONEST, Firing, Watch, scenario_of
 
 import vfl_jax as vfl
@@ -159,10 +160,17 @@ def test_an_honest_run_of_the_grid_is_the_floor_and_single_runs_are_the_grid():
     assert (swept.full_attack_success.sel({"attack.enabled": 1, "attack.shift": 9.0}).values > 0.9).all()
 
 
+def test_the_class_that_the_first_pass_measures_is_one_that_an_attacker_wants():
+    data, plan = helpers.table_data(), {"trigger": EmbeddingTrigger(), "party_targets": (0, 2)}
+    with pytest.raises(ValueError, match=says("poison.target_class is 1", "want [0, 2]", "take one of these")):
+        scenario_of((Firing(), Firing()), plan=plan, target_ids=(0, 2)).check(data)
+    scenario_of((Firing(), Firing()), plan=plan, active_attack=vfl.ActiveAttack()).check(data)  # it wants class 1
+
+
 def test_attackers_that_want_different_classes_are_counted_by_party():
     data = helpers.image_data(num_parties=4, active_party=1)
     attacks = (Firing(towards=0, shift=9.0), HONEST, HONEST, Firing(towards=2, shift=2.0))
-    plan = {"trigger": EmbeddingTrigger(), "party_targets": (0, 1, 1, 2)}
+    plan = {"trigger": EmbeddingTrigger(), "party_targets": (0, 1, 1, 2), "target_class": 2}
     scenario = scenario_of(attacks, plan=plan, target_ids=(0, 2), poison_ids=(1, 4))
     results, state = shared.trained(scenario, data)
     labels = data.test.labels

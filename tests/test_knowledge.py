@@ -150,7 +150,7 @@ def knowledge_of(party, **fields):
 def test_each_attacker_knows_its_class_and_rows_of_it():
     attackers = (Attack(), Attack())
     for party, wanted in enumerate((2, 0)):
-        known = knowledge_of(party, attacks=attackers, party_targets=(2, 0), num_targets=3)
+        known = knowledge_of(party, attacks=attackers, party_targets=(2, 0), target_class=2, num_targets=3)
         assert int(known.target_class) == wanted
         assert known.target_class.dtype == np.int32
         assert np.bincount(LABELS[np.asarray(known.is_target)], minlength=C).tolist() == [

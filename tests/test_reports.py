@@ -131,7 +131,7 @@ def test_rows_that_an_attack_poisons_by_its_own_choice_have_a_rate_and_a_purity_
 def test_the_purity_of_attackers_that_want_different_classes_is_that_of_their_own():
     labels = helpers.table_data().train.labels
     attacks = Reporting(content="chosen"), Reporting(content="other_chosen")
-    plan = {"trigger": EmbeddingTrigger(), "party_targets": (0, 2)}
+    plan = {"trigger": EmbeddingTrigger(), "party_targets": (0, 2), "target_class": 2}
     results, _ = shared.trained(scenario_of(attacks, plan=plan, target_ids=(0, 5)), helpers.table_data())
     right = sum((labels[rows] == c).sum() for rows, c in zip(CHOSEN, (0, 2), strict=True))
     assert float(results.poisoned_purity) == pytest.approx(right / CHOSEN.sum())

@@ -284,6 +284,12 @@ class Scenario(Record):
                 )
         if wanted and self.poison.mode == "appended_pair":
             raise ValueError("poison.party_targets needs poison.mode='in_place'; an appended pair has one target row.")
+        is_wanted = self.poison.target_class in self.target_classes or is_attack(self.active_attack)
+        if wanted and self.attackers and not is_wanted:
+            raise ValueError(
+                f"poison.target_class is {self.poison.target_class}, but by poison.party_targets the attackers want "
+                f"{list(self.target_classes)}. The first pass of evaluation measures target_class; take one of these."
+            )
 
     def _check_trigger(self, data: VerticalData) -> None:
         """Checks that the triggers change a feature of an attacker."""
