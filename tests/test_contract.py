@@ -22,7 +22,7 @@ from vfl_jax.attacks import (
     Villain,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
-from vfl_jax.defenses import GBD, MID, Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.defenses import GBD, MID, VFLIP, Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.hooks import run_embed_hook, run_epoch_hook, run_hook
@@ -84,6 +84,7 @@ CASES = {
         Sparsification(residual="sample", drop_rate=0.7), Sparsification(residual="sample")
     ),
     "sparsification, lossy": Case(Sparsification(residual="none", drop_rate=0.7), Sparsification(residual="none")),
+    "vflip": Case(VFLIP(), VFLIP(), only_listens=True),
     "active chain": Case(
         ActiveChain(
             parts=(Clipping(bound=1.0), GaussianNoise(stddev=0.1), Sparsification(drop_rate=0.5), ActiveChain())
@@ -139,8 +140,10 @@ def values(transform, t):
 
 
 def view_of(transform, ids, roles, knowledge):
-    make = helpers.party_view if isinstance(transform, PartyTransform) else helpers.active_view
-    return make(ids, roles, knowledge=knowledge)
+    if isinstance(transform, PartyTransform):
+        return helpers.party_view(ids, roles, knowledge=knowledge)
+    everyone = tuple(jnp.ones((len(ids), width)) for width in SHAPES.widths)
+    return helpers.active_view(ids, roles, knowledge=knowledge).replace(embeddings=everyone)
 
 
 def all_hooks(transform, state, key, ids, roles, inputs, knowledge):

@@ -9,5 +9,6 @@ from vfl_jax.defenses.gbd import GBD
 from vfl_jax.defenses.laplace_noise import LaplaceNoise
 from vfl_jax.defenses.mid import MID
 from vfl_jax.defenses.sparsification import Sparsification
+from vfl_jax.defenses.vflip import VFLIP
 
-__all__ = ["GBD", "MID", "Clipping", "GaussianNoise", "LaplaceNoise", "Sparsification"]
+__all__ = ["GBD", "MID", "VFLIP", "Clipping", "GaussianNoise", "LaplaceNoise", "Sparsification"]
