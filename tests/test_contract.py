@@ -84,7 +84,7 @@ CASES = {
         Sparsification(residual="sample", drop_rate=0.7), Sparsification(residual="sample")
     ),
     "sparsification, lossy": Case(Sparsification(residual="none", drop_rate=0.7), Sparsification(residual="none")),
-    "vflip": Case(VFLIP(), VFLIP(), only_listens=True),
+    "vflip": Case(*(VFLIP(optimizer=Optimizer(), deviations=d) for d in (1, 2)), only_listens=True),
     "active chain": Case(
         ActiveChain(
             parts=(Clipping(bound=1.0), GaussianNoise(stddev=0.1), Sparsification(drop_rate=0.5), ActiveChain())

@@ -143,6 +143,7 @@ ARGUMENTS = {
     "LFBA": {"poison_rate": 0.5, "switch_rate": 1.0},
     "MID": {"weight": 0.1, "optimizer": PLAIN},
     "Sparsification": {"drop_rate": 0.5},
+    "VFLIP": {"optimizer": PLAIN, "num_epochs": 2, "remakes": "suspects"},
     "Villain": {"search_from": 0, "poison_from": 0, "ratio": 2.0, "largest_norm": 99.0, "classifier": PLAIN},
 }
 """Arguments of methods whose defaults do nothing in one epoch, or which need some."""
@@ -153,6 +154,7 @@ NEUTRAL = {
     "LaplaceNoise": {"scale": 0.0},
     "MID": {"weight": 0.0},
     "Sparsification": {"drop_rate": 0.0},
+    "VFLIP": {"deviations": 1e9},
 }
 """The numbers at which a defense changes nothing; a defense that has none, because it only answers, says {}."""
 METHODS = [(room, name) for room in (vfl.attacks, vfl.defenses) for name in room.__all__]
