@@ -359,3 +359,15 @@ def test_epochs_that_are_none_are_refused(at):
     kind = type("Untimely", (PartyTransform,), {"at_epochs": at, "__module__": __name__})
     with pytest.raises(ValueError, match=says("Untimely.at_epochs", "whole numbers")):
         scenario_of(kind())
+
+
+@pytest.mark.parametrize(("at_epochs", "found"), [((4,), "4"), ((1, 5), "5"), ((-5,), "-5")])
+def test_an_epoch_that_the_training_has_not_is_refused(at_epochs, found):
+    """A method that never acts would be taken for one that does nothing."""
+    scenario = scenario_of(attacker=AttackersDiary(at_epochs=at_epochs))
+    refused = pytest.raises(ValueError, match=says(f"attacks.1.at_epochs has {found}", "training has 3 epochs"))
+    with refused:
+        sweep(scenario, tiny_data(), epochs=3, progress=False)
+    with refused:
+        run(scenario, tiny_data(), jax.random.key(0), epochs=3)
+    scenario.check_epochs(5)

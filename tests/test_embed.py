@@ -369,3 +369,29 @@ def test_another_form_is_told_with_the_method_and_the_hook(way, in_chain):
     state = jax.eval_shape(replica_api.init, one)
     with pytest.raises(ValueError, match=says("Misformed.on_embed", *WAYS[way])):
         jax.eval_shape(replica_api.step, one, state, replica_api.batch(one, IDS))
+
+
+class RolesInside(ActiveAttack):
+    """Test only: the penalty says which row of an appended pair is the target row."""
+
+    def on_embed(self, params, key, view, embeddings):
+        is_poison, is_target = view.knowledge.find(view)
+        return embeddings, (100 * jnp.argmax(is_poison) + jnp.argmax(is_target)).astype(jnp.float32)
+
+
+class RolesUnseen(ActiveTransform):
+    """Test only: the penalty says how many rows are no ordinary ones."""
+
+    def on_embed(self, params, key, view, embeddings):
+        return embeddings, jnp.sum(view.roles != 0).astype(jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("methods", "penalty"), [({"active_attack": RolesInside()}, 809.0), ({"defense": RolesUnseen()}, 0.0)]
+)
+def test_inside_the_loss_an_attack_sees_the_roles_of_a_pair_and_a_defense_does_not(methods, penalty):
+    scenario = tiny_scenario(plan={"mode": "appended_pair"}, **methods)
+    one = replica_api.prepare(scenario, tiny_data(), jax.random.key(0))
+    roles = [0] * 8 + [1, 2]
+    _, info = helpers.jit_step(one, helpers.jit_start(one), replica_api.batch(one, range(10), roles))
+    assert float(info.penalty) == penalty

@@ -202,7 +202,7 @@ def _seen_by(transform: Any, view: Any) -> Any:
     if is_attack(transform):
         return view
     hidden: dict[str, Any] = {"knowledge": None}
-    if isinstance(view, PartyView | ActiveView):
+    if isinstance(view, PartyView | ActiveView | EmbedView) and view.roles is not None:
         hidden["roles"] = jnp.full_like(view.roles, ORDINARY)
     if isinstance(view, PartyView | PartyEpochView):
         hidden["stamp"] = None

@@ -100,6 +100,7 @@ class EmbedView:
       is_valid: bool[B], false for rows that only fill up a batch; None in training, where all rows count.
       knowledge: the knowledge of an attack; None for a defense.
       is_training: whether this is a training step; static.
+      roles: int32[B], as in :class:`ActiveView`; None at inference.
     """
 
     OF_ROWS: ClassVar[tuple[str, ...]] = ()
@@ -110,6 +111,7 @@ class EmbedView:
     is_valid: jax.Array | None = None
     knowledge: Knowledge = NOTHING
     is_training: bool = flax.struct.field(pytree_node=False, default=True)
+    roles: jax.Array | None = None
 
 
 @flax.struct.dataclass

@@ -20,7 +20,7 @@ from vfl_jax.core.types import Array, Key, Params, State
 from vfl_jax.models import Head, Loss, Optimizer
 from vfl_jax.protocol import local, own_params
 from vfl_jax.protocol.hooks import run_embed_hook, run_hook
-from vfl_jax.protocol.knowledge import NOTHING, Knowledge, Shapes
+from vfl_jax.protocol.knowledge import NOTHING, ORDINARY, Knowledge, Shapes
 from vfl_jax.protocol.methods import changes
 from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyView
@@ -114,8 +114,9 @@ def step(
 
     # The active party changes what it received, computes the loss, and sends the gradients back.
     sides, labels = _Sides.of(scenario, clock, streams), jnp.asarray(batch.rows.labels)
-    known = knowledge if changes(scenario.active_attack, "on_embed") else NOTHING
-    inside = EmbedView(batch.sample_ids, labels, knowledge=known)
+    attacks_inside = changes(scenario.active_attack, "on_embed")
+    known, roles = (knowledge, batch.roles) if attacks_inside else (NOTHING, jnp.full_like(batch.roles, ORDINARY))
+    inside = EmbedView(batch.sample_ids, labels, knowledge=known, roles=roles)
     loss_of = functools.partial(_loss, scenario.head, scenario.loss, sides.inside_the_loss(), shapes, inside)
     learnt = state.head_params, state.method_params
     active_view = ActiveView(

@@ -15,7 +15,7 @@ from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.models.losses import Loss, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import Shapes
-from vfl_jax.protocol.methods import acts, due, held_attack, is_attack, located
+from vfl_jax.protocol.methods import acts, changes, due, held_attack, is_attack, located
 from vfl_jax.protocol.switched import InferenceOrder, Switched
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.protocol.triggers import Trigger
@@ -109,6 +109,24 @@ class Scenario(Record):
         """
         now = self.due(epoch, num_epochs)
         return any(acts(method, now) for method in self._methods())
+
+    def check_epochs(self, num_epochs: int) -> None:
+        """Checks that every epoch at which a method is to act lies in the training.
+
+        Args:
+          num_epochs: the number of epochs of the whole training.
+
+        Raises:
+          ValueError: naming the method, where a number of ``at_epochs`` lies before the first or after the last epoch.
+        """
+        for path, method in self._located():
+            named = (method.at_epochs or ()) if changes(method, "on_epoch") else ()
+            if outside := [at for at in named if not -num_epochs - 1 <= at <= num_epochs]:
+                raise ValueError(
+                    f"{path}.at_epochs has {outside[0]}, but training has {num_epochs} epochs: then "
+                    f"{type(method).__name__} would not act. Name epochs from 0 to {num_epochs}, or from "
+                    f"{-num_epochs - 1} to −1 counted from the end, or train longer."
+                )
 
     @property
     def switches(self) -> tuple[str, ...]:

@@ -83,7 +83,16 @@ class Study:
         }
 
     def check_epochs(self, draws: Draws) -> None:
-        """Raises ``ValueError`` where the batches of ``draws`` are given, and for fewer epochs than are trained."""
+        """Checks that the epochs suffice for given batches and for methods that act at some epochs.
+
+        Args:
+          draws: the draws of a seed.
+
+        Raises:
+          ValueError: where the batches are given, and for fewer epochs than are trained; where a method is to act at an
+            epoch that the training has not.
+        """
+        self.scenario.check_epochs(self.epochs)
         if draws.batch_ids is not None and draws.batch_ids.shape[-3] < self.epochs:
             raise ValueError(f"given.batch_ids holds {draws.batch_ids.shape[-3]} epochs; epochs is {self.epochs}.")
 
