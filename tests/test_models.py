@@ -12,7 +12,8 @@ import pytest
 
 from vfl_jax.core.record import from_json, kinds
 from vfl_jax.models import CNN, MLP, Bottom, DenseHead, Head, Linear, SumHead
-from vfl_jax.models.bottoms import matmul, patches, pool
+from vfl_jax.models.bottoms import matmul
+from vfl_jax.models.cnn import patches, pool
 
 
 def dense_in_numpy(params, x, output_relu):

@@ -1,6 +1,7 @@
 """Bottom models of the parties, heads and losses of the active party, and every party's optimizer."""
 
-from vfl_jax.models.bottoms import CNN, MLP, Bottom, Linear
+from vfl_jax.models.bottoms import MLP, Bottom, Linear
+from vfl_jax.models.cnn import CNN
 from vfl_jax.models.heads import DenseHead, Head, SumHead
 from vfl_jax.models.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy, SquaredError
 from vfl_jax.models.optimizers import Optimizer
