@@ -103,10 +103,11 @@ figure
 # else: from the gradient of its embedding it gives the gradient of its parameters.
 
 # %%
-embeddings, pullbacks = zip(
+unused = jax.random.key(0)  # these models hold nothing beside parameters (`held`), and draw nothing
+embeddings, _, pullbacks = zip(
     *(
-        local.forward(bottom, params, x, rowwise=False)
-        for bottom, params, x in zip(scenario.bottoms, state.params, features)
+        local.forward(bottom, params, held, unused, x, rowwise=False)
+        for bottom, params, held, x in zip(scenario.bottoms, state.params, state.model_states, features)
     )
 )
 [embedding.shape for embedding in embeddings]
@@ -234,6 +235,7 @@ view = vfl.PartyView(
     features=features[1],
     params=state.params[1],
     step=jnp.int32(0),
+    epoch=jnp.int32(0),
     knowledge=one.knowledge,
 )
 

@@ -70,7 +70,7 @@ def test_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(vfl_jax, "load_mnist", vfl_jax.load_digits)
     text = (NOTEBOOKS[0].parents[1] / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     names: dict = {}
     for block in blocks:
         small = block.replace("seeds=20", "seeds=2").replace("epochs=50", "epochs=1")
