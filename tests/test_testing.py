@@ -142,6 +142,7 @@ ARGUMENTS = {
     "LaplaceNoise": {"scale": 0.1},
     "LFBA": {"poison_rate": 0.5, "switch_rate": 1.0},
     "MID": {"weight": 0.1, "optimizer": PLAIN},
+    "PassiveModelCompletion": {"num_steps": 2, "batch_size": 4},
     "Sparsification": {"drop_rate": 0.5},
     "VFLIP": {"optimizer": PLAIN, "num_epochs": 2, "remakes": "suspects"},
     "Villain": {"search_from": 0, "poison_from": 0, "ratio": 2.0, "largest_norm": 99.0, "classifier": PLAIN},
