@@ -114,7 +114,7 @@ def test_a_part_of_a_chain_answers_and_without_one_there_is_no_answer():
     assert not [name for name in unwatched.data_vars if "detection" in name]
 
 
-class Misshapen(vfl.ActiveTransform):
+class MisshapenAnswer(vfl.ActiveTransform):
     """Test only: its answer lacks the axis of parties, or counts suspects instead of naming them."""
 
     which: str = static(default="score")
@@ -133,8 +133,8 @@ class Misshapen(vfl.ActiveTransform):
 
 @pytest.mark.parametrize("which", ["score", "suspects", "type"])
 def test_an_answer_of_another_form_is_refused_by_the_name_of_the_method(which):
-    with pytest.raises(ValueError, match=says("Misshapen.infer_suspicion returns", "float32[20, 2]", "bool[20]")):
-        watched(helpers.table_data(), vfl.defenses.GaussianNoise(stddev=0.0), Misshapen(which=which))
+    with pytest.raises(ValueError, match=says("MisshapenAnswer.infer_suspicion returns", "float32[20, 2]", "bool[20]")):
+        watched(helpers.table_data(), vfl.defenses.GaussianNoise(stddev=0.0), MisshapenAnswer(which=which))
 
 
 class Guessing(vfl.PartyTransform):

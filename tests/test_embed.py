@@ -65,7 +65,7 @@ class Raising(ActiveAttack):
         return tuple(jnp.cbrt(e) + params["addend"] for e in embeddings), params["addend"] / 0.0
 
 
-class Noisy(ActiveTransform):
+class NoisyInside(ActiveTransform):
     """Test only: adds noise, in training and at inference; tells the two apart; counts the rows that it sees."""
 
     stddev: float = 1.0
@@ -242,7 +242,7 @@ def test_the_penalty_is_a_metric_of_training_and_part_of_the_loss():
 @pytest.mark.parametrize("in_chain", [False, True])
 def test_at_inference_it_sees_its_batches_with_keys_of_their_own(size, in_chain):
     """A key per batch, however many rows are evaluated together."""
-    defense = Noisy(inference_batch=size)
+    defense = NoisyInside(inference_batch=size)
     defense = ActiveChain(parts=(defense,)) if in_chain else defense
     data = helpers.table_data()
     replica = replica_of(data, defense=defense)
@@ -323,7 +323,7 @@ def test_an_optimizer_of_its_own_survives_json():
     assert MOMENTUM.replace(optimizer=Optimizer()) != MOMENTUM
 
 
-class Counting(Idle):
+class CountingInside(Idle):
     """Test only: would have a step train a counter."""
 
     def init_params(self, key, shapes):
@@ -331,9 +331,9 @@ class Counting(Idle):
 
 
 def test_parameters_that_no_step_can_train_are_refused():
-    scenario = scenario_of(defense=ActiveChain(parts=(Idle(), Counting())))
+    scenario = scenario_of(defense=ActiveChain(parts=(Idle(), CountingInside())))
     one = replica_api.prepare(scenario, helpers.table_data(), jax.random.key(0))
-    with pytest.raises(ValueError, match=says("Counting.init_params returns int32 at ['count']", "float32")):
+    with pytest.raises(ValueError, match=says("CountingInside.init_params returns int32 at ['count']", "float32")):
         jax.eval_shape(replica_api.init, one)
 
 

@@ -199,7 +199,7 @@ def test_without_an_attacking_party_the_rows_are_stamped_all_the_same(plan):
     assert not [name for name in results.data_vars if "stealth" in name or "by_party" in name]
 
 
-class Breaking(vfl.Attack):
+class BreakingMessages(vfl.Attack):
     """Test only: its message of about every second row is undefined, or not finite, where it attacks."""
 
     infinite: float = 0.0
@@ -212,7 +212,7 @@ class Breaking(vfl.Attack):
 
 def test_undefined_messages_are_no_success_no_utility_and_do_not_count_as_messages():
     data, plan = helpers.table_data(), {"trigger": EmbeddingTrigger()}
-    scenario = scenario_of((HONEST, Breaking()), plan=plan)
+    scenario = scenario_of((HONEST, BreakingMessages()), plan=plan)
     over = {"attack.infinite": [0.0, 1.0]}
     swept = sweep(scenario, data, over, seeds=1, epochs=1, progress=False).isel(epoch=-1, seed=0)
     results, state = shared.trained(scenario, data)

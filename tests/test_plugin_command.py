@@ -63,7 +63,7 @@ def test_an_installed_package_is_listed_with_its_module(installed):
     assert {name: (lines[name][1], lines[name][4]) for name in expected} == {
         name: (kind, f"{PLUGIN}.{module}") for name, (kind, module) in expected.items()
     }
-    assert lines["LabReversal"][3] == "Pulls back the negative of every gradient."
+    assert lines["LabReversal"][3].startswith("Pulls back the negative")  # the rest may stand on the next line
     assert lines["Clipping"][4] == lines["digits"][4] == "vfl_jax"
 
 
