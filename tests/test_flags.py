@@ -215,18 +215,22 @@ def test_flags_of_a_sweep_arrive(monkeypatch, untrained, tmp_path):
     monkeypatch.setattr(importlib.import_module("vfl_jax.sweeps.sweep"), "sweep", record)
     monkeypatch.setattr(commands, "_dask", lambda address, stack: ("executor at", address))
     flags = ["--checkpoint-every", "7", "--max-replicas", "9", "--scheduler", "tcp://somewhere:1"]
-    flags += ["--evaluate-every", "3"]
+    flags += ["--evaluate-every", "3", "--keep", "params"]
     files = ["--folder", str(tmp_path / "f"), "--log-json", str(tmp_path / "l")]
     with pytest.raises(SystemExit, match="asked"):
         commands.main(["sweep", "digits_demo-sum", *flags, *files, "--seeds", "4", "--epochs", "6"])
     assert asked["checkpoint_every"] == 7
     assert asked["max_replicas"] == 9
     assert asked["evaluate_every"] == 3
+    assert asked["keep"] == "params"
     assert asked["executor"] == ("executor at", "tcp://somewhere:1")
     assert (asked["folder"], asked["log_json"]) == (tmp_path / "f", tmp_path / "l")
     assert asked["arguments"][3:] == (4, 6)
     with pytest.raises(SystemExit, match="asked"):
         commands.main(["sweep", "digits_demo-sum"])
+    assert asked["keep"] is None
+    with pytest.raises(SystemExit, match=says("error: --keep needs --folder")):
+        commands.main(["sweep", "digits_demo-sum", "--keep", "params"])
     assert {
         name: asked[name] for name in ("checkpoint_every", "max_replicas", "executor", "folder", "evaluate_every")
     } == {

@@ -167,9 +167,13 @@ def test_workers_know_the_plugin(lab, tmp_path):
             progress=False,
             folder=tmp_path / "sweep",
             executor=pool,
+            keep="params",
         )
     assert found["loss"].notnull().all()
     assert found["lab_surprise"].notnull().all()
+    logits = vfl.predict(found)  # with the running means that the worker left in the folder
+    accuracy = (logits.argmax("class") == logits.label).mean("row")
+    np.testing.assert_allclose(accuracy, found["main_task_accuracy"].isel(epoch=-1), atol=1e-6)
     assert len(list((tmp_path / "sweep").rglob("*.nc"))) > 1
 
 

@@ -68,7 +68,17 @@ from vfl_jax.protocol import (
 from vfl_jax.replica import Given
 from vfl_jax.scenario import BatchPlan, Measure, Outcome, PoisonPlan, Scenario, measure
 from vfl_jax.statistics import summary
-from vfl_jax.sweeps import EvidenceWarning, SweepIncomplete, run, sweep, sweep_cases, use_all_cores
+from vfl_jax.sweeps import (
+    EvidenceWarning,
+    SweepIncomplete,
+    Trained,
+    embeddings,
+    predict,
+    run,
+    sweep,
+    sweep_cases,
+    use_all_cores,
+)
 
 if TYPE_CHECKING:
     from vfl_jax import testing
@@ -100,10 +110,12 @@ __all__ = [
     "Shapes",
     "Suspicion",
     "SweepIncomplete",
+    "Trained",
     "VerticalData",
     "attacks",
     "data",
     "defenses",
+    "embeddings",
     "from_arrays",
     "from_json",
     "load",
@@ -123,6 +135,7 @@ __all__ = [
     "models",
     "numbers",
     "plots",
+    "predict",
     "presets",
     "protocol",
     "register_data",

@@ -144,6 +144,8 @@ def _sweep(chosen: SweepPreset | SweepFile) -> None:
         check_folder("--folder", chosen.folder)
     elif chosen.scheduler is not None:
         raise ValueError("--scheduler needs --folder, in which its workers leave their chunks.")
+    elif chosen.keep is not None:
+        raise ValueError("--keep needs --folder, in which the replicas stay when the command has ended.")
     scenario = scenario_of(chosen)
     over = to_over(scenario, chosen.over, chosen.set)
     with contextlib.ExitStack() as stack:
@@ -159,6 +161,7 @@ def _sweep(chosen: SweepPreset | SweepFile) -> None:
             max_replicas=chosen.max_replicas,
             executor=None if chosen.scheduler is None else _dask(chosen.scheduler, stack),
             log_json=chosen.log_json,
+            keep=chosen.keep,
         )
     if is_first_process():
         _show(dataset, chosen.out, f"{chosen.seeds} seeds")

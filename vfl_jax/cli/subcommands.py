@@ -62,6 +62,8 @@ class Sweep(Training):
     """Epochs between two checkpoints in the folder."""
     max_replicas: int | None = None
     """The largest number of replicas in one chunk. Default: as many as fit into memory."""
+    keep: Literal["params"] | None = None
+    """What is kept of every replica in the folder, for vfl.predict and vfl.embeddings. Default: nothing."""
     scheduler: str | None = None
     """Address of a Dask scheduler, e.g. tcp://10.0.0.1:8786, whose workers train the chunks and see the folder."""
     distributed: bool = False

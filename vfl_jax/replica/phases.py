@@ -18,6 +18,7 @@ from vfl_jax.core.types import Array, Key
 from vfl_jax.protocol import own_params
 from vfl_jax.protocol.knowledge import Knowledge, Shapes
 from vfl_jax.replica import epochs, evaluation, full_pass
+from vfl_jax.replica.blocks import in_order
 from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
 from vfl_jax.replica.evaluation import EvalBlock, evaluate_block
 from vfl_jax.replica.metrics import Metric
@@ -32,9 +33,6 @@ BEFORE_TRAINING = np.uint32(2**32 - 1)
 
 OWN_PARAMS = np.uint32(2**32 - 2)
 """The step number in the keys of methods' own parameters; no step has this number."""
-
-ORDER = np.uint32(2**32 - 1)
-"""The party's number in the key of the order of the test rows; no party has this number."""
 
 
 def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()) -> TrainState:
@@ -288,19 +286,12 @@ def attack_all(
 
 def _test_blocks(inputs: Inputs, scenario: Scenario, draws: Draws, epoch: Array) -> tuple[int, Key, EvalBlock]:
     """Returns (M, the key of this evaluation, the test rows in the order that methods ask for, in blocks)."""
-    streams = Streams.of(draws.key)
+    key = jax.random.fold_in(Streams.of(draws.key).inference, epoch)
     num_test = draws.test_poison_rank.shape[0]
-    rows, row_ids = inputs.test, inputs.test_ids
-    if scenario.inference_order == "shuffled":
-        order = jax.random.permutation(
-            jax.random.fold_in(jax.random.fold_in(streams.inference, epoch), ORDER), num_test
-        )
-        order = jnp.concatenate([order, jnp.arange(num_test, row_ids.size)]).reshape(row_ids.shape)
-        rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[order], rows)
-        row_ids = row_ids.reshape(-1)[order]
+    rows, row_ids = in_order(scenario, key, inputs.test, inputs.test_ids, num_test)
     rank = jnp.asarray(draws.test_poison_rank).at[row_ids].get(mode="fill", fill_value=np.iinfo(np.int32).max)
     blocks = EvalBlock(rows=rows, row_ids=row_ids, is_valid=row_ids < num_test, poison_rank=rank)
-    return num_test, jax.random.fold_in(streams.inference, epoch), blocks
+    return num_test, key, blocks
 
 
 def _over_blocks(one: Callable[[EvalBlock], Any], blocks: EvalBlock) -> tuple[dict[str, Metric], Any]:

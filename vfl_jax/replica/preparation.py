@@ -12,12 +12,12 @@ from vfl_jax.core.checks import check_unmasked
 from vfl_jax.core.types import Array, Features
 from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.protocol.local import may_update_rowwise
+from vfl_jax.replica.blocks import in_blocks
 from vfl_jax.replica.draws import Given
 from vfl_jax.scenario import Scenario
 
 TEST_BLOCK = 1000
-"""The most test rows per evaluation step, which bounds the memory of activations. A step takes a multiple of the rows
-that methods ask for together."""
+"""The most rows of a block that are evaluated together, which bounds the memory of activations."""
 
 
 @flax.struct.dataclass
@@ -57,21 +57,11 @@ def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) ->
     check_data(data)
     scenario.check(data)
     check_unmasked(**{"given.blur": given.blur})
-    num_test = data.test.num_samples
-    together = scenario.inference_batch
-    block = min(max(TEST_BLOCK // together, 1) * together, num_test)
-    num_blocks = -(-num_test // block)
-    ids = np.arange(num_blocks * block, dtype=np.int32)
-
-    def fill(leaf: np.ndarray) -> np.ndarray:
-        filled = np.zeros((num_blocks * block, *leaf.shape[1:]), leaf.dtype)
-        filled[:num_test] = leaf
-        return filled.reshape(num_blocks, block, *leaf.shape[1:])
-
+    test, test_ids = in_blocks(data.test, data.test.num_samples, scenario.inference_batch, TEST_BLOCK)
     inputs = Inputs(
         train=data.train,
-        test=jax.tree.map(fill, data.test),
-        test_ids=np.where(ids < num_test, ids, num_test).reshape(num_blocks, block),
+        test=test,
+        test_ids=test_ids,
         masks=scenario.poison.trigger.masks(data),
         blur=None if given.blur is None else np.asarray(given.blur, np.float32),
         attack_masks=None if scenario.attack_trigger is None else scenario.attack_trigger.masks(data),
@@ -112,23 +102,41 @@ def check_data(data: VerticalData) -> None:
                 f"data.{split}.labels has {labels[bad]} in row {bad}; labels must lie in 0 to {data.num_classes - 1}."
             )
         for k, features in enumerate(rows.features):
-            where = f"data.{split}.features of party {k}"
-            if isinstance(features, BagOfIds):
-                features.check(where)
-            for leaf in jax.tree.leaves(features):
-                check_unmasked(**{where: leaf})
-                if len(leaf) != len(labels):
-                    raise ValueError(f"{where} has {len(leaf)} rows; the labels have {len(labels)}.")
-                if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
-                    row = int(np.argwhere(~np.isfinite(leaf))[0][0])
-                    raise ValueError(f"{where} is not finite in row {row}; clean or drop such rows.")
-    for k, forms in enumerate(zip(*(map(_form, rows.features) for rows in (data.train, data.test)), strict=True)):
+            check_features(f"data.{split}.features of party {k}", features, len(labels), "the labels have")
+    for k, forms in enumerate(zip(*(map(form, rows.features) for rows in (data.train, data.test)), strict=True)):
         if forms[0] != forms[1]:
             raise ValueError(f"data.test.features of party {k} are {forms[1]}; those of data.train are {forms[0]}.")
 
 
-def _form(features: Features) -> str:
-    """Returns the form of the features of one sample, in words."""
+def check_features(where: str, features: Features, num_rows: int, others: str) -> None:
+    """Checks the features of one party.
+
+    Args:
+      where: the words for them, for messages.
+      features: leaves [R, ...].
+      num_rows: R.
+      others: the words for what else has R rows, for messages, such as "the labels have".
+
+    Raises:
+      ValueError: where they are masked, not finite or no valid bags, or have another number of rows.
+    """
+    if isinstance(features, BagOfIds):
+        features.check(where)
+    for leaf in jax.tree.leaves(features):
+        check_unmasked(**{where: leaf})
+        if len(leaf) != num_rows:
+            raise ValueError(f"{where} has {len(leaf)} rows; {others} {num_rows}.")
+        if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
+            row = int(np.argwhere(~np.isfinite(leaf))[0][0])
+            raise ValueError(f"{where} is not finite in row {row}; clean or drop such rows.")
+
+
+def form(features: Features) -> str:
+    """Returns the form of the features of one sample, in words; two parties' tables of one form fit the same model.
+
+    Args:
+      features: leaves [R, ...].
+    """
     if isinstance(features, BagOfIds):
         return f"bags of {features.vocabulary} ids"
     return f"arrays of {', '.join(str(leaf.shape[1:]) for leaf in jax.tree.leaves(features))} per sample"

@@ -37,12 +37,14 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
       ``scenario``, ``rows``, ``switches`` and ``metrics`` are JSON objects by case.
 
     Raises:
-      ValueError: where there is no case, where a name cannot be a folder's, or where ``sweep`` would raise it for any
-        case; all this before the first case is trained.
+      ValueError: where there is no case, where ``keep`` is given, where a name cannot be a folder's, or where ``sweep``
+        would raise it for any case; all this before the first case is trained.
       OSError, SweepIncomplete: as :func:`vfl_jax.sweep` does.
     """
     import xarray as xr
 
+    if options.get("keep") is not None:
+        raise ValueError("keep is for sweep, which returns the replicas of one scenario; sweep each case by itself.")
     folder = options.pop("folder", None)
     if folder is not None:
         check_folder("folder", folder)

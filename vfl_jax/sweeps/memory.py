@@ -37,9 +37,8 @@ def needed(ready: Prepared) -> tuple[float, float]:
     Returns:
       The bytes that do not depend on the number of replicas, and the bytes of one replica.
     """
-    shapes, layout, inputs, scenario, draws = ready.arguments
-    given = ready.study.given
-    state = jax.eval_shape(lambda *arrays: programs.init(shapes, layout, *arrays, given), inputs, scenario, draws)
+    _, layout, inputs, _, draws = ready.arguments
+    state = ready.state_shapes()
     sharding = jax.tree.leaves(draws)[0].sharding
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state)
     used = [

@@ -50,6 +50,12 @@ class Prepared:
         # program serves every epoch.
         return self.on_devices(state)
 
+    def state_shapes(self) -> TrainState:
+        """The shapes and dtypes of the states of all replicas, those that only fill up devices among them."""
+        shapes, layout, inputs, scenario, draws = self.arguments
+        given = self.study.given
+        return jax.eval_shape(lambda *arrays: programs.init(shapes, layout, *arrays, given), inputs, scenario, draws)
+
     def on_devices(self, tree: Any) -> Any:
         """Brings a ``tree`` of leaves [S, ...] to the devices, laid out like the replicas."""
         return devices.shard_seeds(devices.pad_seeds(tree, self.mesh), self.mesh)

@@ -17,6 +17,8 @@ from jax.sharding import Mesh, PartitionSpec
 from vfl_jax.core.types import Array
 from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.replica import phases
+from vfl_jax.replica.asked import Asked, What
+from vfl_jax.replica.asked import ask as ask_seed
 from vfl_jax.replica.draws import Draws, Given
 from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.state import TrainState
@@ -168,6 +170,35 @@ def between_epochs(
         return phases.between_epochs(shapes, inputs, scenario, draws, state, epoch, num_epochs, due, over_grid)
 
     return _over_seeds(layout, one_seed, (inputs, scenario, epoch, num_epochs), (draws, state))
+
+
+@functools.partial(jax.jit, static_argnames=("shapes", "layout", "what"))
+def ask(
+    shapes: Shapes,
+    layout: Layout,
+    inputs: Any,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    epoch: Array,
+    asked: Asked,
+    what: What,
+) -> Any:
+    """Takes rows through the models and inference hooks of all replicas; see :func:`vfl_jax.replica.asked.ask`.
+
+    Args:
+      shapes, layout, inputs, scenario, draws, state, epoch: as in :func:`train_epoch`.
+      asked: the rows, the same for all replicas.
+      what: the part of the answer; static.
+    """
+
+    def one_seed(shared: Any, per_seed: Any) -> Any:
+        inputs, scenario, epoch, asked = shared
+        draws, state = per_seed
+        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
+        return ask_seed(shapes, inputs, scenario, draws, state, epoch, asked, what, over_grid)
+
+    return _over_seeds(layout, one_seed, (inputs, scenario, epoch, asked), (draws, state))
 
 
 def _over_seeds(layout: Layout, function: Callable[..., Any], shared: Any, per_seed: Any) -> Any:

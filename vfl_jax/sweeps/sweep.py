@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
@@ -29,6 +30,7 @@ from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
 from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.study import Study
+from vfl_jax.sweeps.trained import TRAINED, Trained, read_states
 from vfl_jax.sweeps.training import train, train_one
 from vfl_jax.sweeps.work import Source, check_executor, load, train_here, train_through
 
@@ -92,6 +94,7 @@ def sweep(
     executor: Executor | None = None,
     log_json: str | os.PathLike[str] | None = None,
     accept_changed_code: bool = False,
+    keep: Literal["params"] | None = None,
 ) -> xr.Dataset:
     """Trains every grid point with every seed in compiled programs, as many replicas at a time as fit into memory.
 
@@ -135,9 +138,14 @@ def sweep(
       log_json: a file. Progress appends one JSON object per line.
       accept_changed_code: keeps the results that the folder has from earlier code of your own records. Say it once;
         chunks that are not finished are then trained with the present code.
+      keep: "params" keeps the final parameters of every replica, and the states of its models and methods, for
+        :func:`vfl_jax.predict` and :func:`vfl_jax.embeddings`. They take 4 bytes a number: in the memory of this
+        process, or with a ``folder`` in files there, of which a chunk at a time is read. A finished chunk of the folder
+        without them is trained again. By default nothing but the results is kept.
 
     Returns:
-      Labelled results, with one dimension per axis of the grid, ``seed``, ``epoch`` and ``class``.
+      Labelled results, with one dimension per axis of the grid, ``seed``, ``epoch`` and ``class``. Results that keep
+      replicas carry them in ``encoding["trained"]``, and so do parts of them; files of results do not.
 
     Raises:
       ValueError: before training, naming the argument, where anything does not fit; where the folder belongs to another
@@ -147,6 +155,8 @@ def sweep(
       SweepIncomplete: where chunks failed on an executor.
     """
     check_kind(bool, "True or False", progress=progress, accept_changed_code=accept_changed_code)
+    if keep not in (None, "params"):
+        raise ValueError(f"keep is {shown(keep)}; it must be 'params', or None to keep nothing but the results.")
     counts = {"checkpoint_every": checkpoint_every, "max_replicas": max_replicas, "evaluate_every": evaluate_every}
     check_count(**{name: count for name, count in counts.items() if count is not None or name == "checkpoint_every"})
     if folder is not None:
@@ -162,7 +172,7 @@ def sweep(
     study, drawn = check_study(scenario, load(data), grid, seeds, epochs, given, evaluate_every)
     warn_of_little_evidence(grid.stacked(scenario), study.data, drawn, stacklevel=2)
 
-    store = None if folder is None else Folder(folder, study.identity)
+    store = None if folder is None else Folder(folder, study.identity, keeps=keep is not None)
     first = devices.is_first_process()
     if store is not None and accept_changed_code:
         if first:
@@ -178,9 +188,17 @@ def sweep(
         return Progress(study.epochs, replicas, progress and first, log_json if first else None)
 
     if store is None:
+        states: list[TrainState] = []
+        keeper = None if keep is None else states.append
         with progress_of(chunks).show() as told:
-            parts = [train(prepared(chunk), ChunkProgress(told, i)) for i, chunk in enumerate(chunks)]
-        return assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
+            parts = [
+                train(prepared(chunk), ChunkProgress(told, i), None, checkpoint_every, keeper)
+                for i, chunk in enumerate(chunks)
+            ]
+        results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
+        if keep is not None:
+            results.encoding[TRAINED] = Trained(study, grid, seeds, tuple(chunks), states.__getitem__)
+        return results
 
     while missing := _missing(store, chunks):
         if executor is None:
@@ -191,6 +209,9 @@ def sweep(
     results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
     if first:
         store.finish_all(results)
+    if keep is not None:
+        read = functools.partial(read_states, study, store, tuple(chunks))
+        results.encoding[TRAINED] = Trained(study, grid, seeds, tuple(chunks), read)
     return results
 
 

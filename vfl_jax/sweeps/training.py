@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -43,7 +44,11 @@ class _Phases(NamedTuple):
 
 
 def train(
-    ready: Prepared, progress: ChunkProgress, checkpoints: Checkpoints | None = None, checkpoint_every: int = 5
+    ready: Prepared,
+    progress: ChunkProgress,
+    checkpoints: Checkpoints | None = None,
+    checkpoint_every: int = 5,
+    keep: Callable[[TrainState], None] | None = None,
 ) -> xr.Dataset:
     """Trains all grid points and seeds of a chunk together.
 
@@ -54,6 +59,8 @@ def train(
       progress: the progress of this chunk.
       checkpoints: where its checkpoints lie; None keeps none.
       checkpoint_every: how many epochs lie between two checkpoints.
+      keep: takes the final states without those of optimizers, on the host, leaves [S, ...] with the grid axis where
+        :func:`vfl_jax.sweeps.grid_axis.state_axes` says; None keeps none.
 
     Returns:
       Labelled results, with the dimensions ``point``, ``seed``, ``epoch`` and ``class``.
@@ -68,7 +75,7 @@ def train(
     )
     loop = _Loop(study, of_chunk, ready.on_host)
 
-    def keep(state: TrainState, history: History) -> None:
+    def save(state: TrainState, history: History) -> None:
         if checkpoints is not None and len(history) % checkpoint_every == 0 and len(history) < study.epochs:
             whole = ready.on_host(state)
             if devices.is_first_process():
@@ -83,8 +90,15 @@ def train(
         state = ready.on_devices(tree["state"])
         history = [jax.tree.map(lambda leaf, e=e: leaf[e], tree["history"]) for e in range(epochs)]
         progress.goes_on(epochs)
-    _, history = loop.run(state, history, keep, progress)
+    state, history = loop.run(state, history, save, progress)
+    if keep is not None:
+        keep(ready.on_host(without_optimizers(state)))
     return to_dataset(history, study, len(chunk.points), chunk.seeds, ready.drawn, Period(started, time.time()))
+
+
+def without_optimizers(state: TrainState) -> TrainState:
+    """The state without the states of optimizers, which nothing needs after the last step."""
+    return dataclasses.replace(state, opt_states=(), head_opt_state=(), method_opt_states=((), ()))
 
 
 def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Dataset, TrainState]:

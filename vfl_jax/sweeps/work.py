@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import os
@@ -16,6 +17,7 @@ from vfl_jax.core.checks import shown
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.tables import LoadedTables
 from vfl_jax.replica.draws import Given
+from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.chunks import Chunk
@@ -133,7 +135,7 @@ def _train_if_free(
         decision = devices.agree(0)
         if decision == TRAIN:
             with progress.chunk(number) as shown:
-                train(prepared(chunk), shown, folder.checkpoints(chunk), every)
+                train(prepared(chunk), shown, folder.checkpoints(chunk), every, _keeper(folder, chunk))
         return decision != BUSY
     with folder.work_on(chunk, wait) as is_held:
         decision = devices.agree(BUSY if not is_held else DONE if folder.is_finished(chunk) else TRAIN)
@@ -141,8 +143,16 @@ def _train_if_free(
             progress.chunk_done(number, folder.name(chunk))
         if decision == TRAIN:
             with progress.chunk(number, folder.name(chunk)) as shown:
-                folder.finish(chunk, train(prepared(chunk), shown, folder.checkpoints(chunk), every))
+                arguments = shown, folder.checkpoints(chunk), every, _keeper(folder, chunk)
+                folder.finish(chunk, train(prepared(chunk), *arguments))
     return decision != BUSY
+
+
+def _keeper(folder: Folder, chunk: Chunk) -> Callable[[TrainState], None] | None:
+    """The function that writes the final states of a chunk, in the first process; None where nothing is kept."""
+    if not folder.keeps:
+        return None
+    return functools.partial(folder.keep, chunk) if devices.is_first_process() else lambda _: None
 
 
 def train_through(
@@ -200,6 +210,7 @@ def train_through(
                     checkpoint_every,
                     run,
                     next(attempts),  # makes every call another: an executor may return the last result of an equal call
+                    folder.keeps,
                 )
             except BrokenExecutor as error:
                 future = Future()
@@ -254,6 +265,7 @@ def train_task(
     checkpoint_every: int,
     run: str,
     attempt: int,
+    keeps: bool = False,
 ) -> None:
     """The task of a worker: trains one chunk of a folder, unless it is finished. Running it twice does no harm.
 
@@ -265,6 +277,7 @@ def train_task(
       checkpoint_every: how many epochs lie between two checkpoints.
       run: the sender's run, as :meth:`Folder.run` names it.
       attempt: a number that no other task of the run has.
+      keeps: whether the chunk's final states are kept in the folder.
 
     Raises:
       ValueError: where this process has other data or versions than the sender, or is a fork of it.
@@ -273,7 +286,7 @@ def train_task(
     """
     if _sender not in (None, os.getpid()):
         raise ValueError(f"This worker was forked from the process that sent the task; {SPAWN}")
-    folder = Folder(path, identity)
+    folder = Folder(path, identity, keeps)
     with folder.work_on(chunk, run=run):
         if folder.is_finished(chunk):
             return
@@ -284,7 +297,8 @@ def train_task(
             )
         progress = Progress(epochs, [chunk.num_replicas], shown=False)
         with progress.chunk(0) as shown:
-            folder.finish(chunk, train(prepare(study, chunk), shown, folder.checkpoints(chunk), checkpoint_every))
+            arguments = shown, folder.checkpoints(chunk), checkpoint_every, _keeper(folder, chunk)
+            folder.finish(chunk, train(prepare(study, chunk), *arguments))
 
 
 def _error(future: Future[None]) -> BaseException | None:

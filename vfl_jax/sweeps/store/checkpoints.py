@@ -121,6 +121,15 @@ class Checkpoints:
         leaves = [_leaf(stored[name], leaf) for name, leaf in zip(names, jax.tree.leaves(like), strict=True)]
         return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
+    def is_whole(self) -> bool:
+        """Whether there is a checkpoint, and the newest has the files that were written.
+
+        Raises:
+          OSError: where it cannot be read just now.
+        """
+        finished = self._finished()
+        return bool(finished) and finished[0][1].name.endswith(_fingerprint(finished[0][1]))
+
     def clear(self) -> None:
         """Removes all checkpoints and their folder, where there is one.
 

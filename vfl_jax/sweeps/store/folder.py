@@ -2,6 +2,7 @@
 
 manifest.json         the study of the folder, and all chunks that its work is cut into
 chunks/<name>.nc      a finished chunk, which says its own label; a name is the hash of all that determines the numbers
+kept/<name>/          the final states of a finished chunk, where a sweep keeps them
 checkpoints/<name>/   the checkpoints of an unfinished chunk
 locks/<name>.lock     a process holds it while it works on a chunk
 attempts/<run>/       while an executor works: one file per process that began a chunk and has not ended it
@@ -51,10 +52,11 @@ class Folder:
     Args:
       path: the folder. It need not exist.
       identity: that of the study.
+      keeps: whether a chunk is only finished with its final states.
     """
 
-    def __init__(self, path: str | os.PathLike[str], identity: dict[str, Any]) -> None:
-        self.path, self.identity = Path(path).absolute(), identity
+    def __init__(self, path: str | os.PathLike[str], identity: dict[str, Any], keeps: bool = False) -> None:
+        self.path, self.identity, self.keeps = Path(path).absolute(), identity, keeps
 
     def planned(self) -> tuple[list[Chunk], int | None]:
         """All planned chunks, and the largest number of replicas of a chunk; no chunks and None at the first start.
@@ -128,6 +130,10 @@ class Folder:
         except Damaged as error:
             self._set_aside(path, error, "computed again")
             return False
+        if self.keeps and not self._kept(chunk).is_whole():
+            if self._kept(chunk).path.exists():
+                logger.warning("%s is damaged; it is computed again.", self._kept(chunk).path)
+            return False
         with contextlib.suppress(OSError):
             if self.checkpoints(chunk).path.exists() or _begun(path):  # a process was killed right after it wrote
                 with self.work_on(chunk, wait=False) as is_held:
@@ -136,7 +142,9 @@ class Folder:
         return True
 
     def is_finished(self, chunk: Chunk) -> bool:
-        """Whether the file of ``chunk`` is there. Reading it checks its content."""
+        """Whether the file of ``chunk`` is there, and whole states where they are kept. Reading checks the file."""
+        if self.keeps and not self._kept(chunk).is_whole():
+            return False
         try:
             return stat.S_ISREG(self._chunk_path(chunk).stat().st_mode)
         except FileNotFoundError:
@@ -193,6 +201,31 @@ class Folder:
         with self._explained():
             save(found.assign_attrs({LABEL: chunk.label(self._origin)}), self._chunk_path(chunk))
             self._remove_checkpoints(chunk)
+
+    def keep(self, chunk: Chunk, state: Any) -> None:
+        """Writes the final states of ``chunk``, a pytree of arrays on the host; ``OSError`` where it cannot."""
+        with self._explained():
+            kept = self._kept(chunk)
+            kept.clear()
+            kept.save(0, state)
+
+    def kept(self, chunk: Chunk, like: Any) -> Any:
+        """The final states of a finished ``chunk``.
+
+        Args:
+          chunk: a chunk of a sweep that keeps them.
+          like: the pytree of their shapes and dtypes.
+
+        Raises:
+          OSError: where they are missing or damaged, or cannot be read just now.
+        """
+        found = self._kept(chunk).restore(lambda _: like)
+        if found is None:
+            raise Damaged(
+                f"{self._kept(chunk).path} has no final states that can be read, or is not there; the same sweep "
+                "trains this chunk again."
+            )
+        return found[1]
 
     def checkpoints(self, chunk: Chunk) -> Checkpoints:
         """The checkpoints of ``chunk``."""
@@ -261,6 +294,10 @@ class Folder:
 
     def _chunk_path(self, chunk: Chunk) -> Path:
         return self.path / "chunks" / f"{self.name(chunk)}.nc"
+
+    def _kept(self, chunk: Chunk) -> Checkpoints:
+        """The final states of a chunk: a checkpoint that stays."""
+        return Checkpoints(self.path / "kept" / self.name(chunk), owner=self.name(chunk))
 
     def _attempts(self, run: str) -> Path:
         return self.path / "attempts" / run

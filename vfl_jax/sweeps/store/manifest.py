@@ -21,7 +21,7 @@ NAME = "manifest.json"
 FORMAT = 2
 SHOWN = 8
 """How many differences a refusal lists."""
-PARTS = {"chunks", "checkpoints", "locks", "attempts", "damaged", "results.nc", "results.nc.run.json"}
+PARTS = {"chunks", "kept", "checkpoints", "locks", "attempts", "damaged", "results.nc", "results.nc.run.json"}
 """The other entries of a sweep's folder."""
 
 
