@@ -137,7 +137,7 @@ def test_a_worker_with_other_code_is_told_so(tmp_path):
         folder.run() as run,
         pytest.raises(ValueError, match=says("not compute the same numbers", "code.attacks.1 was")),
     ):
-        work.train_task(folder.path, study.identity, scenario(2.0), load_tiny, 1, Given(), chunk, 5, run, 0)
+        work.train_task(folder.path, study.identity, scenario(2.0), load_tiny, 1, Given(), None, chunk, 5, run, 0)
 
 
 def test_accepted_code_goes_through_workers(tmp_path):
