@@ -11,6 +11,7 @@ import vfl_jax as vfl
 from vfl_jax.data import NaturalTrigger
 from vfl_jax.data.own import arrays
 from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.sweeps.cautions import EvidenceWarning
 
 
@@ -85,6 +86,17 @@ def test_what_attacks_nothing_is_not_warned_of():
     assert swept(honest, tiny_data()) == []
     assert swept(tiny_scenario(), tiny_data(), {"attack.enabled": [0]}) == []
     assert len(swept(tiny_scenario(), tiny_data(), {"attack.enabled": [1]})) == 1
+
+
+def test_a_trigger_in_the_message_that_no_attack_puts_there_is_warned_of():
+    """An attack that reads features alone; beside one that sends another message it is well."""
+    in_message, data = tiny_scenario(plan={"trigger": EmbeddingTrigger(), "test_rate": 1.0}), tiny_data(num_test=90)
+    (message,) = swept(in_message, data)
+    assert "EmbeddingTrigger" in message
+    assert "like clean ones" in message
+    both = vfl.PartyChain(parts=[vfl.attacks.GradientReplacement(), vfl.attacks.BASL(at_epochs=(-1,))])
+    assert swept(in_message.replace(attacks=(PartyTransform(), both)), data) == []
+    assert swept(in_message.replace(attacks=(PartyTransform(), PartyTransform())), data) == []
 
 
 def test_the_category_has_a_name_of_its_own():

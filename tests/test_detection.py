@@ -131,9 +131,13 @@ class MisshapenAnswer(vfl.ActiveTransform):
         return vfl.Suspicion(score=scores, is_suspect=is_suspect.astype(jnp.int32))
 
 
-@pytest.mark.parametrize("which", ["score", "suspects", "type"])
+SAID = {"score": "score, float32[20],", "suspects": "is_suspect, int32[20]", "type": "returns float32[20];"}
+
+
+@pytest.mark.parametrize("which", SAID)
 def test_an_answer_of_another_form_is_refused_by_the_name_of_the_method(which):
-    with pytest.raises(ValueError, match=says("MisshapenAnswer.infer_suspicion returns", "float32[20, 2]", "bool[20]")):
+    said = says("MisshapenAnswer.infer_suspicion", SAID[which], "float32[20, 2]", "bool[20]")
+    with pytest.raises(ValueError, match=said):
         watched(helpers.table_data(), vfl.defenses.GaussianNoise(stddev=0.0), MisshapenAnswer(which=which))
 
 

@@ -337,6 +337,33 @@ def test_parameters_that_no_step_can_train_are_refused():
         jax.eval_shape(replica_api.init, one)
 
 
+class Lacking(Idle):
+    """Test only: has what can be no parameter, or no optimizer."""
+
+    what: str = static(default="")
+
+    @property
+    def optimizer(self):
+        return "adam" if self.what == "optimizer" else None
+
+    def init_params(self, key, shapes):
+        return {"text": {"gain": "high"}, "nothing": None}.get(self.what, {"gain": jnp.ones(3)})
+
+
+LACKING = {
+    "optimizer": ("Lacking.optimizer is 'adam'", "vfl_jax.models.Optimizer"),
+    "text": ("Lacking.init_params returns a str at ['gain']", "float32"),
+    "nothing": ("Lacking.init_params returns None", "{}"),
+}
+
+
+@pytest.mark.parametrize("what", LACKING)
+def test_what_cannot_learn_is_refused_by_name(what):
+    one = replica_api.prepare(scenario_of(defense=Lacking(what=what)), helpers.table_data(), jax.random.key(0))
+    with pytest.raises(ValueError, match=says(*LACKING[what])):
+        jax.eval_shape(replica_api.init, one)
+
+
 class Misformed(ActiveTransform):
     """Test only: returns what it is told to."""
 
@@ -346,6 +373,7 @@ class Misformed(ActiveTransform):
         return {
             "embeddings alone": embeddings,
             "a penalty per row": (embeddings, (embeddings[0] ** 2).mean(axis=-1)),
+            "a text as penalty": (embeddings, "much"),
             "one embedding": (embeddings[:1], 0.0),
             "other widths": (tuple(e[:, :2] for e in embeddings), 0.0),
             "whole numbers": (tuple(e.astype(jnp.int32) for e in embeddings), 0.0),
@@ -355,6 +383,7 @@ class Misformed(ActiveTransform):
 WAYS = {
     "embeddings alone": ("embeddings with float32[8, 3] at its root",),
     "a penalty per row": ("penalty of shape (8,)", "one number"),
+    "a text as penalty": ("penalty that is a str", "one number"),
     "one embedding": ("embeddings with nothing at [1]", "float32[8, 3]"),
     "other widths": ("float32[8, 2] at [0]", "float32[8, 3]"),
     "whole numbers": ("int32[8, 3] at [0]",),

@@ -20,7 +20,7 @@ from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets.digits import DIGITS_PIXELS
 from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.protocol.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger
+from vfl_jax.protocol.triggers import EmbeddingTrigger, FeatureTrigger, NaturalTrigger, PixelTrigger
 from vfl_jax.scenario import BatchPlan, PoisonPlan
 
 KEY = jax.random.key(4)
@@ -196,6 +196,7 @@ def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     ("attack", "plan", "message"),
     [
         (LFBA(), {"trigger": NaturalTrigger(), "poison_ids": (0,)}, says("LFBA stamps", "poison.attack_trigger")),
+        (LFBA(), {"trigger": EmbeddingTrigger()}, says("LFBA stamps", "changes features", "poison.attack_trigger")),
         (LFBA(), {"mode": "appended_pair", "rate": 0.1}, says("LFBA needs poison.mode='in_place'", "appended_pair")),
         (LFBA(anchor=5000), {}, says("LFBA.anchor is 5000", "0 to 1436", "'contrast'")),
         (LFBA(anchor=-1), {}, says("LFBA.anchor is -1")),

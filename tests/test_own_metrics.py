@@ -1,5 +1,6 @@
 """Metrics of a user's own: their values by hand, their names, their code in a folder, tables, JSON and pickle."""
 
+import functools
 import pickle
 
 import jax
@@ -11,7 +12,7 @@ from data_helpers import says, tiny_data, tiny_scenario
 from vfl_jax import report
 from vfl_jax.core.files import load, save
 from vfl_jax.core.record import from_json
-from vfl_jax.replica import attack_all, evaluate, predict, prepare
+from vfl_jax.replica import attack_all, evaluate, init, predict, prepare
 from vfl_jax.scenario import Measure, measure
 from vfl_jax.statistics import summary
 from vfl_jax.sweeps.cases import sweep_cases
@@ -175,3 +176,32 @@ def test_a_metric_that_returns_no_value_per_row_is_named():
 
     with pytest.raises(ValueError, match=says("The metric one_number returns ()", "(12,)")):
         run(scenario(one_number), DATA, jax.random.key(0), epochs=1)
+
+
+RETURNED = {
+    "one number": (lambda logits: logits.mean(), "float32[]"),
+    "rows of numbers": (lambda logits: logits, "float32[12, 3]"),
+    "complex numbers": (lambda logits: logits[:, 0].astype(jnp.complex64), "complex64[12]"),
+    "a text": (lambda logits: "far", "a str"),
+    "nothing": (lambda logits: None, "a NoneType"),
+}
+
+
+@pytest.mark.parametrize("what", RETURNED)
+def test_what_is_no_number_per_row_is_told_with_the_metric(what):
+    value, said = RETURNED[what]
+
+    @measure
+    def reached(outcome):
+        return value(outcome.logits)
+
+    replica = prepare(scenario(reached), DATA, jax.random.key(0))
+    state = jax.eval_shape(init, replica)
+    with pytest.raises(ValueError, match=says("The metric reached", said, "float32[12]")):
+        jax.eval_shape(evaluate, replica, state, 0)
+
+
+@pytest.mark.parametrize("function", [lambda outcome: outcome.labels, functools.partial(max), 3], ids=str)
+def test_a_function_without_a_name_is_no_metric(function):
+    with pytest.raises(ValueError, match=says("measure takes a function with a name", "def")):
+        measure(function)

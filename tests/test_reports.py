@@ -32,6 +32,8 @@ CONTENT = {
     "other_chosen": {"poisoned_rows": CHOSEN[1]},
     "guesses": {"label_guesses": np.where(CHOSEN[0], 1, -1).astype("i4")},
     "a_text": {"reach": "far"},
+    "a_number_as_name": {3: 1.0},
+    "a_path": {"far/reach": 1.0},
     "a_row": {"reach": np.zeros(N, "f4")},
     "too_short": {"label_guesses": np.zeros(N - 1, "i4")},
     "no_guesses": {"label_guesses": np.zeros(N, "f4")},
@@ -140,6 +142,8 @@ def test_the_purity_of_attackers_that_want_different_classes_is_that_of_their_ow
 
 BAD = {
     "a_text": ("Reporting.report has 'reach', a str",),
+    "a_number_as_name": ("Reporting.report has 3", "a word of letters"),
+    "a_path": ("Reporting.report has 'far/reach'", "a word of letters"),
     "a_row": ("Reporting.report has 'reach'", "float32", "(48,)"),
     "too_short": ("Reporting.report has 'label_guesses'", "(47,)", "48 training rows"),
     "no_guesses": ("Reporting.report has 'label_guesses'", "float32"),

@@ -295,7 +295,7 @@ def test_a_trigger_in_the_embedding_changes_no_feature():
     assert int(view.knowledge.is_poison.sum()) == 12
     np.testing.assert_array_equal(view.features, data.train.features[1][IDS])
     np.testing.assert_array_equal(view.rows(jnp.arange(48)), data.train.features[1])
-    np.testing.assert_array_equal(view.stamp(view.features, jnp.ones(B, bool)), view.features)
+    assert view.stamp is None  # there is nothing to stamp on features
 
 
 # The active party

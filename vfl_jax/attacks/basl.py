@@ -52,7 +52,7 @@ class BASL(Attack):
     attack against split neural network-based vertical federated learning* (IEEE TIFS 19), and its published code; the
     tables of the paper could not be verified. Differences from published code:
 
-    * The scale is 0.85 in the paper and its code, 5 and 30 in two copies; ``scale`` chooses. These copies poison no
+    * The scale is 0.85 in the authors' code, 5 and 30 in two copies; ``scale`` chooses. These copies poison no
       training row, because they write into a temporary array; ``at_epochs=(-1,)`` does the same.
     * The code averages over the rows that it has already shifted, because both lists share memory. Its center is then a
       mean with weights by the order of the rows; here it is the center of the rows themselves.
@@ -61,8 +61,8 @@ class BASL(Attack):
     Args:
       enabled: 1 for the attack, 0 for the honest run.
       at_epochs: the numbers of finished epochs at which v is computed anew; numbers below 0 count from the end, −1 is
-        after the last. (−21, −11) is the code's "before epochs 80 and 90 of 100". With fewer than 10 epochs none of
-        both is ever reached, so name others then.
+        after the last. (−21, −11) is the code's "before epochs 80 and 90 of 100"; a training of fewer than 20
+        epochs has no such place, and is refused: name others then.
       most_rows: the largest number of auxiliary rows that shape v, the first by number; 500 in the code. All of them
         are overwritten.
       num_kept: the number of auxiliary rows that stay in step 2; 50 in the code.

@@ -115,7 +115,7 @@ class LFBA(Attack):
     ) -> tuple[Features, LFBAState]:
         if view.stamp is None:
             raise ValueError(
-                "LFBA stamps the trigger on rows of its choice, and the scenario has none that can be stamped: give "
+                "LFBA stamps the trigger on rows of its choice, and the scenario has none that changes features: give "
                 "poison.attack_trigger, such as FeatureTrigger or PixelTrigger."
             )
         donors = state.donors[view.sample_ids]

@@ -64,13 +64,13 @@ class GBD(ActiveTransform):
       rule: "both", or one clue alone: "cap" (cap[i, k] = 1) or "cac" (ratio[i] ≥ threshold).
       action: what becomes of suspects. "report" only names them. "reject" gives them no class: their logits are NaN, so
         that no prediction of them counts as right or as the attacker's; then ``test_loss`` and ``class_score`` are NaN
-        where a row was rejected. The published code only reports.
+        where a row was rejected, and ``test_auc`` is over the others. The published code only reports.
       repeats: the number of shuffles; 3 or 6 in published code.
       rounded: whether cap is rounded to one decimal, as in published code. It matters from 20 repeats on: 0.95 is 1.
       inference_batch: the number of test rows that are seen together; 64 in published tests.
       inference_order: "shuffled" makes batches of rows in an order drawn by the seed, "file" in that of the test set;
         a test set that is sorted by class would have batches of one class.
-      threshold: the ratio from which a row is suspected; 2 in the paper and its code.
+      threshold: the ratio from which a row is suspected; 2 in the published code.
 
     Raises:
       ValueError: where ``repeats`` or ``inference_batch`` is no whole number of at least 1; where ``threshold`` is

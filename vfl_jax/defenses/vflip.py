@@ -114,8 +114,8 @@ class VFLIP(ActiveTransform):
       threshold: t[i, j]. "pairs": the mean of s[i, j] over the training rows + ``deviations`` standard deviations, as
         in the paper. "parties": the same of ‖A(x without j)_j − x_j‖₂, though it is compared with s, as in XDMVFL.
         "constant": ``bound``, as in the authors' evaluation.
-      votes: "majority": more than half of the K − 1 voters, as in the paper. "released": more than K/2, rounded down,
-        as in published code.
+      votes: "majority": more than half of the K − 1 voters. "released": more than K/2, rounded down, as in
+        published code. The paper's own rule could not be read.
       remakes: whose embeddings the head gets from A: "all", in every row, suspect or not, as in the authors'
         evaluation; "suspects" alone, as in XDMVFL; or "nobody", so that the defense only names them. The active
         party's own embedding always stays as it is.

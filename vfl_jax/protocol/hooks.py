@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.types import Array, Key, Params, State
@@ -126,10 +127,12 @@ def run_embed_hook(
         pair = transform.on_embed(params, key, _seen_by(transform, view), embeddings)
         changed, penalty = _pair(transform, "on_embed", "(embeddings, penalty)", pair)
         _check_form(transform, "on_embed", "embeddings", changed, embeddings)
-        if jnp.shape(penalty) != ():
+        is_number = isinstance(penalty, jax.Array | np.ndarray | np.number | int | float)
+        if not is_number or jnp.shape(penalty) != ():
+            said = f"of shape {jnp.shape(penalty)}" if is_number else f"that is a {type(penalty).__name__}"
             raise ValueError(
-                f"{type(transform).__name__}.on_embed returns a penalty of shape {jnp.shape(penalty)}; it must return "
-                "one number for the batch, such as the mean over its rows."
+                f"{type(transform).__name__}.on_embed returns a penalty {said}; it must return one number for the "
+                "batch, such as the mean over its rows."
             )
         return changed, jnp.asarray(penalty, jnp.float32)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 from vfl_jax.core.types import Array, Key, Params
@@ -26,7 +28,7 @@ def init(transform: Any, key: Key, shapes: Shapes, default: Optimizer) -> tuple[
       (parameters, optimizer state); two empty tuples where the method overrides no ``on_embed``.
 
     Raises:
-      ValueError: where a parameter is no floating number.
+      ValueError: where ``init_params`` returns None or what is no floating number, or ``optimizer`` is no optimizer.
     """
     if not changes(transform, "on_embed"):
         return (), ()
@@ -38,14 +40,24 @@ def _begin(transform: Any, params: Params, default: Optimizer) -> Any:
     """Returns the optimizers' first state: of a chain, one per part."""
     if isinstance(transform, Chain):
         return tuple(_begin(part, own, default) for part, own in zip(transform.parts, params, strict=True))
+    name = type(transform).__name__
+    if params is None:
+        raise ValueError(f"{name}.init_params returns None; it must return parameters, or {{}} where nothing learns.")
+    if not isinstance(transform.optimizer, Optimizer | None):
+        raise ValueError(
+            f"{name}.optimizer is {transform.optimizer!r}; it must be a vfl_jax.models.Optimizer, or None, which takes "
+            "the head's."
+        )
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if not jax.numpy.issubdtype(jax.numpy.result_type(leaf), jax.numpy.floating):
+        is_array = isinstance(leaf, jax.Array | np.ndarray | np.number | int | float)
+        found = jnp.result_type(leaf) if is_array else f"a {type(leaf).__name__}"
+        if not (is_array and jnp.issubdtype(found, jnp.floating)):
             raise ValueError(
-                f"{type(transform).__name__}.init_params returns {jax.numpy.result_type(leaf)} at "
+                f"{name}.init_params returns {found} at "
                 f"{jax.tree_util.keystr(path) or 'its root'}; what a step trains is float32. What counts or chooses is "
                 "state, which init returns."
             )
-    return _optimizer(transform, default).build(jax.numpy.int32(0)).init(params)
+    return _optimizer(transform, default).build(jnp.int32(0)).init(params)
 
 
 def update(

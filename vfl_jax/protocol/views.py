@@ -44,7 +44,7 @@ class PartyView:
         model was fed, leaves [B, ...].
       rows: ``rows(ids)`` reads this party's own training table, stamped like the batches: int[B] to leaves [B, ...].
       stamp: ``stamp(features, is_marked)`` stamps the attack trigger on this party's features; None for a method that
-        is no attack, and where the scenario has no trigger that can be stamped.
+        is no attack, and where the scenario has no trigger that can be stamped on features.
     """
 
     sample_ids: jax.Array

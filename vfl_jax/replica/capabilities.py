@@ -70,15 +70,13 @@ def rows_of(
     return lambda ids: trigger.stamp(mask, _take(table, ids), is_poison[ids])  # type: ignore[index]
 
 
-def stamp_of(trigger: Trigger | None, mask: Array | None) -> Callable[[Features, jax.Array], Features] | None:
-    """Returns ``stamp(features, is_marked)`` of the attack trigger; None where the scenario has none.
+def stamp_of(trigger: Trigger, mask: Array | None) -> Callable[[Features, jax.Array], Features]:
+    """Returns ``stamp(features, is_marked)`` of the attack trigger.
 
     Args:
       trigger: the attack trigger.
       mask: the entries that it changes of this party's features, bool[F]; None where it changes none.
     """
-    if trigger is None:
-        return None
     return lambda features, is_marked: trigger.stamp(mask, features, is_marked)
 
 
@@ -146,15 +144,19 @@ def own_rows(scenario: Scenario, inputs: Inputs, knowledge: Knowledge, party: in
 
 
 def own_stamp(scenario: Scenario, inputs: Inputs, party: int) -> Callable[[Any, jax.Array], Any] | None:
-    """Returns the function that stamps the attack trigger on one party's features; None where there is no such trigger.
+    """Returns the function that stamps the attack trigger on one party's features.
+
+    None where the scenario has no such trigger, and where its trigger changes nobody's features.
 
     Args:
       scenario: the scenario, with numbers cast to their dtypes.
       inputs: the data on the device.
       party: the number of the party.
     """
-    mask = None if inputs.attack_masks is None else inputs.attack_masks[party]
-    return stamp_of(scenario.attack_trigger, mask)
+    trigger, masks = scenario.attack_trigger, inputs.attack_masks or ()
+    if trigger is None or all(mask is None for mask in masks):
+        return None
+    return stamp_of(trigger, masks[party])
 
 
 def _take(table: Features, ids: Array) -> Features:

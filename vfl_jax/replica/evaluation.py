@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vfl_jax.core.types import Array, Key
 from vfl_jax.core.vertical_data import Rows
@@ -132,7 +133,8 @@ def evaluate_block(
 def finish(rows: RowAnswers) -> dict[str, Metric]:
     """Computes the metrics that need all test rows at once.
 
-    * ``test_auc``, with two classes: how often a row of class 1 has the larger margin for class 1.
+    * ``test_auc``, with two classes: how often a row of class 1 has the larger margin for class 1. Rows whose margin is
+      NaN, such as those that a defense rejects, do not count.
     * ``detection_auc`` and so on (:func:`vfl_jax.replica.metrics.detection`), where the defense answers.
 
     Args:
@@ -184,18 +186,22 @@ def own_metrics(
       prefix: the beginning of every name.
 
     Raises:
-      ValueError: where a metric does not return one value per row.
+      ValueError: where a metric does not return one number per row.
     """
     outcome = Outcome(
         jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(is_attacked), jnp.int32(scenario.poison.target_class)
     )
     metrics = {}
     for measure in scenario.metrics:
-        values = jnp.asarray(measure.rows(outcome), jnp.float32)
-        if values.shape != is_valid.shape:
+        found = measure.rows(outcome)
+        is_array = isinstance(found, jax.Array | np.ndarray)
+        if not is_array or found.shape != is_valid.shape or jnp.iscomplexobj(found):
+            said = f"{found.dtype}{list(found.shape)}" if is_array else f"a {type(found).__name__}"
             raise ValueError(
-                f"The metric {measure.name} returns {values.shape}; it must return a value per row, {is_valid.shape}."
+                f"The metric {measure.name} returns {said}; it must return a number per row, "
+                f"float32[{is_valid.shape[0]}]."
             )
+        values = jnp.asarray(found, jnp.float32)
         metrics[f"{prefix}{measure.name}"] = mean_over(is_valid & ~jnp.isnan(values), values)
     return metrics
 

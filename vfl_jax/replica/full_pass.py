@@ -73,7 +73,8 @@ def attack_block(
     is_attacked = block.is_valid & (labels[:, None] != jnp.array([scenario.target_classes])).all(axis=-1)
     stamps = [capabilities.own_stamp(scenario, inputs, k) for k in range(num_parties)]
     chosen = jnp.asarray(is_attacked)
-    stamped = tuple(stamp(x, chosen) for stamp, x in zip(stamps, rows.features, strict=True) if stamp is not None)
+    pairs = zip(stamps, rows.features, strict=True)
+    stamped = tuple(x if stamp is None else stamp(x, chosen) for stamp, x in pairs)
     clean = infer(shapes, scenario, state, rows.features, key, knowledge, block.row_ids, block.is_valid)
     attacked = infer(shapes, scenario, state, stamped, key, knowledge, block.row_ids, block.is_valid, is_attacked)
 

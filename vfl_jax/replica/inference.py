@@ -151,7 +151,8 @@ def _check_suspicion(defense: Any, found: Any, num_rows: int, num_parties: int) 
         return
     wanted = f"a vfl.Suspicion of score, float32[{num_rows}, {num_parties}], and is_suspect, bool[{num_rows}]"
     if not isinstance(found, Suspicion):
-        said = type(found).__name__
+        is_array = isinstance(found, jax.Array)
+        said = f"{found.dtype}{list(found.shape)}" if is_array else type(found).__name__
     else:
         score, is_suspect = jnp.asarray(found.score), jnp.asarray(found.is_suspect)
         is_right = score.shape == (num_rows, num_parties) and jnp.issubdtype(score.dtype, jnp.floating)

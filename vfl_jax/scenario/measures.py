@@ -32,9 +32,13 @@ def check_free(said: str, name: str) -> None:
       name: the name.
 
     Raises:
-      ValueError: where the name is one of the package's own, or its end says that it is a count (``_count``), or split
-        by class or party (``_by_class``, ``_by_party``).
+      ValueError: where the name is no word of letters, digits and underscores; where it is one of the package's own, or
+        its end says that it is a count (``_count``), or split by class or party (``_by_class``, ``_by_party``).
     """
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise ValueError(
+            f"{said} {name!r}; a name is a word of letters, digits and underscores, such as 'trigger_norm'."
+        )
     is_end_taken = name.endswith(("_count", "_by_class", "_by_party"))
     if name in PACKAGE_NAMES or name.startswith(PACKAGE_PREFIXES) or is_end_taken:
         raise ValueError(
@@ -63,7 +67,7 @@ class Outcome:
 class Measure(Record):
     """Base of the metrics of your own: a value per test row, of which results hold the mean.
 
-    The metric is called like the class. The pass that attacks every row reports it, too, under ``full_<name>``.
+    The metric is called like the class. The second pass of evaluation reports it, too, under ``full_<name>``.
 
     Example:
       >>> import vfl_jax as vfl
@@ -97,7 +101,14 @@ def measure(function: Callable[[Outcome], jax.Array]) -> Measure:
     Returns:
       a record for ``Scenario.metrics``, whose class has the name of the function. A worker of an executor finds it in
       the function's module by this name, as a decorator leaves it there.
+
+    Raises:
+      ValueError: where ``function`` is no function with a name.
     """
+    if not getattr(function, "__qualname__", "").rpartition(".")[2].isidentifier():
+        raise ValueError(
+            f"measure takes a function with a name, which becomes the metric's; found {function!r}. Use def."
+        )
 
     def rows(self: Measure, outcome: Outcome) -> jax.Array:
         return type(self).of(outcome)  # type: ignore[attr-defined]

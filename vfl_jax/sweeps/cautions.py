@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 
 from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.protocol.methods import methods
+from vfl_jax.protocol.methods import changes, methods
 from vfl_jax.protocol.switched import Switched
+from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.replica.draws import Draws
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices
@@ -40,6 +41,13 @@ def warn_of_little_evidence(scenario: Scenario, data: VerticalData, draws: Draws
             f"({counts[target] / labels.size:.0%}): a model that has learnt nothing says it too. Choose another class.",
             stacklevel,
         )
+    if _never_fires(scenario):
+        _warn(
+            "poison.trigger is EmbeddingTrigger, which changes no feature, and no attack changes what it feeds or "
+            "sends at inference (infer_features, infer_upload), so attacked test rows are like clean ones. Give a "
+            "trigger that changes features, or an attack that looks at view.is_attacked.",
+            stacklevel,
+        )
     few = min(measuring_rows(scenario, data, draws))
     if few < FEW_ROWS:
         _warn(
@@ -60,6 +68,13 @@ def measuring_rows(scenario: Scenario, data: VerticalData, draws: Draws) -> list
     counts = np.round(np.float32(scenario.poison.test_rate) * np.float32(ranks.size)).reshape(-1)
     is_other = np.asarray(data.test.labels) != scenario.poison.target_class
     return [int(((ranks < count) & is_other).sum()) for count in counts]
+
+
+def _never_fires(scenario: Scenario) -> bool:
+    """Whether the trigger lives in the message, and no attack puts it there."""
+    acting = [m for transform in scenario.attacks for m in methods(transform) if isinstance(m, Switched)]
+    acts_at_inference = any(changes(m, hook) for m in acting for hook in ("infer_features", "infer_upload"))
+    return isinstance(scenario.poison.trigger, EmbeddingTrigger) and bool(acting) and not acts_at_inference
 
 
 def _has_attack(scenario: Scenario) -> bool:
