@@ -62,8 +62,9 @@ def test_two_visits_find_the_rows_that_published_code_finds():
     assert attack.report(state)["poisoned_rows"].sum() == len(inferred) + 1
 
 
-def test_trigger_is_that_of_the_paper_and_of_triggerless():
-    """XDMVFL's own trigger lies on coordinates that it draws at random; it is not compared."""
+def test_trigger_follows_the_formulas_of_two_sources():
+    """Both vectors were computed from a formula as it was read, by no published code: XDMVFL's own trigger lies on
+    coordinates that it draws at random, and Triggerless has its trigger inside a training loop."""
     arrays = golden("villain_trigger")
     rows, width = arrays["embeddings"].shape
     known, view_of = helpers.knowledge(rows, target=[0]), jnp.arange(rows) % 2 == 0

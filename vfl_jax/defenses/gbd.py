@@ -56,7 +56,7 @@ class GBD(ActiveTransform):
     What to know before numbers are compared:
 
     * cap depends on the batch: the more of its rows are attacked, or predicted as one class, the larger is every cap.
-      In published tests half of 64 rows are attacked. In the second pass of evaluation nearly all rows of a batch are.
+      In published tests half of 64 rows are attacked. In the second pass of evaluation all rows of other classes are.
     * A row may be shuffled to its own place, which counts as kept.
     * Rows that only fill up a batch take no part.
 
