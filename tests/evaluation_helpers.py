@@ -117,7 +117,7 @@ def full_by_hand(clean, attacked, labels, wanted, attackers):
 
 
 def stealth_by_hand(clean, attacked, rows, party):
-    """How well three simple numbers tell attacked messages of a party from clean ones."""
+    """How well three simple numbers tell attacked messages of a party from the clean ones of the same rows."""
     before, after = clean.sent[party], attacked.sent[party]
     said, then = best(clean.logits), best(attacked.logits)
     means = {c: before[said == c].mean(axis=0) for c in set(said)}
@@ -129,7 +129,7 @@ def stealth_by_hand(clean, attacked, rows, party):
             for sent, of_row in ((before, said), (after, then))
         ],
     }
-    return {name: auc(np.array(second)[rows], np.array(first)) for name, (first, second) in numbers.items()}
+    return {name: auc(np.array(second)[rows], np.array(first)[rows]) for name, (first, second) in numbers.items()}
 
 
 def auc(positive, negative):

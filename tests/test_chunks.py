@@ -18,7 +18,7 @@ from sweep_helpers import DATA, EPOCHS, OVER, SCENARIO, assert_close, grid_of, r
 
 from vfl_jax.core.record import with_numbers
 from vfl_jax.replica.draws import Given
-from vfl_jax.replica.evaluation import Metric
+from vfl_jax.replica.first_pass import Metric
 from vfl_jax.sweeps import devices, memory, programs
 from vfl_jax.sweeps.chunks import Chunk, cut
 from vfl_jax.sweeps.prepared import prepare

@@ -62,7 +62,7 @@ def test_a_cap_of_inf_is_none_in_the_notebook_of_own_methods():
         np.testing.assert_array_equal(cap.infer_receive(None, state, None, (embedding,))[0], out)
 
 
-def test_the_readme_runs(tmp_path, monkeypatch):
+def test_the_readme_runs(tmp_path, monkeypatch, request):
     """The README's Python blocks, on digits for a few epochs and seeds."""
     import vfl_jax
 
@@ -72,6 +72,9 @@ def test_the_readme_runs(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 6
     names: dict = {}
+    for registry in (vfl_jax.data.LOADERS, vfl_jax.presets.PRESETS):  # what the README registers is not there later
+        before = dict(registry)
+        request.addfinalizer(lambda registry=registry, before=before: (registry.clear(), registry.update(before)))
     for block in blocks:
         small = block.replace("seeds=20", "seeds=2").replace("epochs=50", "epochs=1")
         # Its trigger pixels and target row are MNIST's.

@@ -9,7 +9,7 @@ import pytest
 import rich.console
 from sweep_helpers import EPOCHS, logged, swept
 
-from vfl_jax.replica.evaluation import Metric
+from vfl_jax.replica.first_pass import Metric
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
 
 

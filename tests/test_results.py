@@ -29,6 +29,14 @@ METRICS = {
     "test_loss",
     "train_accuracy",
 }
+SECOND_PASS = {
+    "attack_success",
+    "clean_accuracy",
+    "recovered_utility",
+    "stealth_class_mean",
+    "stealth_l2",
+    "stealth_linf",
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +67,16 @@ def test_a_sweep_has_a_dimension_per_axis(swept):
 def test_a_sweep_has_the_documented_variables(swept):
     names = METRICS | {f"{name}_count" for name in METRICS} | {"is_finite", "poison_ids", "target_ids"}
     names.add("rows_left_out")
+    second = {f"full_{name}" for name in SECOND_PASS}
+    by_class = {"full_attack_success_by_class", "full_attack_success_by_class_count"}
+    names |= second | {f"{name}_count" for name in second} | by_class | {"full_attack_success_macro"}
     assert set(swept.data_vars) == names
+    for name in second:  # at the last epoch alone
+        assert np.isfinite(swept[name].isel(epoch=-1)).all()
+        assert np.isnan(swept[name].isel(epoch=slice(-1))).all()
+        assert (swept[f"{name}_count"].isel(epoch=slice(-1)) == 0).all()
+    for name in by_class:
+        assert swept[name].dims == (*AXES, "epoch", "class")
     for name in METRICS:
         extra = ("class",) if name == "class_score" else ()
         assert swept[name].dims == (*AXES, "epoch", *extra)

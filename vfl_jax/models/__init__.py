@@ -4,6 +4,7 @@ from vfl_jax.models.bottoms import MLP, Bottom, Linear
 from vfl_jax.models.cnn import CNN
 from vfl_jax.models.heads import DenseHead, Head, SumHead
 from vfl_jax.models.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy, SquaredError
+from vfl_jax.models.of_functions import as_head, as_loss
 from vfl_jax.models.optimizers import Optimizer
 
 __all__ = [
@@ -20,4 +21,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SquaredError",
     "SumHead",
+    "as_head",
+    "as_loss",
 ]

@@ -27,7 +27,7 @@ from vfl_jax.core.record import cast
 from vfl_jax.core.types import Array, Features, Key
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.protocol.knowledge import ORDINARY, Knowledge, Shapes
-from vfl_jax.replica import inference, phases, stepping
+from vfl_jax.replica import inference, passes, phases, stepping
 from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Draws, Given, draw
 from vfl_jax.replica.metrics import Metric
@@ -173,10 +173,10 @@ def evaluate(replica: Replica, state: TrainState, epoch: Array | int) -> dict[st
       epoch: the number of the epoch, counted from 0; the draws of inference hooks depend on it.
 
     Returns:
-      the metrics, by name (:func:`vfl_jax.replica.evaluation.evaluate_block` explains them).
+      the metrics, by name (:func:`vfl_jax.replica.first_pass.evaluate_block` explains them).
     """
     inputs, draws = replica.inputs, replica.draws
-    return phases.evaluate(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
+    return passes.evaluate(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
 
 
 def between_epochs(replica: Replica, state: TrainState, epoch: int, num_epochs: int) -> TrainState:
@@ -204,7 +204,7 @@ def attack_all(replica: Replica, state: TrainState, epoch: Array | int) -> dict[
       epoch: the number of the epoch, counted from 0; the draws of inference hooks depend on it.
 
     Returns:
-      the metrics, by name (:mod:`vfl_jax.replica.full_pass` explains them).
+      the metrics, by name (:mod:`vfl_jax.replica.second_pass` explains them).
 
     Raises:
       ValueError: where the scenario has no trigger that can be stamped.
@@ -212,7 +212,7 @@ def attack_all(replica: Replica, state: TrainState, epoch: Array | int) -> dict[
     if replica.scenario.attack_trigger is None:
         raise ValueError("poison.trigger is carried by nature; name a poison.attack_trigger that can be stamped.")
     inputs, draws = replica.inputs, replica.draws
-    return phases.attack_all(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
+    return passes.attack_all(replica.shapes, inputs, replica.scenario, draws, state, jnp.asarray(epoch, jnp.int32))
 
 
 def predict(replica: Replica, state: TrainState, features: tuple[Features, ...], key: Key, **rows: Any) -> Array:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.struct
 import jax
 
+from vfl_jax.core.functions import record_of
 from vfl_jax.core.record import Record
 
 PACKAGE_NAMES = frozenset(
@@ -105,24 +107,8 @@ def measure(function: Callable[[Outcome], jax.Array]) -> Measure:
     Raises:
       ValueError: where ``function`` is no function with a name.
     """
-    if not getattr(function, "__qualname__", "").rpartition(".")[2].isidentifier():
-        raise ValueError(
-            f"measure takes a function with a name, which becomes the metric's; found {function!r}. Use def."
-        )
 
-    def rows(self: Measure, outcome: Outcome) -> jax.Array:
-        return type(self).of(outcome)  # type: ignore[attr-defined]
+    def rows(self: Any, outcome: Outcome) -> jax.Array:
+        return type(self).of(outcome)
 
-    kind: type[Measure] = type(
-        function.__name__,
-        (Measure,),
-        {
-            "of": staticmethod(function),
-            "rows": rows,
-            "__doc__": function.__doc__,
-            "__module__": function.__module__,
-            # The function's own name means the metric, so pickle finds the class as that of the metric.
-            "__qualname__": f"{function.__qualname__}.__class__",
-        },
-    )
-    return kind()
+    return record_of(function, Measure, "measure", rows=rows)

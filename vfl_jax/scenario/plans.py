@@ -64,6 +64,7 @@ class PoisonPlan(Record):
         check_range("poison", 0.0, 1.0, rate=self.rate, test_rate=self.test_rate)
         check_range("poison", 1, num_targets=self.num_targets)
         check_range("poison", 0, num_known=self.num_known)
+        check_range("poison", 0, 2**32 - 1, fixed_seed=self.fixed_seed)
 
 
 class BatchPlan(Record):

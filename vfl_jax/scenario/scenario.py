@@ -241,7 +241,7 @@ class Scenario(Record):
         """Checks when methods act, and the batches and orders of test rows that they ask for."""
         for method in self._methods():
             at = method.at_epochs
-            if at is not None and not (isinstance(at, tuple | list) and all(map(is_whole, at))):
+            if at is not None and not (isinstance(at, tuple | list) and len(at) and all(map(is_whole, at))):
                 raise ValueError(
                     f"{type(method).__name__}.at_epochs is {shown(at)}; it must be a tuple of whole numbers, such as "
                     "(0, -1) for before the first epoch and after the last, or None for all of them."

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from vfl_jax.core.types import Array
 from vfl_jax.protocol.knowledge import Shapes
-from vfl_jax.replica import phases
+from vfl_jax.replica import passes, phases
 from vfl_jax.replica.asked import Asked, What
 from vfl_jax.replica.asked import ask as ask_seed
 from vfl_jax.replica.draws import Draws, Given
@@ -108,7 +108,7 @@ def train_epoch(
 def evaluate(
     shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
 ) -> dict[str, Metric]:
-    """The metrics of all replicas, leaves [S, G, ...]; see :func:`phases.evaluate`.
+    """The metrics of all replicas, leaves [S, G, ...]; see :func:`passes.evaluate`.
 
     Args:
       shapes, layout, inputs, scenario, draws, state, epoch: as in :func:`train_epoch`.
@@ -118,7 +118,7 @@ def evaluate(
         inputs, scenario, epoch = shared
         draws, state = per_seed
         over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
-        return phases.evaluate(shapes, inputs, scenario, draws, state, epoch, over_grid)
+        return passes.evaluate(shapes, inputs, scenario, draws, state, epoch, over_grid)
 
     return _over_seeds(layout, one_seed, (inputs, scenario, epoch), (draws, state))
 
@@ -127,7 +127,7 @@ def evaluate(
 def attack_all(
     shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, state: TrainState, epoch: Array
 ) -> dict[str, Metric]:
-    """The metrics of all replicas with every test row attacked, leaves [S, G, ...]; see :func:`phases.attack_all`.
+    """The metrics of all replicas with every test row attacked, leaves [S, G, ...]; see :func:`passes.attack_all`.
 
     Args:
       shapes, layout, inputs, scenario, draws, state, epoch: as in :func:`train_epoch`.
@@ -137,7 +137,7 @@ def attack_all(
         inputs, scenario, epoch = shared
         draws, state = per_seed
         over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
-        return phases.attack_all(shapes, inputs, scenario, draws, state, epoch, over_grid)
+        return passes.attack_all(shapes, inputs, scenario, draws, state, epoch, over_grid)
 
     return _over_seeds(layout, one_seed, (inputs, scenario, epoch), (draws, state))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.core.types import Key
-from vfl_jax.replica import phases
+from vfl_jax.replica import passes, phases
 from vfl_jax.replica.replica import prepare
 from vfl_jax.replica.state import TrainState
 from vfl_jax.sweeps import devices, programs
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _init_one = jax.jit(phases.init, static_argnames="shapes")
 _train_one_epoch = jax.jit(phases.train_epoch, static_argnames=("shapes", "over_grid"), donate_argnames="state")
-_evaluate_one = jax.jit(phases.evaluate, static_argnames=("shapes", "over_grid"))
-_attack_one = jax.jit(phases.attack_all, static_argnames=("shapes", "over_grid"))
+_evaluate_one = jax.jit(passes.evaluate, static_argnames=("shapes", "over_grid"))
+_attack_one = jax.jit(passes.attack_all, static_argnames=("shapes", "over_grid"))
 _between_one = jax.jit(phases.between_epochs, static_argnames=("shapes", "due", "over_grid"), donate_argnames="state")
 
 

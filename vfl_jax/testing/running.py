@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.protocol.methods import due, methods
-from vfl_jax.replica import evaluation, phases
+from vfl_jax.replica import first_pass, phases
 from vfl_jax.replica.draws import Draws, Given
-from vfl_jax.replica.evaluation import EvalBlock
+from vfl_jax.replica.first_pass import EvalBlock
 from vfl_jax.replica.inference import Inferred, infer
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.reports import evaluate_reports
@@ -104,7 +104,7 @@ def run(
     rank = jnp.asarray(draws.test_poison_rank).at[ids].get(mode="fill", fill_value=num_test)
     block = EvalBlock(rows=first, row_ids=ids, is_valid=ids < num_test, poison_rank=rank)
     with _keeping() as kept:
-        evaluation.evaluate_block(shapes, num_test, inputs.masks, scenario, state, block, jax.random.key(1), knowledge)
+        first_pass.evaluate_block(shapes, num_test, inputs.masks, scenario, state, block, jax.random.key(1), knowledge)
     labels = jnp.asarray(inputs.train.labels)
     evaluate_reports(scenario, state, labels, knowledge.is_poison, shapes.num_classes)
     sides = (scenario.active_attack, state.active_attack_state), (scenario.defense, state.defense_state)
@@ -121,7 +121,7 @@ def _keeping() -> Iterator[list[Inferred]]:
         kept.append(infer(*args))
         return kept[-1]
 
-    with mock.patch.object(evaluation, "infer", keeping):
+    with mock.patch.object(first_pass, "infer", keeping):
         yield kept
 
 

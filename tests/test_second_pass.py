@@ -153,6 +153,8 @@ def test_an_honest_run_of_the_grid_is_the_floor_and_single_runs_are_the_grid():
                     if name.startswith(("full_", "detection_")):
                         np.testing.assert_allclose(point[name], alone[name][-1], rtol=1e-5, atol=1e-6, err_msg=name)
     floor = swept.sel({"attack.enabled": 0})
+    for name in ("l2", "linf", "class_mean"):  # messages that do not change tell nothing
+        np.testing.assert_allclose(floor[f"full_stealth_{name}"], 0.5, rtol=1e-6)
     np.testing.assert_array_equal(
         floor.full_stealth_l2.sel({"attack.shift": 0.5}), floor.full_stealth_l2.sel({"attack.shift": 9.0})
     )

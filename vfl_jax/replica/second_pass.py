@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from vfl_jax.core.types import Array, Key
 from vfl_jax.protocol.knowledge import Knowledge, Shapes
 from vfl_jax.replica import capabilities
-from vfl_jax.replica.evaluation import EvalBlock, RowAnswers, answers, own_metrics, strictly_predicts
+from vfl_jax.replica.first_pass import EvalBlock, RowAnswers, answers, own_metrics, strictly_predicts
 from vfl_jax.replica.inference import infer
 from vfl_jax.replica.metrics import Metric, area, detection, mean_by_class, mean_over
 from vfl_jax.replica.preparation import Inputs
@@ -114,10 +114,11 @@ def finish(shapes: Shapes, rows: FullRows) -> dict[str, Metric]:
     * ``full_detection_auc`` and so on (:func:`vfl_jax.replica.metrics.detection`), where the defense answers: the
       attacked rows against all clean ones.
     * ``full_stealth_l2``, ``full_stealth_linf``, ``full_stealth_class_mean``: how well one simple number tells attacked
-      messages from clean ones, as an area under the ROC curve: the row's L2 norm, its largest entry, its distance to
-      the mean of the clean messages with the same predicted class. 0.5 hides the attack from that number; 0 and 1 show
-      it. With several attackers it is the mean over them. Messages that are not finite do not count, nor, for the
-      distance, do rows without a predicted class and those of a class that no clean row is predicted to be.
+      messages from the clean messages of the same rows, as an area under the ROC curve: the row's L2 norm, its largest
+      entry, its distance to the mean of the clean messages with the same predicted class. 0.5 hides the attack from
+      that number, and is what messages that do not change give; 0 and 1 show it. With several attackers it is the mean
+      over them. Messages that are not finite do not count, nor, for the distance, do rows without a predicted class and
+      those of a class that no clean row is predicted to be.
 
     Args:
       shapes: the sizes that the protocol makes public.
@@ -133,7 +134,7 @@ def finish(shapes: Shapes, rows: FullRows) -> dict[str, Metric]:
     areas: dict[str, list[Metric]] = {}
     for sent in rows.sent:
         for name, values in _simple_numbers(shapes, sent, rows.predicted, is_clean).items():
-            areas.setdefault(name, []).append(area(values[1], is_attacked, values[0], is_clean))
+            areas.setdefault(name, []).append(area(values[1], is_attacked, values[0], is_attacked))
     for name, found_areas in areas.items():
         metrics[f"full_stealth_{name}"] = jax.tree.map(lambda *leaves: jnp.stack(leaves).sum(axis=0), *found_areas)
     return metrics
