@@ -22,7 +22,27 @@ from vfl_jax.attacks import (
     Villain,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
-from vfl_jax.defenses import GBD, MID, VFLIP, Clipping, GaussianNoise, LaplaceNoise, Sparsification
+from vfl_jax.defenses import (
+    ALIBI,
+    GBD,
+    MID,
+    VFLIP,
+    Clipping,
+    DiscreteGradients,
+    EmbeddingDropout,
+    EmbeddingNormalisation,
+    GaussianNoise,
+    GradientAveraging,
+    GradPerturb,
+    IsotropicNoise,
+    LabelSmoothing,
+    LaplaceNoise,
+    Marvell,
+    MaxNormNoise,
+    RandomisedResponse,
+    SignSGD,
+    Sparsification,
+)
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.hooks import run_embed_hook, run_epoch_hook, run_hook
@@ -77,6 +97,25 @@ CASES = {
     "clipping by the largest row": Case(Clipping(by="largest_row_l2", bound=0.5), Clipping(by="largest_row_l2")),
     "gaussian noise": Case(GaussianNoise(stddev=0.1, variance=0.01), GaussianNoise()),
     "laplace noise": Case(LaplaceNoise(scale=0.1, variance=0.01), LaplaceNoise()),
+    "discrete gradients": Case(DiscreteGradients(bins=4.0), DiscreteGradients()),
+    "discrete gradients, fixed": Case(
+        DiscreteGradients(width="fixed", clip=True, bins=4.0, bound=1.0), DiscreteGradients(width="fixed", clip=True)
+    ),
+    "sign sgd": Case(SignSGD(size=1.0), SignSGD()),
+    "gradient averaging": Case(GradientAveraging(share=1.0), GradientAveraging()),
+    "max-norm noise": Case(MaxNormNoise(scale=1.0), MaxNormNoise()),
+    "isotropic noise": Case(IsotropicNoise(ratio=0.5), IsotropicNoise()),
+    "marvell": Case(Marvell(power=2.0), Marvell()),
+    "marvell by its threshold": Case(Marvell(rule="threshold", power=1.0), Marvell(rule="threshold")),
+    "grad perturb": Case(GradPerturb(epsilon=2.0), GradPerturb()),
+    "grad perturb by sample": Case(
+        GradPerturb(shared=False, draw="sample", epsilon=2.0), GradPerturb(shared=False, draw="sample")
+    ),
+    "randomised response": Case(RandomisedResponse(epsilon=0.5), RandomisedResponse()),
+    "alibi": Case(ALIBI(epsilon=2.0), ALIBI()),
+    "label smoothing": Case(LabelSmoothing(smoothing=0.1), LabelSmoothing()),
+    "embedding normalisation": Case(EmbeddingNormalisation(length=1.0), EmbeddingNormalisation()),
+    "embedding dropout": Case(EmbeddingDropout(rate=0.3), EmbeddingDropout()),
     "gbd": Case(GBD(inference_batch=B), GBD(inference_batch=B), only_listens=True),
     "mid": Case(MID(weight=0.1), MID()),
     "sparsification by position": Case(Sparsification(drop_rate=0.7), Sparsification()),
@@ -139,11 +178,23 @@ def values(transform, t):
     return jax.tree.map(jnp.asarray, found)
 
 
+def sums(embeddings):
+    """A head: the logits of C classes, of which the first is the sum of all entries."""
+    total = sum(h.sum(axis=-1) for h in embeddings)
+    return total[:, None] * jnp.eye(C)[:1]
+
+
+def messages_for(targets):
+    """Messages that depend on the targets, float32[B, C]: what a head's gradients are to a method."""
+    return tuple(targets[:, :1] - jnp.ones((1, SHAPES.widths[k])) / (k + 1) for k in SHAPES.crossing)
+
+
 def view_of(transform, ids, roles, knowledge):
     if isinstance(transform, PartyTransform):
         return helpers.party_view(ids, roles, knowledge=knowledge)
-    everyone = tuple(jnp.ones((len(ids), width)) for width in SHAPES.widths)
-    return helpers.active_view(ids, roles, knowledge=knowledge).replace(embeddings=everyone)
+    everyone = tuple(jnp.sin(jnp.arange(B * width, dtype=jnp.float32)).reshape(B, width) for width in SHAPES.widths)
+    view = helpers.active_view(ids, roles, labels=jnp.asarray(ids) % 2, knowledge=knowledge)
+    return view.replace(embeddings=everyone, logits=sums, gradients=messages_for)
 
 
 def all_hooks(transform, state, key, ids, roles, inputs, knowledge):
