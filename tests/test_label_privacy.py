@@ -43,6 +43,12 @@ def start(defense, seed=0):
     return cast(defense).init(jax.random.key(seed), SHAPES)
 
 
+def with_shares(defense):
+    """The state after the first call between epochs, when the classes are counted."""
+    view = ActiveEpochView(jnp.int32(0), jnp.int32(3), jnp.asarray(LABELS))
+    return defense.on_epoch(None, start(defense), view, {})[1]
+
+
 EVERYONE = np.arange(N)
 every_drawing = pytest.mark.parametrize(
     "defense", [RandomisedResponse(epsilon=1.0), ALIBI(epsilon=1.0)], ids=["randomised response", "alibi"]
@@ -68,8 +74,8 @@ def test_randomised_response_keeps_the_stated_share_and_draws_the_rest_evenly(ep
     expected = np.array([kept, *[(1 - kept) / (C - 1)] * (C - 1)])
     counts = np.bincount(shift, minlength=C)
     np.testing.assert_allclose(counts / N, expected, atol=4 * 0.5 / math.sqrt(N))
-    if epsilon == 1.0:  # ε-differential privacy: no answer is more than e^ε times likelier under one label than another
-        assert expected.max() / expected.min() == pytest.approx(math.e)
+    if epsilon == 1.0:  # its privacy: no answer is more than e^ε times likelier under one label than under another
+        assert counts.max() / counts.min() < math.e * 1.2
 
 
 def test_randomised_response_matches_the_twin_and_passes_softened_targets_of_kept_rows():
@@ -93,9 +99,7 @@ def test_randomised_response_matches_the_twin_and_passes_softened_targets_of_kep
 def test_alibi_matches_the_twin(prior):
     """The posterior by Bayes' rule, class by class, from the observation itself."""
     defense, epsilon, shares = ALIBI(prior=prior, epsilon=1.5), 1.5, np.bincount(LABELS) / N
-    _, state = defense.on_epoch(
-        None, start(defense), ActiveEpochView(jnp.int32(0), jnp.int32(3), jnp.asarray(LABELS)), {}
-    )
+    state = with_shares(defense)
     ids = np.array([7, 3, 12, 2900])
     found = new_targets(defense, state, ids)
     logits = np.float64(sum(helpers.normal(N, C, seed=k)[ids] for k in (1, 2)))
@@ -109,12 +113,11 @@ def test_alibi_matches_the_twin(prior):
 
 
 def test_alibi_is_private_and_calibrated():
-    """No observation moves the odds of two classes by more than e^ε; with true shares, posteriors are right on average."""
+    """No observation moves the odds of two classes by more than e^ε; with true shares, a posterior is right as often as
+    it says."""
     epsilon = 2.0
     defense = ALIBI(prior="labels", epsilon=epsilon)
-    _, state = defense.on_epoch(
-        None, start(defense), ActiveEpochView(jnp.int32(0), jnp.int32(3), jnp.asarray(LABELS)), {}
-    )
+    state = with_shares(defense)
     found = np.float64(new_targets(defense, state, EVERYONE))
     shares = np.bincount(LABELS) / N
     moved = np.log(found) - np.log(shares)[None]
@@ -147,14 +150,13 @@ def test_smoothed_labels_match_the_twin():
         np.testing.assert_allclose(row, [0.7 * (c == label) + 0.3 / C for c in range(C)], rtol=1e-6)
 
 
-def head_view(head, params, labels, embeddings):
+def head_view(head, params, labels, embeddings, num_classes):
     """A view whose functions are those of a replica."""
 
     def loss_of(targets, params, embeddings):
         logits = head.apply(params, embeddings, num_classes)
         return SoftmaxCrossEntropy()(logits, targets), None
 
-    num_classes = 1 + int(max(labels))
     return helpers.active_view(range(len(labels)), labels=labels).replace(
         embeddings=embeddings,
         logits=capabilities.logits_of(head, params, num_classes),
@@ -171,8 +173,8 @@ def test_perturbed_gradients_of_published_code(name, epsilon):
     embeddings, params = tuple(jnp.asarray(arrays[f"embedding_{k}"]) for k in (0, 1)), {}
     if "head_w" in arrays:
         params = {"dense_0": {"kernel": jnp.asarray(arrays["head_w"].T), "bias": jnp.asarray(arrays["head_b"])}}
-    view = head_view(HEAD if params else SumHead(), params, [*arrays["labels"], embeddings[0].shape[1] - 1], embeddings)
     num_classes, batch = embeddings[0].shape[1], len(arrays["labels"])
+    view = head_view(HEAD if params else SumHead(), params, arrays["labels"], embeddings, num_classes)
     every = np.repeat(np.eye(num_classes, dtype=np.float32)[:, None], batch, axis=1)
     of_classes = jnp.stack([view.gradients(targets)[0] for targets in every])
     np.testing.assert_allclose(of_classes, arrays["gradient_if_class"], rtol=1e-5, atol=1e-7)
@@ -183,7 +185,7 @@ def test_perturbed_gradients_of_published_code(name, epsilon):
 @helpers.quick_jit
 def perturbed(defense, key, state, params, ids, embeddings):
     """What is sent on a linear head; labels are those of the rows."""
-    view = head_view(HEAD, params, [0, 1, 2, 0, 1], embeddings).replace(sample_ids=ids)
+    view = head_view(HEAD, params, [0, 1, 2, 0, 1], embeddings, 3).replace(sample_ids=ids)
     return defense.on_send(key, state, view, view.gradients(jax.nn.one_hot(view.labels, 3)))[0]
 
 
@@ -206,11 +208,8 @@ def test_grad_perturb_matches_the_twin_on_a_linear_head(shared, draw):
             softmax = np.exp(logits) / np.exp(logits).sum()
             for k, rows in enumerate((slice(0, 3), slice(3, 7))):
                 number = 0 if shared else k
-                draws = (
-                    2
-                    / epsilon
-                    * np.float64(jax.random.laplace(jax.random.fold_in(jax.random.clone(key_row), number), (3,)))
-                )
+                key_here = jax.random.fold_in(jax.random.clone(key_row), number)
+                draws = 2 / epsilon * np.float64(jax.random.laplace(key_here, (3,)))
                 expected = kernel[rows] @ (softmax - np.eye(3)[label]) / batch
                 for c in range(3):
                     expected = expected + draws[c] * (kernel[rows] @ (softmax - np.eye(3)[c])) / batch

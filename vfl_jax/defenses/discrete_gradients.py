@@ -43,9 +43,9 @@ class DiscreteGradients(ActiveTransform):
                                         "each_message": the same with the σ of the message itself
 
     Sources: Fu et al. 2022, *Label inference attacks against vertical federated learning* (USENIX Security), whose
-    code has "fixed" with a bound of 0.03 (0.001 on Criteo) and 6 bins; the published code of Zou et al.
-    2022, *Defending batch-level label inference and replacement attacks in vertical federated learning*, which has
-    "fixed" with a bound of 0.0003 and 12 bins; VFLAIR's code, which has "first_message" with 12 bins.
+    code has "fixed" with a bound of 0.03 (0.001 on Criteo) and 6 bins; the published code of Zou et al. 2022,
+    *Defending batch-level label inference and replacement attacks in vertical federated learning*, which has "fixed"
+    with a bound of 0.0003 and 12 bins; VFLAIR's code, which has "first_message" with 12 bins.
 
     Text and code disagree. The text speaks of ``bins`` values between μ − 2σ and μ + 2σ. In no published code are
     values centred on the mean or clipped, so that a large entry takes a value beyond the range; ``clip`` adds the

@@ -30,8 +30,7 @@ class RandomisedResponse(ActiveTransform):
     because everything is computed from the drawn labels. A draw per visit would let the budget grow with every epoch,
     so that a row's most frequent label tells it; here a row's draw is the seed's and the row's. The guarantee does not
     extend to what the label holder computes from true labels besides, such as another defense in a chain that reads
-    ``view.labels`` (``Marvell``). Rows with the same label protect each other nothing: a row that is in the data twice
-    has two draws.
+    ``view.labels`` (``Marvell``). A row that is in the data twice has two draws.
 
     The label is the class of the largest target, so that in a chain it may come after a method that changes targets; a
     row that keeps its label keeps its targets.
