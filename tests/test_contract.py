@@ -106,7 +106,6 @@ CASES = {
     "max-norm noise": Case(MaxNormNoise(scale=1.0), MaxNormNoise()),
     "isotropic noise": Case(IsotropicNoise(ratio=0.5), IsotropicNoise()),
     "marvell": Case(Marvell(power=2.0), Marvell()),
-    "marvell by its threshold": Case(Marvell(rule="threshold", power=1.0), Marvell(rule="threshold")),
     "grad perturb": Case(GradPerturb(epsilon=2.0), GradPerturb()),
     "grad perturb by sample": Case(
         GradPerturb(shared=False, draw="sample", epsilon=2.0), GradPerturb(shared=False, draw="sample")

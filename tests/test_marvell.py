@@ -223,13 +223,14 @@ def test_who_knows_both_distributions_errs_as_often_as_the_bound_says():
     assert bound > 0.2
 
 
-def test_what_has_nothing_to_hide_passes():
+def test_what_has_nothing_to_hide_passes_and_so_does_everything_without_power():
     messages = two_messages()
     alike = tuple(np.ones_like(message) for message in messages)
-    cases = [(np.zeros(10, np.int32), messages), (np.ones(10, np.int32), messages), (LABELS, alike)]
-    for labels, given in cases:
-        sent = jit_send(cast(Marvell(power=2.0)), jax.random.key(0), labels, given)
-        helpers.assert_bitwise_equal(sent, tuple(map(jnp.asarray, given)))
+    given = [(np.zeros(10, np.int32), messages), (np.ones(10, np.int32), messages), (LABELS, alike)]
+    cases = [(Marvell(power=2.0), *pair) for pair in given] + [(Marvell(rule="threshold"), LABELS, messages)]
+    for defense, labels, sent in cases:
+        found = jit_send(cast(defense), jax.random.key(0), labels, sent)
+        helpers.assert_bitwise_equal(found, tuple(map(jnp.asarray, sent)))
 
 
 def test_noise_scales_with_gradients_of_any_size():

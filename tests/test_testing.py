@@ -135,29 +135,55 @@ def test_everything_that_a_function_holds_is_walked():
 
 PLAIN = vfl.models.Optimizer()  # optax's Adam takes no strict promotion of dtypes
 ARGUMENTS = {
+    "ALIBI": {"prior": "labels", "epsilon": 1.0},
     "BASL": {"at_epochs": (0,), "num_kept": 2},
     "Clipping": {"bound": 0.05},
+    "DiscreteGradients": {"bins": 4.0},
+    "EmbeddingDropout": {"rate": 0.5},
+    "EmbeddingNormalisation": {"length": 1.0},
     "GBD": {"inference_batch": 6},
     "GaussianNoise": {"stddev": 0.1},
+    "GradPerturb": {"epsilon": 1.0},
+    "GradientAveraging": {"share": 0.5},
+    "IsotropicNoise": {"ratio": 0.5},
+    "LabelSmoothing": {"smoothing": 0.2},
     "LaplaceNoise": {"scale": 0.1},
     "LFBA": {"poison_rate": 0.5, "switch_rate": 1.0},
     "MID": {"weight": 0.1, "optimizer": PLAIN},
+    "Marvell": {"power": 1.0},
+    "MaxNormNoise": {"scale": 1.0},
     "PassiveModelCompletion": {"num_steps": 2, "batch_size": 4},
+    "RandomisedResponse": {"epsilon": 0.5},
+    "SignSGD": {"size": 1.0},
     "Sparsification": {"drop_rate": 0.5},
     "VFLIP": {"optimizer": PLAIN, "num_epochs": 2, "remakes": "suspects"},
     "Villain": {"search_from": 0, "poison_from": 0, "ratio": 2.0, "largest_norm": 99.0, "classifier": PLAIN},
 }
 """Arguments of methods whose defaults do nothing in one epoch, or which need some."""
 NEUTRAL = {
+    "ALIBI": {"epsilon": math.inf},
     "Clipping": {"bound": math.inf},
+    "DiscreteGradients": {"bins": 0.0},
+    "EmbeddingDropout": {"rate": 0.0},
+    "EmbeddingNormalisation": {"length": 0.0},
     "GBD": {},
     "GaussianNoise": {"stddev": 0.0},
+    "GradPerturb": {"epsilon": math.inf},
+    "GradientAveraging": {"share": 0.0},
+    "IsotropicNoise": {"ratio": 0.0},
+    "LabelSmoothing": {"smoothing": 0.0},
     "LaplaceNoise": {"scale": 0.0},
     "MID": {"weight": 0.0},
+    "Marvell": {"power": 0.0},
+    "MaxNormNoise": {"scale": 0.0},
+    "RandomisedResponse": {"epsilon": math.inf},
+    "SignSGD": {"size": 0.0},
     "Sparsification": {"drop_rate": 0.0},
     "VFLIP": {"deviations": 1e9},
 }
 """The numbers at which a defense changes nothing; a defense that has none, because it only answers, says {}."""
+OF_TWO_CLASSES = ("Marvell",)
+"""Methods that refuse data of more classes."""
 METHODS = [(room, name) for room in (vfl.attacks, vfl.defenses) for name in room.__all__]
 
 
@@ -169,7 +195,16 @@ def test_every_method_of_the_package_keeps_its_promises(room, name):
         method = kind(**ARGUMENTS.get(name, {}))
     except (TypeError, ValueError) as error:
         raise AssertionError(f"{name} needs arguments: give them in ARGUMENTS.") from error
-    check_method(method, neutral=NEUTRAL.get(name, {}))
+    check_method(method, neutral=NEUTRAL.get(name, {}), **(two_classes() if name in OF_TWO_CLASSES else {}))
+
+
+def two_classes():
+    """A scenario and data of two classes."""
+    rng = np.random.default_rng(0)
+    splits = [(rng.normal(size=(n, 5)).astype(np.float32), rng.permutation(np.arange(n) % 2)) for n in (36, 12)]
+    data = vfl.data.partition_table("two", *splits, by=((0, 1, 2), (3, 4)))
+    trigger = vfl.data.FeatureTrigger(party=1, index=0, value=4.0)
+    return {"scenario": vfl.scenario_for(data, attacker=1, trigger=trigger), "data": data}
 
 
 def test_chains_keep_their_promises():

@@ -18,8 +18,9 @@ class LabelSmoothing(ActiveTransform):
     Source: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna 2016, *Rethinking the Inception architecture for computer vision*
     (arXiv:1512.00567), who use 0.1. No source was found that names it as a defense of vertical federated learning.
 
-    This buys no privacy of labels: targets are a function of the label alone, and the class of the label keeps the
-    largest target. A loss that takes one-hot targets only, such as ``MulticlassHinge``, does not go with it.
+    This buys no privacy of labels: targets are a function of the label alone. Under a sum head a message's only
+    negative entry names the label until the model gives it more than its target; later messages do not, earlier ones
+    did. A loss that takes one-hot targets only, such as ``MulticlassHinge``, does not go with it.
 
     Args:
       smoothing: the share of the uniform distribution, in [0, 1]; 0 changes nothing.
