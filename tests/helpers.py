@@ -15,8 +15,9 @@ from vfl_jax import replica as replica_api
 from vfl_jax.core.bags import BagOfIds, multi_hot
 from vfl_jax.core.record import cast
 from vfl_jax.core.vertical_data import Rows, VerticalData
-from vfl_jax.data import partition_images, partition_table
+from vfl_jax.data import FeatureTrigger, partition_images, partition_table
 from vfl_jax.models.losses import MulticlassHinge
+from vfl_jax.presets import scenario_for
 from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Shapes
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.protocol.views import ActiveView, PartyEpochView, PartyView
@@ -112,6 +113,17 @@ def bag_data(weighted=True, vocabulary=12, active_party=None, seed=0):
         splits.append(Rows(features=features, labels=np.arange(n, dtype=np.int32) % 3, has_trigger=np.zeros(n, bool)))
     names = {"parties": ("numbers", "tags"), "classes": ("0", "1", "2")}
     return VerticalData(name="bags", train=splits[0], test=splits[1], active_party=active_party, **names)
+
+
+def two_classes():
+    """A scenario and data of two classes, where ``check_method`` is to check a method that refuses others."""
+    rng = np.random.default_rng(0)
+    splits = [(rng.normal(size=(n, 5)).astype(np.float32), rng.permutation(np.arange(n) % 2)) for n in (36, 12)]
+    data = partition_table("two", *splits, by=((0, 1, 2), (3, 4)))
+    return {
+        "scenario": scenario_for(data, attacker=1, trigger=FeatureTrigger(party=1, index=0, value=4.0)),
+        "data": data,
+    }
 
 
 def as_multi_hot(data):

@@ -61,6 +61,7 @@ class Case(NamedTuple):
     neutral: Record  # the same kind at numbers that change nothing
     by_role: bool = False  # an appended pair in place of known ids
     only_listens: bool = False  # no training hook changes anything
+    two_classes: bool = False  # it refuses data of more
 
 
 def attack(cls, by_role=False, **fields):
@@ -105,7 +106,7 @@ CASES = {
     "gradient averaging": Case(GradientAveraging(share=1.0), GradientAveraging()),
     "max-norm noise": Case(MaxNormNoise(scale=1.0), MaxNormNoise()),
     "isotropic noise": Case(IsotropicNoise(ratio=0.5), IsotropicNoise()),
-    "marvell": Case(Marvell(power=2.0), Marvell()),
+    "marvell": Case(Marvell(power=2.0), Marvell(), two_classes=True),
     "grad perturb": Case(GradPerturb(epsilon=2.0), GradPerturb()),
     "grad perturb by sample": Case(
         GradPerturb(shared=False, draw="sample", epsilon=2.0), GradPerturb(shared=False, draw="sample")
@@ -278,7 +279,7 @@ def test_hooks_keep_what_all_methods_promise(case):
     """Forms, purity, what they and their views hold; ``test_testing.py`` has whole runs of every method."""
     uses_adam = getattr(getattr(case.transform, "optimizer", None), "kind", "") == "adam"
     with jax.numpy_dtype_promotion("standard" if uses_adam else "strict"):  # Adam's count is a whole number
-        check_method(case.transform, runs=False)
+        check_method(case.transform, runs=False, **(helpers.two_classes() if case.two_classes else {}))
 
 
 @every_case

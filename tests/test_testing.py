@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 
+import helpers
 import jax.numpy as jnp
 import leaking_methods as planted
 import numpy as np
@@ -195,16 +196,7 @@ def test_every_method_of_the_package_keeps_its_promises(room, name):
         method = kind(**ARGUMENTS.get(name, {}))
     except (TypeError, ValueError) as error:
         raise AssertionError(f"{name} needs arguments: give them in ARGUMENTS.") from error
-    check_method(method, neutral=NEUTRAL.get(name, {}), **(two_classes() if name in OF_TWO_CLASSES else {}))
-
-
-def two_classes():
-    """A scenario and data of two classes."""
-    rng = np.random.default_rng(0)
-    splits = [(rng.normal(size=(n, 5)).astype(np.float32), rng.permutation(np.arange(n) % 2)) for n in (36, 12)]
-    data = vfl.data.partition_table("two", *splits, by=((0, 1, 2), (3, 4)))
-    trigger = vfl.data.FeatureTrigger(party=1, index=0, value=4.0)
-    return {"scenario": vfl.scenario_for(data, attacker=1, trigger=trigger), "data": data}
+    check_method(method, neutral=NEUTRAL.get(name, {}), **(helpers.two_classes() if name in OF_TWO_CLASSES else {}))
 
 
 def test_chains_keep_their_promises():
