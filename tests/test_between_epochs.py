@@ -12,7 +12,7 @@ from data_helpers import says, tiny_data, tiny_scenario
 from vfl_jax import replica as replica_api
 from vfl_jax.core.record import static
 from vfl_jax.defenses import GaussianNoise
-from vfl_jax.models import DenseHead
+from vfl_jax.models import DenseHead, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
@@ -352,6 +352,18 @@ def test_another_form_is_told_with_the_method_and_the_hook(way, place):
     scenario = scenario_of(attacker=attacker, **fields)
     with pytest.raises(ValueError, match=says(f"{kind}.on_epoch", *WAYS[way])):
         alone(scenario, 1)
+
+
+class Swapping(ActiveTransform):
+    """Test only: returns its state first; with a sum head neither it nor the parameters have a leaf."""
+
+    on_epoch = lambda self, key, state, view, params: (state, params)  # noqa: E731
+
+
+def test_a_swapped_pair_without_leaves_is_told_with_the_method_and_the_hook():
+    scenario = tiny_scenario(defense=Swapping(), head=SumHead())
+    with pytest.raises(ValueError, match=says("Swapping.on_epoch returns parameters", "(parameters, state), in this")):
+        run(scenario, tiny_data(), jax.random.key(0), epochs=1)
 
 
 @pytest.mark.parametrize("at", [3, "last", (1.5,), ("0",), (True,), ()])

@@ -381,7 +381,7 @@ class Misformed(ActiveTransform):
 
 
 WAYS = {
-    "embeddings alone": ("embeddings with float32[8, 3] at its root",),
+    "embeddings alone": ("embeddings with float32[8, 3] at its root", "The hook returns (embeddings, penalty)"),
     "a penalty per row": ("penalty of shape (8,)", "one number"),
     "a text as penalty": ("penalty that is a str", "one number"),
     "one embedding": ("embeddings with nothing at [1]", "float32[8, 3]"),

@@ -206,7 +206,7 @@ def _wrong(path: str, value: Any, hint: Any) -> ValueError:
     if isinstance(value, type) and _is_record(hint) and issubclass(value, hint):
         advice = f" That is the class; make one of it: {value.__name__}()."
     elif type(value) is tuple and value and _is_record(hint) and all(isinstance(entry, hint) for entry in value):
-        advice = " Several are joined by a chain, which is one."
+        advice = " Several are joined by a chain, which is one (ActiveChain, PartyChain)."
     elif (isinstance(value, bool) and hint in (int, float)) or (hint is int and _is_whole_float(value)):
         advice = f" Write {int(value)}."
     return ValueError(f"{path} is {shown(value)}; it must be {_words(hint)}.{advice}")

@@ -16,6 +16,9 @@ from vfl_jax.protocol.methods import acts, changes, is_attack
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyEpochView, PartyInferView, PartyView
 
+_RETURNED = {"on_epoch": "(parameters, state)", "on_embed": "(embeddings, penalty)"}
+"""What the hooks return whose form is checked at every call."""
+
 
 def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> tuple[Any, State]:
     """Calls one training hook, without knowledge for a defense, and applies the switch of an attack.
@@ -93,7 +96,7 @@ def run_epoch_hook(transform: Any, key: Key, state: State, view: Any, params: Pa
     if not acts(transform, view.due):
         return params, state
     pair = transform.on_epoch(key, state, _seen_by(transform, view), params)
-    changed, new_state = _pair(transform, "on_epoch", "(parameters, state)", pair)
+    changed, new_state = _pair(transform, "on_epoch", pair)
     _check_form(transform, "on_epoch", "parameters", changed, params)
     _check_form(transform, "on_epoch", "a state", new_state, state)
     return _unless_disabled(transform, "on_epoch", changed, params), new_state
@@ -125,7 +128,7 @@ def run_embed_hook(
 
     def seen(key: Key, view: EmbedView, embeddings: Messages) -> tuple[Messages, jax.Array]:
         pair = transform.on_embed(params, key, _seen_by(transform, view), embeddings)
-        changed, penalty = _pair(transform, "on_embed", "(embeddings, penalty)", pair)
+        changed, penalty = _pair(transform, "on_embed", pair)
         _check_form(transform, "on_embed", "embeddings", changed, embeddings)
         is_number = isinstance(penalty, jax.Array | np.ndarray | np.number | int | float)
         if not is_number or jnp.shape(penalty) != ():
@@ -214,16 +217,24 @@ def _seen_by(transform: Any, view: Any) -> Any:
     return view.replace(**hidden)
 
 
-def _pair(transform: Any, hook: str, meant: str, found: Any) -> tuple[Any, Any]:
+def _pair(transform: Any, hook: str, found: Any) -> tuple[Any, Any]:
     """Returns what a hook returned, after a check that it is a pair."""
     if not isinstance(found, tuple) or len(found) != 2:
-        raise ValueError(f"{type(transform).__name__}.{hook} returns {type(found).__name__}; it must return {meant}.")
+        raise ValueError(
+            f"{type(transform).__name__}.{hook} returns {type(found).__name__}; it must return {_RETURNED[hook]}."
+        )
     return found
 
 
 def _check_form(transform: Any, hook: str, what: str, found: Any, expected: Any) -> None:
     """Checks that a hook keeps the structure, shapes and dtypes of what it got."""
+    structures = [jax.tree.structure(tree) for tree in (found, expected)]
     forms = [_form(tree) for tree in (found, expected)]
+    if forms[0] == forms[1] and hook == "on_epoch" and structures[0] != structures[1]:  # trees without leaves, too  # type: ignore[operator]
+        raise ValueError(
+            f"{type(transform).__name__}.{hook} returns {what} of the structure {structures[0]}; it must keep the form "
+            f"of what it got, which has {structures[1]}. The hook returns {_RETURNED[hook]}, in this order."
+        )
     if forms[0] != forms[1]:
         differing = sorted(
             name for name in forms[0].keys() | forms[1].keys() if forms[0].get(name) != forms[1].get(name)
@@ -231,7 +242,7 @@ def _check_form(transform: Any, hook: str, what: str, found: Any, expected: Any)
         places = [form.get(differing[0], "nothing") for form in forms]
         raise ValueError(
             f"{type(transform).__name__}.{hook} returns {what} with {places[0]} at {differing[0] or 'its root'}; it "
-            f"must keep the form of what it got, which has {places[1]} there."
+            f"must keep the form of what it got, which has {places[1]} there. The hook returns {_RETURNED[hook]}."
         )
 
 
