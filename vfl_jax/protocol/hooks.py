@@ -228,9 +228,9 @@ def _pair(transform: Any, hook: str, found: Any) -> tuple[Any, Any]:
 
 def _check_form(transform: Any, hook: str, what: str, found: Any, expected: Any) -> None:
     """Checks that a hook keeps the structure, shapes and dtypes of what it got."""
-    structures = [jax.tree.structure(tree) for tree in (found, expected)]
+    structures = [str(jax.tree.structure(tree)) for tree in (found, expected)]
     forms = [_form(tree) for tree in (found, expected)]
-    if forms[0] == forms[1] and hook == "on_epoch" and structures[0] != structures[1]:  # trees without leaves, too  # type: ignore[operator]
+    if forms[0] == forms[1] and hook == "on_epoch" and structures[0] != structures[1]:  # trees without leaves, too
         raise ValueError(
             f"{type(transform).__name__}.{hook} returns {what} of the structure {structures[0]}; it must keep the form "
             f"of what it got, which has {structures[1]}. The hook returns {_RETURNED[hook]}, in this order."
