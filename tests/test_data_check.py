@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import re
 import shutil
 
@@ -244,6 +245,9 @@ def test_the_real_folder():
         ("handwritten", 1),
         ("citeseer", 1),
         ("default_credit", 2),
+        ("adult", 2),
+        ("bank_marketing", 1),
+        ("phishing", 1),
     ):
         assert f"\n{name}: {number} of {number} files are whole" in f"\n{text}"
     assert answer == ("nus_wide: 22 of 22 files" in text)
@@ -253,6 +257,9 @@ REAL_FILES = {
     "handwritten": ("handwritten.npz", 1),
     "citeseer": ("citeseer.npz", 1),
     "default_credit": ("default_credit_hetero_host.csv.gz", 2),
+    "adult": ("adult.test.gz", 2),
+    "bank_marketing": ("bank.csv.gz", 1),
+    "phishing": ("phishing.csv.gz", 1),
 }
 
 
@@ -265,8 +272,25 @@ def test_a_damaged_real_file_is_told(tmp_path, name):
     shutil.copyfile(real_data_folder() / place, tmp_path / place)
     assert f"{name}: 1 of {number} files" in check(tmp_path)[1]
     with (tmp_path / place).open("r+b") as file:
-        file.truncate(100_000)
+        file.truncate(os.path.getsize(tmp_path / place) // 2)
     assert state(check(tmp_path)[1], real, name) == "damaged"
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["adult", "bank_marketing", "phishing"])
+def test_what_is_in_a_file_counts_and_not_how_it_is_packed(tmp_path, name):
+    real, number = REAL_FILES[name]
+    content = gzip.decompress((real_data_folder() / name / real).read_bytes())
+    (tmp_path / name).mkdir()
+    path = tmp_path / name / real
+    path.write_bytes(gzip.compress(content, compresslevel=1))
+    assert state(check(tmp_path)[1], real, name) == "whole"
+    path.unlink()
+    plain = real.removesuffix(".gz")
+    (tmp_path / name / plain).write_bytes(content)
+    assert f"{name}: 1 of {number} files" in check(tmp_path)[1]
+    (tmp_path / name / plain).write_bytes(content.replace(b"1", b"2", 1))
+    assert state(check(tmp_path)[1], plain, name) == "damaged"
 
 
 @needs_data

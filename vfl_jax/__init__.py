@@ -32,6 +32,8 @@ from vfl_jax.core import (
 )
 from vfl_jax.data import (
     from_arrays,
+    load_adult,
+    load_bank_marketing,
     load_breast_cancer,
     load_citeseer,
     load_default_credit,
@@ -41,6 +43,7 @@ from vfl_jax.data import (
     load_mnist,
     load_nus_wide,
     load_nus_wide_twin,
+    load_phishing,
     load_tables,
     register_data,
     repartition,
@@ -119,6 +122,8 @@ __all__ = [
     "from_arrays",
     "from_json",
     "load",
+    "load_adult",
+    "load_bank_marketing",
     "load_breast_cancer",
     "load_citeseer",
     "load_default_credit",
@@ -129,6 +134,7 @@ __all__ = [
     "load_nus_wide",
     "load_nus_wide_twin",
     "load_params",
+    "load_phishing",
     "load_plugins",
     "load_tables",
     "measure",

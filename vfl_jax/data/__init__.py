@@ -7,6 +7,8 @@ from vfl_jax.data.own.table.kinds import Categorical, Numeric, Tags
 from vfl_jax.data.own.tables import load_tables
 from vfl_jax.data.partition import Partition, partition_images, partition_table
 from vfl_jax.data.repartition import repartition
+from vfl_jax.data.sets.adult import load_adult
+from vfl_jax.data.sets.bank_marketing import load_bank_marketing
 from vfl_jax.data.sets.breast_cancer import load_breast_cancer
 from vfl_jax.data.sets.citeseer import load_citeseer
 from vfl_jax.data.sets.default_credit import load_default_credit
@@ -15,6 +17,7 @@ from vfl_jax.data.sets.handwritten import load_handwritten
 from vfl_jax.data.sets.images import load_fashion_mnist, load_mnist
 from vfl_jax.data.sets.nus_wide import load_nus_wide, table_1
 from vfl_jax.data.sets.nus_wide_twin import load_nus_wide_twin
+from vfl_jax.data.sets.phishing import load_phishing
 from vfl_jax.protocol.triggers import FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
 
 __all__ = [
@@ -29,6 +32,8 @@ __all__ = [
     "Trigger",
     "Where",
     "from_arrays",
+    "load_adult",
+    "load_bank_marketing",
     "load_breast_cancer",
     "load_citeseer",
     "load_default_credit",
@@ -38,6 +43,7 @@ __all__ = [
     "load_mnist",
     "load_nus_wide",
     "load_nus_wide_twin",
+    "load_phishing",
     "load_tables",
     "partition_images",
     "partition_table",

@@ -8,6 +8,8 @@ from typing import TypeVar, overload
 from vfl_jax.core.registry import Registry, calling_module
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.tables import LoadedTables
+from vfl_jax.data.sets.adult import load_adult
+from vfl_jax.data.sets.bank_marketing import load_bank_marketing
 from vfl_jax.data.sets.breast_cancer import load_breast_cancer
 from vfl_jax.data.sets.citeseer import load_citeseer
 from vfl_jax.data.sets.default_credit import load_default_credit
@@ -16,6 +18,7 @@ from vfl_jax.data.sets.handwritten import load_handwritten
 from vfl_jax.data.sets.images import load_fashion_mnist, load_mnist
 from vfl_jax.data.sets.nus_wide import load_nus_wide
 from vfl_jax.data.sets.nus_wide_twin import load_nus_wide_twin
+from vfl_jax.data.sets.phishing import load_phishing
 
 Loader = Callable[..., VerticalData | LoadedTables]
 Given = TypeVar("Given", bound=Loader)
@@ -31,6 +34,9 @@ LOADERS: Registry[Loader] = Registry(
         "handwritten": load_handwritten,
         "citeseer": load_citeseer,
         "default_credit": load_default_credit,
+        "adult": load_adult,
+        "bank_marketing": load_bank_marketing,
+        "phishing": load_phishing,
         "breast_cancer": load_breast_cancer,
     },
 )

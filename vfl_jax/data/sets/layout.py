@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.data.sets import images, nus_wide
+from vfl_jax.data.sets import adult, bank_marketing, images, nus_wide, phishing
 from vfl_jax.data.sets.citeseer import load_citeseer
 from vfl_jax.data.sets.handwritten import load_handwritten
 from vfl_jax.data.sets.idx import read_idx
@@ -100,6 +100,15 @@ def _has_sha256(expected: str, path: Path) -> str:
     return "SHA-256 as published"
 
 
+def _unpacked_has_sha256(expected: str, path: Path) -> str:
+    """Checks what is in a file, packed or not: gzip packs the same bytes in many ways."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+    if found != expected:
+        raise ValueError(f"the SHA-256 of its unpacked content is {found}; published is {expected}")
+    return "SHA-256 of the unpacked content as published"
+
+
 def _image_file(digest: str, path: Path) -> str:
     return _has_sha256(digest, path) if path.suffix == ".gz" else f"shape {read_idx(path).shape}"
 
@@ -137,6 +146,10 @@ def _tags(split: str, path: Path) -> str:
     return _rows(NUM_ROWS[split], len(read_tags(path, nus_wide.NUM_TAGS)["indptr"]) - 1)
 
 
+def _packed_or_not(name: str, digest: str) -> Expected:
+    return Expected((name, f"{name}.gz"), partial(_unpacked_has_sha256, digest))
+
+
 def _images(name: str) -> tuple[Expected, ...]:
     files = zip(images.FILES, images.HASHES[name], strict=True)
     return tuple(Expected((f"{file}.gz", file), partial(_image_file, digest)) for file, digest in files)
@@ -161,6 +174,9 @@ DATA_SETS = {
         ),
         "FATE's examples: https://github.com/FederatedAI/FATE.",
     ),
+    "adult": DataSet(tuple(_packed_or_not(name, digest) for name, digest in adult.HASHES.items()), adult.WHERE_FROM),
+    "bank_marketing": DataSet((_packed_or_not("bank.csv", bank_marketing.HASH),), bank_marketing.WHERE_FROM),
+    "phishing": DataSet((_packed_or_not("phishing.csv", phishing.HASH),), phishing.WHERE_FROM),
     "nus_wide": DataSet(
         (
             *(_labels(label_file(concept, split)) for split in NUM_ROWS for concept in nus_wide.CONCEPTS),
