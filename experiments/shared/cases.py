@@ -38,7 +38,7 @@ HONEST_AND_ATTACKED: Over = {"attack.enabled": [0, 1]}
 KEPT = (
     *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate"),
     *(f"label_inference_{of}{way}" for of in ("accuracy", "rate") for way in ("", "_sum", "_fading")),
-    *("loss", "is_finite"),
+    *("test_auc", "loss", "is_finite"),
 )
 """The metrics that are kept at every epoch; of the class scores, the last epoch is."""
 

@@ -15,6 +15,7 @@ from vfl_jax.statistics import honest
 from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
 from vfl_jax.statistics.summaries import summary
 
+ACCURACY = "main_task_accuracy"
 README = Path(__file__).with_name("README.md")
 
 
@@ -24,11 +25,13 @@ def write_report(folder: Path) -> None:
 
 
 def tables(folder: Path) -> str:
-    """Both tables, of the data sets that have results in a folder."""
+    """All tables, of the data sets that have results in a folder."""
     found = {name: json.loads(path.read_text()) for name in DATA_SETS if (path := folder / f"{name}.json").is_file()}
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the experiment first.")
     text = f"### Honest training\n\n{to_markdown([clean(folder, name, known) for name, known in found.items()])}"
+    if two := [two_classes(folder, name, known) for name, known in found.items() if "boosted_trees" in known]:
+        text += f"\n### Two classes, beside boosted trees\n\n{to_markdown(two)}"
     if attacked := [
         backdoor(folder, name, head, found[name]["majority"])
         for name in found
@@ -50,8 +53,18 @@ def clean(folder: Path, name: str, known: Facts) -> Row:
         "with trigger, train / test": " / ".join(map(str, known["triggers"])) if any(known["triggers"]) else "–",
         "most frequent class": f"{known['majority']:.3f}",
         "logistic regression": f"{known['logistic_regression']:.3f}",
-        **{f"vertical, {head} head": median_with_interval(_honest_accuracy(folder, name, head)) for head in HEADS},
+        **{f"vertical, {head} head": median_with_interval(_honest(folder, name, head, ACCURACY)) for head in HEADS},
     }
+
+
+def two_classes(folder: Path, name: str, known: Facts) -> Row:
+    """One data set of two classes: accuracy and AUC of honest training with both heads, and of two other models."""
+    row: Row = {"data set": DATA_SETS[name].title}
+    for what, ending, metric in (("accuracy", "", ACCURACY), ("AUC", "_auc", "test_auc")):
+        row |= {f"{what}, logistic regression": f"{known[f'logistic_regression{ending}']:.3f}"}
+        row |= {f"{what}, boosted trees": f"{known[f'boosted_trees{ending}']:.3f}"}
+        row |= {f"{what}, {head} head": median_with_interval(_honest(folder, name, head, metric)) for head in HEADS}
+    return row
 
 
 def backdoor(folder: Path, name: str, head: str, majority: float) -> Row:
@@ -79,6 +92,7 @@ def backdoor(folder: Path, name: str, head: str, majority: float) -> Row:
     }
 
 
-def _honest_accuracy(folder: Path, name: str, head: str) -> object:
+def _honest(folder: Path, name: str, head: str, metric: str) -> object:
+    """A metric of the honest runs at the last epoch, by seed."""
     last = load(folder / f"{name}_{head}.nc").isel(epoch=-1)
-    return (honest(last) if "attack.enabled" in last.dims else last).main_task_accuracy
+    return (honest(last) if "attack.enabled" in last.dims else last)[metric]
