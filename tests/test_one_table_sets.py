@@ -358,6 +358,7 @@ BAD_LINES = {
     ),
     "a cell too many": ("adult.test", lambda line: f"{line}, 1", ("16 cells on line 5", "expected 15")),
     "a word for a number": ("adult.data", lambda line: f"old{line}", ("line 5, column 'age'", "'old", "whole number")),
+    "a stray quote": ("adult.data", lambda line: f'"{line}', ("line 5, column 'age' holds '\"", "whole number")),
     "no text": ("adult.data", lambda line: line.replace("White", ""), ("line 5, column 'race' holds ''", "a text")),
     "a label of the other file": (
         "adult.test",
