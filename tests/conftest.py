@@ -22,6 +22,11 @@ SLOW = (
 """Files that take longest, the longest first: begun late, they would keep one process waiting for the other."""
 
 
+MOST_PROGRAMS = 800
+"""A process lets go of its programs before the next file when it has more. Each takes about 15 memory maps, of which
+Linux gives a process 65,530; one more ends it by a segmentation fault."""
+
+
 def pytest_collection_modifyitems(items):
     places = {f"test_{name}": place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))
@@ -29,20 +34,24 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_programs():
-    """What one test has compiled serves all that follow in this process."""
-    with helpers.compiled_once():
-        yield
+    """What one test has compiled serves those that follow in this process."""
+    with helpers.compiled_once() as found:
+        yield found
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compilation(request):
+def compilation(request, shared_programs):
     """Most of the suite's time is compilation, so programs are hardly optimized here.
 
     Those of files marked ``optimized`` are compiled as a user's are: files whose subject is what the compiled program
     computes, to the bit or against a record. So are those of other processes that a test starts, unless they ask too.
     """
-    if request.node.get_closest_marker("optimized"):
+    is_optimized = request.node.get_closest_marker("optimized")
+    if is_optimized or len(shared_programs) > MOST_PROGRAMS:
         jax.clear_caches()  # of programs that an earlier file compiled
+    if len(shared_programs) > MOST_PROGRAMS:
+        shared_programs.clear()
+    if is_optimized:
         yield
         return
     with helpers.hardly_optimized():

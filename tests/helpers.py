@@ -62,6 +62,8 @@ def hardly_optimized():
 def compiled_once():
     """Of programs that are equal to the letter, options included, the first alone is compiled inside.
 
+    It gives the dictionary of what it keeps.
+
     Tests often jit anew what another one has jitted. JAX knows functions, not programs; its cache of programs lies on
     a disk, and to write and read them takes longer than most of them take to be compiled.
     """
@@ -77,7 +79,7 @@ def compiled_once():
 
     compiler.compile_or_get_cached = compile_once
     try:
-        yield
+        yield found
     finally:
         compiler.compile_or_get_cached = compile_program
 
