@@ -70,7 +70,7 @@ def test_the_readme_runs(tmp_path, monkeypatch, request):
     monkeypatch.setattr(vfl_jax, "load_mnist", vfl_jax.load_digits)
     text = (NOTEBOOKS[0].parents[1] / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names: dict = {}
     for registry in (vfl_jax.data.LOADERS, vfl_jax.presets.PRESETS):  # what the README registers is not there later
         before = dict(registry)
