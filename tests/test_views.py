@@ -662,13 +662,24 @@ def secrets_of(data, replica, scenario, party=None):
     return leaves
 
 
+class KeepingInside(KeepingActiveAttack):
+    """Test only: acts inside the loss by what it knows, so that its own view's functions do."""
+
+    def on_embed(self, params, key, view, embeddings):
+        if not view.is_training:
+            return embeddings, jnp.float32(0.0)
+        is_poison, _ = view.knowledge.find(view)
+        return tuple(jnp.where(is_poison[:, None], 2.0 * h, h) for h in embeddings), jnp.float32(0.0)
+
+
+@pytest.mark.parametrize("active_attack", [KeepingActiveAttack(), KeepingInside()], ids=["beside", "inside"])
 @pytest.mark.parametrize("squeezed", [False, True])
-def test_no_function_of_a_view_leads_to_what_is_anothers(squeezed):
+def test_no_function_of_a_view_leads_to_what_is_anothers(squeezed, active_attack):
     """Closures, defaults, partials, records: the values themselves, because nothing is jitted here."""
     data = helpers.table_data()
     defense = SqueezedKeeping() if squeezed else KeepingDefense()
     scenario = scenario_of(
-        active_attack=KeepingActiveAttack(), defense=defense, plan=PLAN | {"target_class": 2}, target_ids=(2,)
+        active_attack=active_attack, defense=defense, plan=PLAN | {"target_class": 2}, target_ids=(2,)
     )
     replica, *_ = one_step(scenario, data)
     replica_api.between_epochs(replica.one, replica.state, 1, 3)
@@ -676,7 +687,9 @@ def test_no_function_of_a_view_leads_to_what_is_anothers(squeezed):
     checked = 0
     for (name, hook), (view, _) in Keeping.seen.items():
         party = {"KeepingParty": 0, "KeepingAttack": 1}.get(name)
-        if name == "KeepingActiveAttack":
+        if name == type(active_attack).__name__:
+            if isinstance(active_attack, KeepingInside) and hook == "on_send":  # so the walk would have found it
+                assert "poison rows" in holds(view, secrets_of(data, replica, scenario))
             continue
         secrets = secrets_of(data, replica, scenario, party)
         assert holds(view, secrets) == set(), (name, hook)

@@ -76,8 +76,8 @@ class ActiveView:
       logits: ``logits(embeddings)`` runs the head alone on K embeddings, and returns float32[B, C].
       gradients: ``gradients(targets)`` returns the messages that would go out had the targets been these, class
         distributions, float32[B, C]; one message, float32[B, E], per party in ``Shapes.crossing``.
-        Where the active party's own attack acts inside the loss (``on_embed``), it does so here, too: the function then
-        holds what this attack knows, and a defense must not open it.
+        Where the active party's own attack acts inside the loss (``on_embed``), it does so here for the attack alone: a
+        defense's function holds nothing of an attack, so that it computes what the defense's own loss would give.
     """
 
     sample_ids: jax.Array

@@ -20,7 +20,7 @@ from vfl_jax.core.types import Array, Key, Params, State
 from vfl_jax.models import Head, Loss, Optimizer
 from vfl_jax.protocol import local, own_params
 from vfl_jax.protocol.hooks import run_embed_hook, run_hook
-from vfl_jax.protocol.knowledge import NOTHING, ORDINARY, Knowledge, Shapes
+from vfl_jax.protocol.knowledge import ORDINARY, Knowledge, Shapes
 from vfl_jax.protocol.methods import changes
 from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyView
@@ -114,11 +114,13 @@ def step(
 
     # The active party changes what it received, computes the loss, and sends the gradients back.
     sides, labels = _Sides.of(scenario, clock, streams), jnp.asarray(batch.rows.labels)
-    attacks_inside = changes(scenario.active_attack, "on_embed")
-    known, roles = (knowledge, batch.roles) if attacks_inside else (NOTHING, jnp.full_like(batch.roles, ORDINARY))
-    inside = EmbedView(batch.sample_ids, labels, knowledge=known, roles=roles)
-    loss_of = functools.partial(_loss, scenario.head, scenario.loss, sides.inside_the_loss(), shapes, inside)
+    inside = EmbedView(batch.sample_ids, labels, knowledge=knowledge, roles=batch.roles)
+    loss_of = functools.partial(_loss, scenario.head, scenario.loss, sides, shapes, inside)
     learnt = state.head_params, state.method_params
+    # A defense could open the functions of its view, so its loss holds nothing of an attack.
+    inside = EmbedView(batch.sample_ids, labels, roles=jnp.full_like(batch.roles, ORDINARY))
+    defended = functools.partial(_loss, scenario.head, scenario.loss, sides.defense_alone(), shapes, inside)
+    known_to_defense = state.head_params, ((), state.method_params[1])
     active_view = ActiveView(
         sample_ids=batch.sample_ids,
         roles=batch.roles,
@@ -126,28 +128,32 @@ def step(
         step=clock.step,
         knowledge=knowledge,
         epoch=clock.epoch,
-        embeddings=tuple(sent),
         logits=capabilities.logits_of(scenario.head, state.head_params, shapes.num_classes),
-        gradients=capabilities.gradients_of(loss_of, shapes.crossing, learnt, tuple(sent)),
     )
+
+    def views_at(embeddings: tuple[jax.Array, ...]) -> tuple[ActiveView, ActiveView]:
+        """The views of the attack and of the defense."""
+        losses = (loss_of, learnt), (defended, known_to_defense)
+        both = (capabilities.gradients_of(loss, shapes.crossing, params, embeddings) for loss, params in losses)
+        first, second = (
+            dataclasses.replace(active_view, embeddings=embeddings, gradients=gradients) for gradients in both
+        )
+        return first, second
+
     states = state.active_attack_state, state.defense_state
     messages_in = tuple(sent[k] for k in shapes.crossing)
-    crossing, states = sides.run("on_receive", RECEIVE, states, active_view, messages_in)
+    crossing, states = sides.run("on_receive", RECEIVE, states, views_at(tuple(sent)), messages_in)
     received = with_crossing(shapes, sent, crossing)
-    active_view = dataclasses.replace(
-        active_view,
-        embeddings=received,
-        gradients=capabilities.gradients_of(loss_of, shapes.crossing, learnt, received),
-    )
+    active_views = views_at(received)
     one_hot = jax.nn.one_hot(batch.rows.labels, shapes.num_classes)
-    targets, states = sides.run("on_labels", LABELS, states, active_view, one_hot)
+    targets, states = sides.run("on_labels", LABELS, states, active_views, one_hot)
     loss, head_pullback, (logits, penalty) = jax.vjp(
         functools.partial(loss_of, targets), *learnt, received, has_aux=True
     )
     chex.assert_shape(logits, (shapes.batch_rows, shapes.num_classes))
     head_gradient, method_gradients, gradients = head_pullback(jnp.ones_like(loss))
     messages_out = tuple(gradients[k] for k in shapes.crossing)
-    crossing, states = sides.run("on_send", SEND, states, active_view, messages_out)
+    crossing, states = sides.run("on_send", SEND, states, active_views, messages_out)
     messages = with_crossing(shapes, gradients, crossing)
 
     # Every party changes the gradient it received, and updates its own model.
@@ -201,8 +207,8 @@ def step(
 class _Sides(NamedTuple):
     """The two methods of the active party at one step, each with its key: first its attack, then its defense."""
 
-    attack: tuple[Any, Key]
-    defense: tuple[Any, Key]
+    attack: tuple[Any, Any]
+    defense: tuple[Any, Any]
 
     @classmethod
     def of(cls, scenario: Scenario, clock: Clock, streams: Streams) -> _Sides:
@@ -211,22 +217,18 @@ class _Sides(NamedTuple):
         return cls(*((transform, jax.random.fold_in(stream, clock.step)) for transform, stream in pairs))
 
     def run(
-        self, hook: str, hook_number: int, states: tuple[State, State], view: ActiveView, value: Any
+        self, hook: str, hook_number: int, states: tuple[State, State], views: tuple[ActiveView, ActiveView], value: Any
     ) -> tuple[Any, tuple[State, State]]:
-        """Calls one hook of both; returns (value, states)."""
+        """Calls one hook of both, each with its own view; returns (value, states)."""
         after = []
-        for (transform, key), state in zip(self, states, strict=True):
+        for (transform, key), state, view in zip(self, states, views, strict=True):
             value, state = run_hook(transform, hook, jax.random.fold_in(key, hook_number), state, view, value)
             after.append(state)
         return value, (after[0], after[1])
 
-    def inside_the_loss(self) -> _Sides:
-        """Returns the same without methods that have no part in the loss.
-
-        Views hold the loss in their functions, which would lead a defense to the key of an attack.
-        """
-        nobody: tuple[Any, Any] = ActiveTransform(), None
-        return _Sides(*(side if changes(side[0], "on_embed") else nobody for side in self))
+    def defense_alone(self) -> _Sides:
+        """Returns the same without the attack."""
+        return self._replace(attack=(ActiveTransform(), None))
 
     def embed(self, params: tuple[Params, Params], view: EmbedView, embeddings: Messages) -> tuple[Messages, Any]:
         """Calls ``on_embed`` of both; returns (embeddings, the penalty or None where no method has one)."""
