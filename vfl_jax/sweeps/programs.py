@@ -95,13 +95,7 @@ def train_epoch(
       epoch: int32[], from 0.
     """
 
-    def one_seed(shared: Any, per_seed: Any) -> Any:
-        inputs, scenario, epoch = shared
-        draws, state = per_seed
-        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
-        return phases.train_epoch(shapes, inputs, scenario, draws, state, epoch, over_grid)
-
-    return _over_seeds(layout, one_seed, (inputs, scenario, epoch), (draws, state))
+    return _mapped(phases.train_epoch, shapes, layout, inputs, scenario, draws, state, epoch)
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"))
@@ -114,13 +108,7 @@ def evaluate(
       shapes, layout, inputs, scenario, draws, state, epoch: as in :func:`train_epoch`.
     """
 
-    def one_seed(shared: Any, per_seed: Any) -> dict[str, Metric]:
-        inputs, scenario, epoch = shared
-        draws, state = per_seed
-        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
-        return passes.evaluate(shapes, inputs, scenario, draws, state, epoch, over_grid)
-
-    return _over_seeds(layout, one_seed, (inputs, scenario, epoch), (draws, state))
+    return _mapped(passes.evaluate, shapes, layout, inputs, scenario, draws, state, epoch)
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"))
@@ -133,13 +121,7 @@ def attack_all(
       shapes, layout, inputs, scenario, draws, state, epoch: as in :func:`train_epoch`.
     """
 
-    def one_seed(shared: Any, per_seed: Any) -> dict[str, Metric]:
-        inputs, scenario, epoch = shared
-        draws, state = per_seed
-        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
-        return passes.attack_all(shapes, inputs, scenario, draws, state, epoch, over_grid)
-
-    return _over_seeds(layout, one_seed, (inputs, scenario, epoch), (draws, state))
+    return _mapped(passes.attack_all, shapes, layout, inputs, scenario, draws, state, epoch)
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout", "due"), donate_argnames="state")
@@ -163,13 +145,17 @@ def between_epochs(
       due: the ``at_epochs`` of methods that name this epoch; static.
     """
 
-    def one_seed(shared: Any, per_seed: Any) -> Any:
-        inputs, scenario, epoch, num_epochs = shared
-        draws, state = per_seed
-        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
-        return phases.between_epochs(shapes, inputs, scenario, draws, state, epoch, num_epochs, due, over_grid)
-
-    return _over_seeds(layout, one_seed, (inputs, scenario, epoch, num_epochs), (draws, state))
+    return _mapped(
+        functools.partial(phases.between_epochs, due=due),
+        shapes,
+        layout,
+        inputs,
+        scenario,
+        draws,
+        state,
+        epoch,
+        num_epochs,
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout", "what"))
@@ -192,13 +178,31 @@ def ask(
       what: the part of the answer; static.
     """
 
+    return _mapped(functools.partial(ask_seed, what=what), shapes, layout, inputs, scenario, draws, state, epoch, asked)
+
+
+def _mapped(
+    phase: Callable[..., Any],
+    shapes: Shapes,
+    layout: Layout,
+    inputs: Any,
+    scenario: Scenario,
+    draws: Draws,
+    state: TrainState,
+    *more: Any,
+) -> Any:
+    """Maps ``phase(shapes, inputs, scenario, draws, state, *more)`` of one replica over seeds and grid points.
+
+    Seeds and grid points share ``more``.
+    """
+
     def one_seed(shared: Any, per_seed: Any) -> Any:
-        inputs, scenario, epoch, asked = shared
+        inputs, scenario, more = shared
         draws, state = per_seed
         over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
-        return ask_seed(shapes, inputs, scenario, draws, state, epoch, asked, what, over_grid)
+        return phase(shapes, inputs, scenario, draws, state, *more, over_grid=over_grid)
 
-    return _over_seeds(layout, one_seed, (inputs, scenario, epoch, asked), (draws, state))
+    return _over_seeds(layout, one_seed, (inputs, scenario, more), (draws, state))
 
 
 def _over_seeds(layout: Layout, function: Callable[..., Any], shared: Any, per_seed: Any) -> Any:
