@@ -13,13 +13,18 @@ LOWEST = .venv-lowest
 LOWEST_TESTS = $(addprefix tests/test_, $(addsuffix .py, files netcdf atomic damage checkpoints code changed_code \
 	arrays tables table_errors data_sets results statistics grid cases cache lowest))
 
-.PHONY: demo test test-lowest lint types check clean
+TEST = env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-long test-lowest lint types check clean
 
 demo: $(READY)
 	$(BIN)/vfl-jax demo
 
 test: $(READY)
-	env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(TEST) -m "not long"
+
+test-long: $(READY)
+	$(TEST) -m long
 
 test-lowest: $(LOWEST)/.ready
 	env -u PYTHONPATH $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W default $(LOWEST_TESTS)
