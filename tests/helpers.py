@@ -156,7 +156,8 @@ def knowledge(num_samples, poison=(), target=(), target_class=0, blur=None, by_r
 
 
 def shapes_of(num_samples=12, num_classes=3, batch_rows=5, row_weight=0.2, widths=(3, 3), active_party=None):
-    return Shapes(num_samples, num_classes, batch_rows, row_weight, tuple(widths), active_party)
+    row_shapes = ((2,),) * len(widths)  # those of `party_view`
+    return Shapes(num_samples, num_classes, batch_rows, row_weight, tuple(widths), active_party, row_shapes)
 
 
 def table_rows(ids):

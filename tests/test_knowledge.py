@@ -261,3 +261,9 @@ def test_a_trigger_in_the_embedding_draws_rows_as_a_stamped_one():
     assert EmbeddingTrigger().masks(DATA) == (None, None)
     for features in (*DATA.train.features, helpers.bag_data().train.features[1]):
         assert EmbeddingTrigger().stamp(None, features, np.ones(48, bool)) is features
+
+
+def test_everyone_knows_the_shape_of_a_row():
+    for data, expected in ((DATA, ((5,), (3,))), (helpers.image_data(), ((3, 6), (3, 6)))):
+        assert scenario_of().shapes(data).row_shapes == expected
+    assert scenario_of().shapes(helpers.bag_data()).row_shapes == ((4,), None)

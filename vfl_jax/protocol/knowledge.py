@@ -31,6 +31,8 @@ class Shapes(NamedTuple):
       row_weight: the weight of one row's loss in the batch loss: 1/B under "mean", 1 under "sum".
       widths: E of every party.
       active_party: the number of the party that holds the labels; None where the label holder has no features.
+      row_shapes: the shape of one row of every party's features, such as (8,) or (14, 28); None for a party with
+        bags of ids.
     """
 
     num_samples: int
@@ -39,6 +41,7 @@ class Shapes(NamedTuple):
     row_weight: float
     widths: tuple[int, ...]
     active_party: int | None
+    row_shapes: tuple[tuple[int, ...] | None, ...] = ()
 
     @property
     def crossing(self) -> tuple[int, ...]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_choice, check_count, check_kind, is_whole, shown
 from vfl_jax.core.fields import check_fields
@@ -172,6 +174,7 @@ class Scenario(Record):
             row_weight=self.loss.row_weight(rows),
             widths=tuple(bottom.width for bottom in self.bottoms),
             active_party=data.active_party,
+            row_shapes=tuple(None if isinstance(x, BagOfIds) else np.shape(x)[1:] for x in data.train.features),
         )
 
     def check(self, data: VerticalData) -> None:
