@@ -3,14 +3,17 @@
 import chex
 import jax
 import numpy as np
+import pytest
 from helpers import everyone
 
+import vfl_jax as vfl
 from vfl_jax.attacks import ActiveBackdoor, GradientReplacement, LabelReplacement
 from vfl_jax.data import PixelTrigger, load_digits
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.models import MLP
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import digits_demo
+from vfl_jax.protocol.methods import needs_of
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.sweeps.grid import resolve
 from vfl_jax.sweeps.sweep import run, sweep
@@ -87,3 +90,21 @@ def test_the_attacker_has_a_learning_rate_of_its_own():
         np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (everyone(moving), everyone(standing))), strict=True)
     )
     assert np.any(moving.params[1]["dense_0"]["kernel"] != standing.params[1]["dense_0"]["kernel"])
+
+
+def test_a_plan_grants_what_a_chain_of_attacks_needs():
+    """The larger number of every kind; the trigger of a feature attack stays, that of a message attack replaces it."""
+    chain = vfl.PartyChain(parts=(vfl.attacks.BASL(), vfl.attacks.PassiveModelCompletion()))
+    stamp = vfl.protocol.FeatureTrigger(party=1, index=0)
+    plan = vfl.PoisonPlan(trigger=stamp, rate=0.2, target_class=1)
+    assert plan.granting(needs_of(chain)) == vfl.PoisonPlan(
+        trigger=vfl.protocol.EmbeddingTrigger(), target_class=1, rate=0.0, num_targets=500, num_known=4
+    )
+    assert plan.granting(needs_of(vfl.attacks.PairedReplacement())) == plan.replace(mode="appended_pair", rate=0.01)
+    assert needs_of(vfl.PartyTransform()) == vfl.protocol.Needs()
+
+
+@pytest.mark.parametrize("wrong", [{"trigger": "mind"}, {"poison_rate": 2.0}, {"num_targets": 0}, {"num_known": -1}])
+def test_wrong_needs_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        vfl.protocol.Needs(**wrong)

@@ -10,6 +10,7 @@ from vfl_jax.core.checks import check_count, check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyInferView, PartyView
 
@@ -80,6 +81,8 @@ class BASL(Attack):
       >>> vfl.numbers(attack)
       {'enabled': 1.0, 'num_kept': 50, 'bandwidth': 1000.0, 'scale': 0.85, 'noise': 0.0}
     """
+
+    needs = Needs(trigger="message", poison_rate=0.0, num_targets=500)
 
     at_epochs: tuple[int, ...] = static(default=(-21, -11))
     most_rows: int = static(default=500)

@@ -14,6 +14,7 @@ from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Features, Key, Params
 from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyView
 
@@ -83,6 +84,8 @@ class LFBA(Attack):
       >>> scenario.attackers
       (1,)
     """
+
+    needs = Needs(poison_rate=0.0)
 
     anchor: Anchor | int = static(default="known")
     poison_rate: float = 0.1

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Key, State
 from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyView
 
@@ -26,6 +27,8 @@ class PairedReplacement(Attack):
     Raises:
       ValueError: where ``amplify`` is NaN; with a scenario whose ``poison.mode`` is not "appended_pair".
     """
+
+    needs = Needs(is_paired=True)
 
     amplify: float = 10.0
 

@@ -18,6 +18,7 @@ from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Features, Key, Params
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyInferView
 
@@ -111,6 +112,7 @@ class PassiveModelCompletion(Attack):
       (1,)
     """
 
+    needs = Needs(poison_rate=0.0, num_known=4)
     at_epochs = (-1,)
     optimizer: Optimizer = Optimizer(kind="adam", learning_rate=2e-3)
     num_steps: int = static(default=2000)

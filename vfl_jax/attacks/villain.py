@@ -13,6 +13,7 @@ from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyInferView, PartyView
 
@@ -108,6 +109,8 @@ class Villain(Attack):
       >>> by_known_labels.share
       0.75
     """
+
+    needs = Needs(trigger="message", poison_rate=0.0)
 
     search_from: int = 5
     poison_from: int = 9

@@ -2,6 +2,7 @@
 
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.triggers import EmbeddingTrigger, FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
 from vfl_jax.protocol.views import (
@@ -29,6 +30,7 @@ __all__ = [
     "FeatureTrigger",
     "Knowledge",
     "NaturalTrigger",
+    "Needs",
     "PartyChain",
     "PartyEpochView",
     "PartyInferView",

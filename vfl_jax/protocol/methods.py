@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 from vfl_jax.core.record import Record
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 
@@ -45,6 +47,16 @@ def located(transform: Any, path: str) -> Iterator[tuple[str, Any]]:
         return
     for i, part in enumerate(transform.parts):
         yield from located(part, f"{path}.parts.{i}")
+
+
+def needs_of(transform: Any) -> Needs:
+    """Returns what an attack needs a scenario to grant; a chain needs what serves all its parts.
+
+    Args:
+      transform: an attack, or a chain with attacks.
+    """
+    own = [method.needs for method in methods(transform) if getattr(method, "needs", None) is not None]
+    return functools.reduce(Needs.joined, own) if own else Needs()
 
 
 def held_attack(method: Any) -> tuple[str, Any] | None:

@@ -34,6 +34,7 @@ from vfl_jax.core.record import Record
 from vfl_jax.core.types import Features, Key, Params, State
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.needs import Needing
 from vfl_jax.protocol.spelling import check_hooks
 from vfl_jax.protocol.switched import Switched, Timing
 from vfl_jax.protocol.views import (
@@ -296,8 +297,10 @@ class ActiveTransform(Learning, Timing, Record):
         """
 
 
-class Attack(Switched, PartyTransform):
+class Attack(Needing, Switched, PartyTransform):
     """Base of the attacks by a party that holds features; their hooks read their knowledge from ``view.knowledge``.
+
+    What a scenario must grant one it says by the class attribute ``needs`` (:class:`vfl_jax.protocol.Needs`).
 
     Args:
       enabled: the switch; see :class:`Switched`.

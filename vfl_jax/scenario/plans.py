@@ -6,7 +6,8 @@ from typing import Literal
 
 from vfl_jax.core.checks import check_range, check_widths
 from vfl_jax.core.record import Record, leaf, static
-from vfl_jax.protocol.triggers import NaturalTrigger, Trigger
+from vfl_jax.protocol.needs import Needs
+from vfl_jax.protocol.triggers import EmbeddingTrigger, NaturalTrigger, Trigger
 
 Mode = Literal["in_place", "appended_pair"]
 Drawn = Literal["per_seed", "fixed"]
@@ -65,6 +66,20 @@ class PoisonPlan(Record):
         check_range("poison", 1, num_targets=self.num_targets)
         check_range("poison", 0, num_known=self.num_known)
         check_range("poison", 0, 2**32 - 1, fixed_seed=self.fixed_seed)
+
+    def granting(self, needs: Needs) -> PoisonPlan:
+        """Returns this plan with what an attack needs; the trigger of a feature attack stays.
+
+        Args:
+          needs: the attribute ``needs`` of an attack.
+        """
+        return self.replace(
+            trigger=EmbeddingTrigger() if needs.trigger == "message" else self.trigger,
+            mode="appended_pair" if needs.is_paired else "in_place",
+            rate=needs.poison_rate,
+            num_targets=needs.num_targets,
+            num_known=needs.num_known,
+        )
 
 
 class BatchPlan(Record):
