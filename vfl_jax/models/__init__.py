@@ -4,6 +4,7 @@ from vfl_jax.models.bottoms import MLP, Bottom, Linear
 from vfl_jax.models.cnn import CNN
 from vfl_jax.models.heads import DenseHead, Head, SumHead
 from vfl_jax.models.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCrossEntropy, SquaredError
+from vfl_jax.models.malicious_sgd import MaliciousSGD
 from vfl_jax.models.of_functions import as_head, as_loss
 from vfl_jax.models.optimizers import Optimizer
 
@@ -15,6 +16,7 @@ __all__ = [
     "Head",
     "Linear",
     "Loss",
+    "MaliciousSGD",
     "MulticlassHinge",
     "Optimizer",
     "Regularizer",
