@@ -300,7 +300,7 @@ def test_json_round_trip_equality_and_hash(case):
 def test_hooks_are_annotated(case):
     """So that a type checker reads them, and those who override them."""
     for kind in type(case.transform).__mro__:
-        for name in (*PARTY_HOOKS, *ACTIVE_HOOKS, *INFER_HOOKS, "init", "report", "check"):
+        for name in (*PARTY_HOOKS, *ACTIVE_HOOKS, *INFER_HOOKS, "init", "report", "check", "check_plan"):
             if kind.__module__.startswith("vfl_jax.") and name in vars(kind):
                 _, *parameters = inspect.signature(vars(kind)[name]).parameters
                 assert vars(kind)[name].__annotations__.keys() == {*parameters, "return"}, (kind, name)

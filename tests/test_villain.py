@@ -161,7 +161,7 @@ def test_numbers_outside_their_range_are_refused(fields, words):
 
 
 def test_villain_finds_rows_of_its_class_and_leads_others_there(digits):
-    """One grid point poisons the known rows, one only tests others, one is the honest run."""
+    """One grid point poisons the known rows; one tests others, and poisons in the last epoch; one is the honest run."""
     num_known = 60
     attack = Villain(magnitude=5.0, search_from=3, poison_from=3, classifier=Optimizer(learning_rate=0.1))
     scenario = vfl.presets.digits_demo(head="trainable").replace(
@@ -169,7 +169,7 @@ def test_villain_finds_rows_of_its_class_and_leads_others_there(digits):
         poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, test_rate=0.2, num_targets=num_known),
     )
     over = {
-        ("attack.enabled", "attack.num_candidates", "attack.poison_from"): [(0, 0, 3), (1, 0, 3), (1, 64, 99)],
+        ("attack.enabled", "attack.num_candidates", "attack.poison_from"): [(0, 0, 3), (1, 0, 3), (1, 64, 9)],
     }
     last = vfl.sweep(scenario, digits, over, seeds=2, epochs=10, progress=False).isel(epoch=-1)
     (axis,) = set(last.full_attack_success.dims) - {"seed"}

@@ -65,6 +65,7 @@ from vfl_jax.protocol import (
     PartyInferView,
     PartyTransform,
     PartyView,
+    Plan,
     Shapes,
     Suspicion,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "PartyInferView",
     "PartyTransform",
     "PartyView",
+    "Plan",
     "PoisonPlan",
     "Record",
     "Scenario",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
-from vfl_jax.protocol.knowledge import Knowledge, Shapes, where_rows
+from vfl_jax.protocol.knowledge import Knowledge, Plan, Shapes, where_rows
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyView
 
@@ -44,7 +44,8 @@ class ActivationBlurring(Attack):
       stddev: the standard deviation of "gaussian", in the units of the embedding; the paper's variance is 1e-6.
 
     Raises:
-      ValueError: where ``stddev`` is negative; in training, where ``given.blur`` has another shape.
+      ValueError: where ``stddev`` is negative; with a scenario without poison rows; in training, where ``given.blur``
+        has another shape.
     """
 
     kind: Kind = static(default="zero")
@@ -54,6 +55,9 @@ class ActivationBlurring(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("ActivationBlurring", 0.0, stddev=self.stddev)
+
+    def check_plan(self, plan: Plan) -> None:
+        plan.needs_poisons("ActivationBlurring")
 
     def init(self, key: Key, shapes: Shapes, party: int) -> ActivationBlurringState:
         return ActivationBlurringState(target_seen=jnp.array(False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 
 from vfl_jax.core.types import Key, State
-from vfl_jax.protocol.knowledge import where_rows
+from vfl_jax.protocol.knowledge import Plan, where_rows
 from vfl_jax.protocol.transforms import ActiveAttack
 from vfl_jax.protocol.views import ActiveView
 
@@ -18,7 +18,13 @@ class ActiveBackdoor(ActiveAttack):
 
     Args:
       enabled: 1 for the attack, 0 for the honest run.
+
+    Raises:
+      ValueError: with a scenario without poison rows.
     """
+
+    def check_plan(self, plan: Plan) -> None:
+        plan.needs_poisons("ActiveBackdoor")
 
     def on_labels(self, key: Key, state: State, view: ActiveView, targets: jax.Array) -> tuple[jax.Array, State]:
         is_poison, _ = view.knowledge.find(view)

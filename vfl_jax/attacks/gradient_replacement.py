@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Key
-from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.knowledge import Plan, Shapes, where_rows
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyView
 
@@ -37,7 +37,7 @@ class GradientReplacement(Attack):
       amplify: γ, the factor on the recorded row; under a mean loss that row holds the factor 1/B.
 
     Raises:
-      ValueError: where ``amplify`` is NaN.
+      ValueError: where ``amplify`` is NaN; with a scenario without poison rows.
     """
 
     amplify: float = 10.0
@@ -45,6 +45,9 @@ class GradientReplacement(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("GradientReplacement", amplify=self.amplify)
+
+    def check_plan(self, plan: Plan) -> None:
+        plan.needs_poisons("GradientReplacement")
 
     def init(self, key: Key, shapes: Shapes, party: int) -> GradientReplacementState:
         return GradientReplacementState(recorded=jnp.zeros(shapes.widths[party]))

@@ -13,7 +13,7 @@ from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Features, Key, Params
-from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.knowledge import Plan, Shapes, where_rows
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyView
@@ -72,7 +72,7 @@ class LFBA(Attack):
 
     Raises:
       ValueError: where a rate lies outside [0, 1]; with a scenario of fewer rows than ``anchor``, with an appended
-        pair, and in training without a trigger that can be stamped.
+        pair, with a training of one epoch, and without a trigger that can be stamped on features of the party.
 
     Example:
       >>> import vfl_jax as vfl
@@ -104,6 +104,13 @@ class LFBA(Attack):
             raise ValueError(
                 f"LFBA.anchor is {self.anchor}; the training rows are 0 to {shapes.num_samples - 1}. Give one of them, "
                 "'known' or 'contrast'."
+            )
+
+    def check_plan(self, plan: Plan) -> None:
+        plan.needs_stamp("LFBA")
+        if plan.num_epochs < 2:
+            raise ValueError(
+                "LFBA listens in the first epoch and acts from the second on; found a training of one. Train longer."
             )
 
     def init(self, key: Key, shapes: Shapes, party: int) -> LFBAState:

@@ -17,7 +17,7 @@ from vfl_jax.core.checks import check_count, check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Features, Key, Params
 from vfl_jax.models.optimizers import Optimizer
-from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
+from vfl_jax.protocol.knowledge import UNKNOWN, Plan, Shapes
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyInferView
@@ -72,9 +72,9 @@ class PassiveModelCompletion(Attack):
        parameters shrink by ``weight_decay``.
 
     The average model guesses: ``report`` gives the guesses of the training rows whose labels are not known,
-    ``infer_labels`` those of test rows. The attacker knows ``poison.num_known`` rows of every class; without it, only
-    target rows, and so one class. Bags of ids are mixed as the multi-hot rows they stand for. The copy of a bottom
-    model with BatchNorm or Dropout of its own runs as at inference.
+    ``infer_labels`` those of test rows. The attacker knows ``poison.num_known`` rows of every class. Bags of ids
+    are mixed as the multi-hot rows they stand for. The copy of a bottom model with BatchNorm or Dropout of its own runs
+    as at inference.
 
     Source: Fu, Zhang, Ji, Chen, Wu, Guo, Zhou, Liu, Wang, *Label inference attacks against vertical federated
     learning*, USENIX Security 2022, pages 1397 to 1414, and its code (``FuChong-cyber/label-inference-attacks``,
@@ -100,7 +100,8 @@ class PassiveModelCompletion(Attack):
       weight_decay: the share by which parameters shrink in a step; the code takes 0.02 times the learning rate.
 
     Raises:
-      ValueError: where a number lies outside its range, or ``batch_size`` is below 2.
+      ValueError: where a number lies outside its range, or ``batch_size`` is below 2; with a scenario that grants
+        labels of fewer than two classes.
 
     Example:
       >>> import vfl_jax as vfl
@@ -134,6 +135,14 @@ class PassiveModelCompletion(Attack):
         check_range(name, 0.0, 1.0, average_decay=self.average_decay, weight_decay=self.weight_decay)
         check_range(name, 0.0, unknown_weight=self.unknown_weight)
         check_range(name, 0.01, temperature=self.temperature, mixing=self.mixing)
+
+    def check_plan(self, plan: Plan) -> None:
+        if (found := sum(count > 0 for count in plan.num_known)) < 2:
+            raise ValueError(
+                f"PassiveModelCompletion learns to tell classes from rows whose labels are known; found known rows of "
+                f"{found} of {len(plan.num_known)} classes, so that every row would be guessed to be of the same. Give "
+                "poison.num_known, such as 4 rows of every class."
+            )
 
     def init_with_params(self, key: Key, shapes: Shapes, party: int, params: Params) -> PassiveModelCompletionState:
         return PassiveModelCompletionState(

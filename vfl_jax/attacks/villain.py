@@ -12,7 +12,7 @@ import optax
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.models.optimizers import Optimizer
-from vfl_jax.protocol.knowledge import UNKNOWN, Shapes, where_rows
+from vfl_jax.protocol.knowledge import UNKNOWN, Plan, Shapes, where_rows
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyInferView, PartyView
@@ -100,7 +100,8 @@ class Villain(Attack):
 
     Raises:
       ValueError: naming the field, where ``share`` or ``dropout`` lies outside [0, 1], an epoch, ``num_candidates``,
-        ``ratio`` or ``largest_norm`` is below 0, or a number is NaN.
+        ``ratio`` or ``largest_norm`` is below 0, or a number is NaN; with a training that ends before ``poison_from``,
+        or, where rows are to be tested, before ``search_from``.
 
     Example:
       >>> import vfl_jax as vfl
@@ -131,6 +132,19 @@ class Villain(Attack):
         check_range("Villain", 0.0, 1.0, share=self.share, dropout=self.dropout)
         check_range("Villain", magnitude=self.magnitude)
         check_range("Villain", least_factor=self.least_factor, largest_factor=self.largest_factor)
+
+    def check_plan(self, plan: Plan) -> None:
+        last = f"but training has {plan.num_epochs} epochs, counted from 0"
+        if self.poison_from >= plan.num_epochs:
+            raise ValueError(
+                f"Villain.poison_from is {self.poison_from}, {last}: no row would be poisoned. Give at most "
+                f"{plan.num_epochs - 1}, or train longer."
+            )
+        if self.num_candidates > 0 and self.search_from >= plan.num_epochs:
+            raise ValueError(
+                f"Villain.search_from is {self.search_from}, {last}: no row would be tested. Give at most "
+                f"{plan.num_epochs - 1}, train longer, or give num_candidates=0 for an attack without tests."
+            )
 
     def init(self, key: Key, shapes: Shapes, party: int) -> VillainState:
         rows, batch, width = shapes.num_samples, shapes.batch_rows, shapes.widths[party]

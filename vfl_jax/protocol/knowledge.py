@@ -49,6 +49,52 @@ class Shapes(NamedTuple):
         return tuple(k for k in range(len(self.widths)) if k != self.active_party)
 
 
+class Plan(NamedTuple):
+    """What a method finds in a study, in numbers; ``check_plan`` reads them before training, and no hook does.
+
+    Args:
+      num_epochs: the number of epochs of the whole training.
+      num_poisons: the number of training rows that carry the trigger; of a swept rate, at the largest one.
+      num_known: the number of training rows of each of the C classes whose labels the attackers know.
+      can_stamp: whether this party has features that the attack trigger changes; false for the active party's methods.
+    """
+
+    num_epochs: int
+    num_poisons: int
+    num_known: tuple[int, ...]
+    can_stamp: bool
+
+    def needs_poisons(self, method: str) -> None:
+        """Checks that there are poison rows.
+
+        Args:
+          method: the name of the method that acts on them, for the message.
+
+        Raises:
+          ValueError: where there are none.
+        """
+        if self.num_poisons == 0:
+            raise ValueError(
+                f"{method} acts on poison rows, and no training row is one: it would change nothing. Give poison.rate "
+                "above 0, name rows (poison.poison_ids), or switch the attack off (enabled=0)."
+            )
+
+    def needs_stamp(self, method: str) -> None:
+        """Checks that the party has features on which the attack trigger can be stamped.
+
+        Args:
+          method: the name of the method that stamps it, for the message.
+
+        Raises:
+          ValueError: where it has none.
+        """
+        if not self.can_stamp:
+            raise ValueError(
+                f"{method} stamps the trigger on rows of its choice, and the scenario has none that changes features "
+                "of its party: give poison.attack_trigger, such as FeatureTrigger or PixelTrigger."
+            )
+
+
 @flax.struct.dataclass
 class Knowledge:
     """The knowledge that a scenario grants its attackers, for one seed; no defense gets it.

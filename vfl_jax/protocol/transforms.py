@@ -33,7 +33,7 @@ import jax.numpy as jnp
 from vfl_jax.core.record import Record
 from vfl_jax.core.types import Features, Key, Params, State
 from vfl_jax.models.optimizers import Optimizer
-from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.knowledge import Plan, Shapes
 from vfl_jax.protocol.needs import Needing
 from vfl_jax.protocol.spelling import check_hooks
 from vfl_jax.protocol.switched import Switched, Timing
@@ -165,6 +165,18 @@ class PartyTransform(Timing, Record):
           ValueError: where the method does not fit.
         """
 
+    def check_plan(self, plan: Plan) -> None:
+        """Checks that the method has something to do in a study; a subclass overrides this method.
+
+        An attack that is switched off is not asked. Of a sweep every grid point is asked.
+
+        Args:
+          plan: what the method finds in the study; for checks alone, no hook gets it.
+
+        Raises:
+          ValueError: saying what is lacking, where the method would do nothing.
+        """
+
 
 class Learning:
     """What trains the parameters of a method that has some of its own.
@@ -294,6 +306,18 @@ class ActiveTransform(Learning, Timing, Record):
 
         Raises:
           ValueError: where the method does not fit.
+        """
+
+    def check_plan(self, plan: Plan) -> None:
+        """Checks that the method has something to do in a study; a subclass overrides this method.
+
+        An attack that is switched off is not asked. Of a sweep every grid point is asked.
+
+        Args:
+          plan: what the method finds in the study; for checks alone, no hook gets it.
+
+        Raises:
+          ValueError: saying what is lacking, where the method would do nothing.
         """
 
 

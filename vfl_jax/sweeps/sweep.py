@@ -17,6 +17,7 @@ from vfl_jax.core.types import Key
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Draws, Given, draw
+from vfl_jax.replica.plans import check_plans
 from vfl_jax.replica.preparation import check_data
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
@@ -256,12 +257,15 @@ def check_study(
     Raises:
       ValueError: naming the argument.
     """
-    for point in grid.scenarios(scenario):
+    points = list(grid.scenarios(scenario))
+    for point in points:
         point.check(data)
     study = Study(scenario, data, int(epochs), given, evaluate_every)
     check_data(data)
     drawn = draw(grid.stacked(scenario), data, jax.random.key(seeds[0]), given)
     study.check_epochs(drawn)
+    for point in points:
+        check_plans(point, data, drawn, study.epochs)
     return study, drawn
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from vfl_jax.core.types import Key
 from vfl_jax.replica import passes, phases
+from vfl_jax.replica.plans import check_plans
 from vfl_jax.replica.replica import prepare
 from vfl_jax.replica.state import TrainState
 from vfl_jax.sweeps import devices, programs
@@ -118,6 +119,7 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
     started = time.time()
     one = prepare(study.scenario, study.data, key, study.given)
     study.check_epochs(one.draws)
+    check_plans(study.scenario, study.data, one.draws, study.epochs)
     warn_of_little_evidence(study.scenario, study.data, one.draws, stacklevel=3)
     arguments = one.shapes, one.inputs, one.scenario, one.draws
     state = _init_one(*arguments, one.given)
