@@ -20,12 +20,15 @@ RNG = np.random.default_rng(0)
 SCORES = RNG.integers(0, 5, (2, N)).astype("f4")
 SUSPECTS, CHOSEN = RNG.random((2, N)) < 0.3, RNG.random((2, N)) < 0.4
 POISON = (2, 3, 7, 20)
+ASKED = np.arange(N) != 1
+"""The rows whose labels no attacker was granted."""
 
 CONTENT = {
     "number": {"reach": 0.25},
     "whole": {"reach": jnp.int32(2)},
     "scores": {"label_scores": SCORES[0]},
     "other_scores": {"label_scores": SCORES[1]},
+    "few_scores": {"label_scores": np.where(CHOSEN[0], SCORES[0], np.nan).astype("f4")},
     "ways": {"label_scores_norm": SCORES[0], "label_scores_sign": SCORES[1]},
     "suspicion": {"suspicion": SCORES[0], "suspects": SUSPECTS[0]},
     "chosen": {"poisoned_rows": CHOSEN[0]},
@@ -93,7 +96,7 @@ def test_a_number_is_a_variable_and_of_several_methods_the_mean():
 def test_scores_of_two_classes_have_an_area():
     data = two_classes()
     labels = data.train.labels
-    areas = [roc_auc_score(labels, scores) for scores in SCORES]
+    areas = [roc_auc_score(labels[ASKED], scores[ASKED]) for scores in SCORES]
     assert areas[0] != areas[1]
     assert float(reported("scores", data=data, width=2).label_inference_auc) == pytest.approx(areas[0])
     both = reported("scores", "other_scores", data=data, width=2)
@@ -101,6 +104,19 @@ def test_scores_of_two_classes_have_an_area():
     ways = reported("ways", data=data, width=2)
     found = [float(ways[f"label_inference_auc_{way}"]) for way in ("norm", "sign")]
     assert found == pytest.approx(areas)
+    some = ASKED & CHOSEN[0]
+    few = float(reported("few_scores", data=data, width=2).label_inference_auc)
+    assert few == pytest.approx(roc_auc_score(labels[some], SCORES[0][some]))
+
+
+def test_guesses_are_counted_where_the_label_was_not_granted():
+    """The granted row has a guess, too, which is right; all others are held against the labels."""
+    labels = helpers.table_data().train.labels
+    granted = int(np.setdiff1d(np.flatnonzero(CHOSEN[0] & (labels == 1)), POISON)[0])
+    results, asked = reported("guesses", target_ids=(granted,)), np.arange(N) != granted
+    assert float(results.label_inference_rate) == pytest.approx(CHOSEN[0][asked].mean())
+    assert int(results.label_inference_rate_count) == N - 1
+    assert float(results.label_inference_accuracy) == pytest.approx((labels[asked & CHOSEN[0]] == 1).mean())
 
 
 @pytest.mark.parametrize("by_defense", [False, True])

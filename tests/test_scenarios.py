@@ -30,7 +30,7 @@ def test_the_sum_head_leaks_every_label_until_there_is_noise():
     assert (read.sel({"defense.stddev": 0.1}) < 0.5).all()
     # In each epoch the last partial batch of a new shuffle is left out: not every row is seen. Some seen are silent.
     assert (results.label_inference_rate > 0.95).all()
-    np.testing.assert_array_equal(results.label_inference_rate_count, 1437)
+    np.testing.assert_array_equal(results.label_inference_rate_count, 1436)
 
 
 def test_the_active_party_can_plant_its_backdoor_by_labels_alone():

@@ -209,7 +209,8 @@ def test_reports_of_chains_and_of_the_active_party_are_heard(data):
         replica = helpers.replica(scenario, data)
         state, _ = replica.step(IDS)
         labels = jnp.asarray(data.train.labels)
-        return reports.evaluate_reports(replica.scenario, state, labels, jnp.zeros(len(labels), bool), data.num_classes)
+        known = helpers.knowledge(len(labels))
+        return reports.evaluate_reports(replica.scenario, state, labels, known, data.num_classes)
 
     alone, chained = metrics(scenario_of((HONEST, listener))), metrics(scenario_of((HONEST, chain)))
     assert float(alone["label_inference_accuracy"].count) == B

@@ -56,7 +56,7 @@ def evaluate(
 
         metrics, rows = _over_blocks(one, slots)
         labels = jnp.asarray(inputs.train.labels)
-        reported = evaluate_reports(scenario, state, labels, knowledge.is_poison, shapes.num_classes)
+        reported = evaluate_reports(scenario, state, labels, knowledge, shapes.num_classes)
         if clash := sorted(metrics.keys() & reported.keys()):
             raise ValueError(f"A method reports {clash[0]!r}, which is the name of a metric; call it something else.")
         return metrics | first_pass.finish(rows) | reported

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.core.types import Array
+from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge
 from vfl_jax.protocol.methods import Chain
 from vfl_jax.replica.metrics import Metric, area, detection, mean_over
 from vfl_jax.replica.state import TrainState
@@ -26,14 +27,16 @@ KINDS = (
 
 
 def evaluate_reports(
-    scenario: Scenario, state: TrainState, labels: Array, is_poison: Array, num_classes: int
+    scenario: Scenario, state: TrainState, labels: Array, knowledge: Knowledge, num_classes: int
 ) -> dict[str, Metric]:
     """Compares the reports of all methods, attacks and defenses, with the labels and the poison rows.
 
     * A number, float32[], becomes a metric of its own name.
     * ``label_guesses``, int32[N] with negative entries for rows without a guess, becomes ``label_inference_rate`` (the
-      share of rows with a guess) and ``label_inference_accuracy`` (the share of right ones among the guesses).
-    * ``label_scores``, float32[N], larger for class 1 of two, becomes ``label_inference_auc``.
+      share of rows with a guess) and ``label_inference_accuracy`` (the share of right ones among the guesses). Rows
+      whose labels the attackers were granted count in neither, nor in the next.
+    * ``label_scores``, float32[N], larger for class 1 of two and NaN for rows without a score, becomes
+      ``label_inference_auc``.
     * ``poisoned_rows``, bool[N], the rows that an attack poisons by its own choice, become ``poisoned_rate`` (their
       share) and ``poisoned_purity`` (the share of class τ among them).
     * ``suspicion``, float32[N], with ``suspects``, bool[N], becomes ``train_detection_auc`` and so on
@@ -46,7 +49,7 @@ def evaluate_reports(
       scenario: the scenario.
       state: the state of the replica.
       labels: int32[N], the labels of the training rows.
-      is_poison: bool[N], the rows that carry the trigger.
+      knowledge: the knowledge of the attackers: the rows that carry the trigger, and the labels that were granted.
       num_classes: C.
 
     Returns:
@@ -65,10 +68,13 @@ def evaluate_reports(
             _check(part, part_state, len(labels), num_classes)
         for name, value in method.report(own).items():
             made.setdefault(name, []).append(_Reported(jnp.asarray(value), target))
-    is_attacked = jnp.stack([jnp.asarray(is_poison), *(of_one.value for of_one in made.get(POISONED, []))]).any(axis=0)
+    is_attacked = jnp.stack(
+        [jnp.asarray(knowledge.is_poison), *(of_one.value for of_one in made.get(POISONED, []))]
+    ).any(axis=0)
+    is_asked = jnp.asarray(knowledge.known_labels) == UNKNOWN
     metrics: dict[str, Metric] = {}
     for name in sorted(made):
-        metrics |= _metrics_of(name, made[name], labels)
+        metrics |= _metrics_of(name, made[name], labels, is_asked)
     everyone = jnp.ones(len(labels), bool)
     found = [
         detection(suspicion.value.astype(jnp.float32), suspects.value, is_attacked, everyone)
@@ -86,22 +92,23 @@ class _Reported(NamedTuple):
     target_class: int
 
 
-def _metrics_of(name: str, made: list[_Reported], labels: Array) -> dict[str, Metric]:
-    """Returns the metrics of one name, over the reports of all methods."""
+def _metrics_of(name: str, made: list[_Reported], labels: Array, is_asked: Array) -> dict[str, Metric]:
+    """Returns the metrics of one name, over the reports of all methods; guesses count for rows that are asked about."""
     if name in (SUSPICION, SUSPECTS):
         return {}
     if name.startswith(SCORES):
-        is_one = labels == 1
-        areas = [area(score, is_one, score, ~is_one) for score in (of_one.value.astype(jnp.float32) for of_one in made)]
+        is_one, is_zero = is_asked & (labels == 1), is_asked & (labels != 1)
+        areas = [area(score, is_one, score, is_zero) for score in (of_one.value.astype(jnp.float32) for of_one in made)]
         return {f"label_inference_auc{name.removeprefix(SCORES)}": _merged(areas)}
     kind = jnp.int32 if name.startswith(GUESSES) else bool if name == POISONED else jnp.float32
     values = jnp.stack([of_one.value.astype(kind) for of_one in made])
     everyone = jnp.ones(values.shape, bool)
     if name.startswith(GUESSES):
         way = name.removeprefix(GUESSES)
+        asked = everyone & is_asked[None]
         return {
-            f"label_inference_accuracy{way}": mean_over(values >= 0, values == labels[None]),
-            f"label_inference_rate{way}": mean_over(everyone, values >= 0),
+            f"label_inference_accuracy{way}": mean_over(asked & (values >= 0), values == labels[None]),
+            f"label_inference_rate{way}": mean_over(asked, values >= 0),
         }
     if name == POISONED:
         is_target = jnp.stack([labels == of_one.target_class for of_one in made])

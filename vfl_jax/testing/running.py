@@ -106,7 +106,7 @@ def run(
     with _keeping() as kept:
         first_pass.evaluate_block(shapes, num_test, inputs.masks, scenario, state, block, jax.random.key(1), knowledge)
     labels = jnp.asarray(inputs.train.labels)
-    evaluate_reports(scenario, state, labels, knowledge.is_poison, shapes.num_classes)
+    evaluate_reports(scenario, state, labels, knowledge, shapes.num_classes)
     sides = (scenario.active_attack, state.active_attack_state), (scenario.defense, state.defense_state)
     everyone: tuple[tuple[Any, Any], ...] = (*zip(scenario.attacks, state.attack_states, strict=True), *sides)
     return Outcome(state, kept[0], tuple(method.report(own) for method, own in everyone))
