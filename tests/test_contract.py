@@ -42,6 +42,7 @@ from vfl_jax.defenses import (
     RandomisedResponse,
     SignSGD,
     Sparsification,
+    VFLMonitor,
 )
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
@@ -124,6 +125,7 @@ CASES = {
     ),
     "sparsification, lossy": Case(Sparsification(residual="none", drop_rate=0.7), Sparsification(residual="none")),
     "vflip": Case(*(VFLIP(optimizer=Optimizer(), deviations=d) for d in (1, 2)), only_listens=True),
+    "vfl monitor": Case(VFLMonitor(size=2), VFLMonitor(size=2, weight=0.0), only_listens=True),
     "active chain": Case(
         ActiveChain(
             parts=(Clipping(bound=1.0), GaussianNoise(stddev=0.1), Sparsification(drop_rate=0.5), ActiveChain())
@@ -194,7 +196,7 @@ def view_of(transform, ids, roles, knowledge):
         return helpers.party_view(ids, roles, knowledge=knowledge)
     everyone = tuple(jnp.sin(jnp.arange(B * width, dtype=jnp.float32)).reshape(B, width) for width in SHAPES.widths)
     view = helpers.active_view(ids, roles, labels=jnp.asarray(ids) % 2, knowledge=knowledge)
-    return view.replace(embeddings=everyone, logits=sums, gradients=messages_for)
+    return view.replace(epoch=jnp.int32(0), embeddings=everyone, logits=sums, gradients=messages_for)
 
 
 def all_hooks(transform, state, key, ids, roles, inputs, knowledge):
@@ -204,7 +206,8 @@ def all_hooks(transform, state, key, ids, roles, inputs, knowledge):
         key_hook = jax.random.fold_in(key, i)
         if hook == "on_embed":
             params = transform.init_params(jax.random.key(5), SHAPES)
-            out[hook], _ = run_embed_hook(transform, params, key_hook, EmbedView(sample_ids=ids), value)
+            inside = EmbedView(sample_ids=ids, labels=ids % 2)
+            out[hook], _ = run_embed_hook(transform, params, key_hook, inside, value)
         elif hook == "on_epoch":
             due = frozenset(tuple(method.at_epochs) for method in methods(transform) if method.at_epochs is not None)
             between = helpers.party_epoch_view(N, value, knowledge, due=due)

@@ -158,6 +158,7 @@ ARGUMENTS = {
     "SignSGD": {"size": 1.0},
     "Sparsification": {"drop_rate": 0.5},
     "VFLIP": {"optimizer": PLAIN, "num_epochs": 2, "remakes": "suspects"},
+    "VFLMonitor": {"action": "report", "size": 8},
     "Villain": {"search_from": 0, "poison_from": 0, "ratio": 2.0, "largest_norm": 99.0, "classifier": PLAIN},
 }
 """Arguments of methods whose defaults do nothing in one epoch, or which need some."""
@@ -181,6 +182,7 @@ NEUTRAL = {
     "SignSGD": {"size": 0.0},
     "Sparsification": {"drop_rate": 0.0},
     "VFLIP": {"deviations": 1e9},
+    "VFLMonitor": {"weight": 0.0},
 }
 """The numbers at which a defense changes nothing; a defense that has none, because it only answers, says {}."""
 OF_TWO_CLASSES = ("Marvell",)

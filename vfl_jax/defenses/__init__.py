@@ -21,6 +21,7 @@ from vfl_jax.defenses.mid import MID
 from vfl_jax.defenses.randomised_response import RandomisedResponse
 from vfl_jax.defenses.sign_sgd import SignSGD
 from vfl_jax.defenses.sparsification import Sparsification
+from vfl_jax.defenses.vfl_monitor import VFLMonitor
 from vfl_jax.defenses.vflip import VFLIP
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "RandomisedResponse",
     "SignSGD",
     "Sparsification",
+    "VFLMonitor",
 ]
