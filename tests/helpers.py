@@ -170,6 +170,11 @@ def stamp_rows(features, is_marked):
     return jnp.where(is_marked[:, None], jnp.float32(9.0), features)
 
 
+def pulled_back(gradient):
+    """What a gradient, [B, E], says to rows of features, [B, 2]."""
+    return jnp.stack([gradient.sum(axis=-1), -gradient[:, 0]], axis=-1)
+
+
 def party_view(ids, roles=None, step=0, knowledge=None, epoch=0):
     ids = jnp.asarray(ids, jnp.int32)
     roles = jnp.zeros_like(ids) if roles is None else jnp.asarray(roles, jnp.int32)
@@ -182,6 +187,7 @@ def party_view(ids, roles=None, step=0, knowledge=None, epoch=0):
         step=jnp.int32(step),
         knowledge=knowledge,
         epoch=jnp.int32(epoch),
+        pull_back=pulled_back,
         rows=table_rows,
         stamp=stamp_rows,
     )

@@ -13,6 +13,7 @@ import pytest
 from vfl_jax.attacks import (
     BASL,
     LFBA,
+    TECB,
     ActivationBlurring,
     ActiveBackdoor,
     GradientReplacement,
@@ -88,6 +89,8 @@ CASES = {
     "LFBA, a given anchor": attack(LFBA, anchor=5, poison_rate=0.3),
     "LFBA, an anchor by contrast": attack(LFBA, anchor="contrast", poison_rate=0.3),
     "BASL": attack(BASL, at_epochs=(0,), num_kept=2),
+    "TECB": attack(TECB, align_from=0),
+    "UAB": attack(TECB, aligns=False),
     "Villain": attack(Villain, search_from=0, poison_from=0, ratio=2.0, largest_norm=99.0, classifier=Optimizer()),
     "passive model completion": attack(PassiveModelCompletion, num_steps=2, batch_size=4)._replace(only_listens=True),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),

@@ -157,6 +157,7 @@ ARGUMENTS = {
     "RandomisedResponse": {"epsilon": 0.5},
     "SignSGD": {"size": 1.0},
     "Sparsification": {"drop_rate": 0.5},
+    "TECB": {"align_from": 0},
     "VFLIP": {"optimizer": PLAIN, "num_epochs": 2, "remakes": "suspects"},
     "VFLMonitor": {"action": "report", "size": 8},
     "Villain": {"search_from": 0, "poison_from": 0, "ratio": 2.0, "largest_norm": 99.0, "classifier": PLAIN},

@@ -8,11 +8,13 @@ from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
 from vfl_jax.attacks.paired_replacement import PairedReplacement
 from vfl_jax.attacks.passive_model_completion import PassiveModelCompletion
+from vfl_jax.attacks.tecb import TECB
 from vfl_jax.attacks.villain import Villain
 
 __all__ = [
     "BASL",
     "LFBA",
+    "TECB",
     "ActivationBlurring",
     "ActiveBackdoor",
     "GradientReplacement",
