@@ -7,6 +7,7 @@ from vfl_jax.defenses.alibi import ALIBI
 from vfl_jax.defenses.clipping import Clipping
 from vfl_jax.defenses.discrete_gradients import DiscreteGradients
 from vfl_jax.defenses.embedding_dropout import EmbeddingDropout
+from vfl_jax.defenses.embedding_filter import EmbeddingFilter
 from vfl_jax.defenses.embedding_normalisation import EmbeddingNormalisation
 from vfl_jax.defenses.gaussian_noise import GaussianNoise
 from vfl_jax.defenses.gbd import GBD
@@ -32,6 +33,7 @@ __all__ = [
     "Clipping",
     "DiscreteGradients",
     "EmbeddingDropout",
+    "EmbeddingFilter",
     "EmbeddingNormalisation",
     "GaussianNoise",
     "GradPerturb",
