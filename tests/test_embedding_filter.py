@@ -158,11 +158,14 @@ def test_it_finds_a_constant_trigger_on_digits_and_not_one_with_noise():
         data = first_rows(vfl.load_digits(), 1000, 300)
         results = vfl.sweep(case, data, over=over, seeds=2, epochs=10, progress=False)
         found[name] = results.isel(epoch=-1).mean("seed")
-        print(
-            name,
-            *(
-                found[name][k]
-                for k in found[name]
-                if "train_detection" in k or k in ("full_attack_success", "main_task_accuracy")
-            ),
-        )
+    success = {name: results.full_attack_success.values for name, results in found.items()}
+    recall = {name: results.train_detection_recall.values for name, results in found.items()}
+    for name in found:  # without the attack nobody is suspected; without the defense the attack leads rows astray
+        assert success[name][0].max() < 0.05
+        assert success[name][1, 1] > 0.25
+        assert recall[name][0].max() == 0
+        assert found[name].train_detection_false_alarm_rate.max() == 0
+    assert success["constant"][1, 0] < 0.1
+    assert recall["constant"][1, 0] == 1
+    assert success["with noise"][1, 0] > 0.25
+    assert recall["with noise"][1, 0] == 0
