@@ -89,6 +89,7 @@ CASES = {
     "LFBA": attack(LFBA, poison_rate=0.5, switch_rate=1.0),
     "LFBA, a given anchor": attack(LFBA, anchor=5, poison_rate=0.3),
     "LFBA, an anchor by contrast": attack(LFBA, anchor="contrast", poison_rate=0.3),
+    "LFBA, masked": attack(LFBA, poison_rate=0.5, feed="masked"),
     "BASL": attack(BASL, at_epochs=(0,), num_kept=2),
     "TECB": attack(TECB, align_from=0),
     "UAB": attack(TECB, aligns=False),

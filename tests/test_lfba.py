@@ -115,6 +115,30 @@ def test_switched_rows_are_fed_triggered_features_of_their_donors_and_no_others(
     assert set(np.ravel(donors)) == set(range(12)) - set(np.flatnonzero(state.is_poisoned))
 
 
+@pytest.mark.parametrize("switch_rate", [0.5, 1.0])
+def test_masked_rows_are_fed_their_own_features_against_their_last_message_and_the_trigger(switch_rate):
+    """More poison rows than others can all be masked; a trigger on one feature leaves the mask on the other."""
+    attack = LFBA(poison_rate=0.75, switch_rate=switch_rate, feed="masked", mask_size=0.3)
+    ids, messages = np.arange(12, dtype=np.int32), helpers.normal(12, 3)
+    state = heard(attack, start(attack, 12, 3), ids, messages)
+    state = after_epoch(attack, state, helpers.knowledge(12, target=[2]), 0)
+    plain = after_epoch(attack.replace(feed="switched"), state, helpers.knowledge(12, target=[2]), 0)
+    np.testing.assert_array_equal(state.is_poisoned, plain.is_poisoned)
+    poisons = np.flatnonzero(state.is_poisoned)
+    hardest = sorted(poisons, key=lambda row: -np.linalg.norm(messages[row]))[: round(switch_rate * 9)]
+    np.testing.assert_array_equal(switched(state), sorted(hardest))
+
+    batch, features = np.array([11, 0, 5, 2, 8, 3, 7, 1], np.int32), helpers.normal(8, 2)
+    view = helpers.party_view(batch).replace(
+        features=jnp.asarray(features), stamp=lambda x, is_marked: x.at[:, 0].set(jnp.where(is_marked, 9.0, x[:, 0]))
+    )
+    fed, _ = attack.on_features(jax.random.key(0), state, view, jnp.asarray(features))
+    for row, own, found in zip(batch, features, np.asarray(fed), strict=True):
+        slope = -messages[row][0]  # of the second feature, as the helpers' model has it
+        expected = [9.0, own[1] + 0.3 * np.sign(slope)] if row in hardest else own
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_a_row_without_a_message_is_never_chosen():
     attack = LFBA(poison_rate=1.0, switch_rate=1.0)
     state = heard(attack, start(attack, 12, 3), np.array([1, 4, 5, 9]), helpers.normal(4, 3))
@@ -149,6 +173,18 @@ def test_it_plants_a_backdoor_in_real_data_and_rates_are_swept():
     assert (success[1, 0] < 0.05).all()  # poison rows that are not switched are ordinary rows
     assert (found.poisoned_purity.values > 0.9).all()
     np.testing.assert_allclose(found.poisoned_rate.values, 115 / 1437, rtol=1e-5)
+
+
+@pytest.mark.long
+def test_masks_plant_a_backdoor_too_and_the_trigger_alone_does_not():
+    over = {"attacks.1.enabled": [0.0, 1.0], "attacks.1.mask_size": [0.0, 0.5]}
+    study = digits_study(LFBA(poison_rate=0.08, feed="masked"))
+    success = vfl.sweep(study, load_digits(), over, seeds=2, epochs=20, progress=False).full_attack_success.isel(
+        epoch=-1
+    )
+    assert (success.values[1, 1] > 0.15).all()
+    assert (success.values[0] < 0.05).all()
+    assert (success.values[1, 0] < 0.05).all()
 
 
 def bag_study(attack):
@@ -207,6 +243,20 @@ def test_what_does_not_fit_is_refused_by_name(attack, plan, message):
         vfl.run(digits_study(attack, **plan), load_digits(), KEY, epochs=1, progress=False)
 
 
+def test_masks_need_numbers():
+    with pytest.raises(ValueError, match=says("attacks.1 is LFBA(feed='masked')", "bags of ids", "feed='switched'")):
+        bag_study(LFBA(feed="masked")).check(helpers.bag_data())
+
+
+def test_an_attack_of_before_has_the_json_of_before():
+    for name in ("feed", "mask_size"):
+        assert name not in LFBA().to_json()
+    other = LFBA(feed="masked", mask_size=0.5)
+    assert vfl.from_json(other.to_json()) == other
+
+
 def test_rates_are_shares():
+    with pytest.raises(ValueError, match=says("LFBA.mask_size is -1", "0")):
+        LFBA(mask_size=-1.0)
     with pytest.raises(ValueError, match=says("LFBA", "poison_rate", "1.5")):
         LFBA(poison_rate=1.5)

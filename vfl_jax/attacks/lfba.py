@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_range
-from vfl_jax.core.record import static
+from vfl_jax.core.record import leaf, static
 from vfl_jax.core.types import Array, Features, Key, Params
 from vfl_jax.protocol.knowledge import Plan, Shapes, where_rows
 from vfl_jax.protocol.needs import Needs
@@ -19,6 +19,7 @@ from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyView
 
 Anchor = Literal["known", "contrast"]
+Feed = Literal["switched", "masked"]
 
 
 @flax.struct.dataclass
@@ -28,7 +29,8 @@ class LFBAState:
     Args:
       messages: float32[N, E], the last gradient message of every training row; 0 before the first.
       is_poisoned: bool[N], the rows that the attack has chosen; none before it has heard a message of its anchor.
-      donors: int32[N], the row whose features are fed for each row, which is the row itself where nothing is switched.
+      donors: int32[N], the row whose features are fed for each row: the row itself where nothing changes, −1 where its
+        own features are masked.
     """
 
     messages: jax.Array
@@ -49,6 +51,11 @@ class LFBA(Attack):
        epoch the party feeds the features of a random row, which is no poison row, with the trigger stamped on them. No
        row lends its features twice in an epoch. All other rows, and all test rows, are fed as they are.
 
+    **GOFA** (``feed="masked"``) masks those rows instead of switching them, so that the trigger is what is left to
+    learn from: the party feeds x_i + ``mask_size`` · sign(∂⟨g_i, F(x_i)⟩/∂x_i) with the trigger stamped on it, where x_i are
+    the row's own features and F is the party's present model. That is the fast gradient sign method (Goodfellow,
+    Shlens, Szegedy, ICLR 2015), by which row i looks less like τ. The features must be numbers.
+
     A row without a message, or with a message of zeros, is never chosen. ``report`` gives the poison rows; from these
     ``poisoned_purity`` is the share of class τ. The attack stamps ``poison.attack_trigger``, or else
     ``poison.trigger``. The package stamps ``poison.trigger`` on rows that it draws, which keep their true labels and
@@ -58,6 +65,9 @@ class LFBA(Attack):
     20389 to 20397, read in its published code (``shentt67/LFBA``); its tables could not be read. The code cuts off P
     and the number of switched rows instead of rounding. Its tags set 5 or 10 features by one trigger, which
     ``FeatureTrigger(index=(…))`` does. Its training stops early on test accuracy and attack success; here nothing does.
+    GOFA: Cheng and Adachi, ICECET 2026, of which only the abstract could be read. It says that gradients choose the
+    poison rows and that methods such as this one mask their features; which rows are masked when, and how strongly, is
+    this package's reading.
 
     Args:
       enabled: 1 for the attack, 0 for the honest run.
@@ -68,11 +78,15 @@ class LFBA(Attack):
         count ``poison.target_class`` as τ.
       poison_rate: the share of poison rows among the N training rows, in [0, 1]; 0.1 is the published value.
       switch_rate: the share of switched rows among the poison rows, in [0, 1]; published are 0.5 for CIFAR-10, and 0.3
-        for NUS-WIDE.
+        for NUS-WIDE. Likewise the share of masked rows.
+      feed: "switched" (LFBA) or "masked" (GOFA), what is fed for these rows.
+      mask_size: how far each feature is moved in a masked row, in the units of the features. GOFA's is not known; 0.25
+        is Goodfellow's for MNIST, with pixels from 0 to 1.
 
     Raises:
-      ValueError: where a rate lies outside [0, 1]; with a scenario of fewer rows than ``anchor``, with an appended
-        pair, with a training of one epoch, and without a trigger that can be stamped on features of the party.
+      ValueError: where a rate lies outside [0, 1], or ``mask_size`` is below 0; with a scenario of fewer rows than
+        ``anchor``, with an appended pair, with a training of one epoch, without a trigger that can be stamped on
+        features of the party, and where rows are to be masked that are bags of ids.
 
     Example:
       >>> import vfl_jax as vfl
@@ -90,15 +104,23 @@ class LFBA(Attack):
     anchor: Anchor | int = static(default="known")
     poison_rate: float = 0.1
     switch_rate: float = 0.5
+    feed: Feed = static(default="switched", omit_default=True)
+    mask_size: float = leaf(default=0.25, omit_default=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("LFBA", 0.0, 1.0, poison_rate=self.poison_rate, switch_rate=self.switch_rate)
+        check_range("LFBA", 0.0, mask_size=self.mask_size)
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if by_role:
             raise ValueError(
                 "LFBA needs poison.mode='in_place'; found 'appended_pair'. It chooses its poison rows itself."
+            )
+        if self.feed == "masked" and shapes.row_shapes[party] is None:
+            raise ValueError(
+                f"attacks.{party} is LFBA(feed='masked'), which adds numbers to the features of party {party}; it "
+                "holds bags of ids, to which nothing can be added. Give feed='switched'."
             )
         if isinstance(self.anchor, int) and not 0 <= self.anchor < shapes.num_samples:
             raise ValueError(
@@ -129,8 +151,9 @@ class LFBA(Attack):
                 "poison.attack_trigger, such as FeatureTrigger or PixelTrigger."
             )
         donors = state.donors[view.sample_ids]
-        is_switched = donors != view.sample_ids
-        return _choose(is_switched, view.stamp(view.rows(donors), is_switched), features), state
+        is_changed = donors != view.sample_ids
+        fed = view.rows(donors) if self.feed == "switched" else self._masked(view, state.messages[view.sample_ids])
+        return _choose(is_changed, view.stamp(fed, is_changed), features), state
 
     def on_download(
         self, key: Key, state: LFBAState, view: PartyView, gradient: jax.Array
@@ -147,6 +170,9 @@ class LFBA(Attack):
         num_chosen = is_poisoned.sum(dtype=jnp.int32)
         num_switched = jnp.round(self.switch_rate * num_chosen.astype(jnp.float32)).astype(jnp.int32)
         place = _place(jnp.where(is_poisoned, jnp.linalg.norm(messages, axis=-1), -1.0))
+        if self.feed == "masked":
+            donors = jnp.where(place < num_switched, -1, view.sample_ids)
+            return params, LFBAState(messages=messages, is_poisoned=is_poisoned, donors=donors)
         is_switched = place < jnp.minimum(num_switched, num_rows - num_chosen)
         # Poison rows come last, so the first rows of this order are others in a random order.
         order = jnp.argsort(jnp.where(is_poisoned, 2.0, jax.random.uniform(key, (num_rows,))))
@@ -155,6 +181,12 @@ class LFBA(Attack):
 
     def report(self, state: LFBAState) -> dict[str, jax.Array]:
         return {"poisoned_rows": state.is_poisoned}
+
+    def _masked(self, view: PartyView, messages: Array) -> jax.Array:
+        """Returns a batch of own rows, [B, ...], each moved against what its last message says of its class."""
+        return jnp.asarray(view.features) + self.mask_size * jnp.sign(
+            jnp.asarray(view.pull_back(jnp.asarray(messages)))
+        )
 
     def _anchor_row(self, messages: Array, view: PartyEpochView, num_poisons: Array) -> Array | int:
         """Returns the number of the anchor."""
