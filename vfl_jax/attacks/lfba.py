@@ -52,9 +52,9 @@ class LFBA(Attack):
        row lends its features twice in an epoch. All other rows, and all test rows, are fed as they are.
 
     **GOFA** (``feed="masked"``) masks those rows instead of switching them, so that the trigger is what is left to
-    learn from: the party feeds x_i + ``mask_size`` · sign(∂⟨g_i, F(x_i)⟩/∂x_i) with the trigger stamped on it, where x_i are
-    the row's own features and F is the party's present model. That is the fast gradient sign method (Goodfellow,
-    Shlens, Szegedy, ICLR 2015), by which row i looks less like τ. The features must be numbers.
+    learn from. With x_i the row's own features and F the party's present model, the party feeds
+    x_i + ``mask_size`` · sign(∂⟨g_i, F(x_i)⟩/∂x_i), and stamps the trigger on it. That is the fast gradient sign method
+    (Goodfellow, Shlens, Szegedy, ICLR 2015), by which row i looks less like τ. The features must be numbers.
 
     A row without a message, or with a message of zeros, is never chosen. ``report`` gives the poison rows; from these
     ``poisoned_purity`` is the share of class τ. The attack stamps ``poison.attack_trigger``, or else
