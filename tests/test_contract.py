@@ -16,10 +16,12 @@ from vfl_jax.attacks import (
     TECB,
     ActivationBlurring,
     ActiveBackdoor,
+    CentroidReplay,
     GradientReplacement,
     LabelReplacement,
     PairedReplacement,
     PassiveModelCompletion,
+    Replay,
     Villain,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
@@ -94,6 +96,11 @@ CASES = {
     "TECB": attack(TECB, align_from=0),
     "UAB": attack(TECB, aligns=False),
     "Villain": attack(Villain, search_from=0, poison_from=0, ratio=2.0, largest_norm=99.0, classifier=Optimizer()),
+    "replay": attack(Replay)._replace(only_listens=True),
+    "centroid replay": attack(CentroidReplay, at_epochs=(0,))._replace(only_listens=True),
+    "centroid replay, clusters": attack(CentroidReplay, at_epochs=(0,), centres="clusters", cluster_rows=4)._replace(
+        only_listens=True
+    ),
     "passive model completion": attack(PassiveModelCompletion, num_steps=2, batch_size=4)._replace(only_listens=True),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
     "no defense": Case(ActiveTransform(), ActiveTransform()),

@@ -9,7 +9,7 @@ from data_helpers import tiny_data, tiny_scenario
 from sweep_helpers import content
 
 import vfl_jax as vfl
-from vfl_jax.attacks import BASL, GradientReplacement, Villain
+from vfl_jax.attacks import BASL, CentroidReplay, GradientReplacement, Replay, Villain
 from vfl_jax.models import Linear, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import PartyChain
@@ -25,8 +25,12 @@ ATTACKS = {
         search_from=1, poison_from=1, ratio=2.0, largest_norm=9.0, magnitude=2.0, share=0.67,
         least_factor=0.9, largest_factor=0.9, classifier=Optimizer(),
     ),
+    "Replay": Replay(factor=2.0),
+    "CentroidReplay": CentroidReplay(at_epochs=(1,), centres="clusters", cluster_rows=12, most_known=20),
 }  # fmt: skip
-"""Neither draws anything in training, because a chain gives each part a key of its own."""
+"""None draws in training what its state shows, because a chain gives each part a key of its own: where one label alone
+is known, every cluster has it."""
+TRAINS_HONESTLY = ("Replay", "CentroidReplay")
 
 every_attack = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 
@@ -54,12 +58,12 @@ def logits(replica, state, data):
 
 @every_attack
 def test_switched_off_it_is_the_honest_run_bitwise(table, attack):
-    """In training and on attacked test rows; switched on it changes both, and of test rows the attacked ones alone."""
+    """In training and on attacked test rows; switched on it changes of test rows the attacked ones alone."""
     off, on = (replica_of(table, attack.replace(enabled=float(enabled))) for enabled in (0, 1))
     honest = replica_of(table, PartyTransform())
     states = [trained(replica) for replica in (off, on, honest)]
     helpers.assert_bitwise_equal(states[0].params, states[2].params)
-    assert helpers.differs(states[1].params, states[2].params)
+    assert helpers.differs(states[1].params, states[2].params) != (type(attack).__name__ in TRAINS_HONESTLY)
     found = [logits(replica, state, table) for replica, state in zip((off, on, honest), states, strict=True)]
     helpers.assert_bitwise_equal(found[0], found[2])
     unattacked = logits(on._replace(one=honest.one), states[1], table)
@@ -87,11 +91,10 @@ def test_bags_of_ids_are_treated_as_their_dense_rows(attack):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
 
 
-def test_a_sweep_that_is_stopped_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    """Each attack at a party of its own, over a number of one, stopped when their states hold what they have seen."""
+def stopped_and_whole(tmp_path, monkeypatch, attacks, over):
+    """A sweep with an attack at each party, as it comes out; stopped after the second epoch, it goes on bit for bit."""
     plan = {"trigger": EmbeddingTrigger(), "rate": 0.0, "num_targets": 3}
-    scenario = tiny_scenario(plan=plan, attacks=tuple(ATTACKS.values()))
-    over = {"attacks.0.scale": [0.85, 50.0]}
+    scenario = tiny_scenario(plan=plan, attacks=attacks)
 
     def swept(folder):
         return vfl.sweep(
@@ -99,9 +102,6 @@ def test_a_sweep_that_is_stopped_goes_on_bit_for_bit(tmp_path, monkeypatch):
         )
 
     whole, save = swept("whole").isel(epoch=-1), Checkpoints.save
-    norms, found = whole.trigger_norm.values.ravel(), whole.poisoned_rate.values.ravel()
-    assert norms[1] > 10 * norms[0] > 0
-    assert (found > 3 / 30 + 1e-6).all()
 
     def save_and_stop(self, epoch, tree):
         save(self, epoch, tree)
@@ -114,3 +114,21 @@ def test_a_sweep_that_is_stopped_goes_on_bit_for_bit(tmp_path, monkeypatch):
             swept("stopped")
     swept("stopped")
     assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+    return whole
+
+
+def test_a_sweep_that_is_stopped_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    """Over a number of one attack, stopped when their states hold what they have seen."""
+    attacks = ATTACKS["BASL"], ATTACKS["Villain"]
+    whole = stopped_and_whole(tmp_path, monkeypatch, attacks, {"attacks.0.scale": [0.85, 50.0]})
+    norms, found = whole.trigger_norm.values.ravel(), whole.poisoned_rate.values.ravel()
+    assert norms[1] > 10 * norms[0] > 0
+    assert (found > 3 / 30 + 1e-6).all()
+
+
+@pytest.mark.long
+def test_stopped_replays_go_on_bit_for_bit(tmp_path, monkeypatch):
+    attacks = ATTACKS["Replay"], ATTACKS["CentroidReplay"]
+    whole = stopped_and_whole(tmp_path, monkeypatch, attacks, {"attacks.0.factor": [1.0, 50.0]})
+    assert (whole.num_stored == 3).all()
+    assert (whole.num_centres == 1).all()

@@ -138,6 +138,7 @@ PLAIN = vfl.models.Optimizer()  # optax's Adam takes no strict promotion of dtyp
 ARGUMENTS = {
     "ALIBI": {"prior": "labels", "epsilon": 1.0},
     "BASL": {"at_epochs": (0,), "num_kept": 2},
+    "CentroidReplay": {"centres": "clusters", "cluster_rows": 6, "source": 1},
     "Clipping": {"bound": 0.05},
     "DiscreteGradients": {"bins": 4.0},
     "EmbeddingDropout": {"rate": 0.5},

@@ -3,11 +3,13 @@
 from vfl_jax.attacks.activation_blurring import ActivationBlurring
 from vfl_jax.attacks.active_backdoor import ActiveBackdoor
 from vfl_jax.attacks.basl import BASL
+from vfl_jax.attacks.centroid_replay import CentroidReplay
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
 from vfl_jax.attacks.paired_replacement import PairedReplacement
 from vfl_jax.attacks.passive_model_completion import PassiveModelCompletion
+from vfl_jax.attacks.replay import Replay
 from vfl_jax.attacks.tecb import TECB
 from vfl_jax.attacks.villain import Villain
 
@@ -17,9 +19,11 @@ __all__ = [
     "TECB",
     "ActivationBlurring",
     "ActiveBackdoor",
+    "CentroidReplay",
     "GradientReplacement",
     "LabelReplacement",
     "PairedReplacement",
     "PassiveModelCompletion",
+    "Replay",
     "Villain",
 ]
