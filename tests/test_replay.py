@@ -183,7 +183,7 @@ def test_rounds_of_k_means_are_lloyds():
     for _ in range(6):
         groups = [[] for _ in centres]
         for point in points:
-            groups[min(range(4), key=lambda c: ((point - centres[c]) ** 2).sum())].append(point)  # noqa: B023
+            groups[min(range(4), key=lambda c: ((point - centres[c]) ** 2).sum())].append(point)
         centres = np.array([np.mean(group, axis=0) if group else centres[c] for c, group in enumerate(groups)])
     np.testing.assert_allclose(lloyd(points, jnp.asarray(points[:4]), 6), centres, rtol=1e-4, atol=1e-5)
     assert np.isfinite(k_means(jax.random.key(0), jnp.ones((5, 2)), 3)).all()  # of equal points, too

@@ -55,10 +55,11 @@ class CentroidReplay(Attack):
         noise="shifted"   N(m, s²), as its flag ``--add_noise`` does: every entry also moves by m
         noise="centred"   N(0, s²)
 
-    With ``source``, only those attacked rows are sent so whose own embedding has its largest cosine with c_source, among
-    the classes that have a centre; published code always asks this of rows. Its two scores, over the rows that look
-    like the source and over those of them that are of it, are not metrics here: ``full_attack_success_by_class`` tells
-    classes apart. Where class τ has no centre the party sends what an honest one does.
+    With ``source``, only those attacked rows are sent so whose own embedding has its largest cosine with c_source,
+    among the classes that have a centre; published code always asks this of rows. Its two scores, over the rows that
+    look like the source and over those of them that are of it, are not metrics here: ``full_attack_success_by_class``
+    tells classes apart. Where class τ has no centre the party sends what an honest one does. A large ``factor`` may
+    lead rows to a third class: a head learns nothing about embeddings of that length.
 
     **Labels.** Published code reads the *true* label of the row nearest to every cluster's centre in every batch: with
     MNIST some 4,680 labels, 8 % of the training rows. Here no label is read but those that the scenario grants:
@@ -86,8 +87,8 @@ class CentroidReplay(Attack):
       factor: a factor on a · c_τ; 1 is published.
 
     Raises:
-      ValueError: where ``at_epochs`` is empty, a count is below 1, or ``factor`` is NaN; with a scenario of fewer parties
-        than ``num_attackers``, or without a class of number ``source``.
+      ValueError: where ``at_epochs`` is empty, a count is below 1, or ``factor`` is NaN; with a scenario of fewer
+        parties than ``num_attackers``, or without a class of number ``source``.
 
     Example:
       >>> import vfl_jax as vfl
@@ -182,7 +183,7 @@ class CentroidReplay(Attack):
         num_batches = len(view.sample_ids) // size
         batches = view.sample_ids[: num_batches * size].reshape(num_batches, size)
 
-        def one_batch(numbered: tuple[Array, Array]) -> tuple[jax.Array, jax.Array]:
+        def one_batch(numbered: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             number, ids = numbered
             own = view.forward(view.rows(ids))
             centres = k_means(jax.random.fold_in(key, number), own, num_classes)

@@ -43,8 +43,8 @@ class Replay(Attack):
 
     The party keeps a ring of as many embeddings as it knows target rows, at most ``most_rows``. In training the k-th
     visit of a target row, counted from 0, writes the party's own embedding at place k modulo the ring's size, so that
-    an epoch overwrites the one before it. At inference every attacked row gets one place r at random, each with the same
-    probability and with replacement, and the party sends::
+    an epoch overwrites the one before it. At inference every attacked row gets one place r, drawn uniformly and with
+    replacement, and the party sends::
 
         factor · store[r]                     under combine="replace", as published
         h + factor · store[r]                 under combine="add"
