@@ -70,7 +70,7 @@ from vfl_jax.protocol import (
     Suspicion,
 )
 from vfl_jax.replica import Given
-from vfl_jax.scenario import BatchPlan, Measure, Outcome, PoisonPlan, Scenario, measure
+from vfl_jax.scenario import BatchPlan, Guarantee, Measure, Outcome, PoisonPlan, Scenario, measure, privacy
 from vfl_jax.statistics import summary
 from vfl_jax.sweeps import (
     EvidenceWarning,
@@ -100,6 +100,7 @@ __all__ = [
     "EmbedView",
     "EvidenceWarning",
     "Given",
+    "Guarantee",
     "Knowledge",
     "Measure",
     "Outcome",
@@ -145,6 +146,7 @@ __all__ = [
     "plots",
     "predict",
     "presets",
+    "privacy",
     "protocol",
     "register_data",
     "register_preset",
