@@ -19,9 +19,14 @@ from vfl_jax.attacks import (
     CentroidReplay,
     GradientReplacement,
     LabelReplacement,
+    MissingFeatures,
+    NoisyFeatures,
     PairedReplacement,
     PassiveModelCompletion,
+    PoisonedData,
+    RandomGradient,
     Replay,
+    SignFlip,
     Villain,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
@@ -101,6 +106,12 @@ CASES = {
     "centroid replay, clusters": attack(CentroidReplay, at_epochs=(0,), centres="clusters", cluster_rows=4)._replace(
         only_listens=True
     ),
+    "poisoned data": attack(PoisonedData)._replace(only_listens=True),
+    "poisoned data, target rows": attack(PoisonedData, rows="target"),
+    "sign flip": attack(SignFlip),
+    "random gradient": attack(RandomGradient),
+    "noisy features": attack(NoisyFeatures, stddev=0.5, clip=True),
+    "missing features": attack(MissingFeatures, rate=0.5),
     "passive model completion": attack(PassiveModelCompletion, num_steps=2, batch_size=4)._replace(only_listens=True),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
     "no defense": Case(ActiveTransform(), ActiveTransform()),

@@ -155,6 +155,7 @@ ARGUMENTS = {
     "MID": {"weight": 0.1, "optimizer": PLAIN},
     "Marvell": {"power": 1.0},
     "MaxNormNoise": {"scale": 1.0},
+    "MissingFeatures": {"rate": 0.5},
     "PassiveModelCompletion": {"num_steps": 2, "batch_size": 4},
     "RandomisedResponse": {"epsilon": 0.5},
     "SignSGD": {"size": 1.0},

@@ -1,7 +1,8 @@
-"""Attacks: each method is one file and imports no other method. ``vfl_jax.PartyChain`` joins several."""
+"""Attacks: each is one file, but for the baselines, and imports no other. ``vfl_jax.PartyChain`` joins several."""
 
 from vfl_jax.attacks.activation_blurring import ActivationBlurring
 from vfl_jax.attacks.active_backdoor import ActiveBackdoor
+from vfl_jax.attacks.baselines import MissingFeatures, NoisyFeatures, PoisonedData, RandomGradient, SignFlip
 from vfl_jax.attacks.basl import BASL
 from vfl_jax.attacks.centroid_replay import CentroidReplay
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
@@ -22,8 +23,13 @@ __all__ = [
     "CentroidReplay",
     "GradientReplacement",
     "LabelReplacement",
+    "MissingFeatures",
+    "NoisyFeatures",
     "PairedReplacement",
     "PassiveModelCompletion",
+    "PoisonedData",
+    "RandomGradient",
     "Replay",
+    "SignFlip",
     "Villain",
 ]
