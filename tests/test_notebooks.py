@@ -83,4 +83,4 @@ def test_the_readme_runs(tmp_path, monkeypatch, request):
             exec(compile(small, "README.md", "exec"), names)
     assert (tmp_path / "noise.nc").is_file()
     assert (tmp_path / "runs" / "plain" / "results.nc").is_file()
-    assert names["SignFlip"]().enabled == 1.0
+    assert names["Reversal"]().enabled == 1.0
