@@ -18,6 +18,7 @@ Example:
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics
+from vfl_jax.attacks.batch_label_inference import BatchLabels, BatchUnknowns, infer_batch_labels
 from vfl_jax.core import (
     BagOfIds,
     Record,
@@ -96,7 +97,9 @@ __all__ = [
     "ActiveView",
     "Attack",
     "BagOfIds",
+    "BatchLabels",
     "BatchPlan",
+    "BatchUnknowns",
     "EmbedView",
     "EvidenceWarning",
     "Given",
@@ -124,6 +127,7 @@ __all__ = [
     "embeddings",
     "from_arrays",
     "from_json",
+    "infer_batch_labels",
     "load",
     "load_adult",
     "load_bank_marketing",
