@@ -322,3 +322,88 @@ def test_every_attacked_replica_has_exactly_one_outcome(honest, attacked, majori
     for name, values in (("main", main), ("backdoor", backdoor)):
         kept = np.float32(values)[1][successes] - np.float32(values)[0][successes]
         assert (kept >= {"main": -0.0201, "backdoor": 0.2499}[name]).all()
+
+
+def of_attackers(honest, attacked, whole=(0.1, 0.1), measured=(0.5, 0.5), dimension="attack.enabled", on=None, **more):
+    """Results of one seed in which parties 1 and 2 attack, each with its own backdoor accuracy; honest, then attacked.
+
+    Args:
+      honest, attacked: the backdoor accuracies of both parties.
+      whole: the backdoor accuracies by the target class, honest and attacked.
+      measured: what both parties' attack success is, where any row measures it.
+      dimension: the switch that is swept.
+      on: the switches of the scenario, by path.
+    """
+    found = sweep_of([[0.95], [0.95]], [[value] for value in whole], dimension=dimension)
+    places = [[np.nan, *pair, np.nan] for pair in (honest, attacked)]
+    dims = (*found["backdoor_accuracy"].dims, "party")
+    found["backdoor_accuracy_by_party"] = dims, np.array(places, np.float32)[:, None, None]
+    rates = np.broadcast_to(np.array([np.nan, *measured, np.nan], np.float32), (2, 1, 1, 4))
+    found["attack_success_rate_by_party"] = dims, rates
+    found["attack_success_rate"] = found["backdoor_accuracy"]
+    on = {"attacks.1.enabled": 1.0, "attacks.2.parts.0.enabled": 1.0} if on is None else on
+    return found.assign_coords(party=list("abcd")).assign_attrs(switches=json.dumps(on), **more)
+
+
+@pytest.mark.parametrize(
+    ("honest", "attacked", "measured", "expected"),
+    [
+        ((0.1, 0.1), (0.1, 0.9), (0.5, 0.5), ("success", "none", "success")),
+        ((0.1, 0.1), (0.5, 0.5), (0.5, 0.5), ("none", "none", "none")),
+        ((0.6, 0.1), (0.1, 0.9), (0.5, 0.5), ("success", "floor too high", "success")),
+        ((0.6, 0.1), (0.9, 0.1), (0.5, 0.5), ("none", "floor too high", "none")),
+        ((0.6, 0.7), (0.9, 0.9), (0.5, 0.5), ("floor too high",) * 3),
+        ((0.1, 0.1), (0.9, 0.1), (np.nan, 0.5), ("none", "nothing to attack", "none")),
+        ((0.4, 0.1), (0.55, 0.4), (0.5, 0.5), ("none", "none", "none")),  # no rise of the one, no half of the other
+    ],
+)
+def test_attackers_that_want_different_classes_are_judged_each_by_its_own(honest, attacked, measured, expected):
+    """By number and by name; what the target class of all other numbers says does not count."""
+    for whole in ((0.1, 0.1), (0.1, 0.9), (0.9, 0.9)):
+        found = of_attackers(honest, attacked, whole, measured)
+        assert [judged(found, party=party)[0] for party in (None, 1, 2)] == list(expected)
+        assert [judged(found, party=party)[0] for party in ("b", "c")] == list(expected[1:])
+        table = summary(found)
+        assert table.loc[1, expected[0]] == 1
+        np.testing.assert_allclose(table.loc[1, "backdoor_accuracy_of_c_median"], attacked[1], rtol=1e-6)
+        np.testing.assert_allclose(table.loc[1, "backdoor_accuracy_of_c_honest_median"], honest[1], rtol=1e-6)
+        assert not [name for name in table if "_of_a_" in name or "_of_d_" in name]
+
+
+def test_only_attackers_that_are_on_are_judged():
+    """The second attacker is off in all points: that its class became frequent is no success of its own."""
+    on = {"attacks.1.enabled": 1.0, "attacks.2.enabled": 0.0}
+    found = of_attackers((0.1, 0.1), (0.2, 0.9), dimension="attacks.1.enabled", on=on)
+    outcome = [outcomes(found, party=party)["outcome"].values.ravel().tolist() for party in (None, 1, 2)]
+    assert outcome == [["", "none"], ["", "none"], ["", ""]]
+
+
+def test_an_attack_by_the_active_party_beside_them_is_judged_by_the_target_class():
+    on = {"attacks.1.enabled": 0.0, "attacks.2.enabled": 0.0, "active_attack.enabled": 1.0}
+    for whole, expected in ((0.1, "none"), (0.9, "success")):
+        found = of_attackers((0.1, 0.1), (0.9, 0.9), (0.1, whole), dimension="active_attack.enabled", on=on)
+        assert outcomes(found)["outcome"].values.ravel().tolist() == ["", expected]
+
+
+def test_results_without_switches_count_as_attacked_by_every_party():
+    found = of_attackers((0.1, 0.1), (0.1, 0.9))
+    found = found.isel({"attack.enabled": 1}).drop_vars("attack.enabled").drop_attrs()
+    assert outcomes(found)["outcome"].values.ravel().tolist() == ["no reference"]
+
+
+def test_a_case_of_one_class_beside_one_of_several_is_judged_by_it():
+    first = of_attackers((0.1, 0.1), (0.1, 0.9))
+    second = first.drop_vars([f"{name}_by_party" for name in ("backdoor_accuracy", "attack_success_rate")])
+    both = xr.concat([first, second], xr.Variable("case", ["several", "one"]), data_vars="all", join="exact")
+    plain = json.loads(scenario_json())
+    both = both.assign_attrs(scenario=json.dumps({"several": plain, "one": plain}))
+    both = both.assign_attrs(switches=json.dumps({name: json.loads(first.switches) for name in ("several", "one")}))
+    assert outcomes(both)["outcome"].sel({"attack.enabled": 1}).values.ravel().tolist() == ["success", "none"]
+
+
+def test_a_party_that_nothing_is_known_of_is_refused():
+    with pytest.raises(ValueError, match=says("party is 1", "one class", "poison.party_targets")):
+        outcomes(one(), party=1)
+    for party in ("e", 4, -1, 1.0):
+        with pytest.raises(ValueError, match=says(f"party is {party!r}", "0 to 3", "'a', 'b', 'c', 'd'")):
+            outcomes(of_attackers((0.1, 0.1), (0.1, 0.9)), party=party)

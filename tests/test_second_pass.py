@@ -188,6 +188,31 @@ def test_attackers_that_want_different_classes_are_counted_by_party():
     assert first > 0.9 > second  # the louder one wins
 
 
+def test_the_first_pass_counts_every_attacker_by_its_class_too():
+    """In two blocks, the last of them filled up. Beside the class of all other numbers, 2."""
+    data = helpers.image_data(num_parties=4, active_party=1)
+    attacks = (Firing(towards=0, shift=3.0), HONEST, HONEST, Firing(towards=2, shift=2.0))
+    plan = {"trigger": EmbeddingTrigger(), "party_targets": (0, 1, 1, 2), "target_class": 2}
+    scenario, chosen = scenario_of(attacks, plan=plan, target_ids=(0, 2), poison_ids=(1, 4)), np.arange(3, 17)
+    scenario = scenario.replace(poison=scenario.poison.replace(test_poison_ids=tuple(chosen.tolist())))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "TEST_BLOCK", 12)
+        results, state = shared.trained(scenario, data)
+    labels = data.test.labels
+    logits = shared.inferred(scenario, data, state, data.test.features, np.isin(np.arange(20), chosen)).logits
+    for party, label in ((0, 0), (3, 2)):
+        others = [i for i in chosen if labels[i] != label]
+        for name, rows in (("backdoor_accuracy", chosen), ("attack_success_rate", others)):
+            share = np.mean(shared.wins(logits, label)[rows])
+            assert 0 < share < 1
+            np.testing.assert_allclose(results[f"{name}_by_party"][party], share, rtol=1e-6)
+            assert results[f"{name}_by_party_count"][party] == len(rows)
+            if label == 2:
+                np.testing.assert_allclose(results[name], share, rtol=1e-6)
+    for name in ("backdoor_accuracy_by_party", "attack_success_rate_by_party"):
+        assert np.isnan(results[name][1:3]).all()
+
+
 @pytest.mark.parametrize("plan", [{}, {"party_targets": (0, 2)}])
 def test_without_an_attacking_party_the_rows_are_stamped_all_the_same(plan):
     """Nobody's classes count: rows of other classes than τ are stamped, and no message is an attacker's."""

@@ -13,7 +13,7 @@ from vfl_jax.core.vertical_data import Rows
 from vfl_jax.protocol.knowledge import Knowledge, Shapes
 from vfl_jax.replica.draws import poison_count
 from vfl_jax.replica.inference import Inferred, infer
-from vfl_jax.replica.metrics import Metric, area, detection, mean_by_class, mean_over
+from vfl_jax.replica.metrics import Metric, area, detection, mean_by_class, mean_by_party, mean_over
 from vfl_jax.replica.state import TrainState
 from vfl_jax.replica.stepping import predicted_class
 from vfl_jax.scenario import Scenario
@@ -73,6 +73,8 @@ def evaluate_block(
     * ``backdoor_accuracy``: the share of triggered rows with the prediction τ. Rows of true class τ count, as in the
       paper.
     * ``attack_success_rate``: the same share without the rows of true class τ.
+    * ``backdoor_accuracy_by_party``, ``attack_success_rate_by_party``, [K]: these two by attacker, with the class that
+      it wants in place of τ; only where attackers want different classes (``poison.party_targets``).
     * ``backdoor_ties``, ``attack_ties``: the gain of these two if an exact tie at the largest logit counted for τ where
       τ is the first of the tied classes, as in a plain argmax.
     * ``class_score``, [C]: the mean softmax scores of the triggered rows (Figure 3).
@@ -119,6 +121,13 @@ def evaluate_block(
         "class_score": mean_over(is_triggered, jax.nn.softmax(logits)),
         "test_loss": mean_over(block.is_valid, losses),
     }
+    if scenario.own_targets:
+        wanted, parties = jnp.array(scenario.own_targets), (scenario.attackers, len(shapes.widths))
+        is_wanted = jnp.stack([strictly_predicts(logits, label) for label in scenario.own_targets])
+        is_other = is_triggered[None] & (jnp.asarray(rows.labels)[None] != wanted[:, None])
+        every = jnp.broadcast_to(is_triggered, is_wanted.shape)
+        metrics["backdoor_accuracy_by_party"] = mean_by_party(every, is_wanted, *parties)
+        metrics["attack_success_rate_by_party"] = mean_by_party(is_other, is_wanted, *parties)
     if shapes.num_classes == 2:
         metrics["accuracy_by_class"] = mean_by_class(block.is_valid, is_correct, jnp.asarray(rows.labels), 2)
     if found.guesses:

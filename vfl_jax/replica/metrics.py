@@ -47,6 +47,20 @@ def mean_by_class(mask: Array, values: Array, labels: Array, num_classes: int) -
     return Metric(sum=jnp.where(mask, values.astype(jnp.float32), 0.0) @ of_class, count=of_class.sum(axis=0))
 
 
+def mean_by_party(mask: Array, values: Array, parties: tuple[int, ...], num_parties: int) -> Metric:
+    """Returns the means of some rows' values by party, a metric of leaves float32[K]; 0 rows of parties not named.
+
+    Args:
+      mask: bool[A, B], the rows that count of each of A parties.
+      values: [A, B].
+      parties: the numbers of these parties.
+      num_parties: K.
+    """
+    places, nothing = jnp.array(parties), jnp.zeros(num_parties)
+    sums = jnp.where(mask, values.astype(jnp.float32), 0.0).sum(axis=1)
+    return Metric(sum=nothing.at[places].set(sums), count=nothing.at[places].set(mask.sum(axis=1, dtype=jnp.float32)))
+
+
 def area(positive: Array, is_positive: Array, negative: Array, is_negative: Array) -> Metric:
     """Returns the area under the ROC curve: how often a positive value exceeds a negative one; ties count one half.
 

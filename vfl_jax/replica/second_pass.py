@@ -12,7 +12,7 @@ from vfl_jax.protocol.knowledge import Knowledge, Shapes
 from vfl_jax.replica import capabilities
 from vfl_jax.replica.first_pass import EvalBlock, RowAnswers, answers, own_metrics, strictly_predicts
 from vfl_jax.replica.inference import infer
-from vfl_jax.replica.metrics import Metric, area, detection, mean_by_class, mean_over
+from vfl_jax.replica.metrics import Metric, area, detection, mean_by_class, mean_by_party, mean_over
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import TrainState
 from vfl_jax.replica.stepping import predicted_class
@@ -79,11 +79,8 @@ def attack_block(
     attacked = infer(shapes, scenario, state, stamped, key, knowledge, block.row_ids, block.is_valid, is_attacked)
 
     predicted = predicted_class(clean.logits), predicted_class(attacked.logits)
-    plan = scenario.poison
-    wanted = [plan.party_targets[k] for k in scenario.attackers] if plan.party_targets else []
-    by_attacker = jnp.stack([strictly_predicts(attacked.logits, c) for c in wanted or [plan.target_class]]).astype(
-        jnp.float32
-    )
+    wanted = scenario.own_targets or (scenario.poison.target_class,)
+    by_attacker = jnp.stack([strictly_predicts(attacked.logits, c) for c in wanted]).astype(jnp.float32)
     success = by_attacker.mean(axis=0)
     metrics = {
         "full_clean_accuracy": mean_over(block.is_valid, predicted[0] == labels),
@@ -91,13 +88,9 @@ def attack_block(
         "full_attack_success_by_class": mean_by_class(is_attacked, success, labels, shapes.num_classes),
         "full_recovered_utility": mean_over(is_attacked, predicted[1] == labels),
     }
-    if wanted:
-        places = jnp.array(scenario.attackers)
-        count = jnp.sum(is_attacked, dtype=jnp.float32)
-        sums = jnp.where(is_attacked[None], by_attacker, 0.0).sum(axis=1)
-        metrics["full_attack_success_by_party"] = Metric(
-            sum=jnp.zeros(num_parties).at[places].set(sums), count=jnp.zeros(num_parties).at[places].set(count)
-        )
+    if scenario.own_targets:
+        every = jnp.broadcast_to(is_attacked, by_attacker.shape)
+        metrics["full_attack_success_by_party"] = mean_by_party(every, by_attacker, scenario.attackers, num_parties)
     metrics |= own_metrics(scenario, attacked.logits, labels, is_attacked, is_attacked, "full_")
     nobody = jnp.zeros_like(is_attacked)
     return metrics, FullRows(

@@ -39,7 +39,7 @@ class PoisonPlan(Record):
       num_known: the number of rows of every class whose labels the attackers know. Of a class that an attacker wants
         they are target rows: the larger of ``num_targets`` and ``num_known``, or those of ``target_ids`` alone.
       party_targets: the class that each of the K parties wants, where attackers want different ones; empty, all of them
-        want ``target_class``. It must be one of these: the first pass of evaluation measures ``target_class`` alone.
+        want ``target_class``. It must be one of these: numbers of the first pass that are not by party measure it.
 
     Raises:
       ValueError: naming the field, where a rate lies outside [0, 1], ``num_targets`` is below 1, ``num_known`` is below

@@ -85,13 +85,18 @@ class Scenario(Record):
         return next((trigger for trigger in triggers if trigger.is_stamped), None)
 
     @property
+    def own_targets(self) -> tuple[int, ...]:
+        """The class that each of the ``attackers`` wants; empty where ``poison.party_targets`` is."""
+        targets = self.poison.party_targets
+        return tuple(targets[k] for k in self.attackers) if targets else ()
+
+    @property
     def target_classes(self) -> tuple[int, ...]:
         """The classes that attackers want, ascending."""
-        plan = self.poison
-        wanted = {plan.party_targets[k] for k in self.attackers} if plan.party_targets else set()
+        wanted = set(self.own_targets)
         if is_attack(self.active_attack):
-            wanted.add(plan.target_class)
-        return tuple(sorted(wanted or {plan.target_class}))
+            wanted.add(self.poison.target_class)
+        return tuple(sorted(wanted or {self.poison.target_class}))
 
     def due(self, epoch: int, num_epochs: int) -> frozenset[tuple[int, ...]]:
         """Returns those ``at_epochs`` of methods that name an epoch.
@@ -309,7 +314,7 @@ class Scenario(Record):
         if wanted and self.attackers and not is_wanted:
             raise ValueError(
                 f"poison.target_class is {self.poison.target_class}, but by poison.party_targets the attackers want "
-                f"{list(self.target_classes)}. The first pass of evaluation measures target_class; take one of these."
+                f"{list(self.target_classes)}. Numbers that are not by party measure target_class; take one of these."
             )
 
     def _check_trigger(self, data: VerticalData) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.statistics.attackers import ATTACKER, is_on, of_attackers
 from vfl_jax.statistics.prices import accuracy_of, beside
 from vfl_jax.statistics.references import (
     NoHonestRuns,
@@ -13,7 +14,6 @@ from vfl_jax.statistics.references import (
     each_case,
     has_reference,
     honest,
-    is_attacked,
     is_by_case,
     of_case,
 )
@@ -34,6 +34,7 @@ NOT_JUDGED = OUTCOMES[:3]
 HONEST = ""
 """The text that stands for an honest run, which has no outcome, and for an epoch that was not evaluated."""
 
+BACKDOOR = "backdoor_accuracy"
 BACKDOOR_ABOVE = 0.5
 """A success has a backdoor accuracy above this."""
 ABOVE_FLOOR = 0.25
@@ -59,6 +60,7 @@ def outcomes(
     main_loss_at_most: float = MAIN_LOSS_AT_MOST,
     defense_loss_at_most: float = DEFENSE_LOSS_AT_MOST,
     standard_errors: float = STANDARD_ERRORS,
+    party: int | str | None = None,
 ) -> xr.Dataset:
     """The outcome of every replica at every epoch.
 
@@ -73,6 +75,10 @@ def outcomes(
     * "collapsed": not finite, or main accuracy more than 0.02 below the honest run.
     * "success": backdoor accuracy above 0.5, and at least 0.25 above the honest run's.
     * "none": the attack failed.
+
+    Where attackers want different classes (``poison.party_targets``), each is judged by its own. The replica is a
+    success where one of those that are on is one; it has nothing to attack, or too high a floor, where that is so for
+    all of them. ``party`` judges one of them alone, and gives a run in which this one is off the empty string.
 
     ``is_success``, bool: the outcome is "success".
 
@@ -96,6 +102,7 @@ def outcomes(
       main_loss_at_most: a run that loses more main accuracy than this has collapsed.
       defense_loss_at_most: an honest run that loses more main accuracy than this to a defense is not worth an attack.
       standard_errors: an honest run must be this many standard errors above the majority share.
+      party: the number or name of the party whose attack alone is judged, where attackers want different classes.
 
     Returns:
       The variables ``outcome``, ``is_success`` and ``is_collapsed``, with the dimensions of the main accuracy.
@@ -103,7 +110,8 @@ def outcomes(
     Raises:
       ValueError: where ``undefended`` has no honest run; where none of its runs certainly lacks a defense (of a defense
         of your own, give the main accuracy of the undefended runs); where it shares no seed or no epoch with the
-        results; or where it has a dimension that they lack.
+        results; where it has a dimension that they lack; where ``party`` is no party of theirs, or all their attackers
+        want one class.
     """
     import xarray as xr
 
@@ -119,44 +127,45 @@ def outcomes(
                 main_loss_at_most=main_loss_at_most,
                 defense_loss_at_most=defense_loss_at_most,
                 standard_errors=standard_errors,
+                party=party,
             ).drop_vars("case")
             for part in each_case(dataset)
         ]
         joined = xr.concat(parts, dataset["case"], data_vars="all", coords="minimal", compat="override", join="exact")
         return joined.transpose(*dataset[main].dims)
 
-    own, backdoor, is_finite = (
-        dataset[main].variable.astype(float),
-        dataset["backdoor_accuracy"].variable.astype(float),
-        dataset["is_finite"].variable.astype(bool),
-    )
+    own, is_finite = dataset[main].variable.astype(float), dataset["is_finite"].variable.astype(bool)
+    backdoor, is_acting = of_attackers(dataset, BACKDOOR), is_on(dataset, party)
     share = majority_share(dataset) if test_majority is None else float(test_majority)
     num_rows = dataset[f"{main}_count"].variable if f"{main}_count" in dataset else test_rows(dataset)
     guessing = share + standard_errors * np.sqrt(share * (1 - share) / np.maximum(num_rows, 1))
+    is_judged = is_acting & is_measured(dataset) & ~(np.isnan(backdoor) & is_finite)
     try:
         clean = honest(dataset)
     except NoHonestRuns:
         reference, floor, is_worth = own * np.nan, backdoor * np.nan, is_finite & False
     else:
-        reference, floor = (clean[name].variable.astype(float) for name in (main, "backdoor_accuracy"))
-        is_worth = clean["is_finite"].variable.astype(bool) & (reference > guessing) & is_measured(clean)
+        reference, floor = clean[main].variable.astype(float), of_attackers(clean, BACKDOOR)
+        is_worth = clean["is_finite"].variable.astype(bool) & (reference > guessing)
+        is_judged = is_judged & is_measured(clean)
         undamaged = accuracy_of(undefended, dataset, main)
         if undamaged is not None:
             is_worth = is_worth & ~(undamaged - reference > defense_loss_at_most + _ROUNDING)
-    is_worth = is_worth & is_measured(dataset) & ~(np.isnan(backdoor) & is_finite)
+    has_low_floor = is_judged & ~(floor > backdoor_above)
+    has_backdoor = (backdoor > backdoor_above) & (backdoor - floor >= above_floor - _ROUNDING)
     there = has_reference(dataset)
     has_lost = ~(reference - own <= main_loss_at_most + _ROUNDING)
     conditions = {
         NO_REFERENCE: ~there,
-        NOTHING_TO_ATTACK: ~is_worth,
-        FLOOR_TOO_HIGH: floor > backdoor_above,
+        NOTHING_TO_ATTACK: ~(is_worth & is_judged.any(ATTACKER)),
+        FLOOR_TOO_HIGH: ~has_low_floor.any(ATTACKER),
         COLLAPSED: ~is_finite | has_lost,
-        SUCCESS: (backdoor > backdoor_above) & (backdoor - floor >= above_floor - _ROUNDING),
+        SUCCESS: (has_low_floor & has_backdoor).any(ATTACKER),
     }
     dims, shape = dataset[main].dims, dataset[main].shape
     whole = {
         name: np.broadcast_to(found.set_dims(dict(zip(dims, shape, strict=True))).transpose(*dims).values, shape)
-        for name, found in (conditions | {HONEST: ~(is_attacked(dataset) & is_evaluated(dataset))}).items()
+        for name, found in (conditions | {HONEST: ~(is_acting.any(ATTACKER) & is_evaluated(dataset))}).items()
     }
     has_no_outcome = whole.pop(HONEST)
     outcome = np.select([has_no_outcome, *whole.values()], [HONEST, *whole], NONE)
@@ -187,20 +196,18 @@ def is_evaluated(dataset: xr.Dataset) -> xr.Variable:
 
 
 def is_measured(dataset: xr.Dataset) -> Any:
-    """Whether any triggered test row of another class than τ measures a backdoor.
+    """Whether any triggered test row of another class than an attacker wants measures its backdoor.
 
     Args:
       dataset: results of one scenario.
 
     Returns:
-      bool over the dimensions of ``attack_success_rate``, or True where the results lack this variable. A run that is
-      not finite says nothing of its rows and counts as measured.
+      bool over the dimensions of ``attack_success_rate`` and ``ATTACKER``; True where the results lack this variable.
+      A run that is not finite says nothing of its rows and counts as measured.
     """
     if "attack_success_rate" not in dataset:
         return True
-    return ~np.isnan(dataset["attack_success_rate"].variable.astype(float)) | ~dataset["is_finite"].variable.astype(
-        bool
-    )
+    return ~np.isnan(of_attackers(dataset, "attack_success_rate")) | ~dataset["is_finite"].variable.astype(bool)
 
 
 def majority_share(dataset: xr.Dataset) -> float:

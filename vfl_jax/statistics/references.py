@@ -109,7 +109,7 @@ def is_attacked(dataset: xr.Dataset) -> xr.Variable:
     """
     import xarray as xr
 
-    switches = _switches(dataset)
+    switches = switches_of(dataset)
     found = xr.Variable((), switches is None)
     for value in (switches or {}).values():
         found = found | (value != 0)
@@ -209,10 +209,14 @@ def _is_record(found: Any) -> bool:
     return isinstance(found, dict) and isinstance(found.get(RECORD), str)
 
 
-def _switches(dataset: xr.Dataset) -> dict[str, xr.Variable] | None:
+def switches_of(dataset: xr.Dataset) -> dict[str, xr.Variable] | None:
     """Every attack's switch by its path: one value, or the values along the dimension that sweeps the switch.
 
-    None where the results say nothing of attacks.
+    Args:
+      dataset: results of one scenario.
+
+    Returns:
+      the values by path; None where the results say nothing of attacks.
     """
     import xarray as xr
 
@@ -281,7 +285,7 @@ def _pairings(dataset: xr.Dataset) -> dict[Any, _Pairing]:
     Raises:
       NoHonestRuns: where the results have no honest run.
     """
-    switches, is_honest = _switches(dataset), dict[Any, np.ndarray]()
+    switches, is_honest = switches_of(dataset), dict[Any, np.ndarray]()
     always = [path for path, value in (switches or {}).items() if not value.dims and value.values != 0]
     for value in (switches or {}).values():
         for dimension in value.dims:

@@ -41,6 +41,8 @@ def summary(
       and, of two classes, ``balanced_accuracy`` and ``test_auc``.
     * ``<name>_honest_…`` are the same numbers of the honest runs of the same settings: NaN without such runs. Readings
       of labels, detection, the numbers of two classes and metrics of your own have no such columns.
+    * ``<name>_of_<party>_…`` are the same numbers of one attacker by the class that it wants, where attackers want
+      different ones: of the backdoor accuracy and of both attack successes, each with its floor (``_honest_…``).
     * ``<main>_difference_…`` are the same numbers of the differences attacked minus honest, paired by seed.
     * ``seeds`` is the number of seeds.
     * Every outcome ("success", "collapsed", "none", "nothing to attack", "floor too high", "no reference") has a column
@@ -126,6 +128,7 @@ def describe(
         found |= spread(point[name], name, level)
         found |= spread([] if clean is None else clean[name], f"{name}_honest", level)
     found |= spread([] if clean is None else point[main] - clean[main], f"{main}_difference", level)
+    found |= _of_attackers(point, clean, level)
     own = own_metrics(point)
     for name in map(str, point.data_vars):
         is_shown = name in own or name in DETECTION + TWO_CLASSES
@@ -139,6 +142,20 @@ def describe(
     found |= dict(zip(("success_share", "success_share_low", "success_share_high"), share, strict=True))
     for column, name in (("rows_triggered", BACKDOOR), ("rows_measured", ATTACK_SUCCESS)):
         found[column] = float(point[f"{name}_count"].min()) if f"{name}_count" in point else np.nan
+    return found
+
+
+def _of_attackers(point: xr.Dataset, clean: xr.Dataset | None, level: float) -> dict[str, float]:
+    """The columns of every attacker by the class that it wants, where attackers want different ones."""
+    found: dict[str, float] = {}
+    for name in (BACKDOOR, ATTACK_SUCCESS, ALL_ROWS[0]):
+        by = f"{name}_by_party"
+        for k in range(point[by].sizes["party"] if by in point else 0):
+            values = point[by].isel(party=k)
+            if not np.isnan(values).all():
+                own = f"{name}_of_{values['party'].item()}"
+                found |= spread(values, own, level)
+                found |= spread([] if clean is None else clean[by].isel(party=k), f"{own}_honest", level)
     return found
 
 
