@@ -48,7 +48,7 @@ class VerticalData:
       classes: the names of the C classes.
       active_party: the index of the party that also holds the labels; None where the label holder has no features.
       positions: the place of each entry of one sample among all features, int[F] per party. For an image flattened
-        row by row the place is the pixel. A pixel trigger needs the places; None where there are none.
+        row by row the place is the pixel, of a colour too. A pixel trigger needs the places; None where there are none.
       image_shape: (height, width) of the joint image; None where the data are no images.
       feature_names: the names of each party's features, flattened, or of the ids of its bags; None where unknown.
 

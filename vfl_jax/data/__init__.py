@@ -10,6 +10,7 @@ from vfl_jax.data.repartition import repartition
 from vfl_jax.data.sets.adult import load_adult
 from vfl_jax.data.sets.bank_marketing import load_bank_marketing
 from vfl_jax.data.sets.breast_cancer import load_breast_cancer
+from vfl_jax.data.sets.cifar10 import load_cifar10
 from vfl_jax.data.sets.citeseer import load_citeseer
 from vfl_jax.data.sets.default_credit import load_default_credit
 from vfl_jax.data.sets.digits import load_digits
@@ -35,6 +36,7 @@ __all__ = [
     "load_adult",
     "load_bank_marketing",
     "load_breast_cancer",
+    "load_cifar10",
     "load_citeseer",
     "load_default_credit",
     "load_digits",

@@ -11,6 +11,7 @@ from vfl_jax.data.own.tables import LoadedTables
 from vfl_jax.data.sets.adult import load_adult
 from vfl_jax.data.sets.bank_marketing import load_bank_marketing
 from vfl_jax.data.sets.breast_cancer import load_breast_cancer
+from vfl_jax.data.sets.cifar10 import load_cifar10
 from vfl_jax.data.sets.citeseer import load_citeseer
 from vfl_jax.data.sets.default_credit import load_default_credit
 from vfl_jax.data.sets.digits import load_digits
@@ -29,6 +30,7 @@ LOADERS: Registry[Loader] = Registry(
         "digits": load_digits,
         "mnist": load_mnist,
         "fashion_mnist": load_fashion_mnist,
+        "cifar10": load_cifar10,
         "nus_wide": load_nus_wide,
         "nus_wide_twin": load_nus_wide_twin,
         "handwritten": load_handwritten,

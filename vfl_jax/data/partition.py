@@ -111,13 +111,14 @@ def partition_images(
     active_party: int | None = None,
     classes: Sequence[str] | None = None,
 ) -> VerticalData:
-    """Splits images over parties.
+    """Splits images over parties; a pixel in colour stays whole.
 
     Args:
       name: the name of the data set.
-      train: images, float32[N, H, W], and labels, int[N], from 0 to C − 1.
-      test: images, float32[M, H, W], and labels, int[M].
-      by: "rows", "columns" or "quadrants" of the image, or a list of pixels per party. Pixels are numbered row by row.
+      train: images, float32[N, H, W] or in colour [N, H, W, D], and labels, int[N], from 0 to C − 1.
+      test: images, float32[M, H, W] or [M, H, W, D], and labels, int[M].
+      by: "rows", "columns" or "quadrants" of the image, or a list of pixels per party, whose features are then
+        flattened. Pixels are numbered row by row.
       num_parties: K; a list of pixels per party ignores it.
       active_party: the number of the party that also holds the labels; None when the label holder has no features.
       classes: the names of the classes; without them, the numbers from 0 to the largest label.
@@ -132,13 +133,14 @@ def partition_images(
       >>> [features.shape for features in data.train.features]
       [(6, 4, 2), (6, 4, 2)]
     """
-    _check_split("train", train, ndim=3, form="[N, H, W]", like=train)
-    _check_split("test", test, ndim=3, form="[N, H, W]", like=train)
+    _check_split("train", train, ndims=(3, 4), form="[N, H, W, D] or [N, H, W]", like=train)
+    _check_split("test", test, ndims=(3, 4), form="[N, H, W, D] or [N, H, W]", like=train)
     shape = (int(train[0].shape[1]), int(train[0].shape[2]))
     if not isinstance(by, str):
         num_parties = len(by)
     blocks = blocks_of_image(shape, by, num_parties)
-    return _build(name, train, test, blocks, active_party, classes, shape)
+    num_channels = int(train[0].shape[3]) if np.ndim(train[0]) == 4 else None
+    return _build(name, train, test, blocks, active_party, classes, shape, num_channels)
 
 
 def partition_table(
@@ -170,8 +172,8 @@ def partition_table(
       >>> [features.shape for features in data.train.features]
       [(6, 2), (6, 1)]
     """
-    _check_split("train", train, ndim=2, form="[N, F]", like=train)
-    _check_split("test", test, ndim=2, form="[N, F]", like=train)
+    _check_split("train", train, ndims=(2,), form="[N, F]", like=train)
+    _check_split("test", test, ndims=(2,), form="[N, F]", like=train)
     blocks = blocks_of_indices(int(train[0].shape[1]), by)
     return _build(name, train, test, blocks, active_party, classes, None)
 
@@ -180,14 +182,14 @@ def _check_split(
     name: str,
     split: tuple[np.ndarray, np.ndarray],
     *,
-    ndim: int,
+    ndims: tuple[int, ...],
     form: str,
     like: tuple[np.ndarray, np.ndarray],
 ) -> None:
     values, labels = split
     if np.ma.is_masked(values) or np.ma.is_masked(labels):
         raise ValueError(f"{name} has values or labels that are masked; fill them, or take their rows out.")
-    if np.ndim(values) != ndim or np.shape(labels) != np.shape(values)[:1]:
+    if np.ndim(values) not in ndims or np.shape(labels) != np.shape(values)[:1]:
         raise ValueError(
             f"{name} has values of shape {np.shape(values)} and labels of {np.shape(labels)}; expected {form} and [N]."
         )
@@ -205,22 +207,30 @@ def _build(
     active_party: int | None,
     classes: Sequence[str] | None,
     image_shape: tuple[int, int] | None,
+    num_channels: int | None = None,
 ) -> VerticalData:
     if classes is None:
         classes = tuple(str(c) for c in range(int(max(train[1].max(), test[1].max())) + 1))
+    entries = blocks if num_channels is None else tuple(_in_colour(block, num_channels) for block in blocks)
     return VerticalData(
         name=name,
         parties=tuple(f"party {k}" for k in range(len(blocks))),
-        train=_rows(*train, blocks),
-        test=_rows(*test, blocks),
+        train=_rows(*train, entries),
+        test=_rows(*test, entries),
         classes=tuple(classes),
         active_party=active_party,
-        positions=blocks,
+        positions=tuple(entry // (num_channels or 1) for entry in entries),
         image_shape=image_shape,
     )
 
 
-def _rows(values: np.ndarray, labels: np.ndarray, blocks: tuple[np.ndarray, ...]) -> Rows:
+def _rows(values: np.ndarray, labels: np.ndarray, entries: tuple[np.ndarray, ...]) -> Rows:
     flat = values.reshape(len(values), -1)
-    features = tuple(np.ascontiguousarray(flat[:, block.ravel()]).reshape(-1, *block.shape) for block in blocks)
+    features = tuple(np.ascontiguousarray(flat[:, entry.ravel()]).reshape(-1, *entry.shape) for entry in entries)
     return Rows(features=features, labels=labels.astype(np.int32), has_trigger=np.zeros(len(labels), bool))
+
+
+def _in_colour(block: np.ndarray, num_channels: int) -> np.ndarray:
+    """Returns the entries of a block's pixels, int32: [height, width, D], or [F·D] of a list of pixels."""
+    entries = num_channels * block[..., None] + np.arange(num_channels, dtype=np.int32)
+    return entries.ravel() if block.ndim == 1 else entries

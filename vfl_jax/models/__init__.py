@@ -7,6 +7,7 @@ from vfl_jax.models.losses import Loss, MulticlassHinge, Regularizer, SoftmaxCro
 from vfl_jax.models.malicious_sgd import MaliciousSGD
 from vfl_jax.models.of_functions import as_head, as_loss
 from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.models.residual import ResidualCNN
 
 __all__ = [
     "CNN",
@@ -20,6 +21,7 @@ __all__ = [
     "MulticlassHinge",
     "Optimizer",
     "Regularizer",
+    "ResidualCNN",
     "SoftmaxCrossEntropy",
     "SquaredError",
     "SumHead",

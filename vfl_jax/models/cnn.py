@@ -13,7 +13,7 @@ from vfl_jax.models.bottoms import Bottom, Dense, DenseStack, flatten
 
 
 class _ConvStack(nn.Module):
-    """The convolutions of :class:`CNN` and its dense layer, on [B, H, W, 1]."""
+    """The convolutions of :class:`CNN` and its dense layer, on [B, H, W, D]."""
 
     channels: tuple[int, ...]
     width: int
@@ -28,7 +28,7 @@ class _ConvStack(nn.Module):
 
 
 class CNN(Bottom):
-    """3×3 convolutions and one dense layer, on image blocks, [B, H, W].
+    """3×3 convolutions and one dense layer, on image blocks, [B, H, W] or in colour [B, H, W, D].
 
     Every convolution pads with zeros ("same"); ReLU and 2×2 max pooling follow it. A convolution is computed as patches
     and a dense layer. Under ``vmap`` weights that differ by replica would make it a grouped convolution, which is 15
@@ -55,12 +55,25 @@ class CNN(Bottom):
         return _ConvStack(self.channels, self.width, self.output_relu)
 
     def prepare(self, features):
-        if features.ndim != 3:
-            raise ValueError(
-                f"CNN takes image blocks, [B, H, W]; found features of shape {features.shape}. "
-                "Partition the image by rows, columns or quadrants, or use MLP."
-            )
-        return features[..., None]
+        return as_images(features, "CNN")
+
+
+def as_images(features: Array, model: str) -> Array:
+    """Brings image blocks to the form [B, H, W, D]; D is 1 without colours.
+
+    Args:
+      features: [B, H, W] or [B, H, W, D].
+      model: the name of the model, for the message.
+
+    Raises:
+      ValueError: where the features are no image blocks.
+    """
+    if features.ndim not in (3, 4):
+        raise ValueError(
+            f"{model} takes image blocks, in colour [B, H, W, D] or [B, H, W]; found features of shape "
+            f"{features.shape}. Partition the image by rows, columns or quadrants, or use MLP."
+        )
+    return features[..., None] if features.ndim == 3 else features
 
 
 def patches(x: Array, size: int) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.partition import Partition, partition_images
+from vfl_jax.data.sets.download import download
 from vfl_jax.data.sets.idx import read_idx
 from vfl_jax.data.sets.location import DATA_VARIABLE, data_folder
 
@@ -130,7 +131,7 @@ def _load(
 def _find(name: str, i: int, folder: str | os.PathLike[str] | None) -> Path:
     root = data_folder(folder)
     if root is None:
-        return _download(name, i)
+        return download(name, f"{ADDRESSES[name]}{FILES[i]}.gz", HASHES[name][i], [f"{file}.gz" for file in FILES])
     for path in (root / name / f"{FILES[i]}.gz", root / name / FILES[i]):
         if path.is_file():
             return path
@@ -138,25 +139,3 @@ def _find(name: str, i: int, folder: str | os.PathLike[str] | None) -> Path:
         f"{root / name} has neither {FILES[i]} nor {FILES[i]}.gz. Put the file there, or leave out the folder "
         f"(argument or {DATA_VARIABLE}) to have it downloaded."
     )
-
-
-def _download(name: str, i: int) -> Path:
-    """Fetches one file into the user's cache; only a file with the right hash gets its name there."""
-    import pooch
-
-    address, cache = ADDRESSES[name] + FILES[i] + ".gz", pooch.os_cache("vfl_jax") / name
-    try:
-        return Path(pooch.retrieve(address, known_hash=f"sha256:{HASHES[name][i]}", fname=f"{FILES[i]}.gz", path=cache))
-    except OSError as error:  # A failure of the network is one, too.
-        files = ", ".join(f"{file}.gz" for file in FILES)
-        raise OSError(
-            f"{address} cannot be downloaded to {cache} ({_reason(error)}). Fetch {files} on another machine, put them "
-            f"into a folder {name} and name the folder that it is in: the argument folder, or {DATA_VARIABLE}."
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    """Says in few words why a download failed."""
-    if (response := getattr(error, "response", None)) is not None:
-        return f"the server says {response.status_code} {response.reason}"
-    return error.strerror or f"no connection: {type(error).__name__}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.data.sets import adult, bank_marketing, images, nus_wide, phishing
+from vfl_jax.data.sets import adult, bank_marketing, cifar10, images, nus_wide, phishing
 from vfl_jax.data.sets.citeseer import load_citeseer
 from vfl_jax.data.sets.handwritten import load_handwritten
 from vfl_jax.data.sets.idx import read_idx
@@ -159,6 +159,7 @@ DOWNLOADED = "Downloaded and checked by the library where no data folder is give
 DATA_SETS = {
     "mnist": DataSet(_images("mnist"), DOWNLOADED),
     "fashion_mnist": DataSet(_images("fashion_mnist"), DOWNLOADED),
+    "cifar10": DataSet((Expected((cifar10.FILE,), partial(_has_sha256, cifar10.HASH)),), DOWNLOADED),
     "handwritten": DataSet(
         (Expected(("handwritten.npz", "mfeat-fac"), partial(_loads, load_handwritten)),),
         "Multiple features, UCI data set 72: https://archive.ics.uci.edu/dataset/72.",
