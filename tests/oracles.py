@@ -94,6 +94,8 @@ class LabelReader:
         if self.kind == "last":
             told = told[-1:]
         weights = [1 / np.sqrt(k) if self.kind == "fading" else 1.0 for k in range(1, len(told) + 1)]
+        if self.kind == "directions":
+            weights = [1 / np.linalg.norm(m) for m in told]
         total = sum((w * m for w, m in zip(weights, told, strict=True)), np.zeros(1))
         return int(np.argmin(total)) if min(total) < 0 else -1
 

@@ -23,7 +23,7 @@ from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.sweeps.sweep import sweep
 
 N, B, C, STEPS = 9, 5, 3, 6
-KINDS = ("last", "sum", "fading")
+KINDS = ("last", "sum", "fading", "directions")
 SHAPES = helpers.shapes_of(num_samples=N, num_classes=C, batch_rows=B, row_weight=0.2, widths=(C, C))
 every_kind = pytest.mark.parametrize("kind", KINDS)
 many = functools.partial(hypothesis.settings, max_examples=40, deadline=None, derandomize=True)
@@ -127,11 +127,12 @@ def share_read(kind, stddev, visits=40, rows=400, classes=10):
 
 def test_noise_hides_less_from_those_who_add_up():
     """The last message alone is lost in the noise; messages that say nothing any more drown a plain sum."""
-    last, total, fading = (share_read(kind, 0.01) for kind in KINDS)
+    last, total, fading, directions = (share_read(kind, 0.01) for kind in KINDS)
     assert last < 0.2
     assert total > last + 0.1
     assert fading > total + 0.03
-    assert [share_read(kind, 0.0) for kind in KINDS] == [1, 1, 1]
+    assert directions > last + 0.1
+    assert [share_read(kind, 0.0) for kind in KINDS] == [1, 1, 1, 1]
 
 
 def test_sparsification_hides_which_rows_speak_not_what_they_say(digits):

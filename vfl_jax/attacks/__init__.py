@@ -5,12 +5,18 @@ from vfl_jax.attacks.active_backdoor import ActiveBackdoor
 from vfl_jax.attacks.baselines import MissingFeatures, NoisyFeatures, PoisonedData, RandomGradient, SignFlip
 from vfl_jax.attacks.basl import BASL
 from vfl_jax.attacks.centroid_replay import CentroidReplay
+from vfl_jax.attacks.cluster_inference import ClusterInference
+from vfl_jax.attacks.direction_inference import DirectionInference
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
+from vfl_jax.attacks.norm_inference import NormInference
 from vfl_jax.attacks.paired_replacement import PairedReplacement
 from vfl_jax.attacks.passive_model_completion import PassiveModelCompletion
+from vfl_jax.attacks.regression_inference import RegressionInference
 from vfl_jax.attacks.replay import Replay
+from vfl_jax.attacks.sign_inference import SignInference
+from vfl_jax.attacks.spectral_inference import SpectralInference
 from vfl_jax.attacks.tecb import TECB
 from vfl_jax.attacks.villain import Villain
 
@@ -21,15 +27,21 @@ __all__ = [
     "ActivationBlurring",
     "ActiveBackdoor",
     "CentroidReplay",
+    "ClusterInference",
+    "DirectionInference",
     "GradientReplacement",
     "LabelReplacement",
     "MissingFeatures",
     "NoisyFeatures",
+    "NormInference",
     "PairedReplacement",
     "PassiveModelCompletion",
     "PoisonedData",
     "RandomGradient",
+    "RegressionInference",
     "Replay",
     "SignFlip",
+    "SignInference",
+    "SpectralInference",
     "Villain",
 ]

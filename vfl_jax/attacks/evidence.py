@@ -13,10 +13,12 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from vfl_jax.core.types import Array
 from vfl_jax.protocol.knowledge import ORDINARY
 from vfl_jax.protocol.views import PartyView
 
-Kind = Literal["last", "sum", "fading"]
+Kind = Literal["last", "sum", "fading", "directions"]
+Rule = Literal["most", "first"]
 UNREAD = -1
 """The guess for a row whose messages have not shown a label yet."""
 
@@ -26,29 +28,90 @@ class Evidence:
     """The evidence about every training row so far.
 
     Args:
-      total: float32[N, C]; the most negative entry of a row is the row's label.
+      total: float32[N, E], the sum of a row's messages, each with its weight. Where E is C, the most negative entry
+        of a row is the row's label.
+      weight: float32[N], the sum of these weights.
       num_heard: int32[N], the number of informative messages of each row.
     """
 
     total: jax.Array
+    weight: jax.Array
     num_heard: jax.Array
 
+    @property
+    def mean(self) -> jax.Array:
+        """float32[N, E], the weighted mean of a row's messages; 0 for a row that nothing was heard of."""
+        return self.total / jnp.where(self.weight > 0, self.weight, 1.0)[:, None]
 
-def no_evidence(num_samples: int, num_classes: int) -> Evidence:
-    """Returns the evidence before the first message, for N rows and C classes."""
-    return Evidence(total=jnp.zeros((num_samples, num_classes)), num_heard=jnp.zeros(num_samples, jnp.int32))
+
+def no_evidence(num_samples: int, width: int) -> Evidence:
+    """Returns the evidence before the first message, for N rows and messages of E entries."""
+    return Evidence(
+        total=jnp.zeros((num_samples, width)),
+        weight=jnp.zeros(num_samples),
+        num_heard=jnp.zeros(num_samples, jnp.int32),
+    )
 
 
-def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
-    """Adds the gradient rows of a batch to the evidence, and reads their labels.
+def has_message(gradient: Array) -> jax.Array:
+    """Returns which rows of a gradient, float32[B, E], are finite and have an entry other than 0, bool[B]."""
+    return jnp.isfinite(gradient).all(axis=-1) & (gradient != 0).any(axis=-1)
 
-    A row is informative where it is finite and has an entry other than 0; under "last" it needs a negative entry. Other
-    rows do not change the evidence. An appended pair is no part of the training rows: the label of its rows comes from
-    their own messages alone, and the evidence keeps nothing of them.
+
+def shows_label(kind: Kind, gradient: Array) -> jax.Array:
+    """Returns which rows of a gradient say something about labels by their signs, bool[B].
+
+    Args:
+      kind: the kind of evidence; under "last" a row needs a negative entry, because nothing is added to it.
+      gradient: float32[B, C].
+    """
+    return has_message(gradient) & ((gradient < 0).any(axis=-1) if kind == "last" else True)
+
+
+def keep(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array, says: Array) -> Evidence:
+    """Adds the informative rows of a batch to the evidence. An appended pair is no part of the training rows.
 
     Args:
       kind: "last" keeps a row's last message; "sum" adds up all messages; "fading" lets the k-th message count 1/√k,
-        because messages shrink while a model learns, and the noise of a defense does not.
+        because messages shrink while a model learns, and the noise of a defense does not; "directions" adds up all
+        messages at length 1, so that each counts alike.
+      evidence: the evidence before the batch.
+      view: the party's view of the step.
+      gradient: float32[B, E].
+      says: bool[B], the informative rows; other rows do not change the evidence.
+
+    Returns:
+      the new evidence.
+    """
+    before, weight, heard = (jnp.asarray(part) for part in (evidence.total, evidence.weight, evidence.num_heard))
+    ids = jnp.where(says & (view.roles == ORDINARY), view.sample_ids, len(heard))  # ids out of range are not kept
+    num_heard = heard.at[ids].add(1, mode="drop")
+    message = jnp.where(says[:, None], gradient, 0.0)
+    one = jnp.ones(len(gradient))
+    if kind == "last":
+        return Evidence(
+            before.at[ids].set(message, mode="drop"), weight.at[ids].set(one, mode="drop"), num_heard=num_heard
+        )
+    if kind == "fading":
+        one = 1.0 / jnp.sqrt(jnp.maximum(num_heard[view.sample_ids], 1))
+    message = unit(message) if kind == "directions" else one[:, None] * message
+    return Evidence(before.at[ids].add(message, mode="drop"), weight.at[ids].add(one, mode="drop"), num_heard=num_heard)
+
+
+def unit(rows: Array) -> jax.Array:
+    """Returns rows, float32[N, E], at length 1; rows of zeros stay so."""
+    largest = jnp.abs(rows).max(axis=-1, keepdims=True)  # the squares of very small entries would be 0
+    rows = rows / jnp.where(largest > 0, largest, 1.0)
+    return jnp.asarray(rows) / jnp.maximum(jnp.linalg.norm(rows, axis=-1, keepdims=True), 1.0)
+
+
+def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
+    """Adds the gradient rows of a batch to the evidence, and reads their labels off the signs.
+
+    The label of an appended pair's rows comes from their own messages alone.
+
+    Args:
+      kind: as in :func:`keep`.
       evidence: the evidence before the batch.
       view: the party's view of the step.
       gradient: float32[B, C].
@@ -56,20 +119,22 @@ def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -
     Returns:
       (the new evidence; the labels, int32[B], ``UNREAD`` for rows that are not informative).
     """
-    says = jnp.isfinite(gradient).all(axis=-1) & jnp.any(gradient < 0 if kind == "last" else gradient != 0, axis=-1)
-    before, heard = jnp.asarray(evidence.total), jnp.asarray(evidence.num_heard)
-    ids = jnp.where(says & (view.roles == ORDINARY), view.sample_ids, len(heard))  # ids out of range are not kept
-    num_heard = heard.at[ids].add(1, mode="drop")
+    says = shows_label(kind, gradient)
+    new = keep(kind, evidence, view, gradient, says)
     message = jnp.where(says[:, None], gradient, 0.0)
-    if kind == "last":
-        total = before.at[ids].set(message, mode="drop")
-    else:
-        weight = 1.0 if kind == "sum" else 1.0 / jnp.sqrt(jnp.maximum(num_heard[view.sample_ids], 1)[:, None])
-        total = before.at[ids].add(weight * message, mode="drop")
-    known = jnp.where((view.roles == ORDINARY)[:, None], total[view.sample_ids], message)
-    return Evidence(total=total, num_heard=num_heard), jnp.where(says, read(known), UNREAD)
+    known = jnp.where((view.roles == ORDINARY)[:, None], new.total[view.sample_ids], message)
+    return new, jnp.where(says, read(known), UNREAD)
 
 
-def read(total: jax.Array) -> jax.Array:
-    """Reads labels off evidence, float32[..., C]: int32[...], the most negative entry; ``UNREAD`` without one."""
-    return jnp.where((total < 0).any(axis=-1), jnp.argmin(total, axis=-1), UNREAD).astype(jnp.int32)
+def read(total: jax.Array, rule: Rule = "most") -> jax.Array:
+    """Reads labels off the signs of evidence.
+
+    Args:
+      total: float32[..., C].
+      rule: "most" takes the most negative entry, "first" the first negative one. Without noise there is one alone.
+
+    Returns:
+      int32[...]; ``UNREAD`` for a row without a negative entry.
+    """
+    label = jnp.argmin(total, axis=-1) if rule == "most" else jnp.argmax(total < 0, axis=-1)
+    return jnp.where((total < 0).any(axis=-1), label, UNREAD).astype(jnp.int32)

@@ -41,8 +41,9 @@ class LabelReplacement(Attack):
     Args:
       enabled: 1 for the attack, 0 for the honest run.
       evidence: the messages off which the label is read: "last" (the row's last message with a negative entry, the
-        published method), "sum" (the sum of all its messages), or "fading" (the sum with the weight 1/√k on the k-th
-        message, which reads most under noise). Without a defense all three read the same labels.
+        published method), "sum" (the sum of all its messages), "fading" (the sum with the weight 1/√k on the k-th
+        message, which reads most under noise), or "directions" (the sum of all messages at length 1). Without a defense
+        all four read the same labels.
 
     Raises:
       ValueError: where ``evidence`` is none of these; with a scenario whose attacker has an embedding of another width
