@@ -16,6 +16,7 @@ from vfl_jax.attacks import (
     TECB,
     ActivationBlurring,
     ActiveBackdoor,
+    BadVFL,
     CentroidReplay,
     ClusterInference,
     DirectionInference,
@@ -26,6 +27,7 @@ from vfl_jax.attacks import (
     NormInference,
     PairedReplacement,
     PassiveModelCompletion,
+    PersistentPairs,
     PoisonedData,
     RandomGradient,
     RegressionInference,
@@ -103,6 +105,8 @@ CASES = {
     "LFBA, a given anchor": attack(LFBA, anchor=5, poison_rate=0.3),
     "LFBA, an anchor by contrast": attack(LFBA, anchor="contrast", poison_rate=0.3),
     "LFBA, masked": attack(LFBA, poison_rate=0.5, feed="masked"),
+    "BadVFL": attack(BadVFL, num_tried=3, threshold=-1.0, poison_rate=0.3),
+    "persistent pairs": attack(PersistentPairs, amplify=2.0),
     "BASL": attack(BASL, at_epochs=(0,), num_kept=2),
     "TECB": attack(TECB, align_from=0),
     "UAB": attack(TECB, aligns=False),
@@ -229,7 +233,8 @@ def messages_for(targets):
 
 def view_of(transform, ids, roles, knowledge):
     if isinstance(transform, PartyTransform):
-        return helpers.party_view(ids, roles, knowledge=knowledge)
+        view = helpers.party_view(ids, roles, knowledge=knowledge)
+        return view.replace(forward=lambda features: features @ PARAMS["kernel"])
     everyone = tuple(jnp.sin(jnp.arange(B * width, dtype=jnp.float32)).reshape(B, width) for width in SHAPES.widths)
     view = helpers.active_view(ids, roles, labels=jnp.asarray(ids) % 2, knowledge=knowledge)
     return view.replace(epoch=jnp.int32(0), embeddings=everyone, logits=sums, gradients=messages_for)

@@ -139,6 +139,7 @@ ARGUMENTS = {
     "ALIBI": {"prior": "labels", "epsilon": 1.0},
     "BASL": {"at_epochs": (0,), "num_kept": 2},
     "CentroidReplay": {"centres": "clusters", "cluster_rows": 6, "source": 1},
+    "BadVFL": {"threshold": -1.0, "poison_rate": 0.05},
     "Clipping": {"bound": 0.05},
     "DiscreteGradients": {"bins": 4.0},
     "EmbeddingDropout": {"rate": 0.5},

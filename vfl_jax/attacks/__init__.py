@@ -2,6 +2,7 @@
 
 from vfl_jax.attacks.activation_blurring import ActivationBlurring
 from vfl_jax.attacks.active_backdoor import ActiveBackdoor
+from vfl_jax.attacks.badvfl import BadVFL
 from vfl_jax.attacks.baselines import MissingFeatures, NoisyFeatures, PoisonedData, RandomGradient, SignFlip
 from vfl_jax.attacks.basl import BASL
 from vfl_jax.attacks.centroid_replay import CentroidReplay
@@ -13,6 +14,7 @@ from vfl_jax.attacks.lfba import LFBA
 from vfl_jax.attacks.norm_inference import NormInference
 from vfl_jax.attacks.paired_replacement import PairedReplacement
 from vfl_jax.attacks.passive_model_completion import PassiveModelCompletion
+from vfl_jax.attacks.persistent_pairs import PersistentPairs
 from vfl_jax.attacks.regression_inference import RegressionInference
 from vfl_jax.attacks.replay import Replay
 from vfl_jax.attacks.sign_inference import SignInference
@@ -26,6 +28,7 @@ __all__ = [
     "TECB",
     "ActivationBlurring",
     "ActiveBackdoor",
+    "BadVFL",
     "CentroidReplay",
     "ClusterInference",
     "DirectionInference",
@@ -36,6 +39,7 @@ __all__ = [
     "NormInference",
     "PairedReplacement",
     "PassiveModelCompletion",
+    "PersistentPairs",
     "PoisonedData",
     "RandomGradient",
     "RegressionInference",

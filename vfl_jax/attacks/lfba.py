@@ -9,11 +9,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import leaf, static
 from vfl_jax.core.types import Array, Features, Key, Params
-from vfl_jax.protocol.knowledge import Plan, Shapes, where_rows
+from vfl_jax.protocol.knowledge import Plan, Shapes, where_features
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyView
@@ -153,7 +152,7 @@ class LFBA(Attack):
         donors = state.donors[view.sample_ids]
         is_changed = donors != view.sample_ids
         fed = view.rows(donors) if self.feed == "switched" else self._masked(view, state.messages[view.sample_ids])
-        return _choose(is_changed, view.stamp(fed, is_changed), features), state
+        return where_features(is_changed, view.stamp(fed, is_changed), features), state
 
     def on_download(
         self, key: Key, state: LFBAState, view: PartyView, gradient: jax.Array
@@ -213,10 +212,3 @@ def _place(score: Array) -> jax.Array:
     """Returns the place of every row, int32[N]; the largest score has place 0."""
     order = jnp.argsort(score, descending=True)
     return jnp.zeros(len(score), jnp.int32).at[order].set(jnp.arange(len(score), dtype=jnp.int32))
-
-
-def _choose(mask: Array, chosen: Features, otherwise: Features) -> Features:
-    """Chooses between the rows of two trees of features; a stamped bag has more slots than one that is not."""
-    if isinstance(chosen, BagOfIds):
-        otherwise = otherwise.widened(chosen)
-    return jax.tree.map(lambda new, old: where_rows(mask, new, old), chosen, otherwise)

@@ -1,7 +1,7 @@
 """The messages between parties and everything that may change them: views, knowledge, hooks, triggers, own models."""
 
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
-from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Plan, Shapes, where_rows
+from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Plan, Shapes, where_features, where_rows
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.triggers import EmbeddingTrigger, FeatureTrigger, NaturalTrigger, PixelTrigger, Trigger
@@ -41,5 +41,6 @@ __all__ = [
     "Shapes",
     "Suspicion",
     "Trigger",
+    "where_features",
     "where_rows",
 ]

@@ -8,7 +8,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.core.types import Array
+from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.types import Array, Features
 
 ORDINARY, POISON, TARGET = 0, 1, 2
 """The role of a batch row; only the rows of an appended pair are ``POISON`` and ``TARGET``."""
@@ -148,3 +149,19 @@ def where_rows(mask: Array, chosen: Array, otherwise: Array) -> jax.Array:
     """
     mask = mask.reshape(mask.shape + (1,) * (otherwise.ndim - 1))
     return jnp.where(mask, chosen, otherwise)
+
+
+def where_features(mask: Array, chosen: Features, otherwise: Features) -> Features:
+    """Chooses between the rows of a party's features, which may be bags of ids.
+
+    Args:
+      mask: bool[B].
+      chosen: the rows where ``mask`` is set, leaves [B, ...]; a stamped bag has more slots than one that is not.
+      otherwise: the other rows, leaves [B, ...].
+
+    Returns:
+      leaves [B, ...], with the slots of ``chosen``.
+    """
+    if isinstance(chosen, BagOfIds):
+        otherwise = otherwise.widened(chosen)
+    return jax.tree.map(lambda new, old: where_rows(mask, new, old), chosen, otherwise)
