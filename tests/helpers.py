@@ -187,6 +187,7 @@ def party_view(ids, roles=None, step=0, knowledge=None, epoch=0):
         step=jnp.int32(step),
         knowledge=knowledge,
         epoch=jnp.int32(epoch),
+        forward=lambda features: jnp.repeat(features[:, :1], NUM_CLASSES, axis=1),
         pull_back=pulled_back,
         rows=table_rows,
         stamp=stamp_rows,

@@ -35,6 +35,7 @@ from vfl_jax.attacks import (
     SignFlip,
     SignInference,
     SpectralInference,
+    StayInRange,
     Villain,
 )
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
@@ -116,6 +117,8 @@ CASES = {
     "centroid replay, clusters": attack(CentroidReplay, at_epochs=(0,), centres="clusters", cluster_rows=4)._replace(
         only_listens=True
     ),
+    "stay in range": attack(StayInRange, most_rows=4),
+    "stay in range, deviations": attack(StayInRange, bounds="deviations", sizes="deviations", share=0.5),
     "poisoned data": attack(PoisonedData)._replace(only_listens=True),
     "poisoned data, target rows": attack(PoisonedData, rows="target"),
     "sign flip": attack(SignFlip),

@@ -9,7 +9,7 @@ from data_helpers import tiny_data, tiny_scenario
 from sweep_helpers import content
 
 import vfl_jax as vfl
-from vfl_jax.attacks import BASL, CentroidReplay, GradientReplacement, Replay, Villain
+from vfl_jax.attacks import BASL, CentroidReplay, GradientReplacement, Replay, StayInRange, Villain
 from vfl_jax.models import Linear, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import PartyChain
@@ -132,3 +132,11 @@ def test_stopped_replays_go_on_bit_for_bit(tmp_path, monkeypatch):
     whole = stopped_and_whole(tmp_path, monkeypatch, attacks, {"attacks.0.factor": [1.0, 50.0]})
     assert (whole.num_stored == 3).all()
     assert (whole.num_centres == 1).all()
+
+
+@pytest.mark.long
+def test_a_stopped_chain_that_stays_in_range_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    """It draws anew between epochs what is ordinary."""
+    chains = tuple(PartyChain(parts=(attack, StayInRange(most_rows=10))) for attack in list(ATTACKS.values())[:2])
+    whole = stopped_and_whole(tmp_path, monkeypatch, chains, {"attacks.0.parts.1.share": [1.0, 0.2]})
+    assert (whole.poisoned_rate > 3 / 30 + 1e-6).all()

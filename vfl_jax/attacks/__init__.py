@@ -19,6 +19,7 @@ from vfl_jax.attacks.regression_inference import RegressionInference
 from vfl_jax.attacks.replay import Replay
 from vfl_jax.attacks.sign_inference import SignInference
 from vfl_jax.attacks.spectral_inference import SpectralInference
+from vfl_jax.attacks.stay_in_range import StayInRange
 from vfl_jax.attacks.tecb import TECB
 from vfl_jax.attacks.villain import Villain
 
@@ -47,5 +48,6 @@ __all__ = [
     "SignFlip",
     "SignInference",
     "SpectralInference",
+    "StayInRange",
     "Villain",
 ]
