@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics
 from vfl_jax.attacks.batch_label_inference import BatchLabels, BatchUnknowns, infer_batch_labels
+from vfl_jax.arenas import Board, arena, board_for
 from vfl_jax.core import (
     BagOfIds,
     Record,
@@ -101,6 +102,7 @@ __all__ = [
     "BatchLabels",
     "BatchPlan",
     "BatchUnknowns",
+    "Board",
     "EmbedView",
     "EvidenceWarning",
     "Given",
@@ -122,7 +124,9 @@ __all__ = [
     "SweepIncomplete",
     "Trained",
     "VerticalData",
+    "arena",
     "attacks",
+    "board_for",
     "data",
     "defenses",
     "embeddings",

@@ -235,7 +235,7 @@ def check_grid(
     for rate, ids in (("poison.rate", given.poison_ids), ("poison.test_rate", given.test_poison_ids)):
         if ids is not None and any(rate in paths for axis in grid.axes for paths in axis.paths):
             raise ValueError(f"over sweeps {rate!r}, but given names the rows: the rate has no effect.")
-    return grid, _checked_seeds(seeds)
+    return grid, checked_seeds(seeds)
 
 
 def check_study(
@@ -315,8 +315,15 @@ def _missing(folder: Folder, chunks: Sequence[Chunk]) -> list[Chunk]:
     return [chunk for chunk, there in zip(chunks, devices.agree_on(np.asarray(is_there)), strict=True) if not there]
 
 
-def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """The seeds one by one; ``ValueError`` where one is no seed or is there twice."""
+def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds one by one.
+
+    Args:
+      seeds: as in :func:`sweep`.
+
+    Raises:
+      ValueError: where one is no seed or is there twice.
+    """
     if isinstance(seeds, int | np.integer) and seeds > NUM_SEEDS:
         raise ValueError(f"seeds is {shown(seeds)}; there are 2**32 of them.")
     given: Any = range(seeds) if isinstance(seeds, int | np.integer) and is_whole(seeds) else seeds

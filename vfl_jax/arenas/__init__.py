@@ -1,0 +1,6 @@
+"""Every attack against every defense on every data set: who meets whom, who wins, and what it costs."""
+
+from vfl_jax.arenas.boards import Board, board_for
+from vfl_jax.arenas.running import arena
+
+__all__ = ["Board", "arena", "board_for"]

@@ -1,0 +1,227 @@
+"""An arena: every attack meets every defense on every board, with its honest runs, resumable and growing."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfl_jax.arenas.boards import Board, Source, board_for, data_of
+from vfl_jax.arenas.cells import Entrant, Group, groups
+from vfl_jax.arenas.table import UNDEFENDED, read, table
+from vfl_jax.core.atomic import check_folder
+from vfl_jax.core.checks import check_kind, shown
+from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.protocol.methods import is_attack, needs_of
+from vfl_jax.protocol.needs import Needs
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.sweeps.cautions import EvidenceWarning
+from vfl_jax.sweeps.sweep import checked_seeds, sweep
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LOG = "arena.jsonl"
+"""In a folder: a line of JSON per group that was trained, with its seconds; estimates are made of it."""
+SECONDS_PER_PROGRAM = 40.0
+"""What a group takes before its first step, where the log does not say; most of it is compilation."""
+SECONDS_PER_STEP = 6e-5
+"""What a replica takes for a step, where the log does not say; it was measured on two cores with MNIST."""
+
+
+def arena(
+    attacks: Mapping[str, PartyTransform | Entrant],
+    defenses: Mapping[str, ActiveTransform],
+    data: Mapping[str, Board | Source],
+    seeds: int | Sequence[int] = 5,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Lets every attack meet every defense on every board, each meeting with honest runs of the same seeds.
+
+    Meetings whose methods differ in numbers alone share a compiled program. A meeting that the scenario refuses is no
+    cell: ``reason`` says why. "none", no defense, is always among the defenses.
+
+    Args:
+      attacks: the attacks by name. What one needs to know is granted as it says itself (``needs``); a pair of an attack
+        and a :class:`vfl_jax.protocol.Needs` grants something else. No board grants more than a tenth of a class.
+      defenses: the defenses by name.
+      data: the boards by name, as :func:`board_for` makes them; of a data set it is made with the defaults.
+      seeds: how many (0, 1, …), or which.
+      folder: where the sweep of every group lies. The same call goes on from there; more seeds, attacks, defenses and
+        boards reuse what is finished. Put new attacks and defenses behind the old ones.
+      executor: its workers train the chunks of every group, as in ``sweep``; it needs a folder.
+      progress: whether to say on the error stream how many programs there are, about how long they take, and which one
+        is trained.
+
+    Returns:
+      a data set with the dimensions ``data``, ``attack``, ``defense`` and ``seed``. Variables are those of the last
+      epoch: ``attack_success``, over all test rows of another class than τ, every one attacked (over rows with the
+      trigger, where a trigger cannot be stamped); ``attack_success_macro``, its mean over source classes;
+      ``main_accuracy``, over all test rows, none attacked; ``recovered_utility``, the accuracy on attacked rows;
+      ``stealth_…``, ``detection_…`` and ``label_inference_…`` as in ``sweep``. With the end ``_honest`` they are those
+      of the honest runs: ``attack_success_honest`` is the floor. ``reason`` is text; ``majority``, ``attacker_share``,
+      ``target_class``, ``num_parties``, ``num_classes`` and ``num_test`` describe boards.
+
+    Raises:
+      ValueError: naming the argument, where there is no attack or board, where one is something else, where two have
+        the same numbers, or where a name cannot be that of a folder.
+      OSError, SweepIncomplete: as ``sweep`` does.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> digits = vfl.board_for(vfl.load_digits(), epochs=1)
+      >>> found = vfl.arena(
+      ...     {"replacement": vfl.attacks.GradientReplacement()}, {}, {"digits": digits}, seeds=1, progress=False
+      ... )
+      >>> dict(found.sizes)
+      {'data': 1, 'attack': 1, 'defense': 1, 'seed': 1}
+    """
+    check_kind(bool, "True or False", progress=progress)
+    if folder is not None:
+        check_folder("folder", folder)
+    entrants = _entrants(attacks)
+    defenders = {UNDEFENDED: ActiveTransform()} | _defenders(defenses)
+    numbers = checked_seeds(seeds)
+    boards = _boards(data)
+    loaded = {name: data_of(board.source) for name, board in boards.items()}
+    planned: list[Group] = []
+    reasons: dict[tuple[str, str, str], str] = {}
+    for name, board in boards.items():
+        of_board, refused = groups(name, board, loaded[name], entrants, defenders)
+        planned += of_board
+        reasons |= {(name, *key): said for key, said in refused.items()}
+
+    log = _Log(None if folder is None else Path(folder) / LOG)
+    told = functools.partial(print, file=sys.stderr, flush=True) if progress else _say_nothing
+    sizes = [_num_steps(group, boards[group.board], loaded[group.board], len(numbers)) for group in planned]
+    told(
+        f"arena: {len(planned)} programs, {sum(g.num_points for g in planned) * len(numbers):,} replicas; "
+        f"about {_duration(sum(map(log.estimate, sizes)))} where nothing is finished."
+    )
+    meetings: dict[tuple[str, str, str], Any] = {}
+    for i, (group, size) in enumerate(zip(planned, sizes, strict=True), 1):
+        board, start = boards[group.board], time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EvidenceWarning)  # the table says how many rows measure
+            results = sweep(
+                group.scenario,
+                loaded[group.board] if executor is None else board.source,
+                group.over,
+                numbers,
+                board.epochs,
+                evaluate_every=board.epochs,
+                folder=None if folder is None else Path(folder) / group.board / group.name,
+                executor=executor,
+                progress=False,
+            )
+        meetings |= {(group.board, *key): values for key, values in read(group, results).items()}
+        seconds = time.monotonic() - start
+        log.note(group, size, seconds)
+        rest = _duration(sum(map(log.estimate, sizes[i:])))
+        told(
+            f"[{i}/{len(planned)}] {group.board}: {', '.join(group.attacks)} × {', '.join(group.defenses)} "
+            f"in {_duration(seconds)}; about {rest} left."
+        )
+    return table(boards, loaded, entrants, defenders, numbers, meetings, reasons)
+
+
+class _Log:
+    """How long groups took, in a file of the folder or in memory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path is not None and path.is_file() else []
+        self.entries = [json.loads(line) for line in lines if line.endswith("}")]
+
+    def note(self, group: Group, num_steps: int, seconds: float) -> None:
+        """Appends a group that was trained; one that was only read says nothing about training."""
+        entry = {"board": group.board, "group": group.name, "steps": num_steps, "seconds": round(seconds, 1)}
+        known = [e for e in self.entries if (e["board"], e["group"]) == (entry["board"], entry["group"])]
+        if any(e["steps"] >= num_steps for e in known):
+            return
+        self.entries.append(entry)
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+
+    def estimate(self, num_steps: int) -> float:
+        """About how many seconds a group takes: as those before, beside what a program and a step take."""
+        guessed = sum(_guess(e["steps"]) for e in self.entries)
+        factor = sum(e["seconds"] for e in self.entries) / guessed if guessed else 1.0
+        return factor * _guess(num_steps)
+
+
+def _guess(num_steps: int) -> float:
+    return SECONDS_PER_PROGRAM + SECONDS_PER_STEP * num_steps
+
+
+def _num_steps(group: Group, board: Board, data: VerticalData, num_seeds: int) -> int:
+    """The number of steps of all replicas of a group."""
+    per_epoch = data.train.num_samples // board.scenario.batches.size
+    return group.num_points * num_seeds * board.epochs * per_epoch
+
+
+def _duration(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = datetime.timedelta(seconds=seconds).total_seconds() / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def _say_nothing(_: str) -> None:
+    """Takes the place of ``print``."""
+
+
+def _entrants(attacks: Mapping[str, PartyTransform | Entrant]) -> dict[str, Entrant]:
+    """The attacks by name with what each is granted, checked."""
+    _check_names("attacks", attacks)
+    found: dict[str, Entrant] = {}
+    for name, given in attacks.items():
+        attack, needs = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        check_kind(PartyTransform, "such as vfl.attacks.BASL()", **{f"attacks[{name!r}]": attack})
+        if not is_attack(attack):
+            raise ValueError(f"attacks[{name!r}] is {shown(attack)}, no attack; one derives from vfl_jax.Attack.")
+        if needs is not None:
+            check_kind(Needs, "of vfl_jax.protocol", **{f"attacks[{name!r}][1]": needs})
+        found[name] = (attack, needs_of(attack) if needs is None else needs)
+    return found
+
+
+def _defenders(defenses: Mapping[str, ActiveTransform]) -> dict[str, ActiveTransform]:
+    """The defenses by name, checked."""
+    _check_names("defenses", defenses, may_be_empty=True)
+    for name, defense in defenses.items():
+        check_kind(ActiveTransform, "such as vfl.defenses.Clipping()", **{f"defenses[{name!r}]": defense})
+        if is_attack(defense):
+            raise ValueError(f"defenses[{name!r}] is {shown(defense)}, an attack.")
+        if name == UNDEFENDED and defense != ActiveTransform():
+            raise ValueError(f"defenses has {UNDEFENDED!r}, which is the name of no defense; choose another.")
+    return dict(defenses)
+
+
+def _boards(data: Mapping[str, Board | Source]) -> dict[str, Board]:
+    """The boards by name, checked."""
+    _check_names("data", data)
+    return {name: given if isinstance(given, Board) else board_for(given) for name, given in data.items()}
+
+
+def _check_names(argument: str, named: Any, may_be_empty: bool = False) -> None:
+    """Raises ``ValueError`` where ``named`` is no dict of names that a folder can have."""
+    if not isinstance(named, Mapping) or not (named or may_be_empty):
+        raise ValueError(f"{argument} is {shown(named)}; it must be a dict of names and what they stand for.")
+    for name in named:
+        if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+            raise ValueError(f"{argument} has the name {shown(name)}; it must be one that a folder can have.")
