@@ -12,7 +12,7 @@ from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_count, check_kind, place_of
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.tables import LoadedTables
-from vfl_jax.models import MLP, DenseHead, SumHead
+from vfl_jax.models import MLP, Bottom, DenseHead, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets.common import HeadName
 from vfl_jax.protocol.methods import needs_of
@@ -137,12 +137,9 @@ def board_for(
         )
     counts = np.bincount(np.asarray(data.train.labels), minlength=data.num_classes)
     sizes = [_num_features(features) for features in data.train.features]
-    bottom = (
-        MLP(hidden=(32,), width=data.num_classes) if head == "sum" else MLP(hidden=(), width=WIDTH, output_relu=True)
-    )
     optimizer = Optimizer(learning_rate=learning_rate)
     scenario = Scenario(
-        bottoms=(of_sum if head == "sum" else of_trainable,) * data.num_parties,
+        bottoms=(_bottom(head, data.num_classes),) * data.num_parties,
         head=SumHead() if head == "sum" else DenseHead(),
         optimizers=(optimizer,) * data.num_parties,
         head_optimizer=optimizer,
@@ -191,6 +188,13 @@ def rarest(counts: np.ndarray) -> int:
       3
     """
     return int(len(counts) - 1 - np.argmin(counts[::-1]))
+
+
+def _bottom(head: HeadName, num_classes: int) -> Bottom:
+    """The model of every party, as the paper has it under each head."""
+    if head == "sum":
+        return MLP(hidden=(32,), width=num_classes)
+    return MLP(hidden=(), width=WIDTH, output_relu=True)
 
 
 def _num_features(features: Any) -> int:

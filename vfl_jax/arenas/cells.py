@@ -19,6 +19,8 @@ from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.protocol.methods import methods
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.replica.draws import draw
+from vfl_jax.replica.plans import check_plans
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.grid import Over
 
@@ -81,6 +83,7 @@ def refusal(board: Board, data: VerticalData, entrant: Entrant, defense: ActiveT
         scenario = board.meeting(attack, defense, needs)
         scenario.check(data)
         scenario.check_epochs(board.epochs)
+        check_plans(scenario, data, draw(scenario, data, jax.random.key(0)), board.epochs)
     except ValueError as error:
         return str(error)
     return None

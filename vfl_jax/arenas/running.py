@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +37,14 @@ SECONDS_PER_STEP = 6e-5
 """What a replica takes for a step, where the log does not say; it was measured on two cores with MNIST."""
 
 
+Given = (
+    PartyTransform | Callable[[int], PartyTransform] | tuple[PartyTransform | Callable[[int], PartyTransform], Needs]
+)
+"""An attack as a caller gives it."""
+
+
 def arena(
-    attacks: Mapping[str, PartyTransform | Entrant],
+    attacks: Mapping[str, Given],
     defenses: Mapping[str, ActiveTransform],
     data: Mapping[str, Board | Source],
     seeds: int | Sequence[int] = 5,
@@ -53,8 +59,9 @@ def arena(
     cell: ``reason`` says why. "none", no defense, is always among the defenses.
 
     Args:
-      attacks: the attacks by name. What one needs to know is granted as it says itself (``needs``); a pair of an attack
-        and a :class:`vfl_jax.protocol.Needs` grants something else. No board grants more than a tenth of a class.
+      attacks: the attacks by name; one that acts at some epochs may be a function of the number of epochs. What an
+        attack needs to know is granted as it says itself (``needs``); a pair of an attack and a
+        :class:`vfl_jax.protocol.Needs` grants something else. No board grants more than a tenth of a class.
       defenses: the defenses by name.
       data: the boards by name, as :func:`board_for` makes them; of a data set it is made with the defaults.
       seeds: how many (0, 1, …), or which.
@@ -90,15 +97,15 @@ def arena(
     check_kind(bool, "True or False", progress=progress)
     if folder is not None:
         check_folder("folder", folder)
-    entrants = _entrants(attacks)
+    boards = _boards(data)
+    entrants = {name: _entrants(attacks, board.epochs) for name, board in boards.items()}
     defenders = {UNDEFENDED: ActiveTransform()} | _defenders(defenses)
     numbers = checked_seeds(seeds)
-    boards = _boards(data)
     loaded = {name: data_of(board.source) for name, board in boards.items()}
     planned: list[Group] = []
     reasons: dict[tuple[str, str, str], str] = {}
     for name, board in boards.items():
-        of_board, refused = groups(name, board, loaded[name], entrants, defenders)
+        of_board, refused = groups(name, board, loaded[name], entrants[name], defenders)
         planned += of_board
         reasons |= {(name, *key): said for key, said in refused.items()}
 
@@ -185,12 +192,13 @@ def _say_nothing(_: str) -> None:
     """Takes the place of ``print``."""
 
 
-def _entrants(attacks: Mapping[str, PartyTransform | Entrant]) -> dict[str, Entrant]:
-    """The attacks by name with what each is granted, checked."""
+def _entrants(attacks: Mapping[str, Given], epochs: int) -> dict[str, Entrant]:
+    """The attacks by name with what each is granted, for so many epochs, checked."""
     _check_names("attacks", attacks)
     found: dict[str, Entrant] = {}
     for name, given in attacks.items():
-        attack, needs = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        made, needs = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        attack = made if isinstance(made, PartyTransform) or not callable(made) else made(epochs)
         check_kind(PartyTransform, "such as vfl.attacks.BASL()", **{f"attacks[{name!r}]": attack})
         if not is_attack(attack):
             raise ValueError(f"attacks[{name!r}] is {shown(attack)}, no attack; one derives from vfl_jax.Attack.")

@@ -75,7 +75,7 @@ def _values(replicas: xr.Dataset, end: str) -> dict[str, np.ndarray]:
 def table(
     boards: Mapping[str, Board],
     data: Mapping[str, VerticalData],
-    attacks: Mapping[str, Entrant],
+    attacks: Mapping[str, Mapping[str, Entrant]],
     defenses: Mapping[str, Any],
     seeds: Iterable[int],
     meetings: Mapping[tuple[str, str, str], Mapping[str, np.ndarray]],
@@ -86,7 +86,7 @@ def table(
     Args:
       boards: the boards by name.
       data: their data sets.
-      attacks: the attacks by name, each with what it is granted.
+      attacks: by board, the attacks by name, each with what it is granted.
       defenses: the defenses by name.
       seeds: the seeds of every meeting.
       meetings: the variables of every meeting that took place, by board, attack and defense.
@@ -94,9 +94,9 @@ def table(
     """
     import xarray as xr
 
-    seeds = list(seeds)
-    places = {key: _place(key, boards, attacks, defenses) for key in (*meetings, *reasons)}
-    shape = (len(boards), len(attacks), len(defenses))
+    seeds, names = list(seeds), list(dict.fromkeys(name for of_board in attacks.values() for name in of_board))
+    places = {key: _place(key, boards, names, defenses) for key in (*meetings, *reasons)}
+    shape = (len(boards), len(names), len(defenses))
     variables: dict[str, Any] = {}
     for name in dict.fromkeys(name for values in meetings.values() for name in values):
         whole = np.full((*shape, len(seeds)), np.nan, np.float32)
@@ -118,17 +118,20 @@ def table(
     }
     said = {
         "boards": {name: _plain(board.scenario) | {"epochs": board.epochs} for name, board in boards.items()},
-        "attacks": {name: _plain(attack) | {"needs": vars(needs)} for name, (attack, needs) in attacks.items()},
+        "attacks": {
+            board: {name: _plain(attack) | {"needs": vars(needs)} for name, (attack, needs) in of_board.items()}
+            for board, of_board in attacks.items()
+        },
         "defenses": {name: _plain(defense) for name, defense in defenses.items()},
     }
     return xr.Dataset(
         variables | {name: ("data", np.asarray(values)) for name, values in of_board.items()},
-        {"data": list(boards), "attack": list(attacks), "defense": list(defenses), "seed": seeds},
+        {"data": list(boards), "attack": names, "defense": list(defenses), "seed": seeds},
         {name: json.dumps(content) for name, content in said.items()},
     )
 
 
-def _place(key: tuple[str, str, str], *named: Mapping[str, Any]) -> tuple[int, ...]:
+def _place(key: tuple[str, str, str], *named: Iterable[str]) -> tuple[int, ...]:
     """The place of a meeting: the numbers of its board, attack and defense."""
     return tuple(list(of).index(name) for of, name in zip(named, key, strict=True))
 

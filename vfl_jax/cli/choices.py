@@ -64,7 +64,7 @@ def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
     for party, name in assignments("--attack", entries, "PARTY=NAME, e.g. 1=GradientReplacement").items():
         if not party.isdecimal() or int(party) >= len(attacks):
             raise ValueError(f"--attack has '{party}={name}'; the parties of the scenario are 0 to {len(attacks) - 1}.")
-        attacks[int(party)] = _made(find(known, "--attack", "method of a party", name), "--attack")
+        attacks[int(party)] = made(find(known, "--attack", "method of a party", name), "--attack")
     return scenario.replace(attacks=tuple(attacks))
 
 
@@ -104,18 +104,26 @@ def _defense(name: str) -> ActiveTransform:
     """The defense of a name, with its defaults."""
     known = {n: kind for n, kind in kinds(ActiveTransform).items() if not issubclass(kind, Switched | Chain)}
     del known[ActiveTransform.__name__]
-    return _made(find(known, "--defense", "defense", name), "--defense")
+    return made(find(known, "--defense", "defense", name), "--defense")
 
 
 def _metric(name: str) -> Measure:
     """The metric of a name, with its defaults."""
     known = kinds(Measure)
     del known[Measure.__name__]
-    return _made(find(known, "--metric", "metric", name), "--metric")
+    return made(find(known, "--metric", "metric", name), "--metric")
 
 
-def _made(kind: type[Kind], flag: str) -> Kind:
-    """A record with its defaults; ``ValueError`` where it has none for a field."""
+def made(kind: type[Kind], flag: str) -> Kind:
+    """Makes a record with its defaults.
+
+    Args:
+      kind: its class.
+      flag: the flag that names it, for messages.
+
+    Raises:
+      ValueError: where it has no default for a field.
+    """
     if lacking := missing(kind, {}):
         raise ValueError(
             f"{flag} is {kind.__name__}, which has no default for {', '.join(map(repr, lacking))}; write the "

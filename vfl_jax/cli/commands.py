@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from vfl_jax.cli.subcommands import (
+    Arena,
     Data,
     Demo,
     List,
@@ -70,7 +71,10 @@ def _plugins(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _perform(chosen: Any) -> None:
     """Performs the subcommand of the flags."""
-    perform: dict[type, Any] = {Demo: _demo, Run: _run, Sweep: _sweep, Data: _check_data, List: _list}
+    perform: dict[type, Any] = {
+        **{Demo: _demo, Run: _run, Sweep: _sweep},
+        **{Arena: _arena, Data: _check_data, List: _list},
+    }
     next(function for kind, function in perform.items() if isinstance(chosen, kind))(chosen)
 
 
@@ -165,6 +169,13 @@ def _sweep(chosen: SweepPreset | SweepFile) -> None:
         )
     if is_first_process():
         _show(dataset, chosen.out, f"{chosen.seeds} seeds")
+
+
+def _arena(chosen: Arena) -> None:
+    """Performs ``vfl-jax arena``."""
+    from vfl_jax.cli.meeting import meet
+
+    meet(chosen)
 
 
 def _dask(address: str, stack: contextlib.ExitStack) -> Executor:

@@ -108,6 +108,29 @@ class SweepFile(OfFile, Sweep):
 
 
 @dataclasses.dataclass(frozen=True)
+class Arena:
+    """Lets attacks meet defenses on data sets, and says who wins."""
+
+    data: Repeated = ()
+    """NAME of a board of the line-up (--list shows them) or of a data set. May be repeated. Default: the line-up's."""
+    attack: Repeated = ()
+    """NAME of an attack of the line-up, or of any other at its defaults. May be repeated. Default: the line-up's."""
+    defense: Repeated = ()
+    """NAME of a defense of the line-up, or of any other at its defaults. May be repeated. Default: the line-up's."""
+    epochs: int = 50
+    """Of data sets that are no boards of the line-up."""
+    seeds: int = 5
+    folder: Path | None = None
+    """Folder of results. The same command goes on from there; more seeds, methods and boards reuse it."""
+    out: Path | None = None
+    """NetCDF file to write; figures go beside it."""
+    list: bool = False
+    """Print the line-up; do nothing else."""
+    plugin: Repeated = ()
+    """MODULE whose attacks, defenses and data sets the command shall know. May be repeated."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Demo:
     """Attacks and defends a model of handwritten digits under both heads, and shows what holds."""
 
@@ -144,6 +167,7 @@ def subcommands() -> Any:
         Annotated[Demo, command("demo", description=Demo.__doc__)]
         | Annotated[_of_scenarios(RunPreset, RunFile), command("run", description=Run.__doc__)]
         | Annotated[_of_scenarios(SweepPreset, SweepFile), command("sweep", description=Sweep.__doc__)]
+        | Annotated[Arena, command("arena", description=Arena.__doc__)]
         | Annotated[Data, command("data", description=Data.__doc__)]
         | Annotated[List, command("list", description=List.__doc__)]
     )

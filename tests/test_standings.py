@@ -1,0 +1,158 @@
+"""Who wins in an arena: ranks, ties, costs and the score of VFLAIR, on results made by hand."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from golden_helpers import golden
+
+from vfl_jax.arenas import dcs
+from vfl_jax.arenas.leaderboard import (
+    attack_rows,
+    board_rows,
+    defense_rows,
+    detection_rows,
+    leakage_rows,
+    refusal_rows,
+)
+from vfl_jax.arenas.pictures import heat_map, pareto
+from vfl_jax.arenas.standings import is_judged, rank_attacks, rank_defenses, shared_cells
+
+DIMS = ("data", "attack", "defense", "seed")
+NOISE = np.array([-0.02, 0.0, 0.01, 0.0, 0.01])
+"""What the five seeds add to every success; its mean is 0."""
+
+
+@pytest.fixture
+def results():
+    """Two boards; "loud" beats "quiet" everywhere, "echo" is loud but for seeds; "none", a weak and a ruinous defense.
+
+    The weak defense leaves all attacks half; the ruinous one leaves nothing, and takes 0.4 of the main accuracy.
+    "absent" meets nobody on the second board.
+    """
+    strength = np.array([0.8, 0.8, 0.2])[:, None] * np.array([1.0, 0.5, 0.0])  # attack × defense
+    success = np.broadcast_to(strength[None, :, :, None], (2, 3, 3, 5)) + NOISE
+    success = np.concatenate([success, success[:, :, :1]], axis=2)
+    success[:, 1] += np.array([0.03, -0.03, 0.02, -0.02, 0.0])  # "echo" differs by seed alone
+    success[1, :, 3] = np.nan
+    honest = np.array([0.9, 0.88, 0.5, 0.9])[None, None, :, None] + np.zeros((2, 3, 4, 5))
+    main = honest - 0.01
+    reason = np.full((2, 3, 4), "", dtype=object)
+    reason[1, :, 3] = "needs two classes"
+    is_there = np.where(np.isnan(success), np.nan, 1.0)
+    detection = np.full(success.shape, np.nan)
+    detection[:, :, 1] = 0.75
+    return xr.Dataset(
+        {
+            "attack_success": (DIMS, success),
+            "attack_success_honest": (DIMS, 0.1 * is_there),
+            "main_accuracy": (DIMS, main * is_there),
+            "main_accuracy_honest": (DIMS, honest * is_there),
+            "is_finite_honest": (DIMS, is_there),
+            "detection_auc": (DIMS, detection),
+            "detection_auc_mixed": (DIMS, detection),
+            "detection_recall": (DIMS, detection),
+            "detection_false_alarm_rate_honest": (DIMS, detection),
+            "label_inference_accuracy": (DIMS, np.where(np.arange(3)[:, None, None] == 0, 0.6 * is_there, np.nan)),
+            "reason": (DIMS[:3], reason.astype(str)),
+            "majority": ("data", [0.5, 0.2]),
+            "attacker_share": ("data", [0.5, 0.25]),
+            "target_class": ("data", ["3", "yes"]),
+            "num_parties": ("data", [2, 4]),
+            "num_classes": ("data", [10, 2]),
+            "num_test": ("data", [360, 1000]),
+        },
+        {
+            "data": ["one", "two"],
+            "attack": ["loud", "echo", "quiet"],
+            "defense": ["none", "weak", "ruinous", "absent"],
+            "seed": np.arange(5),
+        },
+    )
+
+
+def test_attacks_are_ranked_over_cells_that_all_have_and_ties_are_ties(results):
+    assert int(shared_cells(results).sum()) == 7
+    first, second, third = rank_attacks(results)
+    assert {first.name, second.name} == {"loud", "echo"}
+    assert (first.rank, second.rank, third.rank) == (1, 1, 3)
+    assert third.name == "quiet"
+    assert third.num_cells == 7
+    assert third.success[0] == pytest.approx((0.2 + 0.1) * 2 / 7 + 0.2 / 7)
+    assert third.lift[0] == pytest.approx(third.success[0] - 0.1)
+    assert third.cost[0] == pytest.approx(0.01)
+    assert third.success[1] < third.success[0] < third.success[2]
+
+
+def test_defenses_are_ranked_by_the_strongest_attack_and_pay(results):
+    by_name = {place.name: place for place in rank_defenses(results)}
+    assert list(by_name)[:2] == ["ruinous", "weak"]
+    assert by_name["weak"].success[0] == pytest.approx(0.4, abs=0.011)
+    assert by_name["weak"].cost[0] == pytest.approx(0.02)
+    assert by_name["ruinous"].cost[0] == pytest.approx(0.4)
+    assert by_name["none"].cost[0] == 0
+    assert by_name["none"].num_cells == 1  # the board that every defense has
+    assert by_name["none"].rank == by_name["absent"].rank  # they are the same numbers
+    both = {place.name: place for place in rank_defenses(results.drop_sel(defense="absent"))}
+    assert both["weak"].num_cells == 2
+
+
+def test_a_cell_whose_honest_run_is_ruined_is_not_judged(results):
+    judged = is_judged(results)
+    assert not judged.sel(defense="ruinous").any()
+    assert judged.sel(defense=["none", "weak"]).all()
+    assert not judged.sel(defense="absent", data="two").any()
+
+
+def test_tables_say_what_the_results_say(results):
+    assert attack_rows(results)[2]["attack"] == "quiet"
+    assert attack_rows(results)[2]["lift"].startswith("0.014 [")
+    rows = {row["defense"]: row for row in defense_rows(results)}
+    assert rows["weak"]["costs main accuracy"] == "0.020 [0.020, 0.020]"
+    assert [row["attack"] for row in detection_rows(results)] == ["loud", "echo", "quiet"]
+    assert detection_rows(results)[0]["AUC"] == "0.750 [0.750, 0.750]"
+    assert detection_rows(results.drop_vars("detection_auc")) == []
+    read = leakage_rows(results)
+    assert len(read) == 7
+    assert read[0]["accuracy"] == "0.600 [0.600, 0.600]"
+    (refused,) = refusal_rows(results)
+    assert refused == {
+        "why": "needs two classes",
+        "data": "two",
+        "attacks": "loud, echo, quiet",
+        "defenses": "absent",
+        "cells": "3",
+    }
+    assert [row["τ"] for row in board_rows(results)] == ["3", "yes"]
+    assert board_rows(results)[1]["attacker's share of features"] == "25%"
+    assert board_rows(results)[1]["seeds"] == "5"
+
+
+def test_figures_have_every_cell_and_every_defense(results):
+    texts = [text.get_text() for text in heat_map(results).axes[0].texts]
+    assert len(texts) == 12
+    assert sum(text.startswith("(") for text in texts) == 3  # the ruinous defense
+    names = {text.get_text() for text in pareto(results).axes[0].texts}
+    assert names == {"none", "weak", "ruinous", "absent"}
+
+
+@pytest.mark.parametrize("name", ["vflair_dcs", "vflair_dcs_missing_types"])
+def test_the_score_is_that_of_its_published_code(name):
+    vector = golden(name)
+    np.testing.assert_allclose(dcs.score(vector["main"], vector["attack"], vector["main_clean"]), vector["dcs"])
+    for (main, attack, clean, ideal), beta, wanted in zip(
+        vector["pair_mp_ap_mp0_ap0"], vector["pair_beta"], vector["pair_dcs"], strict=True
+    ):
+        assert dcs.score(main, attack, clean, ideal, beta) == pytest.approx(wanted)
+    of_kinds, all_kinds = dcs.means(vector["dcs"], vector["attack_type"])
+    np.testing.assert_allclose(of_kinds, np.where(vector["t_dcs"] < 0, np.nan, vector["t_dcs"]))
+    assert all_kinds == pytest.approx(vector["c_dcs"])
+
+
+def test_the_score_of_defenses_counts_both_kinds_of_attacks(results):
+    scores = dcs.by_defense(results)
+    assert float(scores["both"].sel(defense="weak")) == pytest.approx(
+        (float(scores["backdoor"].sel(defense="weak")) + float(scores["label_inference"].sel(defense="weak"))) / 2
+    )
+    assert float(scores["label_inference"].sel(defense="none")) == pytest.approx(
+        1 / (1 + np.sqrt((0.01**2 + 0.6**2) / 2))
+    )

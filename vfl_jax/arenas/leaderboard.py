@@ -1,0 +1,173 @@
+"""Tables of an arena, the answer first: attacks, defenses, detection, leakage, and who could not meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vfl_jax.arenas import dcs
+from vfl_jax.arenas.standings import Standing, rank_attacks, rank_defenses
+from vfl_jax.arenas.table import HONEST
+from vfl_jax.report import Row, median_with_interval
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NOTE = (
+    "Means over cells, with 95 % bootstrap intervals over seeds; of a few seeds the intervals are too narrow. Attack "
+    "success: the share of test rows of other classes, every one attacked, that are predicted as τ. Lift: above the "
+    "honest runs of the same seeds. Equal ranks are ties: seeds cannot tell neighbours apart. A rank is among those "
+    "tried."
+)
+
+
+def attack_rows(results: xr.Dataset) -> list[Row]:
+    """The attacks, the strongest first, a row each.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    return [
+        {
+            "rank": str(place.rank),
+            "attack": place.name,
+            "lift": _text(place.lift),
+            "attack success": _text(place.success),
+            "costs main accuracy": _text(place.cost),
+            "cells": str(place.num_cells),
+        }
+        for place in rank_attacks(results)
+    ]
+
+
+def defense_rows(results: xr.Dataset, boards: Sequence[str] | None = None) -> list[Row]:
+    """The defenses, the one that leaves the strongest attack least first, a row each.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+      boards: the boards to rank over; by default those that every defense has.
+    """
+    scores = dcs.by_defense(results)
+    return [
+        {
+            "rank": str(place.rank),
+            "defense": place.name,
+            "leaves, lift": _text(place.lift),
+            "leaves, attack success": _text(place.success),
+            "costs main accuracy": _text(place.cost),
+            "DCS": f"{float(scores['both'].sel(defense=place.name)):.3f}",
+            "boards": str(place.num_cells),
+        }
+        for place in rank_defenses(results, boards)
+    ]
+
+
+def detection_rows(results: xr.Dataset) -> list[Row]:
+    """The defenses that detect, a row per defense and attack: medians over boards and seeds.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them; without a detector there is no row.
+    """
+    names = {"AUC": "detection_auc", "AUC, mixed batches": "detection_auc_mixed", "recall": "detection_recall"}
+    alarms = "detection_false_alarm_rate"
+    if any(name not in results for name in (*names.values(), alarms + HONEST)):
+        return []
+    rows: list[Row] = []
+    for defense in results["defense"].values:
+        for attack in results["attack"].values:
+            cell = results.sel(defense=defense, attack=attack)
+            if cell[names["AUC"]].notnull().any():
+                row: Row = {"defense": str(defense), "attack": str(attack)}
+                row |= {title: median_with_interval(_by_seed(cell[name])) for title, name in names.items()}
+                rows.append(row | {"false alarms, honest runs": median_with_interval(_by_seed(cell[alarms + HONEST]))})
+    return rows
+
+
+def leakage_rows(results: xr.Dataset) -> list[Row]:
+    """What attacks that read labels have read, a row per board, attack and defense.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them; without such an attack there is no row.
+    """
+    names = {"accuracy": "label_inference_accuracy", "rows read": "label_inference_rate", "AUC": "label_inference_auc"}
+    names["accuracy, test rows"] = "test_label_inference_accuracy"
+    there = {title: name for title, name in names.items() if name in results}
+    rows: list[Row] = []
+    for board in results["data"].values:
+        for attack in results["attack"].values:
+            for defense in results["defense"].values:
+                cell = results.sel(data=board, attack=attack, defense=defense)
+                if any(cell[name].notnull().any() for name in there.values()):
+                    row: Row = {"data": str(board), "attack": str(attack), "defense": str(defense)}
+                    row |= {title: _or_dash(cell[name].values) for title, name in there.items()}
+                    rows.append(row | {"most frequent class": f"{float(cell['majority']):.3f}"})
+    return rows
+
+
+def refusal_rows(results: xr.Dataset) -> list[Row]:
+    """Who could not meet, and why; equal reasons share a row.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    reasons = results["reason"]
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for place in zip(*np.nonzero(reasons.values != ""), strict=True):
+        key = tuple(str(results[d].values[i]) for d, i in zip(reasons.dims, place, strict=True))
+        found.setdefault(str(reasons.values[place]), []).append(key)  # type: ignore[arg-type]
+    rows: list[Row] = []
+    for reason, cells in found.items():
+        boards, attacks, defenses = (", ".join(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+        rows.append({"why": reason, "data": boards, "attacks": attacks, "defenses": defenses, "cells": str(len(cells))})
+    return rows
+
+
+def board_rows(results: xr.Dataset) -> list[Row]:
+    """The boards, a row each.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    return [
+        {
+            "data": str(name),
+            "parties": str(int(board["num_parties"])),
+            "attacker's share of features": f"{float(board['attacker_share']):.0%}",
+            "classes": str(int(board["num_classes"])),
+            "τ": str(board["target_class"].item()),
+            "most frequent class": f"{float(board['majority']):.3f}",
+            "test rows": f"{int(board['num_test']):,}",
+            "seeds": str(int(board[f"attack_success{HONEST}"].notnull().any(("attack", "defense")).sum())),
+        }
+        for name, board in ((name, results.sel(data=name)) for name in results["data"].values)
+    ]
+
+
+def _text(estimate: tuple[float, float, float]) -> str:
+    """A mean with its interval."""
+    mean, low, high = estimate
+    return "–" if np.isnan(mean) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _by_seed(values: xr.DataArray) -> np.ndarray:
+    """The mean over boards of every seed."""
+    return values.mean("data").values
+
+
+def _or_dash(values: np.ndarray) -> str:
+    """The median of what is there."""
+    return median_with_interval(values) if np.isfinite(values).any() else "–"
+
+
+__all__ = [
+    "NOTE",
+    "Standing",
+    "attack_rows",
+    "board_rows",
+    "defense_rows",
+    "detection_rows",
+    "leakage_rows",
+    "refusal_rows",
+]

@@ -1,0 +1,116 @@
+"""Who meets by default: the attacks, defenses and boards of the arena, with the numbers of their sources.
+
+The protocol was written down before the first run: the trainable head, embeddings of 32, τ the rarest class, 20 epochs
+on sets of 60,000 rows and 50 on others. Numbers are those that a source names. Where it names none, or names a range,
+several levels meet.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from vfl_jax import attacks, defenses
+from vfl_jax.arenas.boards import Board, board_for
+from vfl_jax.arenas.running import Given
+from vfl_jax.data import (
+    load_bank_marketing,
+    load_default_credit,
+    load_digits,
+    load_fashion_mnist,
+    load_handwritten,
+    load_mnist,
+    load_nus_wide_twin,
+)
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.needs import Needs
+from vfl_jax.protocol.transforms import ActiveTransform
+
+LARGE, SMALL = 20, 50
+"""The epochs on sets of 60,000 rows, and on others."""
+
+GRANTED = attacks.BASL.needs
+"""What BASL is granted, 500 rows of τ; other attacks that know rows of τ get the same in a second entry."""
+
+
+def _tecb(epochs: int, aligns: bool = True) -> attacks.TECB:
+    """TECB with its three phases in the shares of 100 epochs that its source has; without the last it is UAB."""
+    return attacks.TECB(
+        aligns=aligns, learn_until=round(0.49 * epochs) if aligns else epochs, align_from=round(0.79 * epochs)
+    )
+
+
+def _replacement() -> PartyChain:
+    """The paper's attack under the trainable head: gradient replacement with Gaussian blurring."""
+    blurring = attacks.ActivationBlurring(kind="gaussian", stddev=1e-3, wait_for_target=False)
+    return PartyChain(parts=(blurring, attacks.GradientReplacement()))
+
+
+def _basl(scale: float) -> Callable[[int], attacks.BASL]:
+    """BASL with its center computed anew after 80 and 90 % of the epochs, as its source has it."""
+    return lambda epochs: attacks.BASL(at_epochs=(round(0.8 * epochs), round(0.9 * epochs)), scale=scale)
+
+
+ATTACKS: dict[str, Given] = {
+    "GradientReplacement": _replacement(),
+    "GradientReplacement-500": (_replacement(), Needs(num_targets=500)),
+    "PairedReplacement": attacks.PairedReplacement(),
+    "Villain": attacks.Villain(),
+    "Villain-oracle": (attacks.Villain(num_candidates=0, magnitude=3.0), GRANTED),
+    "BASL": _basl(0.85),
+    "BASL-5": _basl(5.0),
+    "BASL-30": _basl(30.0),
+    "LFBA": attacks.LFBA(),
+    "TECB": _tecb,
+    "UAB": functools.partial(_tecb, aligns=False),
+}
+"""The attacks by name."""
+
+DEFENSES: dict[str, ActiveTransform] = {
+    "GaussianNoise-weak": defenses.GaussianNoise(stddev=1e-3),
+    "GaussianNoise": defenses.GaussianNoise(stddev=1e-2),
+    "LaplaceNoise": defenses.LaplaceNoise(scale=1e-2),
+    "Sparsification": defenses.Sparsification(residual="sample", drop_rate=0.99),
+    "Clipping": defenses.Clipping(by="row_l2", bound=1e-3),
+    "SignSGD": defenses.SignSGD(unit="mean", size=1.0),
+    "DiscreteGradients": defenses.DiscreteGradients(bins=12.0),
+    "MaxNormNoise": defenses.MaxNormNoise(scale=1.0),
+    "IsotropicNoise": defenses.IsotropicNoise(ratio=1.0),
+    "Marvell": defenses.Marvell(power=4.0),
+    "GradPerturb": defenses.GradPerturb(epsilon=4.0),
+    "RandomisedResponse": defenses.RandomisedResponse(epsilon=2.0),
+    "ALIBI": defenses.ALIBI(epsilon=2.0),
+    "LabelSmoothing": defenses.LabelSmoothing(smoothing=0.1),
+    "MID": defenses.MID(weight=0.01),
+    "EmbeddingNormalisation": defenses.EmbeddingNormalisation(length=1.0),
+    "EmbeddingDropout": defenses.EmbeddingDropout(rate=0.5),
+    "EmbeddingFilter": defenses.EmbeddingFilter(),
+    "GBD": defenses.GBD(action="reject"),
+    "VFLIP": defenses.VFLIP(remakes="suspects"),
+    "VFLMonitor": defenses.VFLMonitor(),
+}
+"""The defenses by name, beside "none"."""
+
+RATES: dict[str, float] = {}
+"""The learning rate of every board: the largest of a list whose main accuracy is within 0.01 of the best, by honest
+runs of seeds that no page reports (``experiments/arena/rates.py``); 0.1 where none was chosen."""
+
+
+def _board(name: str, load: Callable[[], object], epochs: int) -> Callable[[], Board]:
+    return lambda: board_for(load, epochs=epochs, learning_rate=RATES.get(name, 0.1))  # type: ignore[arg-type]
+
+
+BOARDS: dict[str, Callable[[], Board]] = {
+    name: _board(name, load, epochs)
+    for name, load, epochs in (
+        ("handwritten", load_handwritten, SMALL),
+        ("bank_marketing", load_bank_marketing, SMALL),
+        ("default_credit", load_default_credit, SMALL),
+        ("mnist", load_mnist, LARGE),
+        ("mnist_4", functools.partial(load_mnist, num_parties=4), LARGE),
+        ("fashion_mnist", load_fashion_mnist, LARGE),
+        ("nus_wide_twin", load_nus_wide_twin, LARGE),
+        ("digits", load_digits, SMALL),
+    )
+}
+"""The boards by name, each as a function that loads its data and makes it."""

@@ -1,0 +1,94 @@
+"""Figures of an arena: what every attack does to every defense, and what a defense costs beside what it leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vfl_jax.arenas.standings import MAIN, SUCCESS, rank_attacks, rank_defenses
+from vfl_jax.arenas.table import HONEST, UNDEFENDED
+from vfl_jax.plots.panels import COLORS, grid_of_panels, slant_ticks
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+
+def heat_map(results: xr.Dataset) -> Figure:
+    """The median attack success above its floor, attacks down and defenses across, the mean over boards.
+
+    The strongest attacks and the best defenses come first. A cell that no board has is a dash; one in brackets is of a
+    defense that takes more than 0.1 of the honest runs' main accuracy.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    lift = (results[SUCCESS] - results[SUCCESS + HONEST]).median("seed").mean("data")
+    honest = results[MAIN + HONEST].mean("attack").median("seed")
+    cost = (honest.sel(defense=UNDEFENDED, drop=True) - honest).mean("data")
+    attacks = [place.name for place in rank_attacks(results)]
+    defenses = [place.name for place in rank_defenses(results)]
+    values = lift.sel(attack=attacks, defense=defenses).values
+    figure, panels = grid_of_panels(1, 1, None)
+    figure.set_size_inches(1.8 + 0.55 * len(defenses), 1.6 + 0.3 * len(attacks))
+    panel = panels[0, 0]
+    panel.imshow(np.clip(values, 0, 1), vmin=0, vmax=1, cmap="cividis", aspect="auto")
+    panel.set_facecolor(COLORS[6])
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:.2f}"
+        is_costly = float(cost.sel(defense=defenses[column])) > 0.1
+        panel.text(
+            *(column, row, f"({text})" if is_costly and text != "–" else text),
+            ha="center",
+            va="center",
+            color="black" if np.isnan(value) or value >= 0.5 else "white",
+            fontsize=7,
+        )
+    panel.set_yticks(np.arange(len(attacks)), attacks, fontsize=8)
+    panel.set_xticks(np.arange(len(defenses)), defenses, fontsize=8)
+    slant_ticks(panel)
+    panel.set_title("attack success above the floor, mean over boards", fontsize=10)
+    panel.spines[:].set_visible(False)
+    panel.tick_params(length=0)
+    return figure
+
+
+def pareto(results: xr.Dataset) -> Figure:
+    """What every defense costs, beside what the strongest attack tried is left with behind it; bars are intervals.
+
+    The line joins the defenses that no other one beats in both.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    places = rank_defenses(results)
+    figure, panels = grid_of_panels(1, 1, None)
+    figure.set_size_inches(7.5, 5)
+    panel = panels[0, 0]
+    best = [
+        place
+        for place in places
+        if not any(
+            other.cost[0] <= place.cost[0] and other.lift[0] <= place.lift[0] and other != place for other in places
+        )
+    ]
+    line = sorted((place.cost[0], place.lift[0]) for place in best)
+    panel.plot(*zip(*line, strict=True), color=COLORS[7], linestyle="--", linewidth=1, zorder=1)
+    for place in places:
+        (cost, *costs), (left, *lefts) = place.cost, place.lift
+        color = COLORS[0] if place in best else COLORS[1]
+        panel.errorbar(
+            *(cost, left),
+            xerr=[[max(cost - costs[0], 0)], [max(costs[1] - cost, 0)]],
+            yerr=[[max(left - lefts[0], 0)], [max(lefts[1] - left, 0)]],
+            fmt="o",
+            markersize=4,
+            linewidth=0.8,
+            color=color,
+        )
+        panel.annotate(place.name, (cost, left), xytext=(4, 3), textcoords="offset points", fontsize=7, color=color)
+    panel.set_xlabel("main accuracy that the defense costs honest runs")
+    panel.set_ylabel("attack success above the floor,\nstrongest attack tried")
+    panel.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,105 @@
+"""What ``vfl-jax arena`` does: it finds who is named, lets them meet, and shows who wins."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vfl_jax.cli.choices import made
+from vfl_jax.cli.flags import check_outputs, picture
+from vfl_jax.cli.subcommands import Arena
+from vfl_jax.core.record import kinds
+from vfl_jax.core.registry import find
+from vfl_jax.protocol.methods import Chain
+from vfl_jax.protocol.switched import Switched
+from vfl_jax.protocol.transforms import ActiveTransform, Attack
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+
+Found = TypeVar("Found")
+
+
+def meet(chosen: Arena) -> None:
+    """Lets those meet who are named, prints who wins, and writes results and figures where ``--out`` says.
+
+    Args:
+      chosen: the flags.
+
+    Raises:
+      ValueError: naming the flag, where a name is unknown, or an output cannot be written.
+    """
+    from vfl_jax import report
+    from vfl_jax.arenas import arena
+    from vfl_jax.arenas.boards import board_for
+    from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
+    from vfl_jax.core.files import save
+    from vfl_jax.data import LOADERS
+
+    console = report.console()
+    if chosen.list:
+        for title, names in (("data", BOARDS), ("attacks", ATTACKS), ("defenses", DEFENSES)):
+            console.print(f"{title}: {', '.join(names)}", highlight=False)
+        return
+    check_outputs(chosen.out)
+    others = {name: kind for name, kind in kinds(Attack).items() if kind is not Attack and not issubclass(kind, Chain)}
+    defenders = {
+        name: kind
+        for name, kind in kinds(ActiveTransform).items()
+        if kind is not ActiveTransform and not issubclass(kind, Switched | Chain)
+    }
+    attacks = _named(chosen.attack, ATTACKS, lambda name: made(find(others, "--attack", "attack", name), "--attack"))
+    defenses = _named(
+        chosen.defense, DEFENSES, lambda name: made(find(defenders, "--defense", "defense", name), "--defense")
+    )
+    boards = _named(
+        chosen.data,
+        BOARDS,
+        lambda name: functools.partial(board_for, LOADERS.find("--data", name), epochs=chosen.epochs),
+    )
+    results = arena(
+        attacks, defenses, {name: make() for name, make in boards.items()}, chosen.seeds, folder=chosen.folder
+    )
+    show(results, console)
+    if chosen.out is not None:
+        save(results, chosen.out)
+        written = [str(chosen.out), *_draw(results, chosen.out)]
+        console.print(f"wrote {', '.join(written)}", highlight=False)
+
+
+def show(results: xr.Dataset, console: Console) -> None:
+    """Prints who wins: attacks, then defenses, then who could not meet.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+      console: where to print.
+    """
+    from vfl_jax.arenas.leaderboard import NOTE, attack_rows, defense_rows, refusal_rows
+    from vfl_jax.report import to_terminal
+
+    console.print(to_terminal(attack_rows(results), f"attacks, {results.sizes['seed']} seeds"))
+    console.print(to_terminal(defense_rows(results), "defenses, by what the strongest attack is left with"))
+    console.print(NOTE, style="dim")
+    for row in refusal_rows(results):
+        console.print(f"not met: {row['attacks']} × {row['defenses']} on {row['data']}: {row['why']}", style="dim")
+
+
+def _draw(results: xr.Dataset, out: Path) -> list[str]:
+    """Writes both figures beside the results; returns their names."""
+    from vfl_jax.arenas.pictures import heat_map, pareto
+    from vfl_jax.core.atomic import write_atomically
+
+    written = []
+    for name, figure in (("map", heat_map(results)), ("cost", pareto(results))):
+        path = picture(out).with_stem(f"{out.stem}_{name}")
+        save = functools.partial(figure.savefig, format="png", dpi=150, bbox_inches="tight")
+        written.append(str(write_atomically(path, save)))
+    return written
+
+
+def _named(names: Sequence[str], known: Mapping[str, Found], make: Callable[[str], Any]) -> dict[str, Found]:
+    """Those of the line-up that are named, or others made by their names; all of the line-up where nobody is named."""
+    return {name: known[name] if name in known else make(name) for name in names} if names else dict(known)
