@@ -107,11 +107,11 @@ def test_a_meeting_is_the_sweep_of_its_scenario(found, board, digits):
             )
 
 
-def test_a_stronger_attack_is_stronger_and_its_honest_runs_are_alike(found):
+def test_points_of_a_program_keep_their_own_numbers_and_share_honest_runs(found):
     results, _ = found
-    success = results["attack_success"].sel(data="digits", defense="none").mean("seed")
+    success = results["attack_success"].sel(data="digits", defense="none")
     floor = results["attack_success_honest"].sel(data="digits", defense="none")
-    assert float(success.sel(attack="strong")) > float(floor.mean()) + 0.05
+    assert (success.sel(attack="weak") != success.sel(attack="strong")).all()
     np.testing.assert_array_equal(floor.sel(attack="weak"), floor.sel(attack="strong"))
 
 

@@ -18,8 +18,8 @@ Example:
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics
-from vfl_jax.attacks.batch_label_inference import BatchLabels, BatchUnknowns, infer_batch_labels
 from vfl_jax.arenas import Board, arena, board_for
+from vfl_jax.attacks.batch_label_inference import BatchLabels, BatchUnknowns, infer_batch_labels
 from vfl_jax.core import (
     BagOfIds,
     Record,
