@@ -52,15 +52,20 @@ def _basl(scale: float) -> Callable[[int], attacks.BASL]:
 
 
 ATTACKS: dict[str, Given] = {
+    "PoisonedData": attacks.PoisonedData(),
     "GradientReplacement": _replacement(),
     "GradientReplacement-500": (_replacement(), Needs(num_targets=500)),
     "PairedReplacement": attacks.PairedReplacement(),
+    "PersistentPairs": attacks.PersistentPairs(),
     "Villain": attacks.Villain(),
     "Villain-oracle": (attacks.Villain(num_candidates=0, magnitude=3.0), GRANTED),
     "BASL": _basl(0.85),
     "BASL-5": _basl(5.0),
     "BASL-30": _basl(30.0),
+    "Replay": attacks.Replay(),
+    "CentroidReplay": attacks.CentroidReplay(),
     "LFBA": attacks.LFBA(),
+    "BadVFL": attacks.BadVFL(),
     "TECB": _tecb,
     "UAB": functools.partial(_tecb, aligns=False),
 }
@@ -74,6 +79,7 @@ DEFENSES: dict[str, ActiveTransform] = {
     "Clipping": defenses.Clipping(by="row_l2", bound=1e-3),
     "SignSGD": defenses.SignSGD(unit="mean", size=1.0),
     "DiscreteGradients": defenses.DiscreteGradients(bins=12.0),
+    "GradientAveraging": defenses.GradientAveraging(share=1.0),
     "MaxNormNoise": defenses.MaxNormNoise(scale=1.0),
     "IsotropicNoise": defenses.IsotropicNoise(ratio=1.0),
     "Marvell": defenses.Marvell(power=4.0),
@@ -87,9 +93,21 @@ DEFENSES: dict[str, ActiveTransform] = {
     "EmbeddingFilter": defenses.EmbeddingFilter(),
     "GBD": defenses.GBD(action="reject"),
     "VFLIP": defenses.VFLIP(remakes="suspects"),
-    "VFLMonitor": defenses.VFLMonitor(),
+    "VFLMonitor": defenses.VFLMonitor(directions="all"),
 }
 """The defenses by name, beside "none"."""
+
+_READS = "reads labels and plants nothing; the page on leakage has it"
+_SPOILS = "a baseline that spoils rows or gradients and aims at no class"
+ABSENT: dict[str, str] = {
+    "ActiveBackdoor": "the active party's own attack, which crosses no channel that a defense could watch",
+    "LabelReplacement": "needs the sum head, whose table is its own",
+    "PassiveModelCompletion": _READS,
+    **dict.fromkeys(("SignInference", "NormInference", "DirectionInference"), _READS),
+    **dict.fromkeys(("SpectralInference", "ClusterInference", "RegressionInference"), _READS),
+    **dict.fromkeys(("SignFlip", "RandomGradient", "NoisyFeatures", "MissingFeatures"), _SPOILS),
+}
+"""Methods of the package that are not in the line-up, and why."""
 
 RATES: dict[str, float] = {}
 """The learning rate of every board: the largest of a list whose main accuracy is within 0.01 of the best, by honest

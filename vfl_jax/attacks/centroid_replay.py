@@ -13,6 +13,7 @@ from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.models.clusters import class_means, k_means, squared_distances
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyInferView
 
@@ -99,6 +100,8 @@ class CentroidReplay(Attack):
       >>> scenario.attackers
       (1,)
     """
+
+    needs = Needs(trigger="message", poison_rate=0.0, num_known=500)
 
     at_epochs: tuple[int, ...] = static(default=(-1,))
     centres: Centres = static(default="labels")

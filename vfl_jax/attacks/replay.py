@@ -12,6 +12,7 @@ from vfl_jax.core.checks import check_count, check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key
 from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyInferView, PartyView
 
@@ -77,6 +78,8 @@ class Replay(Attack):
       >>> scenario.attackers
       (1,)
     """
+
+    needs = Needs(trigger="message", poison_rate=0.0, num_targets=500)
 
     most_rows: int = static(default=500)
     combine: Combine = static(default="replace")
