@@ -20,6 +20,7 @@ from vfl_jax.attacks import (
     CentroidReplay,
     ClusterInference,
     DirectionInference,
+    DictionaryReplacement,
     GradientReplacement,
     LabelReplacement,
     MissingFeatures,
@@ -41,11 +42,14 @@ from vfl_jax.attacks import (
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, with_numbers
 from vfl_jax.defenses import (
     ALIBI,
+    CAE,
     GBD,
     MID,
     VFLIP,
     Clipping,
     DiscreteGradients,
+    DistanceCorrelation,
+    EmbeddingClipping,
     EmbeddingDropout,
     EmbeddingFilter,
     EmbeddingNormalisation,
@@ -88,6 +92,7 @@ def attack(cls, by_role=False, **fields):
 
 
 PARTS = GradientReplacement(amplify=3.0), ActivationBlurring(wait_for_target=False)
+SMALL_AUTOENCODER = {"hidden": 4, "num_labels": 8, "batch_size": 8, "num_epochs": 2, "optimizer": Optimizer()}
 CASES = {
     "honest party": Case(PartyTransform(), PartyTransform()),
     "gradient replacement": attack(GradientReplacement, amplify=-3.0),
@@ -100,6 +105,8 @@ CASES = {
     "paired replacement": attack(PairedReplacement, by_role=True, amplify=2.0),
     "label replacement, all messages": attack(LabelReplacement, evidence="sum"),
     "label replacement, fading": attack(LabelReplacement, evidence="fading"),
+    "dictionary replacement": attack(DictionaryReplacement, amplify=2.0),
+    "dictionary replacement, pair": attack(DictionaryReplacement, by_role=True),
     "attack that does nothing": attack(Attack),
     "active attack that does nothing": attack(ActiveAttack),
     "LFBA": attack(LFBA, poison_rate=0.5, switch_rate=1.0),
@@ -157,9 +164,13 @@ CASES = {
     "randomised response": Case(RandomisedResponse(epsilon=0.5), RandomisedResponse()),
     "alibi": Case(ALIBI(epsilon=2.0), ALIBI()),
     "label smoothing": Case(LabelSmoothing(smoothing=0.1), LabelSmoothing()),
+    "embedding clipping": Case(EmbeddingClipping(bound=0.5), EmbeddingClipping()),
+    "embedding clipping by value": Case(EmbeddingClipping(by="value", bound=0.5), EmbeddingClipping(by="value")),
+    "distance correlation": Case(DistanceCorrelation(weight=0.1), DistanceCorrelation(), only_listens=True),
     "embedding normalisation": Case(EmbeddingNormalisation(length=1.0), EmbeddingNormalisation()),
     "embedding dropout": Case(EmbeddingDropout(rate=0.3), EmbeddingDropout()),
     "embedding filter": Case(EmbeddingFilter(radius=99.0), EmbeddingFilter(radius=0.0)),
+    "cae": Case(CAE(**SMALL_AUTOENCODER), CAE(**SMALL_AUTOENCODER, encoded=0.0)),
     "gbd": Case(GBD(inference_batch=B), GBD(inference_batch=B), only_listens=True),
     "mid": Case(MID(weight=0.1), MID()),
     "sparsification by position": Case(Sparsification(drop_rate=0.7), Sparsification()),

@@ -4,8 +4,11 @@ The first defense of Liu, Yi, Chen 2020 (arXiv:2007.03608), the trainable head, 
 """
 
 from vfl_jax.defenses.alibi import ALIBI
+from vfl_jax.defenses.cae import CAE
 from vfl_jax.defenses.clipping import Clipping
 from vfl_jax.defenses.discrete_gradients import DiscreteGradients
+from vfl_jax.defenses.distance_correlation import DistanceCorrelation
+from vfl_jax.defenses.embedding_clipping import EmbeddingClipping
 from vfl_jax.defenses.embedding_dropout import EmbeddingDropout
 from vfl_jax.defenses.embedding_filter import EmbeddingFilter
 from vfl_jax.defenses.embedding_normalisation import EmbeddingNormalisation
@@ -27,11 +30,14 @@ from vfl_jax.defenses.vflip import VFLIP
 
 __all__ = [
     "ALIBI",
+    "CAE",
     "GBD",
     "MID",
     "VFLIP",
     "Clipping",
     "DiscreteGradients",
+    "DistanceCorrelation",
+    "EmbeddingClipping",
     "EmbeddingDropout",
     "EmbeddingFilter",
     "EmbeddingNormalisation",

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Key, Params
+from vfl_jax.defenses.directions import direction
 from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.protocol.views import EmbedView, Messages
 
@@ -46,18 +47,3 @@ class EmbeddingNormalisation(ActiveTransform):
     def on_embed(self, params: Params, key: Key, view: EmbedView, embeddings: Messages) -> tuple[Messages, jax.Array]:
         is_on = jnp.asarray(self.length) > 0
         return tuple(jnp.where(is_on, self.length * direction(h), h) for h in embeddings), jnp.float32(0.0)
-
-
-def direction(embedding: jax.Array) -> jax.Array:
-    """Returns every row of an embedding, float32[B, E], at the length 1; a row of zeros stays zero.
-
-    Args:
-      embedding: float32[B, E].
-    """
-    # A direction does not depend on the unit, so neither does its gradient; and no square leaves the range.
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(embedding), axis=-1, keepdims=True))
-    is_zero = largest == 0
-    row = embedding / jnp.where(is_zero, 1.0, largest)
-    square = jnp.sum(row**2, axis=-1, keepdims=True)
-    # The inner where keeps the slope of the root at 0 away from rows of zeros.
-    return jnp.where(is_zero, 0.0, row / jnp.sqrt(jnp.where(is_zero, 1.0, square)))
