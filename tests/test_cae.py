@@ -18,10 +18,9 @@ from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.defenses import CAE, DiscreteGradients
 from vfl_jax.defenses.cae import CAEState
 from vfl_jax.defenses.confusional_autoencoder import encode, log_decode, soft_labels, terms
-from vfl_jax.models import Linear, MLP, SumHead
+from vfl_jax.models import MLP, Linear, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import POISON, TARGET
-from vfl_jax.replica.draws import Given
 
 STACKS = {"encoder": ("encoder_0", "encoder_2"), "decoder": ("extention_0", "decoder_0", "decoder_2")}
 TINY = CAE(hidden=4, num_labels=8, batch_size=8, num_epochs=2, optimizer=Optimizer())

@@ -52,10 +52,10 @@ class DictionaryReplacement(Attack):
     (``poison.num_targets``), and for good guesses rows of every class (``poison.num_known``); the embedding must be as
     wide as there are classes.
 
-    On scikit-learn's digits (``digits_demo()``, 40 epochs, seeds 0 to 3) one known row of τ brings the backdoor accuracy
-    behind ``CAE()`` to 0.14 to 0.65 at γ = 1, and to 0.78 to 1.00 at γ = 3, where honest runs have 0.08 to 0.11; the
-    main accuracy falls from 0.79 to 0.75 and 0.62 in the mean. ``LabelReplacement`` stays at
-    0.00 there (seeds 0 and 1).
+    On scikit-learn's digits (``digits_demo()``, 40 epochs, seeds 0 to 3) one known row of τ brings the backdoor
+    accuracy behind ``CAE()`` to 0.14 to 0.65 at γ = 1, and to 0.78 to 1.00 at γ = 3, where honest runs have 0.08 to
+    0.11; the main accuracy falls from 0.79 to 0.75 and 0.62 in the mean. ``LabelReplacement`` stays at 0.00 there
+    (seeds 0 and 1).
 
     Args:
       enabled: 1 for the attack, 0 for the honest run.
@@ -75,8 +75,8 @@ class DictionaryReplacement(Attack):
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if shapes.widths[party] != shapes.num_classes:
             raise ValueError(
-                f"bottoms.{party}.width is {shapes.widths[party]}; DictionaryReplacement reads codes off the gradient's "
-                f"entries, so it needs one per class, {shapes.num_classes}."
+                f"bottoms.{party}.width is {shapes.widths[party]}; DictionaryReplacement reads codes off the "
+                f"gradient's entries, so it needs one per class, {shapes.num_classes}."
             )
 
     def init(self, key: Key, shapes: Shapes, party: int) -> DictionaryReplacementState:
