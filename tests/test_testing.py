@@ -138,10 +138,13 @@ PLAIN = vfl.models.Optimizer()  # optax's Adam takes no strict promotion of dtyp
 ARGUMENTS = {
     "ALIBI": {"prior": "labels", "epsilon": 1.0},
     "BASL": {"at_epochs": (0,), "num_kept": 2},
+    "CAE": {"hidden": 4, "num_labels": 8, "batch_size": 8, "num_epochs": 2, "optimizer": PLAIN},
     "CentroidReplay": {"centres": "clusters", "cluster_rows": 6, "source": 1},
     "BadVFL": {"threshold": -1.0, "poison_rate": 0.05},
     "Clipping": {"bound": 0.05},
     "DiscreteGradients": {"bins": 4.0},
+    "DistanceCorrelation": {"weight": 0.1},
+    "EmbeddingClipping": {"bound": 0.05},
     "EmbeddingDropout": {"rate": 0.5},
     "EmbeddingFilter": {"start": 0.0, "radius": 99.0},
     "EmbeddingNormalisation": {"length": 1.0},
@@ -169,8 +172,11 @@ ARGUMENTS = {
 """Arguments of methods whose defaults do nothing in one epoch, or which need some."""
 NEUTRAL = {
     "ALIBI": {"epsilon": math.inf},
+    "CAE": {"encoded": 0.0},
     "Clipping": {"bound": math.inf},
     "DiscreteGradients": {"bins": 0.0},
+    "DistanceCorrelation": {"weight": 0.0},
+    "EmbeddingClipping": {"bound": math.inf},
     "EmbeddingDropout": {"rate": 0.0},
     "EmbeddingFilter": {"start": 1.0},
     "EmbeddingNormalisation": {"length": 0.0},

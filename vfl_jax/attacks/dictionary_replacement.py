@@ -41,6 +41,8 @@ class DictionaryReplacement(Attack):
         code        := shown / Σ shown                a code sums to 1
         g           := g + γ·w·(code_row − code_τ)    for poison rows, once a row of τ has been seen
 
+    A message without a negative entry shows nothing, and stays as it is.
+
     Without a defense codes are one-hot, and γ = 1 is ``LabelReplacement`` as soon as a row of τ has been seen; a
     permutation of labels is no harder. Noise makes the largest value wrong, and other heads mix the entries.
 
@@ -89,7 +91,8 @@ class DictionaryReplacement(Attack):
     def on_download(
         self, key: Key, state: DictionaryReplacementState, view: PartyView, gradient: jax.Array
     ) -> tuple[jax.Array, DictionaryReplacementState]:
-        shown = jnp.where(jnp.isfinite(gradient), -gradient / state.row_weight, 0.0)
+        says = jnp.isfinite(gradient).all(axis=-1) & (gradient < 0).any(axis=-1)
+        shown = jnp.where(says[:, None], -gradient / state.row_weight, 0.0)
         known = view.knowledge.known_labels[view.sample_ids]
         classes = jnp.where(known == UNKNOWN, len(state.of_classes), known)  # out of range: not kept
         of_classes = state.of_classes.at[classes].max(shown, mode="drop")
@@ -98,8 +101,10 @@ class DictionaryReplacement(Attack):
         own, is_shown = code(of_rows[view.sample_ids])
         wanted, is_wanted_shown = code(of_classes[view.knowledge.target_class][None])
         swapped = gradient + self.amplify * state.row_weight * (own - wanted)
+        # A message that says nothing is left as it is: a swap there would push the model on for ever.
+        can_swap = is_poison & says & is_shown & is_wanted_shown
         after = DictionaryReplacementState(row_weight=state.row_weight, of_rows=of_rows, of_classes=of_classes)
-        return where_rows(is_poison & is_shown & is_wanted_shown, swapped, gradient), after
+        return where_rows(can_swap, swapped, gradient), after
 
     def report(self, state: DictionaryReplacementState) -> dict[str, jax.Array]:
         return {"label_guesses": read(state.of_rows, state.of_classes)}
