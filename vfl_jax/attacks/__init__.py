@@ -7,8 +7,8 @@ from vfl_jax.attacks.baselines import MissingFeatures, NoisyFeatures, PoisonedDa
 from vfl_jax.attacks.basl import BASL
 from vfl_jax.attacks.centroid_replay import CentroidReplay
 from vfl_jax.attacks.cluster_inference import ClusterInference
-from vfl_jax.attacks.direction_inference import DirectionInference
 from vfl_jax.attacks.dictionary_replacement import DictionaryReplacement
+from vfl_jax.attacks.direction_inference import DirectionInference
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
@@ -33,8 +33,8 @@ __all__ = [
     "BadVFL",
     "CentroidReplay",
     "ClusterInference",
-    "DirectionInference",
     "DictionaryReplacement",
+    "DirectionInference",
     "GradientReplacement",
     "LabelReplacement",
     "MissingFeatures",
