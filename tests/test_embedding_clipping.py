@@ -8,10 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from data_helpers import says
+from training_helpers import small_digits
 
+import vfl_jax as vfl
+from vfl_jax.attacks import Villain
 from vfl_jax.core.record import cast
 from vfl_jax.defenses import EmbeddingClipping
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.protocol.views import EmbedView
+from vfl_jax.scenario import PoisonPlan
 
 TRAINING, TEST = EmbedView(is_training=True), EmbedView(is_training=False)
 
@@ -82,3 +88,23 @@ def test_training_can_be_left_alone():
     assert np.linalg.norm(defense.on_embed({}, None, TEST, sent)[0][0], axis=1).max() <= 0.1 * (1 + 1e-6)
     with pytest.raises(ValueError, match=says("EmbeddingClipping.bound is -1")):
         EmbeddingClipping(bound=-1.0)
+
+
+@pytest.mark.long
+def test_on_digits_a_trigger_in_the_embedding_loses_its_size():
+    """Villain's trigger wins without a bound; a tight one leaves little of it, and costs accuracy."""
+    attack = Villain(magnitude=20.0, search_from=3, poison_from=3, num_candidates=0, classifier=Optimizer())
+    scenario = vfl.presets.digits_demo(head="trainable").replace(
+        attacks=(vfl.PartyTransform(), attack),
+        poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, test_rate=0.2, num_targets=60),
+        defense=EmbeddingClipping(),
+    )
+    over = {"defense.bound": [math.inf, 2.0, 0.5], "attack.enabled": [0, 1]}
+    last = vfl.sweep(scenario, small_digits(1000, 200), over, seeds=2, epochs=10, progress=False).isel(epoch=-1)
+    honest, attacked = (last.full_attack_success.sel({"attack.enabled": on}).values for on in (0, 1))
+    assert (attacked[0] > 0.9).all()
+    assert attacked[1].mean() < attacked[0].mean() - 0.15
+    assert (attacked[2] < honest[2] + 0.3).all()
+    main = last.main_task_accuracy.sel({"attack.enabled": 0}).values
+    assert (main[1] > main[0] - 0.1).all()
+    assert (main[2] > 0.35).all()  # ten classes

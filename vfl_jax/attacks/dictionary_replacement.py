@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.types import Key
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyView
 
@@ -68,6 +69,7 @@ class DictionaryReplacement(Attack):
       ValueError: where ``amplify`` is NaN; with a scenario whose attacker has an embedding of another width than C.
     """
 
+    needs = Needs(num_known=1)
     amplify: float = 1.0
 
     def __post_init__(self) -> None:
