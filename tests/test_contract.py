@@ -13,6 +13,7 @@ import pytest
 from vfl_jax.attacks import (
     BASL,
     LFBA,
+    LRBA,
     TECB,
     ActivationBlurring,
     ActiveBackdoor,
@@ -115,6 +116,7 @@ CASES = {
     "LFBA, masked": attack(LFBA, poison_rate=0.5, feed="masked"),
     "BadVFL": attack(BadVFL, num_tried=3, threshold=-1.0, poison_rate=0.3),
     "persistent pairs": attack(PersistentPairs, amplify=2.0),
+    "LR-BA": attack(LRBA, num_steps=2, batch_size=4, search_steps=2, tuning_passes=2, tuning_size=4, num_stamped=3),
     "BASL": attack(BASL, at_epochs=(0,), num_kept=2),
     "TECB": attack(TECB, align_from=0),
     "UAB": attack(TECB, aligns=False),

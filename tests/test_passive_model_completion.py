@@ -38,9 +38,9 @@ def dense(features, params):
 @functools.partial(helpers.quick_jit, static_argnames="steps")
 def learned(attack, model, batches, progress, steps):
     """(the learner, the losses of all steps)."""
-    learner, losses = attack.begin(model), []
+    learner, losses = attack.completion.begin(model), []
     for t in range(steps):
-        learner, found = attack.learn(dense, learner, helpers.at(batches, t), progress[t])
+        learner, found = attack.completion.learn(dense, learner, helpers.at(batches, t), progress[t])
         losses.append(jnp.stack(found))
     return learner, jnp.stack(losses)
 

@@ -12,6 +12,7 @@ from vfl_jax.attacks.direction_inference import DirectionInference
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
+from vfl_jax.attacks.lrba import LRBA
 from vfl_jax.attacks.norm_inference import NormInference
 from vfl_jax.attacks.paired_replacement import PairedReplacement
 from vfl_jax.attacks.passive_model_completion import PassiveModelCompletion
@@ -27,6 +28,7 @@ from vfl_jax.attacks.villain import Villain
 __all__ = [
     "BASL",
     "LFBA",
+    "LRBA",
     "TECB",
     "ActivationBlurring",
     "ActiveBackdoor",
