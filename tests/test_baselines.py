@@ -8,6 +8,7 @@ import pytest
 
 import vfl_jax as vfl
 from vfl_jax.attacks import MissingFeatures, NoisyFeatures, PoisonedData, RandomGradient, SignFlip
+from vfl_jax.protocol.knowledge import Plan
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.protocol.views import PartyInferView
 from vfl_jax.scenario import PoisonPlan
@@ -108,6 +109,14 @@ def test_missing_rows_are_zeros_and_teach_nothing():
 def test_numbers_outside_their_range_are_refused(kind, fields, words):
     with pytest.raises(ValueError, match=words):
         kind(**fields)
+
+
+@pytest.mark.parametrize("attack", [SignFlip(), RandomGradient(), PoisonedData(rows="target")])
+def test_a_study_in_which_they_would_do_nothing_is_refused(attack):
+    nothing = Plan(num_epochs=3, num_poisons=0, num_known=(5, 0, 0), can_stamp=False)
+    with pytest.raises(ValueError, match=f"{type(attack).__name__}.* rows"):
+        attack.check_plan(nothing)
+    attack.check_plan(nothing._replace(num_poisons=1, can_stamp=True))
 
 
 def last_epoch(digits, attack, plan=None, epochs=10):

@@ -91,9 +91,9 @@ def test_bags_of_ids_are_treated_as_their_dense_rows(attack):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
 
 
-def stopped_and_whole(tmp_path, monkeypatch, attacks, over):
+def stopped_and_whole(tmp_path, monkeypatch, attacks, over, num_known=0):
     """A sweep with an attack at each party, as it comes out; stopped after the second epoch, it goes on bit for bit."""
-    plan = {"trigger": EmbeddingTrigger(), "rate": 0.0, "num_targets": 3}
+    plan = {"trigger": EmbeddingTrigger(), "rate": 0.0, "num_targets": 3, "num_known": num_known}
     scenario = tiny_scenario(plan=plan, attacks=attacks)
 
     def swept(folder):
@@ -129,9 +129,9 @@ def test_a_sweep_that_is_stopped_goes_on_bit_for_bit(tmp_path, monkeypatch):
 @pytest.mark.long
 def test_stopped_replays_go_on_bit_for_bit(tmp_path, monkeypatch):
     attacks = ATTACKS["Replay"], ATTACKS["CentroidReplay"]
-    whole = stopped_and_whole(tmp_path, monkeypatch, attacks, {"attacks.0.factor": [1.0, 50.0]})
+    whole = stopped_and_whole(tmp_path, monkeypatch, attacks, {"attacks.0.factor": [1.0, 50.0]}, num_known=2)
     assert (whole.num_stored == 3).all()
-    assert (whole.num_centres == 1).all()
+    assert (whole.num_centres == 3).all()
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ import vfl_jax as vfl
 from vfl_jax.attacks import CentroidReplay, Replay
 from vfl_jax.attacks.centroid_replay import noised
 from vfl_jax.models.clusters import k_means, lloyd
-from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge
+from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Plan
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.protocol.views import PartyEpochView, PartyInferView
 from vfl_jax.scenario import PoisonPlan
@@ -240,6 +240,20 @@ def test_rows_that_look_like_the_source_alone_are_attacked():
 def test_a_scenario_that_does_not_fit_is_refused(attack, words):
     with pytest.raises(ValueError, match=words):
         attack.check(helpers.shapes_of(), 1, by_role=False)
+
+
+@pytest.mark.parametrize(
+    ("attack", "words"),
+    [
+        (CentroidReplay(centres="clusters"), "those of one class alone are known"),
+        (CentroidReplay(source=1), "source is 1, of which no row is known"),
+    ],
+)
+def test_a_study_that_grants_too_few_labels_is_refused(attack, words):
+    plan = Plan(num_epochs=3, num_poisons=0, num_known=(5, 0, 0), can_stamp=False)
+    CentroidReplay().check_plan(plan)
+    with pytest.raises(ValueError, match=words):
+        attack.check_plan(plan)
 
 
 @pytest.mark.parametrize(

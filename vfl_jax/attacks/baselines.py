@@ -16,7 +16,8 @@ from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Features, Key, State
-from vfl_jax.protocol.knowledge import Shapes, where_rows
+from vfl_jax.protocol.knowledge import Plan, Shapes, where_rows
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyInferView, PartyView
 
@@ -39,10 +40,14 @@ class PoisonedData(Attack):
       rows: the rows that carry the trigger, "drawn" or "target".
 
     Raises:
-      ValueError: where ``rows`` is another word; in training, under "target" without a trigger that can be stamped.
+      ValueError: where ``rows`` is another word; under "target", with a scenario without a trigger that can be stamped.
     """
 
     rows: Poisoned = static(default="drawn")
+
+    def check_plan(self, plan: Plan) -> None:
+        if self.rows == "target":
+            plan.needs_stamp("PoisonedData(rows='target')")
 
     def on_features(self, key: Key, state: State, view: PartyView, features: Features) -> tuple[Features, State]:
         if self.rows == "drawn":
@@ -67,14 +72,18 @@ class SignFlip(Attack):
       factor: the factor on −g.
 
     Raises:
-      ValueError: where ``factor`` is NaN.
+      ValueError: where ``factor`` is NaN; with a study without poison rows.
     """
 
+    needs = Needs(poison_rate=0.1)
     factor: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("SignFlip", factor=self.factor)
+
+    def check_plan(self, plan: Plan) -> None:
+        plan.needs_poisons("SignFlip")
 
     def on_download(self, key: Key, state: State, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, State]:
         is_poison, _ = view.knowledge.find(view)
@@ -93,7 +102,7 @@ class RandomGradient(Attack):
       factor: the factor on the length.
 
     Raises:
-      ValueError: where ``factor`` is NaN.
+      ValueError: where ``factor`` is NaN; with a study without poison rows.
     """
 
     factor: float = 1.0
@@ -101,6 +110,9 @@ class RandomGradient(Attack):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("RandomGradient", factor=self.factor)
+
+    def check_plan(self, plan: Plan) -> None:
+        plan.needs_poisons("RandomGradient")
 
     def on_download(self, key: Key, state: State, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, State]:
         is_poison, _ = view.knowledge.find(view)
@@ -127,6 +139,7 @@ class NoisyFeatures(Attack):
       ValueError: where ``stddev`` is negative.
     """
 
+    needs = Needs(trigger="message", poison_rate=0.1)
     clip: bool = static(default=False)
     stddev: float = 1.0
 
@@ -180,6 +193,7 @@ class MissingFeatures(Attack):
       ValueError: where ``rate`` lies outside [0, 1].
     """
 
+    needs = Needs(trigger="message", poison_rate=0.0)
     rate: float = 0.1
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from vfl_jax.core.checks import check_count, check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.models.clusters import class_means, k_means, squared_distances
-from vfl_jax.protocol.knowledge import UNKNOWN, Shapes, where_rows
+from vfl_jax.protocol.knowledge import UNKNOWN, Plan, Shapes, where_rows
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyEpochView, PartyInferView
@@ -64,8 +64,8 @@ class CentroidReplay(Attack):
 
     **Labels.** Published code reads the *true* label of the row nearest to every cluster's centre in every batch: with
     MNIST some 4,680 labels, 8 % of the training rows. Here no label is read but those that the scenario grants:
-    ``poison.num_known`` rows of every class, or ``poison.num_targets`` of class τ alone, with which "clusters" calls
-    every cluster τ and "labels" is what to take. For ``source``, its class must be among the known ones.
+    ``poison.num_known`` rows of every class, or, for "labels", ``poison.num_targets`` of class τ alone. For ``source``,
+    its class must be among the known ones.
 
     Further differences: published code clusters the embeddings of the last epoch's batches, while the bottom still
     learns, and takes a random vector for a class that a batch lacks, which pulls its centre towards 1/2; here such a
@@ -89,7 +89,8 @@ class CentroidReplay(Attack):
 
     Raises:
       ValueError: where ``at_epochs`` is empty, a count is below 1, or ``factor`` is NaN; with a scenario of fewer
-        parties than ``num_attackers``, or without a class of number ``source``.
+        parties than ``num_attackers``, or without a class of number ``source``; with a study that grants no known row
+        of this class, or under "clusters" those of one class alone.
 
     Example:
       >>> import vfl_jax as vfl
@@ -134,6 +135,19 @@ class CentroidReplay(Attack):
             raise ValueError(
                 f"CentroidReplay.source is {self.source}; the classes are 0 to {shapes.num_classes - 1}. Give one of "
                 "them, or None to attack rows of every class."
+            )
+
+    def check_plan(self, plan: Plan) -> None:
+        num_classes = sum(number > 0 for number in plan.num_known)
+        if self.centres == "clusters" and num_classes < 2:
+            raise ValueError(
+                "CentroidReplay(centres='clusters') tells clusters apart by known labels, and those of one class alone "
+                "are known. Give poison.num_known, or centres='labels'."
+            )
+        if self.source is not None and not plan.num_known[self.source]:
+            raise ValueError(
+                f"CentroidReplay.source is {self.source}, of which no row is known. Give poison.num_known, or "
+                "source=None."
             )
 
     def init(self, key: Key, shapes: Shapes, party: int) -> CentroidReplayState:

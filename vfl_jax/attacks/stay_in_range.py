@@ -86,6 +86,7 @@ class StayInRange(Attack):
       0.8
     """
 
+    needs = None
     bounds: Bounds = static(default="range")
     sizes: Sizes = static(default="norms")
     most_rows: int = static(default=500)
