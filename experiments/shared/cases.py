@@ -37,10 +37,10 @@ RESIDUAL: dict[str, Residual] = {"liu2020_code": "position", "liu2020_paper": "s
 HONEST_AND_ATTACKED: Over = {"attack.enabled": [0, 1]}
 KEPT = (
     *("main_task_accuracy", "main_clean", "backdoor_accuracy", "attack_success_rate"),
-    *(f"label_inference_{of}{way}" for of in ("accuracy", "rate") for way in ("", "_sum", "_fading")),
     *("test_auc", "loss", "is_finite"),
 )
-"""The metrics that are kept at every epoch; of the class scores, the last epoch is."""
+"""The metrics that are kept at every epoch, beside what was read of labels; of the class scores, the last epoch is."""
+READ = "label_inference_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,9 +114,10 @@ def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epo
 
 def kept(dataset: xr.Dataset) -> xr.Dataset:
     """What is committed of a case's results."""
+    read = [name for name in map(str, dataset) if name.startswith(READ) and not name.endswith("_count")]
     names = [name for name in KEPT if name in dataset]
     counts = [f"{name}_count" for name in names if f"{name}_count" in dataset]
-    small = dataset[names + counts].assign(class_score=dataset["class_score"].isel(epoch=-1, drop=True))
+    small = dataset[names + read + counts].assign(class_score=dataset["class_score"].isel(epoch=-1, drop=True))
     small.encoding["run"] = dataset.encoding.get("run")
     return small
 

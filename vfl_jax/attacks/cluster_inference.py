@@ -41,6 +41,7 @@ class ClusterInference(Reader, Attack):
       num_starts: the number of draws under "plus_plus".
       num_steps: the number of steps.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
+      at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 
     Raises:
       ValueError: where ``of``, ``evidence`` or ``start`` is none of these, or a number is below 1.
@@ -57,6 +58,7 @@ class ClusterInference(Reader, Attack):
     num_starts: int = static(default=4)
     num_steps: int = static(default=20)
     way: str = static(default="")
+    at_epochs: tuple[int, ...] | None = static(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,6 +39,7 @@ class DirectionInference(Reader, Attack):
       rule: "nearest" or "sign".
       smooth: whether the evidence is first regressed on the party's own embeddings, as in :class:`SignInference`.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
+      at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 
     Raises:
       ValueError: where ``evidence`` or ``rule`` is none of these; with the rule "sign" and more than two classes.
@@ -56,6 +57,7 @@ class DirectionInference(Reader, Attack):
     rule: Literal["nearest", "sign"] = static(default="nearest")
     smooth: bool = static(default=False)
     way: str = static(default="")
+    at_epochs: tuple[int, ...] | None = static(default=None)
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if self.rule == "sign":

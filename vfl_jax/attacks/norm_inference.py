@@ -12,6 +12,7 @@ from vfl_jax.attacks.reader import Heard, Reader, Reading, above, between_two_me
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key
 from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 
 Threshold = Literal["half", "two_means"]
@@ -36,6 +37,7 @@ class NormInference(Reader, Attack):
         moves; or "two_means", halfway between the means of two clusters.
       smooth: whether the evidence is first regressed on the party's own embeddings, as in :class:`SignInference`.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
+      at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 
     Raises:
       ValueError: where ``evidence`` or ``threshold`` is none of these; with data of more than two classes.
@@ -46,10 +48,13 @@ class NormInference(Reader, Attack):
       'last'
     """
 
+    needs = Needs(poison_rate=0.0)
+
     evidence: Kind = static(default="last")
     threshold: Threshold = static(default="half")
     smooth: bool = static(default=False)
     way: str = static(default="")
+    at_epochs: tuple[int, ...] | None = static(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, no_evidence
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.views import PartyEpochView, PartyView
 
 BLOCK = 512
@@ -84,9 +85,11 @@ class ReaderState:
 class Reader:
     """The hooks of a reader, which itself says how it reads (``infer``). A reader derives from this class and Attack.
 
-    It keeps evidence as its field ``evidence`` says, and its metrics end with its field ``way``.
+    It keeps evidence as its field ``evidence`` says, and its metrics end with its field ``way``. It needs a few known
+    rows of every class, or says that it needs none.
     """
 
+    needs: Needs | None = Needs(poison_rate=0.0, num_known=4)
     evidence: Kind
     smooth: bool = False
     way: str

@@ -33,6 +33,7 @@ class RegressionInference(Reader, Attack):
       of: "both", "gradients" or "embeddings".
       evidence: the gradients whose mean is used: "last", "sum", "fading" or "directions".
       way: the ending of the metrics' names, so that several readers can listen in one chain.
+      at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 
     Raises:
       ValueError: where ``of`` or ``evidence`` is none of these.
@@ -49,6 +50,7 @@ class RegressionInference(Reader, Attack):
     of: Literal["both", "gradients", "embeddings"] = static(default="both")
     evidence: Kind = static(default="directions")
     way: str = static(default="")
+    at_epochs: tuple[int, ...] | None = static(default=None)
 
     def infer(self, key: Key, heard: Heard) -> Reading:
         columns = []

@@ -9,6 +9,7 @@ from vfl_jax.attacks.reader import Heard, Reader, Reading, most_likely
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key
 from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 
 
@@ -33,6 +34,7 @@ class SignInference(Reader, Attack):
       smooth: whether the evidence is first regressed on the party's own embeddings (ridge), so that each row is told
         what rows like it are told: another answer to noise.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
+      at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 
     Raises:
       ValueError: where ``evidence`` or ``rule`` is none of these; with a scenario whose attacker has an embedding of
@@ -45,10 +47,13 @@ class SignInference(Reader, Attack):
       (1,)
     """
 
+    needs = Needs(poison_rate=0.0)
+
     evidence: Kind = static(default="last")
     rule: Rule = static(default="most")
     smooth: bool = static(default=False)
     way: str = static(default="")
+    at_epochs: tuple[int, ...] | None = static(default=None)
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if shapes.widths[party] != shapes.num_classes:

@@ -33,6 +33,7 @@ class SpectralInference(Reader, Attack):
       threshold: "mean", which is 0, or "two_means", halfway between the means of two clusters of scores, for classes of
         different size.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
+      at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 
     Raises:
       ValueError: where ``of``, ``evidence`` or ``threshold`` is none of these; with data of more than two classes.
@@ -47,6 +48,7 @@ class SpectralInference(Reader, Attack):
     evidence: Kind = static(default="last")
     threshold: Literal["mean", "two_means"] = static(default="mean")
     way: str = static(default="")
+    at_epochs: tuple[int, ...] | None = static(default=None)
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         check_two_classes("SpectralInference", shapes)

@@ -1,0 +1,148 @@
+"""Honest training under every defense, with a party that listens: all readers are one chain, so each run serves all."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from experiments.shared.cases import HEADS, Case
+from vfl_jax.attacks import (
+    ClusterInference,
+    DirectionInference,
+    NormInference,
+    PassiveModelCompletion,
+    RegressionInference,
+    SignInference,
+    SpectralInference,
+)
+from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data import load_default_credit, load_mnist
+from vfl_jax.defenses import (
+    ALIBI,
+    Clipping,
+    DiscreteGradients,
+    GaussianNoise,
+    GradientAveraging,
+    GradPerturb,
+    IsotropicNoise,
+    LabelSmoothing,
+    Marvell,
+    MaxNormNoise,
+    RandomisedResponse,
+    SignSGD,
+    Sparsification,
+)
+from vfl_jax.models import MLP, DenseHead, SumHead
+from vfl_jax.models.optimizers import Optimizer
+from vfl_jax.presets import HeadName
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.protocol.triggers import EmbeddingTrigger
+from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+
+EPOCHS, SEEDS, NUM_KNOWN, WIDTH = 20, 10, 10, 32
+END = (-1,)
+"""Readers read once, after the last epoch."""
+
+
+class Task(NamedTuple):
+    """A data set."""
+
+    title: str
+    load: Callable[[], VerticalData]
+    num_classes: int
+
+
+TASKS = {
+    "mnist": Task("MNIST", functools.cache(load_mnist), 10),
+    "default_credit": Task("default of credit", functools.cache(load_default_credit), 2),
+}
+
+SIGNS = (
+    SignInference(way="sign_last", at_epochs=END),
+    SignInference(rule="first", way="sign_first", at_epochs=END),
+    SignInference(evidence="sum", way="sign_sum", at_epochs=END),
+    SignInference(evidence="fading", way="sign_fading", at_epochs=END),
+    SignInference(evidence="fading", smooth=True, way="sign_smooth", at_epochs=END),
+)
+"""They need one entry of the message per class."""
+TWO_CLASSES = (
+    NormInference(way="norm_last", at_epochs=END),
+    NormInference(evidence="fading", threshold="two_means", way="norm_fading", at_epochs=END),
+    DirectionInference(rule="sign", evidence="directions", way="toward", at_epochs=END),
+    SpectralInference(way="spectral", at_epochs=END),
+    SpectralInference(
+        of="gradients", evidence="directions", threshold="two_means", way="spectral_gradients", at_epochs=END
+    ),
+)
+ANY = (
+    DirectionInference(way="direction_last", at_epochs=END),
+    DirectionInference(evidence="directions", way="direction", at_epochs=END),
+    DirectionInference(evidence="directions", smooth=True, way="direction_smooth", at_epochs=END),
+    ClusterInference(evidence="directions", way="cluster", at_epochs=END),
+    ClusterInference(of="embeddings", start="plus_plus", way="cluster_embeddings", at_epochs=END),
+    RegressionInference(way="regression", at_epochs=END),
+    RegressionInference(of="embeddings", way="alone", at_epochs=END),
+    PassiveModelCompletion(),
+)
+
+DEFENSES: dict[str, tuple[ActiveTransform, str, tuple[float, ...]]] = {
+    "gaussian_noise": (GaussianNoise(), "stddev", (0.001, 0.005, 0.025)),
+    "isotropic_noise": (IsotropicNoise(), "ratio", (1.0, 5.0)),
+    "max_norm_noise": (MaxNormNoise(), "scale", (1.0, 4.0)),
+    "marvell": (Marvell(), "power", (1.0, 10.0)),
+    "sparsification": (Sparsification(), "drop_rate", (0.9, 0.99)),
+    "clipping": (Clipping(by="row_l2"), "bound", (0.01, 0.001)),
+    "sign_sgd": (SignSGD(), "size", (1.0,)),
+    "discrete_gradients": (DiscreteGradients(), "bins", (2.0, 12.0)),
+    "gradient_averaging": (GradientAveraging(), "share", (0.5, 1.0)),
+    "grad_perturb": (GradPerturb(), "epsilon", (2.0, 0.5)),
+    "label_smoothing": (LabelSmoothing(), "smoothing", (0.1, 0.5)),
+    "randomised_response": (RandomisedResponse(), "epsilon", (2.0, 0.5)),
+    "alibi": (ALIBI(), "epsilon", (2.0, 0.5)),
+}
+"""By name the defense, its number, and the values of that."""
+NONE = "none"
+
+
+def scenario(task: str, head: HeadName, defense: ActiveTransform) -> Scenario:
+    """Two parties that follow the protocol; the second one listens, and knows some rows of every class."""
+    num_classes = TASKS[task].num_classes
+    width = num_classes if head == "sum" else WIDTH
+    listeners = (*(SIGNS if head == "sum" else ()), *(TWO_CLASSES if num_classes == 2 else ()), *ANY)
+    optimizer = Optimizer(kind="momentum", learning_rate=0.01)
+    return Scenario(
+        bottoms=(MLP(hidden=(64,), width=width),) * 2,
+        head=SumHead() if head == "sum" else DenseHead(hidden=(32,)),
+        optimizers=(optimizer,) * 2,
+        head_optimizer=optimizer,
+        attacks=(PartyTransform(), PartyChain(parts=listeners)),
+        defense=defense,
+        poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, target_class=num_classes - 1, num_known=NUM_KNOWN),
+        batches=BatchPlan(size=64),
+    )
+
+
+def _case(task: str, head: HeadName, name: str) -> Case:
+    defense, number, values = DEFENSES.get(name, (ActiveTransform(), "", ()))
+    over: dict[Any, Any] = {f"defense.{number}": list(values)} if values else {}
+    return Case(
+        name=f"{task}_{head}_{name}",
+        title=f"{TASKS[task].title}, {head} head, {name.replace('_', ' ')}",
+        task=None,
+        scenario=scenario(task, head, defense),
+        over=over,
+        seeds=SEEDS,
+        epochs=EPOCHS,
+        load=TASKS[task].load,
+    )
+
+
+CASES = tuple(
+    _case(task, head, name)
+    for task in TASKS
+    for head in HEADS
+    for name in (NONE, *DEFENSES)
+    if name != "marvell" or TASKS[task].num_classes == 2
+)

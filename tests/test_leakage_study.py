@@ -1,0 +1,70 @@
+"""The study of all readers beside all defenses: whether its cases fit, and what its report says of results."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from experiments.leakage import report
+from experiments.leakage.cases import CASES
+from vfl_jax.core.files import save
+from vfl_jax.data import load_breast_cancer, load_digits
+from vfl_jax.sweeps.grid import parse
+
+SMALL = {"mnist": load_digits(), "default_credit": load_breast_cancer()}
+"""Data of as many classes."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_fits_its_data(case):
+    data = SMALL["mnist" if case.name.startswith("mnist") else "default_credit"]
+    for point in parse(case.scenario, case.over).scenarios(case.scenario):
+        point.check(data)
+
+
+def test_names_are_unique_and_every_grid_point_changes_something():
+    assert len({case.name for case in CASES}) == len(CASES) == 2 * 13 + 2 * 14
+    for case in CASES:
+        assert parse(case.scenario, case.over).size == max(1, *(len(values) for values in case.over.values()), 0)
+
+
+def saved(folder, name, main, values, levels=None):
+    """Results of two seeds and one epoch: {metric: by level}."""
+    dims = ("seed", "epoch") if levels is None else ("defense.stddev", "seed", "epoch")
+    sizes = (2, 1) if levels is None else (len(levels), 2, 1)
+    start = "label_inference_"
+    numbers = {"main_task_accuracy": main} | {start + metric: value for metric, value in values.items()}
+    arrays = {k: (dims, np.full(sizes, np.reshape(v, (-1, 1, 1)) if levels else v, "f4")) for k, v in numbers.items()}
+    coordinates = {"seed": [0, 1], "epoch": [1]} | ({} if levels is None else {"defense.stddev": levels})
+    found = xr.Dataset(arrays, coordinates)
+    save(found.assign_attrs(data=json.dumps({"name": "here"}), scenario="{}"), folder / f"{name}.nc")
+
+
+def test_the_report_names_the_best_reader_its_floor_and_the_price(tmp_path):
+    """Of ten classes by rows read, of two by the area: there accuracy would choose another reader."""
+    kinds = {"accuracy_direction": 0.9, "rate_direction": 0.5, "accuracy_cluster": 0.6, "rate_cluster": 1.0}
+    alone = {"accuracy_alone": 0.3, "rate_alone": 1.0}
+    saved(tmp_path, "mnist_sum_none", 0.95, kinds | alone)
+    hidden = {"accuracy_direction": [0.8, 0.2], "rate_direction": [1, 1], "accuracy_cluster": [0.1, 0.4]}
+    hidden |= {"rate_cluster": [1, 1], "accuracy_alone": [0.3, 0.2], "rate_alone": [1, 1]}
+    saved(tmp_path, "mnist_sum_gaussian_noise", [0.93, 0.75], hidden, [0.001, 0.025])
+    areas = {"auc_direction": 0.7, "auc_cluster": 0.8, "auc_alone": 0.6}
+    saved(
+        tmp_path,
+        "default_credit_sum_none",
+        0.8,
+        kinds | {"accuracy_direction": 1.0, "rate_direction": 1.0} | areas | alone,
+    )
+    groups = report.all_readings(tmp_path)
+    rows = {row["defense"]: row for row in report.headline(groups)}
+    assert rows["none"]["MNIST, sum"] == "0.600 cluster, without 0.300"  # the other reads half of the rows
+    assert rows["gaussian noise 0.001"]["MNIST, sum"] == "0.800 direction, without 0.300 (-0.020)"
+    assert rows["gaussian noise 0.025"]["MNIST, sum"] == "0.400 cluster, without 0.200 (-0.200)"
+    assert rows["none"]["default of credit, sum"] == "0.800 cluster, without 0.600"
+    assert rows["gaussian noise 0.001"]["default of credit, sum"] == "–"
+    report.write_report(tmp_path)
+    text = (tmp_path / "tables.md").read_text()
+    assert (tmp_path / "leakage.png").is_file()
+    assert text.count("areas under the curve") == 1
+    assert "0.600 cluster, without 0.300" in text
