@@ -14,6 +14,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 from vfl_jax.arenas.boards import Board, Source, board_for, data_of
 from vfl_jax.arenas.cells import Entrant, Group, groups
 from vfl_jax.arenas.table import UNDEFENDED, read, table
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 LOG = "arena.jsonl"
 """In a folder: a line of JSON per group that was trained, with its seconds; estimates are made of it."""
+GROUPS_IN_MEMORY = 20
+"""After so many groups their programs are let go: each takes memory maps, of which Linux gives a process 65,530."""
 SECONDS_PER_PROGRAM = 40.0
 """What a group takes before its first step, where the log does not say; most of it is compilation."""
 SECONDS_PER_STEP = 6e-5
@@ -135,6 +139,8 @@ def arena(
         meetings |= {(group.board, *key): values for key, values in read(group, results).items()}
         seconds = time.monotonic() - start
         log.note(group, size, seconds)
+        if i % GROUPS_IN_MEMORY == 0:
+            jax.clear_caches()
         rest = _duration(sum(map(log.estimate, sizes[i:])))
         told(
             f"[{i}/{len(planned)}] {group.board}: {', '.join(group.attacks)} × {', '.join(group.defenses)} "

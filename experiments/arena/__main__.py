@@ -1,0 +1,88 @@
+"""``python -m experiments.arena``: trains the arena board by board, then writes its page.
+
+A board's sweeps lie in ``runs/<board>`` until they are not needed; what is committed is one small file per board.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.arena.rates import write_rates
+from experiments.shared.command import ending_in_one_line, results_folder
+from vfl_jax.arenas import arena
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
+from vfl_jax.core.files import save
+from vfl_jax.sweeps.devices import use_all_cores
+
+HOME = Path(__file__).parent
+NOT_PUBLISHED = ("digits",)
+"""Boards of the line-up that are too small to say anything."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Lets the line-up meet on every board, and writes the page."""
+
+    only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Train this board only (may be repeated)."""
+    attack: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Let this attack meet only (may be repeated), into a file of its own with ``name``."""
+    defense: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Let this defense meet only (may be repeated), into a file of its own with ``name``."""
+    seeds: int = 5
+    rates: bool = False
+    """Choose learning rates by honest runs; do nothing else."""
+    report_only: bool = False
+    """Write the page from saved results; train nothing."""
+    quick: bool = False
+    """Two seeds and three epochs on digits, two attacks and two defenses, into a folder of its own."""
+    runs: Path = HOME / "runs"
+    """The folder of unfinished sweeps."""
+    out: Path | None = None
+    """The folder of results."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parses and runs; ends with a message, not a traceback, on bad input."""
+    from experiments.arena.report import write_report
+
+    given = tyro.cli(Arguments, args=arguments)
+    use_all_cores()
+    folder = results_folder(HOME, given.out, given.quick)
+    with ending_in_one_line():
+        if given.rates:
+            write_rates(BOARDS, folder / "rates.json")
+            return
+        if not given.report_only:
+            train(given, folder)
+        write_report(folder)
+
+
+def train(given: Arguments, folder: Path) -> None:
+    """Lets those meet who are named, board by board, and saves each board's results."""
+    boards = given.only or tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
+    attacks, defenses = (
+        {name: known[name] for name in names or known}
+        for names, known in ((given.attack, ATTACKS), (given.defense, DEFENSES))
+    )
+    seeds = given.seeds
+    if given.quick:
+        boards, seeds = ("digits",), 2
+        attacks = {name: ATTACKS[name] for name in ("PoisonedData", "Replay")}
+        defenses = {name: DEFENSES[name] for name in ("Clipping", "LabelSmoothing")}
+    for name in boards:
+        if name not in BOARDS:
+            raise ValueError(f"only names {name!r}; the boards are {', '.join(BOARDS)}.")
+        board = BOARDS[name]()
+        if given.quick:
+            board = dataclasses.replace(board, epochs=3)
+        results = arena(attacks, defenses, {name: board}, seeds, folder=folder / "runs" if given.quick else given.runs)
+        save(results, folder / f"{name}.nc")
+
+
+if __name__ == "__main__":
+    main()
