@@ -69,6 +69,7 @@ ATTACKS: dict[str, Given] = {
     "BadVFL": attacks.BadVFL(),
     "TECB": _tecb,
     "UAB": functools.partial(_tecb, aligns=False),
+    "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),
 }
 """The attacks by name."""
 
