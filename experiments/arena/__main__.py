@@ -6,6 +6,7 @@ A board's sweeps lie in ``runs/<board>`` until they are not needed; what is comm
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -68,19 +69,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 def train(given: Arguments, folder: Path) -> None:
     """Lets those meet who are named, board by board, and saves each board's results."""
+    named: dict[str, tuple[Sequence[str], Iterable[str]]] = {
+        "only": (given.only, BOARDS),
+        "attack": (given.attack, ATTACKS),
+        "defense": (given.defense, DEFENSES),
+    }
+    for flag, (names, known) in named.items():
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"{flag} names {unknown[0]!r}; there are {', '.join(known)}.")
     boards = given.only or tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
-    attacks, defenses = (
-        {name: known[name] for name in names or known}
-        for names, known in ((given.attack, ATTACKS), (given.defense, DEFENSES))
-    )
+    attacks = {name: ATTACKS[name] for name in given.attack or ATTACKS}
+    defenses = {name: DEFENSES[name] for name in given.defense or DEFENSES}
     seeds = given.seeds
     if given.quick:
         boards, seeds = ("digits",), 2
         attacks = {name: ATTACKS[name] for name in ("PoisonedData", "Replay")}
         defenses = {name: DEFENSES[name] for name in ("Clipping", "LabelSmoothing")}
     for name in boards:
-        if name not in BOARDS:
-            raise ValueError(f"only names {name!r}; the boards are {', '.join(BOARDS)}.")
         board = BOARDS[name]()
         if given.quick:
             board = dataclasses.replace(board, epochs=3)
