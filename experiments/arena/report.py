@@ -1,9 +1,178 @@
-"""The arena's page."""
+"""The arena's page, written from the saved results of its boards; nothing is trained here."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.shared.readme import add_picture, details, section, write_tables
+from vfl_jax.arenas.leaderboard import (
+    NOTE,
+    attack_rows,
+    board_rows,
+    defense_rows,
+    detection_rows,
+    leakage_rows,
+    refusal_rows,
+)
+from vfl_jax.arenas.lineup import ABSENT, BOARDS, RATES
+from vfl_jax.arenas.pictures import heat_map, pareto
+from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses
+from vfl_jax.arenas.table import HONEST
+from vfl_jax.core.files import load
+from vfl_jax.report import Row, to_markdown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+README = Path(__file__).with_name("README.md")
+CHEAP = 0.01
+"""A defense that costs honest runs no more main accuracy than this, in the mean, is called cheap."""
 
 
 def write_report(folder: Path) -> None:
-    """Writes the page from the results in a folder."""
+    """Writes the tables into README.md, or beside other results than those that are committed."""
+    write_tables(README, folder, page(folder))
+
+
+def page(folder: Path) -> str:
+    """The whole generated part of the page.
+
+    Args:
+      folder: the folder of results.
+
+    Raises:
+      FileNotFoundError: where no board has results.
+    """
+    results = joined([load(path) for name in BOARDS if (path := folder / f"{name}.nc").is_file()], folder)
+    parts = [
+        f"{answer(results)}\n",
+        add_picture(folder, "heat_map", heat_map(results), "attack success above the floor, by attack and defense"),
+        section("Attacks, the strongest first", to_markdown(attack_rows(results)), f"{NOTE}\n"),
+        section(
+            "Defenses, the one that leaves least first",
+            add_picture(folder, "pareto", pareto(results), "what defenses cost beside what they leave"),
+            to_markdown(defense_rows(results)),
+            "On every board the attack with the largest median is the strongest. DCS is VFLAIR's score, 1 at best.\n",
+        ),
+        section("Boards", to_markdown(board_rows(results))),
+    ]
+    for name in results["data"].values:
+        board = results.sel(data=[name])
+        parts.append(details(f"{name}: attack success above the floor, by defense", to_markdown(cell_rows(board))))
+    if found := detection_rows(results):
+        parts.append(details("Who detects what", to_markdown(found)))
+    if found := leakage_rows(results):
+        parts.append(details("What attackers here read of labels", to_markdown(found)))
+    if found := refusal_rows(results):
+        parts.append(details("Who could not meet, and why", to_markdown(found)))
+    parts.append(details("Methods of the package that did not meet", to_markdown(_absent_rows())))
+    parts.append(details("Learning rates, chosen by honest runs of seeds 100 to 102", to_markdown(_rate_rows(folder))))
+    return "\n".join(parts)
+
+
+def joined(boards: Sequence[xr.Dataset], folder: Path) -> xr.Dataset:
+    """The results of all boards; what a board lacks is NaN, and its reason is empty.
+
+    Args:
+      boards: the results of each.
+      folder: where they were looked for.
+
+    Raises:
+      FileNotFoundError: where there is none.
+    """
+    import xarray as xr
+
+    if not boards:
+        raise FileNotFoundError(f"{folder} has no results of a board; run the experiment first.")
+    whole = xr.concat(boards, "data", join="outer", data_vars="all", combine_attrs="drop_conflicts")
+    order = {
+        name: list(dict.fromkeys(str(v) for board in boards for v in board[name].values))
+        for name in ("attack", "defense")
+    }
+    whole["reason"] = whole["reason"].fillna("").astype(str)
+    return whole.sel(order)
+
+
+def answer(results: xr.Dataset) -> str:
+    """The answer in three sentences.
+
+    Args:
+      results: those of all boards.
+    """
+    attacks, defenses = rank_attacks(results), rank_defenses(results)
+    first = [place.name for place in attacks if place.rank == 1]
+    cheap = [place for place in defenses if place.cost[0] <= CHEAP and place.name != "none"]
+    undefended = next(place for place in defenses if place.name == "none")
+    strongest = attacks[0]
+    said = (
+        f"**{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried**: over "
+        f"{strongest.num_cells} cells {'it leads' if len(first) == 1 else 'the first leads'} "
+        f"{strongest.success[0]:.0%} of attacked rows to τ, where honest runs lead "
+        f"{strongest.success[0] - strongest.lift[0]:.0%}. "
+    )
+    said += (
+        f"Without a defense the strongest attack of each board reaches {undefended.success[0]:.0%}; of the defenses "
+        f"that cost at most {CHEAP:.0%} of main accuracy, "
+    )
+    if not cheap:
+        return said + "there is none here."
+    best = cheap[0]
+    return said + (
+        f"{best.name} leaves least: {best.success[0]:.0%}, at {best.cost[0]:.1%} of main accuracy. "
+        f"{_whole_truth(defenses, best)}"
+    )
+
+
+def _whole_truth(defenses: Sequence[Standing], best: Standing) -> str:
+    """What the best of all leaves, where it is another than the best of the cheap ones."""
+    least = defenses[0]
+    if least.name == best.name:
+        return "No dearer one leaves less."
+    return f"The one that leaves least of all is {least.name}: {least.success[0]:.0%}, at {least.cost[0]:.0%}."
+
+
+def cell_rows(board: xr.Dataset) -> list[Row]:
+    """Every meeting on a board: the median attack success above the floor, a row per defense.
+
+    Args:
+      board: the results of one board.
+    """
+    cell = board.isel(data=0)
+    lift = (cell[SUCCESS] - cell[SUCCESS + HONEST]).median("seed")
+    honest = cell[MAIN + HONEST].mean("attack").median("seed")
+    return [
+        {
+            "defense": str(name),
+            "main accuracy, honest": _number(honest.sel(defense=name)),
+            **{str(attack): _number(lift.sel(defense=name, attack=attack)) for attack in cell["attack"].values},
+        }
+        for name in cell["defense"].values
+    ]
+
+
+def _absent_rows() -> list[Row]:
+    return [{"method": name, "why": why} for name, why in sorted(ABSENT.items())]
+
+
+def _rate_rows(folder: Path) -> list[Row]:
+    """The honest main accuracy at every learning rate that was tried, and the rate that was taken."""
+    path = folder / "rates.json"
+    found = json.loads((path if path.is_file() else README.parent / "results" / "rates.json").read_text())
+    return [
+        {"data": name, **{rate: f"{value:.4f}" for rate, value in of["accuracy"].items()}, "taken": f"{RATES[name]:g}"}
+        for name, of in found.items()
+    ]
+
+
+def _list(names: Sequence[str]) -> str:
+    """Names as a sentence has them."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _number(value: xr.DataArray) -> str:
+    return "–" if np.isnan(float(value)) else f"{float(value):.2f}"

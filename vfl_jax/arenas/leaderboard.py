@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfl_jax.arenas import dcs
-from vfl_jax.arenas.standings import Standing, rank_attacks, rank_defenses
+from vfl_jax.arenas.standings import rank_attacks, rank_defenses, strongest_attacks
 from vfl_jax.arenas.table import HONEST
 from vfl_jax.report import Row, median_with_interval
 
@@ -56,12 +56,22 @@ def defense_rows(results: xr.Dataset, boards: Sequence[str] | None = None) -> li
             "defense": place.name,
             "leaves, lift": _text(place.lift),
             "leaves, attack success": _text(place.success),
+            "strongest attack": _by_whom(results, place.name),
             "costs main accuracy": _text(place.cost),
             "DCS": f"{float(scores['both'].sel(defense=place.name)):.3f}",
             "boards": str(place.num_cells),
         }
         for place in rank_defenses(results, boards)
     ]
+
+
+def _by_whom(results: xr.Dataset, defense: str) -> str:
+    """The strongest attacks on a defense, each with the number of boards on which it is."""
+    cells = results.sel(defense=[defense])
+    is_there = cells["attack_success"].notnull().any(("attack", "seed")).values.ravel()
+    numbers, counts = np.unique(strongest_attacks(cells).values.ravel()[is_there], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return ", ".join(f"{results['attack'].values[numbers[i]]} ×{counts[i]}" for i in order) or "–"
 
 
 def detection_rows(results: xr.Dataset) -> list[Row]:
@@ -159,15 +169,3 @@ def _by_seed(values: xr.DataArray) -> np.ndarray:
 def _or_dash(values: np.ndarray) -> str:
     """The median of what is there."""
     return median_with_interval(values) if np.isfinite(values).any() else "–"
-
-
-__all__ = [
-    "NOTE",
-    "Standing",
-    "attack_rows",
-    "board_rows",
-    "defense_rows",
-    "detection_rows",
-    "leakage_rows",
-    "refusal_rows",
-]

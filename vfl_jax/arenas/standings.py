@@ -93,8 +93,8 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
 def rank_defenses(results: xr.Dataset, boards: Sequence[str] | None = None) -> list[Standing]:
     """Ranks defenses by what the strongest attack tried leaves behind each of them.
 
-    On every board the strongest attack is the one whose median over seeds is the largest. A defense that ruins honest
-    runs leaves what it leaves, and its cost says so.
+    The strongest attack is chosen on every board. A defense that ruins honest runs leaves what it leaves, and its cost
+    says so.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -105,7 +105,7 @@ def rank_defenses(results: xr.Dataset, boards: Sequence[str] | None = None) -> l
     """
     there = results[SUCCESS].notnull().any(("seed", "attack")).all("defense")
     chosen = results.sel(data=list(boards) if boards is not None else results["data"].values[there.values])
-    strongest = chosen[SUCCESS].median("seed").fillna(-1.0).argmax("attack")
+    strongest = strongest_attacks(chosen)
     left, floor = (chosen[name].isel(attack=strongest) for name in (SUCCESS, SUCCESS + HONEST))
     honest = chosen[MAIN + HONEST].mean("attack")
     values = {
@@ -114,6 +114,18 @@ def rank_defenses(results: xr.Dataset, boards: Sequence[str] | None = None) -> l
         "cost": (honest.sel(defense=UNDEFENDED, drop=True) - honest).mean("data"),
     }
     return _ranked(results["defense"].values, "defense", values, "lift", chosen.sizes["data"], strongest_first=False)
+
+
+def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
+    """The number of the strongest attack of every board and defense: the one whose median over seeds is the largest.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+
+    Returns:
+      int[data, defense]; of a meeting that did not take place it says nothing.
+    """
+    return results[SUCCESS].median("seed").fillna(-1.0).argmax("attack")
 
 
 def _ranked(

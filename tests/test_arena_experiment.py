@@ -1,0 +1,97 @@
+"""The arena's experiment: which learning rate is taken, whom it trains, and what its page says."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from experiments.arena import __main__ as experiment
+from experiments.arena import report
+from experiments.arena.rates import largest_good
+from vfl_jax.core.files import save
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "taken"),
+    [
+        ([0.80, 0.85, 0.90, 0.895], 0.3),
+        ([0.80, 0.85, 0.90, 0.88], 0.1),
+        ([0.90, 0.85, 0.80, float("nan")], 0.01),
+        ([0.1, 0.1, 0.1, 0.1], 0.3),
+    ],
+)
+def test_the_largest_rate_near_the_best_is_taken(accuracy, taken):
+    assert largest_good((0.01, 0.03, 0.1, 0.3), np.array(accuracy)) == taken
+
+
+def board(name, strength, cost, attacks=("loud", "quiet"), defenses=("none", "wall")):
+    """Results of one board: attacks of two strengths, and a defense that halves them at a cost."""
+    dims = ("data", "attack", "defense", "seed")
+    success = np.array(strength)[None, :, None, None] * np.array([1.0, 0.5])[None, None, :, None]
+    success = np.broadcast_to(success, (1, len(attacks), len(defenses), 5)) + np.linspace(-0.01, 0.01, 5)
+    honest = np.broadcast_to(0.9 - np.array([0.0, cost])[None, None, :, None], success.shape)
+    return xr.Dataset(
+        {
+            "attack_success": (dims, success),
+            "attack_success_honest": (dims, np.full(success.shape, 0.02)),
+            "main_accuracy": (dims, honest - 0.01),
+            "main_accuracy_honest": (dims, honest),
+            "is_finite_honest": (dims, np.ones(success.shape)),
+            "reason": (dims[:3], np.full(success.shape[:3], "")),
+            "majority": ("data", [0.2]),
+            "attacker_share": ("data", [0.5]),
+            "target_class": ("data", ["3"]),
+            "num_parties": ("data", [2]),
+            "num_classes": ("data", [10]),
+            "num_test": ("data", [360]),
+        },
+        {"data": [name], "attack": list(attacks), "defense": list(defenses), "seed": np.arange(5)},
+    )
+
+
+def test_the_answer_names_the_strongest_and_the_cheapest():
+    results = report.joined([board("mnist", (0.8, 0.2), 0.005), board("digits", (0.6, 0.2), 0.005)], "there")
+    said = report.answer(results)
+    assert "**loud is the strongest of 2 attacks tried**: over 4 cells it leads 52% of attacked rows" in said
+    assert "where honest runs lead 2%" in said
+    assert "Without a defense the strongest attack of each board reaches 70%" in said
+    assert "wall leaves least: 35%, at 0.5% of main accuracy" in said
+    dear = report.answer(report.joined([board("mnist", (0.8, 0.2), 0.3)], "there"))
+    assert dear.endswith("there is none here.")
+
+
+def test_ties_are_named_together():
+    results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
+    assert report.answer(results).startswith("**loud and quiet are the strongest of 2 attacks tried**")
+
+
+def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
+    save(board("mnist", (0.8, 0.2), 0.005), tmp_path / "mnist.nc")
+    save(board("digits", (0.6, 0.3), 0.005, attacks=("loud", "late")), tmp_path / "digits.nc")
+    report.write_report(tmp_path)
+    text = (tmp_path / "tables.md").read_text()
+    assert text.index("strongest of 3 attacks") < text.index("heat_map.png") < text.index("| rank | attack |")
+    assert "| none | 0.90 | 0.78 | 0.18 | – |" in text
+    assert "| PassiveModelCompletion | reads labels" in text
+    assert "| mnist | 0.9581 |" in text
+    assert (tmp_path / "heat_map.png").is_file()
+    assert (tmp_path / "pareto.png").is_file()
+
+
+def test_a_folder_without_results_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no results of a board"):
+        report.page(tmp_path)
+
+
+@pytest.mark.parametrize("flag", ["only", "attack", "defense"])
+def test_unknown_names_are_refused_before_anything_is_loaded(flag, tmp_path):
+    given = dataclasses.replace(experiment.Arguments(), **{flag: ("nobody",)})
+    with pytest.raises(ValueError, match=f"{flag} names 'nobody'; there are"):
+        experiment.train(given, tmp_path)
+
+
+@pytest.mark.long
+def test_a_quick_run_writes_a_page(tmp_path):
+    experiment.main(["--quick", "--out", str(tmp_path)])
+    assert "strongest of 2 attacks" in (tmp_path / "tables.md").read_text()
