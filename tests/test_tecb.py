@@ -95,10 +95,12 @@ def assert_ends_as(training, arrays):
         np.testing.assert_allclose(value, arrays[f"after_{name}"], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize(("suffix", "step_size", "bound"), [("", 0.05, 1.0), ("_clamped", 0.4, 0.5)])
-def test_it_learns_like_published_code(suffix, step_size, bound):
+@pytest.mark.parametrize(
+    ("name", "step_size", "bound"), [("tecb_phase1", 0.05, 1.0), ("tecb_phase1_clamped", 0.4, 0.5)]
+)
+def test_it_learns_like_published_code(name, step_size, bound):
     """δ, and both models, whose target rows carry it."""
-    arrays, attack = golden(f"tecb_phase1{suffix}"), TECB(step_size=step_size, bound=bound)
+    arrays, attack = golden(name), TECB(step_size=step_size, bound=bound)
     training, state, known = begin(attack, arrays)
     for t in range(3):
         ids = arrays[f"s{t}_indices"]
