@@ -43,3 +43,15 @@ def test_clipped_and_noisy_messages(name, noise, is_clipped, monkeypatch):
     (sent,), _ = cast(noise).on_send(jax.random.key(0), (), None, clipped)
     np.testing.assert_allclose(sent, arrays["sent_0"], rtol=1e-5, atol=1e-7)
     assert is_clipped == (not np.array_equal(clipped[0], messages[0]))
+
+
+def test_entries_are_clipped_and_noise_is_scaled_as_in_triggerless(monkeypatch):
+    """Its bound and its scale come from the message: 0.4 of its largest entry, a twentieth of its length."""
+    arrays = golden("triggerless_defenses_and_noise")
+    gradient = jnp.asarray(arrays["gradient"])
+    (sent,), _ = Clipping(by="value", bound=0.4 * float(jnp.abs(gradient).max())).on_send(None, (), None, (gradient,))
+    np.testing.assert_allclose(sent, arrays["clip"], rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(jax.random, "laplace", lambda key, shape: arrays["unit_laplace"])
+    noise = cast(LaplaceNoise(scale=float(jnp.linalg.norm(gradient)) / 20))
+    (sent,), _ = noise.on_send(jax.random.key(0), (), None, (gradient,))
+    np.testing.assert_allclose(sent, arrays["dp"], rtol=1e-5, atol=1e-6)

@@ -40,7 +40,8 @@ class ActivationBlurring(Attack):
       kind: the vectors: "none" (the true embedding), "zero", "gaussian" (mean 0), or "given" (row i of ``given.blur``,
         float32[N, E], for training row i).
       wait_for_target: whether the attack waits until an earlier batch had a known target row; before that,
-        :class:`GradientReplacement` has recorded no gradient.
+        :class:`GradientReplacement` has recorded no gradient. The authors' MNIST code waits for its second batch; as
+        its first one has the target row, both are one there.
       stddev: the standard deviation of "gaussian", in the units of the embedding; the paper's variance is 1e-6.
 
     Raises:

@@ -1,0 +1,72 @@
+"""The page of what each method was held against: complete, and what it says of tests stands there."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from vfl_jax.core.record import kinds
+from vfl_jax.data.sets.location import DATA_VARIABLE
+from vfl_jax.protocol.methods import Chain
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "vectors.md").read_text()
+ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `") and "](../tests/" in line]
+BASES = PartyTransform, ActiveTransform  # attacks are of one of both
+
+
+def names_in(cell):
+    return re.findall(r"`([\w.]+)`", cell)
+
+
+def files_of(row):
+    return [ROOT / "tests" / f"{name}.py" for name in re.findall(r"\(\.\./tests/(\w+)\.py\)", row[2])]
+
+
+def held():
+    """The vectors that methods are held against."""
+    return {name for row in ROWS for name in names_in(row[1])}
+
+
+def test_every_method_of_the_package_has_a_row():
+    methods = {
+        name
+        for base in BASES
+        for name, kind in kinds(base).items()
+        if kind.__module__.startswith(("vfl_jax.attacks.", "vfl_jax.defenses.")) and not issubclass(kind, Chain)
+    }
+    others = {"DenseHead", "MaliciousSGD", "infer_batch_labels", "vfl_jax.arenas.dcs.score"}
+    assert sorted(name for row in ROWS for name in names_in(row[0])) == sorted(methods | others)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip("`"))
+def test_a_row_names_tests_that_name_its_method_and_its_vectors(row):
+    texts = {path.stem: path.read_text() for path in files_of(row)}
+    method = names_in(row[0])[0].rpartition(".")[2]
+    for name, text in texts.items():  # whole steps name presets in place of what these hold
+        assert re.search(rf"\b{method}\b", text) or name == "test_published_steps"
+    for vector in names_in(row[1]):
+        assert any(f'"{vector}"' in text for text in texts.values()), vector
+    if not names_in(row[1]):
+        assert re.match(r"(twin|by hand) alone: ", row[3])
+
+
+def test_the_answer_counts_the_rows():
+    with_vectors = sum(bool(names_in(row[1])) for row in ROWS)
+    assert PAGE.splitlines()[2].startswith(f"{with_vectors} of {len(ROWS)} methods ")
+    assert f" on {len(held())} of 62 vectors" in PAGE
+    assert f"The other {len(ROWS) - with_vectors} " in PAGE
+
+
+def test_every_vector_is_on_the_page_and_no_other():
+    if not os.environ.get(DATA_VARIABLE):
+        pytest.skip(f"needs reference vectors; set {DATA_VARIABLE} to a folder beside reference/golden/")
+    folder = Path(os.environ[DATA_VARIABLE]).parent / "reference" / "golden"
+    if not folder.exists():
+        pytest.skip(f"needs the reference vectors in {folder}")
+    found = {path.stem for path in folder.glob("*.npz")}
+    assert held() | {"copur_purify"} == found
+    assert "`copur_purify`" in PAGE
+    assert len(found) == 62
