@@ -22,6 +22,7 @@ from vfl_jax.attacks import (
     ClusterInference,
     DictionaryReplacement,
     DirectionInference,
+    FreshReplacement,
     GradientReplacement,
     LabelReplacement,
     MissingFeatures,
@@ -96,6 +97,9 @@ PARTS = GradientReplacement(amplify=3.0), ActivationBlurring(wait_for_target=Fal
 SMALL_AUTOENCODER = {"hidden": 4, "num_labels": 8, "batch_size": 8, "num_epochs": 2, "optimizer": Optimizer()}
 CASES = {
     "honest party": Case(PartyTransform(), PartyTransform()),
+    "fresh replacement": attack(FreshReplacement),
+    "fresh replacement, last, matched": attack(FreshReplacement, evidence="last", match_norm=True),
+    "fresh replacement, sum, pair": attack(FreshReplacement, by_role=True, evidence="sum"),
     "gradient replacement": attack(GradientReplacement, amplify=-3.0),
     "blurring, none": attack(ActivationBlurring, kind="none"),
     "blurring, zero": attack(ActivationBlurring, kind="zero"),

@@ -9,6 +9,7 @@ from vfl_jax.attacks.centroid_replay import CentroidReplay
 from vfl_jax.attacks.cluster_inference import ClusterInference
 from vfl_jax.attacks.dictionary_replacement import DictionaryReplacement
 from vfl_jax.attacks.direction_inference import DirectionInference
+from vfl_jax.attacks.fresh_replacement import FreshReplacement
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
 from vfl_jax.attacks.lfba import LFBA
@@ -37,6 +38,7 @@ __all__ = [
     "ClusterInference",
     "DictionaryReplacement",
     "DirectionInference",
+    "FreshReplacement",
     "GradientReplacement",
     "LabelReplacement",
     "MissingFeatures",

@@ -1,0 +1,166 @@
+"""Fresh replacement: gradient replacement with rows of τ that are found by the direction of their gradients."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from vfl_jax.core.checks import check_range
+from vfl_jax.core.record import static
+from vfl_jax.core.types import Key
+from vfl_jax.protocol.knowledge import ORDINARY, UNKNOWN, Plan, Shapes, where_rows
+from vfl_jax.protocol.transforms import Attack
+from vfl_jax.protocol.views import PartyView
+
+Kept = Literal["last", "sum", "directions"]
+
+
+@flax.struct.dataclass
+class FreshReplacementState:
+    """The state of the attack.
+
+    Args:
+      evidence: float32[N, E], what the messages of every training row say; 0 before its first.
+      reference: float32[E], the sum of the directions of the known rows' evidence.
+      recorded: float32[E], the mean gradient of the rows of τ in the last batch that had one; 0 at first.
+      guesses: int32[N], τ for a row that was found at its last visit, else ``UNKNOWN`` (−1).
+    """
+
+    evidence: jax.Array
+    reference: jax.Array
+    recorded: jax.Array
+    guesses: jax.Array
+
+
+class FreshReplacement(Attack):
+    """Finds rows of τ in every batch, and replaces the gradient of every poisoned row by γ times their mean gradient.
+
+    :class:`GradientReplacement` with one known row records a gradient once an epoch, and it is stale most of the time.
+    Under any head the gradients of one label's loss point about the same way, so one known row shows which others are
+    of its class, and nearly every batch has some of them. With v_i the evidence of row i, and g_i its gradient:
+
+    * **Evidence.** v_i is the row's last gradient ("last"), the sum of all its gradients ("sum"), or the sum of all of
+      them at length 1 ("directions"), the present one included.
+    * **Search.** d is the sum of v_j / ‖v_j‖ over the known rows that were visited. Row i scores cos(v_i, d). It is
+      found where the score is at least ``least_score``, and among the round(``largest_share``·B) best of its batch.
+    * **Replacement.** g_rec is the mean of g_i over the batch's rows that are known or found, poison rows excepted;
+      where there are none it stays as it was. A poison row gets γ·g_rec; with ``match_norm`` γ·m·g_rec / ‖g_rec‖, where
+      m is the mean of ‖g_i‖ over the batch.
+
+    A row without an informative message (0, or not finite) is neither evidence nor found, and a row that is known to be
+    of another class is never found. Of an appended pair the target row is known in every batch, and its present
+    gradient is all its evidence.
+
+    Adding up answers noise ("directions") and sparsification, whose residual comes later ("sum"); noise lowers all
+    cosines, so give a lower ``least_score``, and a ``largest_share`` below 1/C. ``match_norm`` answers what shortens
+    some gradients more than others. Under a trainable head put :class:`ActivationBlurring` before it in a chain.
+
+    ``report`` gives τ as the guess for rows that are found. With ``enabled`` 0 the attack still listens, so the guesses
+    measure how much the messages leak. Sources: Algorithm 2 of Liu, Yi, Chen 2020 (arXiv:2007.03608) replaces; the
+    score is that of Li et al., *Label leakage and protection in two-party split learning* (arXiv:2102.08504). The
+    published code of SecretFlow replaces by a known target row of the same batch, one at random, too. The chain of the
+    two is this package's own: an attack that adapts to the trainable head.
+
+    Args:
+      enabled: 1 for the attack, 0 for the honest run.
+      evidence: the messages that count: "last", "sum" or "directions".
+      match_norm: whether the replacement is as long as the batch's gradients are on average, times γ.
+      amplify: γ.
+      least_score: the least cosine of a row that is found.
+      largest_share: the largest share of a batch that is found; 0 uses the known rows alone.
+
+    Raises:
+      ValueError: where ``evidence`` is none of these, ``amplify`` or ``least_score`` is NaN, or ``largest_share`` lies
+        outside [0, 1]; with a scenario without poison rows.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> attack = vfl.attacks.FreshReplacement(least_score=0.1, largest_share=0.05)
+      >>> chain = vfl.PartyChain(parts=[vfl.attacks.ActivationBlurring(), attack])
+      >>> vfl.numbers(chain)["parts.1.largest_share"]
+      0.05
+    """
+
+    evidence: Kept = static(default="directions")
+    match_norm: bool = static(default=False)
+    amplify: float = 10.0
+    least_score: float = 0.7
+    largest_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("FreshReplacement", amplify=self.amplify, least_score=self.least_score)
+        check_range("FreshReplacement", 0.0, 1.0, largest_share=self.largest_share)
+
+    def check_plan(self, plan: Plan) -> None:
+        plan.needs_poisons("FreshReplacement")
+
+    def init(self, key: Key, shapes: Shapes, party: int) -> FreshReplacementState:
+        rows, width = shapes.num_samples, shapes.widths[party]
+        return FreshReplacementState(
+            evidence=jnp.zeros((rows, width)),
+            reference=jnp.zeros(width),
+            recorded=jnp.zeros(width),
+            guesses=jnp.full(rows, UNKNOWN, jnp.int32),
+        )
+
+    def on_download(
+        self, key: Key, state: FreshReplacementState, view: PartyView, gradient: jax.Array
+    ) -> tuple[jax.Array, FreshReplacementState]:
+        is_poison, is_target = view.knowledge.find(view)
+        says = jnp.isfinite(gradient).all(axis=-1) & (gradient != 0).any(axis=-1)
+        is_kept = says & (view.roles == ORDINARY)
+        before = jnp.where(is_kept[:, None], state.evidence[view.sample_ids], 0.0)
+        after = self._after(before, jnp.where(says[:, None], gradient, 0.0))
+        # The known rows' old directions go out of the reference, their new ones come in.
+        is_told = (is_target & says)[:, None]
+        reference = state.reference + jnp.where(is_told, _unit(after) - _unit(before), 0.0).sum(axis=0)
+
+        score = _unit(after) @ _unit(reference)
+        place = jnp.argsort(jnp.argsort(jnp.where(says, -score, jnp.inf)))
+        is_best = place < jnp.round(jnp.asarray(self.largest_share) * len(score)).astype(jnp.int32)
+        is_like = (score >= self.least_score) & is_best & (reference != 0).any()
+        label, target_class = view.knowledge.known_labels[view.sample_ids], view.knowledge.target_class
+        is_other = (label != UNKNOWN) & (label != target_class)
+        is_found = says & (is_target | (is_like & ~is_other))
+
+        recorded = _mean_of(gradient, is_found & ~is_poison, state.recorded)
+        ids = jnp.where(is_kept, view.sample_ids, len(state.guesses))  # ids out of range are not kept
+        guess = jnp.where(is_found, target_class, UNKNOWN)
+        state = FreshReplacementState(
+            evidence=state.evidence.at[ids].set(after, mode="drop"),
+            reference=reference,
+            recorded=recorded,
+            guesses=state.guesses.at[ids].set(guess, mode="drop"),
+        )
+        return where_rows(is_poison, self._replacement(recorded, gradient), gradient), state
+
+    def report(self, state: FreshReplacementState) -> dict[str, jax.Array]:
+        return {"label_guesses": state.guesses}
+
+    def _after(self, before: jax.Array, message: jax.Array) -> jax.Array:
+        """Returns the evidence of a batch's rows with the present message, float32[B, E]."""
+        message = _unit(message) if self.evidence == "directions" else message
+        return message if self.evidence == "last" else before + message
+
+    def _replacement(self, recorded: jax.Array, gradient: jax.Array) -> jax.Array:
+        """Returns what a poison row gets, float32[E]."""
+        if self.match_norm:
+            return self.amplify * jnp.linalg.norm(gradient, axis=-1).mean() * _unit(recorded)
+        return self.amplify * recorded
+
+
+def _mean_of(rows: jax.Array, counts: jax.Array, otherwise: jax.Array) -> jax.Array:
+    """Returns the mean of the rows, float32[B, E], that count, bool[B]; ``otherwise`` where none does."""
+    total = jnp.where(counts[:, None], rows, 0.0).sum(axis=0)
+    return jnp.where(counts.any(), total / jnp.maximum(counts.sum(dtype=jnp.float32), 1.0), otherwise)
+
+
+def _unit(rows: jax.Array) -> jax.Array:
+    """Returns rows, float32[..., E], at length 1; rows of zeros stay so."""
+    largest = jnp.abs(rows).max(axis=-1, keepdims=True)  # the squares of very small entries would be 0
+    rows = rows / jnp.where(largest > 0, largest, 1.0)
+    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=-1, keepdims=True), 1.0)
