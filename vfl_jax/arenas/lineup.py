@@ -24,7 +24,7 @@ from vfl_jax.data import (
 )
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.needs import Needs
-from vfl_jax.protocol.transforms import ActiveTransform
+from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 
 LARGE, SMALL = 20, 50
 """The epochs on sets of 60,000 rows, and on others."""
@@ -40,10 +40,10 @@ def _tecb(epochs: int, aligns: bool = True) -> attacks.TECB:
     )
 
 
-def _replacement() -> PartyChain:
-    """The paper's attack under the trainable head: gradient replacement with Gaussian blurring."""
+def _blurred(replacement: PartyTransform) -> PartyChain:
+    """A replacement with the paper's Gaussian blurring, which it needs under the trainable head."""
     blurring = attacks.ActivationBlurring(kind="gaussian", stddev=1e-3, wait_for_target=False)
-    return PartyChain(parts=(blurring, attacks.GradientReplacement()))
+    return PartyChain(parts=(blurring, replacement))
 
 
 def _basl(scale: float) -> Callable[[int], attacks.BASL]:
@@ -53,8 +53,9 @@ def _basl(scale: float) -> Callable[[int], attacks.BASL]:
 
 ATTACKS: dict[str, Given] = {
     "PoisonedData": attacks.PoisonedData(),
-    "GradientReplacement": _replacement(),
-    "GradientReplacement-500": (_replacement(), Needs(num_targets=500)),
+    "GradientReplacement": _blurred(attacks.GradientReplacement()),
+    "GradientReplacement-500": (_blurred(attacks.GradientReplacement()), Needs(num_targets=500)),
+    "FreshReplacement": _blurred(attacks.FreshReplacement()),
     "PairedReplacement": attacks.PairedReplacement(),
     "PersistentPairs": attacks.PersistentPairs(),
     "Villain": attacks.Villain(),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import flax.struct
 import jax
 import jax.numpy as jnp
 
+from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, no_evidence, unit
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
@@ -15,21 +14,19 @@ from vfl_jax.protocol.knowledge import ORDINARY, UNKNOWN, Plan, Shapes, where_ro
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyView
 
-Kept = Literal["last", "sum", "directions"]
-
 
 @flax.struct.dataclass
 class FreshReplacementState:
     """The state of the attack.
 
     Args:
-      evidence: float32[N, E], what the messages of every training row say; 0 before its first.
+      evidence: what was heard of every training row.
       reference: float32[E], the sum of the directions of the known rows' evidence.
       recorded: float32[E], the mean gradient of the rows of τ in the last batch that had one; 0 at first.
-      guesses: int32[N], τ for a row that was found at its last visit, else ``UNKNOWN`` (−1).
+      guesses: int32[N], τ for a row that was found at its last visit, else ``UNREAD`` (−1).
     """
 
-    evidence: jax.Array
+    evidence: Evidence
     reference: jax.Array
     recorded: jax.Array
     guesses: jax.Array
@@ -42,8 +39,8 @@ class FreshReplacement(Attack):
     Under any head the gradients of one label's loss point about the same way, so one known row shows which others are
     of its class, and nearly every batch has some of them. With v_i the evidence of row i, and g_i its gradient:
 
-    * **Evidence.** v_i is the row's last gradient ("last"), the sum of all its gradients ("sum"), or the sum of all of
-      them at length 1 ("directions"), the present one included.
+    * **Evidence.** v_i is the row's last gradient ("last"), the sum of all its gradients ("sum"), their sum with the
+      weight 1/√k on the k-th ("fading"), or that of all of them at length 1 ("directions"), the present one included.
     * **Search.** d is the sum of v_j / ‖v_j‖ over the known rows that were visited. Row i scores cos(v_i, d). It is
       found where the score is at least ``least_score``, and among the round(``largest_share``·B) best of its batch.
     * **Replacement.** g_rec is the mean of g_i over the batch's rows that are known or found, poison rows excepted;
@@ -66,7 +63,7 @@ class FreshReplacement(Attack):
 
     Args:
       enabled: 1 for the attack, 0 for the honest run.
-      evidence: the messages that count: "last", "sum" or "directions".
+      evidence: the messages that count: "last", "sum", "fading" or "directions".
       match_norm: whether the replacement is as long as the batch's gradients are on average, times γ.
       amplify: γ.
       least_score: the least cosine of a row that is found.
@@ -84,7 +81,7 @@ class FreshReplacement(Attack):
       0.05
     """
 
-    evidence: Kept = static(default="directions")
+    evidence: Kind = static(default="directions")
     match_norm: bool = static(default=False)
     amplify: float = 10.0
     least_score: float = 0.7
@@ -101,25 +98,25 @@ class FreshReplacement(Attack):
     def init(self, key: Key, shapes: Shapes, party: int) -> FreshReplacementState:
         rows, width = shapes.num_samples, shapes.widths[party]
         return FreshReplacementState(
-            evidence=jnp.zeros((rows, width)),
+            evidence=no_evidence(rows, width),
             reference=jnp.zeros(width),
             recorded=jnp.zeros(width),
-            guesses=jnp.full(rows, UNKNOWN, jnp.int32),
+            guesses=jnp.full(rows, UNREAD, jnp.int32),
         )
 
     def on_download(
         self, key: Key, state: FreshReplacementState, view: PartyView, gradient: jax.Array
     ) -> tuple[jax.Array, FreshReplacementState]:
         is_poison, is_target = view.knowledge.find(view)
-        says = jnp.isfinite(gradient).all(axis=-1) & (gradient != 0).any(axis=-1)
-        is_kept = says & (view.roles == ORDINARY)
-        before = jnp.where(is_kept[:, None], state.evidence[view.sample_ids], 0.0)
-        after = self._after(before, jnp.where(says[:, None], gradient, 0.0))
+        says, is_ordinary = has_message(gradient), (view.roles == ORDINARY)[:, None]
+        evidence = keep(self.evidence, state.evidence, view, gradient, says)
+        old, new = (jnp.asarray(of.total)[view.sample_ids] for of in (state.evidence, evidence))
+        before, after = jnp.where(is_ordinary, old, 0.0), jnp.where(is_ordinary, new, gradient)
         # The known rows' old directions go out of the reference, their new ones come in.
         is_told = (is_target & says)[:, None]
-        reference = state.reference + jnp.where(is_told, _unit(after) - _unit(before), 0.0).sum(axis=0)
+        reference = state.reference + jnp.where(is_told, unit(after) - unit(before), 0.0).sum(axis=0)
 
-        score = jnp.where(says, _unit(after) @ _unit(reference), -jnp.inf)
+        score = jnp.where(says, unit(after) @ unit(reference), -jnp.inf)
         num_better = (score[None, :] > score[:, None]).sum(axis=1)  # a sort takes longer
         is_best = num_better < jnp.round(jnp.asarray(self.largest_share) * len(score)).astype(jnp.int32)
         is_like = (score >= self.least_score) & is_best & (reference != 0).any()
@@ -128,10 +125,10 @@ class FreshReplacement(Attack):
         is_found = says & (is_target | (is_like & ~is_other))
 
         recorded = _mean_of(gradient, is_found & ~is_poison, state.recorded)
-        ids = jnp.where(is_kept, view.sample_ids, len(state.guesses))  # ids out of range are not kept
-        guess = jnp.where(is_found, target_class, UNKNOWN)
+        ids = jnp.where(says & is_ordinary[:, 0], view.sample_ids, len(state.guesses))  # ids out of range are not kept
+        guess = jnp.where(is_found, target_class, UNREAD)
         state = FreshReplacementState(
-            evidence=state.evidence.at[ids].set(after, mode="drop"),
+            evidence=evidence,
             reference=reference,
             recorded=recorded,
             guesses=state.guesses.at[ids].set(guess, mode="drop"),
@@ -141,15 +138,10 @@ class FreshReplacement(Attack):
     def report(self, state: FreshReplacementState) -> dict[str, jax.Array]:
         return {"label_guesses": state.guesses}
 
-    def _after(self, before: jax.Array, message: jax.Array) -> jax.Array:
-        """Returns the evidence of a batch's rows with the present message, float32[B, E]."""
-        message = _unit(message) if self.evidence == "directions" else message
-        return message if self.evidence == "last" else before + message
-
     def _replacement(self, recorded: jax.Array, gradient: jax.Array) -> jax.Array:
         """Returns what a poison row gets, float32[E]."""
         if self.match_norm:
-            return self.amplify * jnp.linalg.norm(gradient, axis=-1).mean() * _unit(recorded)
+            return self.amplify * jnp.linalg.norm(gradient, axis=-1).mean() * unit(recorded)
         return self.amplify * recorded
 
 
@@ -157,10 +149,3 @@ def _mean_of(rows: jax.Array, counts: jax.Array, otherwise: jax.Array) -> jax.Ar
     """Returns the mean of the rows, float32[B, E], that count, bool[B]; ``otherwise`` where none does."""
     total = jnp.where(counts[:, None], rows, 0.0).sum(axis=0)
     return jnp.where(counts.any(), total / jnp.maximum(counts.sum(dtype=jnp.float32), 1.0), otherwise)
-
-
-def _unit(rows: jax.Array) -> jax.Array:
-    """Returns rows, float32[..., E], at length 1; rows of zeros stay so."""
-    largest = jnp.abs(rows).max(axis=-1, keepdims=True)  # the squares of very small entries would be 0
-    rows = rows / jnp.where(largest > 0, largest, 1.0)
-    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=-1, keepdims=True), 1.0)
