@@ -15,7 +15,7 @@ from vfl_jax.arenas.leaderboard import (
     refusal_rows,
 )
 from vfl_jax.arenas.pictures import heat_map, pareto
-from vfl_jax.arenas.standings import is_judged, rank_attacks, rank_defenses, shared_cells
+from vfl_jax.arenas.standings import is_judged, rank_attacks, rank_defenses, shared_boards, shared_cells
 
 DIMS = ("data", "attack", "defense", "seed")
 NOISE = np.array([-0.02, 0.0, 0.01, 0.0, 0.01])
@@ -90,10 +90,24 @@ def test_defenses_are_ranked_by_the_strongest_attack_and_pay(results):
     assert by_name["weak"].cost[0] == pytest.approx(0.02)
     assert by_name["ruinous"].cost[0] == pytest.approx(0.4)
     assert by_name["none"].cost[0] == 0
-    assert by_name["none"].num_cells == 1  # the board that every defense has
+    assert by_name["none"].num_cells == 1  # the board that every ranked defense has
     assert by_name["none"].rank == by_name["absent"].rank  # they are the same numbers
-    both = {place.name: place for place in rank_defenses(results.drop_sel(defense="absent"))}
-    assert both["weak"].num_cells == 2
+
+
+def test_who_met_on_fewer_than_half_of_the_boards_is_not_ranked(results):
+    """Otherwise a defense for two classes would take all other boards from the ranking."""
+    third = results.isel(data=[1]).assign_coords(data=["three"])
+    more = xr.concat([results, third], "data")
+    assert shared_boards(more) == ["one", "two", "three"]
+    *_, last = rank_defenses(more)
+    assert (last.name, last.rank, last.num_cells) == ("absent", None, 1)
+    assert last.success[0] == pytest.approx(0.8, abs=0.011)
+    rare = more.copy(deep=True)
+    rare["attack_success"].loc[{"attack": "quiet", "data": ["two", "three"]}] = np.nan
+    *_, last = rank_attacks(rare)
+    assert (last.name, last.rank, last.num_cells) == ("quiet", None, 4)
+    assert int(shared_cells(rare).sum()) == 10
+    assert attack_rows(rare)[-1]["rank"] == "–"
 
 
 def test_a_cell_whose_honest_run_is_ruined_is_not_judged(results):

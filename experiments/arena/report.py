@@ -106,7 +106,7 @@ def answer(results: xr.Dataset) -> str:
     """
     attacks, defenses = rank_attacks(results), rank_defenses(results)
     first = [place.name for place in attacks if place.rank == 1]
-    cheap = [place for place in defenses if place.cost[0] <= CHEAP and place.name != "none"]
+    cheap = [p for p in defenses if p.rank is not None and p.cost[0] <= CHEAP and p.name != "none"]
     undefended = next(place for place in defenses if place.name == "none")
     strongest = attacks[0]
     said = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ NOTE = (
     "Means over cells, with 95 % bootstrap intervals over seeds; of a few seeds the intervals are too narrow. Attack "
     "success: the share of test rows of other classes, every one attacked, that are predicted as τ. Lift: above the "
     "honest runs of the same seeds. Equal ranks are ties: seeds cannot tell neighbours apart. A rank is among those "
-    "tried."
+    "tried, over cells that all have; who met on fewer than half of the boards has none, and values over its own."
 )
 
 
@@ -31,7 +30,7 @@ def attack_rows(results: xr.Dataset) -> list[Row]:
     """
     return [
         {
-            "rank": str(place.rank),
+            "rank": "–" if place.rank is None else str(place.rank),
             "attack": place.name,
             "lift": _text(place.lift),
             "attack success": _text(place.success),
@@ -42,17 +41,16 @@ def attack_rows(results: xr.Dataset) -> list[Row]:
     ]
 
 
-def defense_rows(results: xr.Dataset, boards: Sequence[str] | None = None) -> list[Row]:
+def defense_rows(results: xr.Dataset) -> list[Row]:
     """The defenses, the one that leaves the strongest attack least first, a row each.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
-      boards: the boards to rank over; by default those that every defense has.
     """
     scores = dcs.by_defense(results)
     return [
         {
-            "rank": str(place.rank),
+            "rank": "–" if place.rank is None else str(place.rank),
             "defense": place.name,
             "leaves, lift": _text(place.lift),
             "leaves, attack success": _text(place.success),
@@ -61,7 +59,7 @@ def defense_rows(results: xr.Dataset, boards: Sequence[str] | None = None) -> li
             "DCS": f"{float(scores['both'].sel(defense=place.name)):.3f}",
             "boards": str(place.num_cells),
         }
-        for place in rank_defenses(results, boards)
+        for place in rank_defenses(results)
     ]
 
 

@@ -56,13 +56,14 @@ def heat_map(results: xr.Dataset) -> Figure:
 
 def pareto(results: xr.Dataset) -> Figure:
     """What every defense costs, beside what the strongest attack tried is left with behind it; bars are intervals.
+    Defenses without a rank are left out: their boards are others.
 
     The line joins the defenses that no other one beats in both.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
-    places = rank_defenses(results)
+    places = [place for place in rank_defenses(results) if place.rank is not None]
     figure, panels = grid_of_panels(1, 1, None)
     figure.set_size_inches(7.5, 5)
     panel = panels[0, 0]

@@ -6,7 +6,6 @@ neighbours in a ranking the lower one is tied with the upper where the interval 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,7 +27,8 @@ class Standing(NamedTuple):
     """A place in a ranking.
 
     Args:
-      rank: from 1; tied neighbours share one.
+      rank: from 1; tied neighbours share one. None for who met on fewer than half of the boards: its values are over
+        other cells than those of the ranked.
       name: the attack or defense.
       success: the mean attack success, and the ends of its interval.
       lift: the mean attack success above its floor, the honest runs', and the ends of its interval.
@@ -37,7 +37,7 @@ class Standing(NamedTuple):
       num_cells: the number of cells that were averaged.
     """
 
-    rank: int
+    rank: int | None
     name: str
     success: tuple[float, float, float]
     lift: tuple[float, float, float]
@@ -58,17 +58,40 @@ def is_judged(results: xr.Dataset) -> xr.DataArray:
     return honest.notnull() & (results[f"is_finite{HONEST}"] > 0) & (undefended - honest <= DEFENSE_LOSS_AT_MOST)
 
 
+def is_ranked(results: xr.Dataset, dimension: str) -> xr.DataArray:
+    """Who met on at least half of the boards, bool by attack or by defense.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+      dimension: "attack" or "defense".
+    """
+    others = [name for name in ("attack", "defense", "seed") if name != dimension]
+    return results[SUCCESS].notnull().any(others).mean("data") >= 0.5
+
+
 def shared_cells(results: xr.Dataset) -> xr.DataArray:
-    """The meetings of boards and defenses that every attack has, bool[data, defense].
+    """The cells that every ranked attack has, bool[data, defense].
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
-    return results[SUCCESS].notnull().any("seed").all("attack")
+    ranked = results["attack"].values[is_ranked(results, "attack").values]
+    return results[SUCCESS].sel(attack=ranked).notnull().any("seed").all("attack")
+
+
+def shared_boards(results: xr.Dataset) -> list[str]:
+    """The boards that every ranked defense has.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    ranked = results["defense"].values[is_ranked(results, "defense").values]
+    there = results[SUCCESS].sel(defense=ranked).notnull().any(("seed", "attack")).all("defense")
+    return [str(name) for name in results["data"].values[there.values]]
 
 
 def rank_attacks(results: xr.Dataset) -> list[Standing]:
-    """Ranks attacks by their success over the boards and defenses that all of them have.
+    """Ranks attacks by their success above the floor, over the boards and defenses that all of them have.
 
     A cell whose defense has ruined the honest run counts with the success that the attack has there: the attacker does
     not mind.
@@ -77,43 +100,45 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
       results: as :func:`vfl_jax.arena` returns them.
 
     Returns:
-      the attacks, the strongest first.
+      the attacks, the strongest first; behind them those that are not ranked, over their own cells.
     """
-    shared = shared_cells(results)
-    cells = results.where(shared)
-    over = ("data", "defense")
+    over, shared, ranked = ("data", "defense"), shared_cells(results), is_ranked(results, "attack")
+    own = results[SUCCESS].notnull().any("seed")
+    is_cell = own & (shared | ~ranked)
+    cells = results.where(is_cell)
     values = {
         SUCCESS: cells[SUCCESS].mean(over),
         "lift": (cells[SUCCESS] - cells[SUCCESS + HONEST]).mean(over),
         "cost": (cells[MAIN + HONEST] - cells[MAIN]).mean(over),
     }
-    return _ranked(results["attack"].values, "attack", values, "lift", int(shared.sum()), strongest_first=True)
+    return _ranked("attack", values, ranked, is_cell.sum(over), strongest_first=True)
 
 
-def rank_defenses(results: xr.Dataset, boards: Sequence[str] | None = None) -> list[Standing]:
-    """Ranks defenses by what the strongest attack tried leaves behind each of them.
+def rank_defenses(results: xr.Dataset) -> list[Standing]:
+    """Ranks defenses by what the strongest attack tried has above its floor behind each, over the boards that all have.
 
     The strongest attack is chosen on every board. A defense that ruins honest runs leaves what it leaves, and its cost
     says so.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
-      boards: the boards to rank over; by default those that every defense has.
 
     Returns:
-      the defenses, the one that leaves least first.
+      the defenses, the one that leaves least first; behind them those that are not ranked, over their own boards.
     """
-    there = results[SUCCESS].notnull().any(("seed", "attack")).all("defense")
-    chosen = results.sel(data=list(boards) if boards is not None else results["data"].values[there.values])
-    strongest = strongest_attacks(chosen)
-    left, floor = (chosen[name].isel(attack=strongest) for name in (SUCCESS, SUCCESS + HONEST))
-    honest = chosen[MAIN + HONEST].mean("attack")
+    ranked = is_ranked(results, "defense")
+    own = results[SUCCESS].notnull().any(("seed", "attack"))
+    is_cell = own & (results["data"].isin(shared_boards(results)) | ~ranked)
+    strongest = strongest_attacks(results)
+    left, floor = (results[name].isel(attack=strongest).where(is_cell) for name in (SUCCESS, SUCCESS + HONEST))
+    honest = results[MAIN + HONEST].mean("attack").where(is_cell)
+    undefended = results[MAIN + HONEST].mean("attack").sel(defense=UNDEFENDED, drop=True)
     values = {
         SUCCESS: left.mean("data"),
         "lift": (left - floor).mean("data"),
-        "cost": (honest.sel(defense=UNDEFENDED, drop=True) - honest).mean("data"),
+        "cost": (undefended - honest).mean("data"),
     }
-    return _ranked(results["defense"].values, "defense", values, "lift", chosen.sizes["data"], strongest_first=False)
+    return _ranked("defense", values, ranked, is_cell.sum("data"), strongest_first=False)
 
 
 def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
@@ -129,24 +154,24 @@ def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
 
 
 def _ranked(
-    names: np.ndarray,
     dimension: str,
     values: dict[str, xr.DataArray],
-    by: str,
-    num_cells: int,
+    is_ranked: xr.DataArray,
+    num_cells: xr.DataArray,
     strongest_first: bool,
 ) -> list[Standing]:
-    """The standings in order of one value."""
-    table = {name: array.transpose(dimension, "seed").values for name, array in values.items()}
-    means = np.array([_mean(row) for row in table[by]])
-    order = np.argsort(-means if strongest_first else means, kind="stable")
+    """The standings in order of their lift, the ranked before the others."""
+    names = [str(name) for name in is_ranked[dimension].values]
+    rows = {name: array.transpose(dimension, "seed").values for name, array in values.items()}
+    means = np.array([_mean(row) for row in rows["lift"]])
+    order = np.lexsort((-means if strongest_first else means, ~is_ranked.values))
     found: list[Standing] = []
     for place, i in enumerate(order):
-        rank = place + 1
-        if found and _is_tied(table[by][order[place - 1]], table[by][i]):
+        rank = place + 1 if is_ranked.values[i] else None
+        if rank is not None and found and _is_tied(rows["lift"][order[place - 1]], rows["lift"][i]):
             rank = found[-1].rank
-        estimates = {name: _with_interval(rows[i]) for name, rows in table.items()}
-        found.append(Standing(rank, str(names[i]), estimates[SUCCESS], estimates["lift"], estimates["cost"], num_cells))
+        success, lift, cost = (_with_interval(rows[name][i]) for name in (SUCCESS, "lift", "cost"))
+        found.append(Standing(rank, names[i], success, lift, cost, int(num_cells.values[i])))
     return found
 
 
