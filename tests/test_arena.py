@@ -173,6 +173,7 @@ def test_the_log_makes_estimates_of_what_groups_took(tmp_path):
         ({"seeds": [1, 1]}, "seeds is"),
         ({"progress": 1}, "progress is 1"),
         ({"attacks": {"a": Echo(), "b": Echo()}}, "twice"),
+        ({"attacks": {"a": Villain()}}, "Nobody can meet.*poison_from"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_trained(change, said, board):

@@ -86,7 +86,7 @@ def arena(
 
     Raises:
       ValueError: naming the argument, where there is no attack or board, where one is something else, where two have
-        the same numbers, or where a name cannot be that of a folder.
+        the same numbers, or where a name cannot be that of a folder; where nobody can meet, with the first reason.
       OSError, SweepIncomplete: as ``sweep`` does.
 
     Example:
@@ -112,6 +112,8 @@ def arena(
         of_board, refused = groups(name, board, loaded[name], entrants[name], defenders)
         planned += of_board
         reasons |= {(name, *key): said for key, said in refused.items()}
+    if not planned:
+        raise ValueError(f"Nobody can meet. The first reason: {next(iter(reasons.values()))}")
 
     log = _Log(None if folder is None else Path(folder) / LOG)
     told = functools.partial(print, file=sys.stderr, flush=True) if progress else _say_nothing
