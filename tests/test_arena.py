@@ -124,6 +124,7 @@ def test_boards_and_methods_are_described(found, board):
     assert json.loads(results.attrs["boards"])["digits"]["epochs"] == 6
 
 
+@pytest.mark.long
 def test_a_complete_folder_is_read_and_grows_by_seeds(found, board, monkeypatch):
     results, folder = found
     trained = []

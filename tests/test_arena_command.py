@@ -15,7 +15,7 @@ NEWCOMER = '''
 import vfl_jax as vfl
 
 
-class Shout(vfl.Attack):
+class Holler(vfl.Attack):
     """Adds a constant to the message of every row that is to be attacked."""
 
     needs = vfl.protocol.Needs(trigger="message", poison_rate=0.0)
@@ -37,14 +37,14 @@ def newcomer(tmp_path, monkeypatch):
 
 @pytest.mark.long
 def test_a_newcomers_file_meets_the_line_up(newcomer, capsys):
-    words = "--data digits --attack Shout --attack BASL --defense Clipping --seeds 2 --out found.nc --folder runs"
+    words = "--data digits --attack Holler --attack BASL --defense Clipping --seeds 2 --out found.nc --folder runs"
     commands.main(["arena", "--plugin", "newcomer", *words.split()])
     said = capsys.readouterr()
     assert "4 programs" in said.err
-    assert "Shout" in said.out
+    assert "Holler" in said.out
     assert "wrote found.nc, found_map.png, found_cost.png" in said.out
     results = vfl.load("found.nc")
-    assert results["attack"].values.tolist() == ["Shout", "BASL"]
+    assert results["attack"].values.tolist() == ["Holler", "BASL"]
     assert results["defense"].values.tolist() == ["none", "Clipping"]
     assert results["attack_success"].notnull().all()
 

@@ -41,6 +41,7 @@ def swept(folder, factor, seeds=1, **options):
     return sweep(scenario(factor), DATA, seeds=seeds, epochs=1, folder=folder, progress=False, **options)
 
 
+@pytest.mark.long
 def test_results_of_changed_code_are_refused_and_may_be_accepted(tmp_path):
     first = swept(tmp_path, 1.0)
     planned = (tmp_path / manifest.NAME).read_bytes()

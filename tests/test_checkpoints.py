@@ -229,6 +229,7 @@ def test_what_was_left_unfinished_is_ignored_and_removed(two):
     assert epochs(two.path) == [4, 5]
 
 
+@pytest.mark.long
 def test_a_killed_process_leaves_a_whole_checkpoint(tmp_path):
     # Forked before JAX starts any thread, so that many are killed for one import.
     script = """

@@ -203,6 +203,7 @@ print(json.dumps([fixed + each * 48, in_use("VmHWM") - before]))
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are read from Linux's /proc")
 def test_the_estimate_of_memory_is_honest():
     """330 MB of parameters, sums of gradients and copies: neither more than is planned, nor far less."""

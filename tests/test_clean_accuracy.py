@@ -24,6 +24,7 @@ from vfl_jax.protocol.transforms import PartyTransform
 FOLDER = report.README.with_name("results")
 
 
+@pytest.mark.long
 def test_the_quick_study(tmp_path, monkeypatch):
     """Of the two data sets that need no files, with one head: what takes the time is compiling."""
     for module in (own_cases, report):

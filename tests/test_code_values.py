@@ -116,6 +116,7 @@ def test_what_has_no_value_goes_through(name):
     assert digest(module(MUTE[name])) == digest(module(MUTE[name]))
 
 
+@pytest.mark.long
 def test_every_process_tells_every_value_alike(tmp_path):
     """Whatever the order of its sets, and where things lie in its memory."""
     (tmp_path / "of_helpers.py").write_text(HELPERS)

@@ -131,6 +131,7 @@ def results():
     return {name: dict(zip(runs, last[name].values.ravel(), strict=True)) for name in names}
 
 
+@pytest.mark.long
 def test_labels_are_hidden_by_what_hides_them_and_by_nothing_else(results):
     read, share = results["label_inference_accuracy"], results["label_inference_rate"]
     assert read["none"] == 1

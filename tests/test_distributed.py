@@ -33,6 +33,7 @@ def alone():
     return swept(**SWEEP)
 
 
+@pytest.mark.long
 def test_two_processes_are_one_program(alone, tmp_path):
     """With and without a folder; and killed after some epochs, and started again."""
     log = tmp_path / "log"
@@ -69,6 +70,7 @@ def test_two_processes_are_one_program(alone, tmp_path):
     assert content(tmp_path / "folder") == trained_before
 
 
+@pytest.mark.long
 def test_both_refuse_the_folder_of_another_study(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     for process in start_both(folder=tmp_path, **SWEEP):

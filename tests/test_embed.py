@@ -138,6 +138,7 @@ def assert_is(found, info, expected, gains):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), here, there)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("active_party", [None, 0])
 @pytest.mark.parametrize("kind", [Warped, WarpedByItsOwn])
 def test_a_step_follows_the_gradient_of_the_whole_loss(kind, active_party):

@@ -117,6 +117,7 @@ def stopped_and_whole(tmp_path, monkeypatch, attacks, over, num_known=0):
     return whole
 
 
+@pytest.mark.long
 def test_a_sweep_that_is_stopped_goes_on_bit_for_bit(tmp_path, monkeypatch):
     """Over a number of one attack, stopped when their states hold what they have seen."""
     attacks = ATTACKS["BASL"], ATTACKS["Villain"]

@@ -14,7 +14,7 @@ from vfl_jax.defenses import EmbeddingFilter
 from vfl_jax.protocol.views import ActiveEpochView
 
 
-class Jitter(vfl.Attack):
+class Tremble(vfl.Attack):
     """Adds noise to every embedding that it sends, so that no two are alike."""
 
     stddev: float = 0.01
@@ -148,7 +148,7 @@ def test_it_finds_a_constant_trigger_on_digits_and_not_one_with_noise():
     basl, found = vfl.attacks.BASL(at_epochs=(4,), scale=1.5), {}
     scenario = vfl.presets.digits_demo(head="trainable")
     plan = scenario.poison.replace(trigger=vfl.protocol.EmbeddingTrigger(), rate=0.0, test_rate=0.2, num_targets=60)
-    for name, attack in {"constant": basl, "with noise": vfl.PartyChain(parts=(basl, Jitter()))}.items():
+    for name, attack in {"constant": basl, "with noise": vfl.PartyChain(parts=(basl, Tremble()))}.items():
         case = scenario.replace(
             attacks=(vfl.PartyTransform(), attack),
             poison=plan,

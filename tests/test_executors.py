@@ -93,12 +93,14 @@ def client(cluster, trouble):
         yield client
 
 
+@pytest.mark.long
 def test_a_thread_finds_the_same_bytes(expected, tmp_path):
     with ThreadPoolExecutor(1) as pool:
         assert swept(tmp_path / "sweep", pool) == expected
     assert not list((tmp_path / "sweep" / "attempts").iterdir())
 
 
+@pytest.mark.long
 def test_a_pool_whose_worker_dies_says_so_and_a_new_one_goes_on(expected, new_pool, trouble, saved, tmp_path):
     (trouble / "die after 2").touch()
     with new_pool() as pool, pytest.raises(SweepIncomplete, match=says("4 of 4", "the executor broke", "new one")):
@@ -108,6 +110,7 @@ def test_a_pool_whose_worker_dies_says_so_and_a_new_one_goes_on(expected, new_po
     assert_nothing_was_done_twice(saved())
 
 
+@pytest.mark.long
 def test_dask_runs_the_chunk_of_a_dead_worker_again_from_its_checkpoint(expected, client, trouble, saved, tmp_path):
     (trouble / "die after 2").touch()
     assert swept(tmp_path / "sweep", client.get_executor()) == expected
@@ -123,6 +126,7 @@ def assert_nothing_was_done_twice(saved):
     assert sorted(map(len, processes)) == [1, 1, 1, 2]
 
 
+@pytest.mark.long
 def test_a_task_that_fails_is_named_and_all_others_are_finished(expected, client, trouble, tmp_path):
     (trouble / "no data").touch()
     with pytest.raises(SweepIncomplete, match=says("1 of 4", "seeds", "OSError", "tiny.gz")):
@@ -131,6 +135,7 @@ def test_a_task_that_fails_is_named_and_all_others_are_finished(expected, client
     assert swept(tmp_path / "sweep", client.get_executor()) == expected
 
 
+@pytest.mark.long
 def test_a_record_of_a_script_travels_with_its_numbers(client, tmp_path):
     class OfAScript(PartyTransform):
         amplify: float = 1.0
@@ -144,6 +149,7 @@ def test_a_record_of_a_script_travels_with_its_numbers(client, tmp_path):
     assert found == swept(tmp_path / "here", scenario=scenario, over=over)
 
 
+@pytest.mark.long
 def test_a_chunk_that_kills_its_workers_is_refused_and_no_other(cluster, client, trouble, tmp_path):
     over = {"attacks.1.number": [1, DEADLY, 2, 3]}
     # Dask gives a task up at the first death of its worker, also one that only waited there for another to end.
@@ -163,6 +169,7 @@ def test_a_chunk_that_kills_its_workers_is_refused_and_no_other(cluster, client,
     assert len(list((tmp_path / "sweep" / "chunks").glob("*.nc"))) == 4
 
 
+@pytest.mark.long
 def test_a_chunk_may_lose_any_number_of_workers_as_long_as_it_gets_further(expected, client, trouble, saved, tmp_path):
     over = {"attacks.1.amplify": [10]}
     for epoch in (1, 2, 3, 4):
@@ -366,6 +373,7 @@ def test_a_task_carries_no_data_where_a_function_loads_it(tmp_path):
     assert size_of_task(tmp_path, load_large()) > of_data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pickling", [pickle, cloudpickle])
 def test_what_a_task_carries_survives_pickling(pickling):
     def there_and_back(thing):

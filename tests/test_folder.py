@@ -293,6 +293,7 @@ DAMAGE = (
 
 
 # h5netcdf closes files that it failed to open, and Python reports what that raises.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_damaged_chunk_is_set_aside_and_computed_again(tmp_path, trained, caplog):
     swept(tmp_path, seeds=2, max_replicas=3)

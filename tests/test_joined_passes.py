@@ -58,6 +58,7 @@ def test_a_case_has_the_numbers_of_its_own_sweep(joined):
             np.testing.assert_array_equal(joined[name].sel(case="by party"), alone[name], err_msg=name)
 
 
+@pytest.mark.long
 def test_what_is_saved_is_loaded(joined, tmp_path):
     assert vfl.load(vfl.save(joined, tmp_path / "cases.nc")).identical(joined)
     folder = tmp_path / "folder"

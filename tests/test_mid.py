@@ -119,6 +119,7 @@ def results():
     return found.isel(epoch=-1)
 
 
+@pytest.mark.long
 def test_it_stops_a_backdoor_at_little_cost_and_too_much_of_it_forgets_everything(results):
     found = {name: results[name].mean("seed").values for name in ("backdoor_accuracy", "main_task_accuracy", "penalty")}
     honest, attacked = found["backdoor_accuracy"]

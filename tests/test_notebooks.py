@@ -29,6 +29,7 @@ def test_a_notebook_is_in_step_with_its_script_and_has_no_outputs(path):
     assert not any(c.outputs or c.execution_count for c in notebook.cells if c.cell_type == "code")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, monkeypatch, request):
     if path.stem.startswith("figure_"):

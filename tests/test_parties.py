@@ -49,6 +49,7 @@ def test_dense_features_and_bags_over_sixteen_parties_are_trained():
     assert np.isfinite(results.backdoor_accuracy).all()
 
 
+@pytest.mark.long
 def test_the_study_runs_and_writes_its_table(tmp_path, monkeypatch):
     monkeypatch.setattr(cases, "load_mnist", large_images)
     command(cases.CASES, report.write_report, tmp_path, ["--quick", "--only", "sum_16", "--out", str(tmp_path)])

@@ -187,6 +187,7 @@ def digits_scenario(attack):
     )
 
 
+@pytest.mark.long
 def test_it_infers_labels_of_real_data_from_four_of_each_class():
     """A model that learnt in the training tells more than one that did not, which is the floor."""
     study = digits_scenario(PassiveModelCompletion(num_steps=600))
@@ -215,6 +216,7 @@ def bag_scenario(attack):
     )
 
 
+@pytest.mark.long
 def test_bags_of_ids_teach_like_the_rows_they_stand_for_also_in_a_chain():
     """Beside an attack that acts; the party's own model stays what that attack alone makes of it, bit for bit."""
     acting, data = GradientReplacement(amplify=2.0), helpers.bag_data()
@@ -228,6 +230,7 @@ def test_bags_of_ids_teach_like_the_rows_they_stand_for_also_in_a_chain():
     helpers.assert_bitwise_equal(bags.params, alone.params)
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit_and_the_switch_changes_nothing(tmp_path):
     attack = PassiveModelCompletion(num_steps=4, batch_size=4)
     study = tiny_scenario(plan={"num_known": 2}, attacks=(PartyTransform(), attack))

@@ -41,6 +41,7 @@ def command(*words, packages=None, folder=None):
     )
 
 
+@pytest.mark.long
 def test_an_installed_package_is_listed_with_its_module(installed):
     done = command("list", packages=installed)
     assert done.returncode == 0, done.stderr
@@ -67,6 +68,7 @@ def test_an_installed_package_is_listed_with_its_module(installed):
     assert lines["Clipping"][4] == lines["digits"][4] == "vfl_jax"
 
 
+@pytest.mark.long
 def test_the_command_and_python_and_json_are_one(installed, project, tmp_path):
     """A sweep of a plug-in's preset with flags of its records; its scenario again, as a file."""
     out, again, text = tmp_path / "preset.nc", tmp_path / "json.nc", tmp_path / "scenario.json"
@@ -96,6 +98,7 @@ def test_the_command_and_python_and_json_are_one(installed, project, tmp_path):
     assert "--plugin" in done.stderr
 
 
+@pytest.mark.long
 def test_help_tells_what_a_plugin_adds(project):
     """``--plugin`` may stand anywhere, because it is read first."""
     done = command("--plugin", PLUGIN, "run", "lab_study", "--help", folder=project)
@@ -104,6 +107,7 @@ def test_help_tells_what_a_plugin_adds(project):
         assert flag in done.stdout
 
 
+@pytest.mark.long
 def test_a_plugin_that_fails_ends_with_one_line(tmp_path):
     (tmp_path / "lab_broken.py").write_text("raise OSError('no such disk')\n")
     for words in (["--plugin", "lab_broken"], ["--plugin=lab_broken"]):

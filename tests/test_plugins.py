@@ -156,6 +156,7 @@ def table_of(state, path):
     return np.asarray(flatten_dict(state.params[1])[path], np.float64)
 
 
+@pytest.mark.long
 def test_workers_know_the_plugin(lab, tmp_path):
     """A process that has imported nothing gets records and a loader, whose modules it imports itself."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:

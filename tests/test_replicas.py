@@ -45,6 +45,7 @@ def swept():
     return results, jax.tree.map(lambda leaf, axis: np.moveaxis(leaf, axis + 1, 1), states[0], axes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_replica_equals_the_run_alone(swept, seed):
     results, states = swept
@@ -72,6 +73,7 @@ def test_the_grid_matters(swept):
     np.testing.assert_allclose(honest.diff("attack.amplify"), 0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_neighbours_do_not_matter(swept):
     """Other seeds beside it, fewer grid points, another order of both."""
     over = {"attack.enabled": [1.0], "defense.stddev": [0.01, 0.3, 0.0], "attack.amplify": [10.0]}
@@ -81,6 +83,7 @@ def test_neighbours_do_not_matter(swept):
     assert_same(others.sel(points).transpose(*order, ...), swept[0].sel(points).transpose(*order, ...))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["sum", "trainable"])
 def test_replica_equals_the_run_alone_after_fifty_epochs(head):
     """On all of the digits: 1,100 steps, over which rounding has time to grow."""

@@ -34,6 +34,7 @@ def everything(folder):
     return {name for name in names if not name.startswith("locks/") and not name.endswith(".run.json")}
 
 
+@pytest.mark.long
 def test_killed_again_and_again_it_ends_the_same(whole, tmp_path):
     folder, log = tmp_path / "folder", tmp_path / "log.jsonl"
     (found,) = sweep_in_process(folder=folder, log_json=log, kills=KILLS, **SWEEP)
@@ -65,6 +66,7 @@ def on_two_devices(tmp_path_factory):
     return folder, sweep_in_process(folder=folder, **ODD)[0]["loss"]
 
 
+@pytest.mark.long
 def test_several_devices_and_seeds_that_they_do_not_share_evenly(on_two_devices, tmp_path):
     (found,) = sweep_in_process(folder=tmp_path, kills=[160], **ODD)
     assert found["statuses"] == [-9]
@@ -72,6 +74,7 @@ def test_several_devices_and_seeds_that_they_do_not_share_evenly(on_two_devices,
     assert len(content(tmp_path, "chunks/*.nc")) == 1
 
 
+@pytest.mark.long
 def test_checkpoints_serve_any_number_of_devices(on_two_devices, tmp_path):
     kills = [[140, 1], [120, 2]]  # the rest is trained on one device again
     log = tmp_path / "log"
@@ -82,6 +85,7 @@ def test_checkpoints_serve_any_number_of_devices(on_two_devices, tmp_path):
     np.testing.assert_allclose(found["loss"], on_two_devices[1], rtol=2e-5)
 
 
+@pytest.mark.long
 def test_two_processes_share_the_work(whole, tmp_path):
     asked = {"folder": tmp_path / "folder", "seeds": 4, "epochs": 6, "max_replicas": 3, "checkpoint_every": 2}
     logs = [tmp_path / "first", tmp_path / "second"]
@@ -100,6 +104,7 @@ def test_two_processes_share_the_work(whole, tmp_path):
     assert content(tmp_path / "folder").items() >= content(whole, "chunks/*.nc").items()
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_sentence_and_costs_nothing_that_is_finished(whole, tmp_path):
     folder = tmp_path / "folder"
     shutil.copytree(whole, folder)
@@ -116,6 +121,7 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing_that_is_finished(whole, t
     assert everything(folder) == everything(whole)
 
 
+@pytest.mark.long
 def test_a_folder_that_is_only_read(whole):
     with tempfile.TemporaryDirectory() as outside:  # where another user gets to
         folder = Path(outside) / "folder"

@@ -47,6 +47,7 @@ def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
+@pytest.mark.long
 def test_accuracy_in_training_is_counted_against_the_true_labels(data):
     """Though the loss is told that poisoned rows are of the target class."""
     poisoned = IDS[:6]

@@ -205,11 +205,12 @@ NEUTRAL = {
     "VFLMonitor": {"weight": 0.0},
 }
 """The numbers at which a defense changes nothing; a defense that has none, because it only answers, says {}."""
-OF_TWO_CLASSES = ("Marvell",)
+OF_TWO_CLASSES = ("Marvell", "NormInference", "SpectralInference")
 """Methods that refuse data of more classes."""
 METHODS = [(room, name) for room in (vfl.attacks, vfl.defenses) for name in room.__all__]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("room", "name"), METHODS, ids=[name for _, name in METHODS])
 def test_every_method_of_the_package_keeps_its_promises(room, name):
     kind = getattr(room, name)

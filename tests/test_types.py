@@ -122,6 +122,7 @@ def said(tmp_path_factory):
     return {name: {int(line): text for file, line, text in lines if file == name} for name in ("flagged", "passes")}
 
 
+@pytest.mark.long
 def test_what_nobody_can_see_is_flagged_where_it_is_asked_for(said):
     lines = (HEAD + FLAGGED).splitlines()
     expected = {i: line.partition("# flagged: ")[2] for i, line in enumerate(lines, 1) if "# flagged: " in line}

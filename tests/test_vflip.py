@@ -270,6 +270,7 @@ def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, monkeypatch, ta
     assert np.nanmax(whole.detection_false_alarm_rate.isel(epoch=-1)) > 0
 
 
+@pytest.mark.long
 def test_it_names_and_masks_the_attacker_among_four_parties_of_digits():
     """The epoch before the last shows the same training without the defense."""
     base = vfl.presets.digits_demo()

@@ -539,6 +539,7 @@ class CallingDefense(ActiveTransform):
         return state
 
 
+@pytest.mark.long
 def test_functions_of_views_work_over_seeds_and_a_grid():
     """A point of the grid is the run of its scenario alone."""
     data, over = helpers.table_data(), {"attacks.1.factor": [1.0, -2.0], "defense.factor": [0.5, 3.0]}

@@ -160,6 +160,7 @@ def test_numbers_outside_their_range_are_refused(fields, words):
         Villain(**fields)
 
 
+@pytest.mark.long
 def test_villain_finds_rows_of_its_class_and_leads_others_there(digits):
     """One grid point poisons the known rows; one tests others, and poisons in the last epoch; one is the honest run."""
     num_known = 60
