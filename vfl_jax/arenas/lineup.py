@@ -56,6 +56,7 @@ ATTACKS: dict[str, Given] = {
     "GradientReplacement": _blurred(attacks.GradientReplacement()),
     "GradientReplacement-500": (_blurred(attacks.GradientReplacement()), Needs(num_targets=500)),
     "FreshReplacement": _blurred(attacks.FreshReplacement()),
+    "FreshReplacement-500": (_blurred(attacks.FreshReplacement()), Needs(num_targets=500)),
     "PairedReplacement": attacks.PairedReplacement(),
     "PersistentPairs": attacks.PersistentPairs(),
     "Villain": attacks.Villain(),
