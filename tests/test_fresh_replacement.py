@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from data_helpers import needs_data
 from golden_helpers import golden
 
-from vfl_jax.attacks import FreshReplacement
+import vfl_jax as vfl
+from vfl_jax.attacks import ActivationBlurring, FreshReplacement
 from vfl_jax.protocol.hooks import run_hook
 from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
 
@@ -195,3 +197,36 @@ def test_without_a_known_row_so_far_nothing_is_found():
 def test_fields_outside_their_range_are_refused(fields, words):
     with pytest.raises(ValueError, match=words):
         FreshReplacement(**fields)
+
+
+@needs_data
+@pytest.mark.long
+def test_one_known_row_plants_a_backdoor_behind_a_trainable_head():
+    """Beside honest runs, and beside γ times a stale gradient, which is what Algorithm 2 does with one known row."""
+    study = vfl.presets.liu2020_code(head="trainable")
+    study = study.replace(
+        attacks=(vfl.PartyTransform(), vfl.PartyChain(parts=(ActivationBlurring(), FreshReplacement()))),
+        poison=study.poison.replace(draw="per_seed", target_ids=None),
+    )
+    switches = tuple(f"attacks.1.parts.{i}.enabled" for i in (0, 1))
+    over = {(*switches, "attacks.1.parts.1.largest_share"): [(0, 0, 1.0), (1, 1, 0.0), (1, 1, 1.0)]}
+    last = vfl.sweep(study, vfl.load_mnist(), over, seeds=2, epochs=5, progress=False, evaluate_every=5).isel(epoch=-1)
+    honest, _, fresh = last.full_attack_success.values
+    assert (honest < 0.02).all()
+    assert (fresh > 0.05).all()
+    honest, stale, fresh = last.full_clean_accuracy.values
+    assert (fresh > honest - 0.01).all()
+    assert stale.min() < fresh.min() - 0.02
+    assert (last.label_inference_accuracy.values[2] > 0.7).all()
+    assert (last.label_inference_rate.values[2] > 0.05).all()
+
+
+@pytest.mark.long
+def test_switched_off_it_is_the_honest_run_bit_for_bit_in_a_chain():
+    demo = vfl.presets.digits_demo(head="trainable")
+    parts = ActivationBlurring(enabled=0.0), FreshReplacement(enabled=0.0)
+    off = demo.replace(attacks=(vfl.PartyTransform(), vfl.PartyChain(parts=parts)))
+    honest = demo.replace(attacks=(vfl.PartyTransform(),) * 2)
+    finals = [vfl.run(study, vfl.load_digits(), jax.random.key(1), epochs=3)[1] for study in (off, honest)]
+    helpers.assert_bitwise_equal(finals[0].params, finals[1].params)
+    assert (finals[0].attack_states[1][1].guesses == 0).sum() > 10  # it listened

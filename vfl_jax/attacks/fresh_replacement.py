@@ -53,7 +53,8 @@ class FreshReplacement(Attack):
 
     Adding up answers noise ("directions") and sparsification, whose residual comes later ("sum"); noise lowers all
     cosines, so give a lower ``least_score``, and a ``largest_share`` below 1/C. ``match_norm`` answers what shortens
-    some gradients more than others. Under a trainable head put :class:`ActivationBlurring` before it in a chain.
+    some gradients more than others. Against noise none of them helps where γ times the noise itself ruins the model.
+    Under a trainable head put :class:`ActivationBlurring` before it in a chain.
 
     ``report`` gives τ as the guess for rows that are found. With ``enabled`` 0 the attack still listens, so the guesses
     measure how much the messages leak. Sources: Algorithm 2 of Liu, Yi, Chen 2020 (arXiv:2007.03608) replaces; the
