@@ -465,7 +465,7 @@ def test_reports_of_chains_and_of_the_active_party_are_read(two_parties):
 
     chain = PartyChain(parts=(PartyChain(parts=(Everywhere(enabled=0.0),)), HONEST))
     found, _ = vfl.run(scenario((HONEST, chain), active_attack=Guesses()), two_parties, jax.random.key(0), epochs=1)
-    # 6 steps of three hooks each: the guess is 18, which is no class. One row of class 0 is granted, which leaves 15 of 47.
+    # 6 steps of three hooks each: the guess is 18, which is no class. A row of class 0 is granted: 15 of 47 are left.
     assert found.label_inference_accuracy.item() == 0
     assert found.label_inference_rate.item() == 1
     assert found.label_inference_accuracy_active.item() == pytest.approx(15 / 47)
