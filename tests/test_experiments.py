@@ -143,12 +143,13 @@ def test_an_unknown_case_ends_with_one_line(tmp_path, untrained):
 def test_the_command_trains_and_reports_where_it_is_told(tmp_path, trained, monkeypatch):
     calls, reported = [], []
 
-    def record(scenario, data, over, seeds, epochs, folder):
+    def record(scenario, data, over, seeds, epochs, evaluate_every, folder):
+        assert evaluate_every is None
         folder.mkdir(parents=True)
         calls.append((seeds, epochs))
 
     monkeypatch.setattr(cases, "sweep", record)
-    monkeypatch.setattr(cases, "kept", lambda nothing: load(trained / "noise.nc"))
+    monkeypatch.setattr(cases, "kept", lambda nothing, metrics: load(trained / "noise.nc"))
     for flags in (["--quick"], ["--seeds", "1", "--epochs", "7"], ["--report-only"], ["--out", str(tmp_path / "here")]):
         command([CASE], reported.append, tmp_path, flags)
     assert calls == [(2, 2), (1, 7), (2, 50)]

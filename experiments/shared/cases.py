@@ -49,7 +49,8 @@ class Case:
 
     ``honest_of`` names the case whose honest runs belong to this one too, where both differ in nothing that an honest
     run depends on; its own grid then has no honest point. ``load`` gives the data, where they are not the task's as
-    they are.
+    they are. ``evaluate_every`` is that of ``sweep``. ``kept`` names the metrics that are kept, as far as there are
+    any.
     """
 
     name: str
@@ -61,6 +62,8 @@ class Case:
     epochs: int = EPOCHS
     honest_of: str | None = None
     load: Callable[[], VerticalData] | None = None
+    evaluate_every: int | None = None
+    kept: tuple[str, ...] = KEPT
 
     def data(self) -> VerticalData:
         """What it is trained and tested on."""
@@ -108,14 +111,17 @@ def run_cases(cases: Iterable[Case], folder: Path, seeds: int | None = None, epo
             )
         print(f"{case.title}: {count} seeds, {parse(case.scenario, case.over).size} grid points", flush=True)
         unfinished = folder / "runs" / case.name
-        save(kept(sweep(case.scenario, data, case.over, count, length, folder=unfinished)), path)
+        results = sweep(
+            case.scenario, data, case.over, count, length, evaluate_every=case.evaluate_every, folder=unfinished
+        )
+        save(kept(results, case.kept), path)
         shutil.rmtree(unfinished)
 
 
-def kept(dataset: xr.Dataset) -> xr.Dataset:
-    """What is committed of a case's results."""
+def kept(dataset: xr.Dataset, metrics: tuple[str, ...] = KEPT) -> xr.Dataset:
+    """What is committed of a case's results: these metrics, all that readers tell, and the last class scores."""
     read = [name for name in map(str, dataset) if name.startswith(READ) and not name.endswith("_count")]
-    names = [name for name in KEPT if name in dataset]
+    names = [name for name in metrics if name in dataset]
     counts = [f"{name}_count" for name in names if f"{name}_count" in dataset]
     small = dataset[names + read + counts].assign(class_score=dataset["class_score"].isel(epoch=-1, drop=True))
     small.encoding["run"] = dataset.encoding.get("run")

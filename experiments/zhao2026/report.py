@@ -1,0 +1,148 @@
+"""The page: verdicts first, then a figure and a table per claim, from saved results; nothing is trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.shared.readme import add_picture, details, section, write_tables
+from experiments.zhao2026.boards import DATA_SETS
+from experiments.zhao2026.cases import make_cases, roles
+from experiments.zhao2026.claims import CLAIMS, Claim
+from experiments.zhao2026.reading import Found, OfData, read
+from experiments.zhao2026.verdicts import CONTRADICTED, HOLDS, NO, UNDECIDED, UNJUDGED, YES, Item, Judgement
+from vfl_jax import plots
+from vfl_jax.report import Row, to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+README = Path(__file__).with_name("README.md")
+COLORS = {YES: plots.COLORS[2], NO: plots.COLORS[1]}
+NOT_RUN = "not run yet"
+Looked = Mapping[str, Mapping[str, tuple[Judgement, list[Row]]]]
+"""By claim and data set: the judgement, and the rows of evidence."""
+
+
+def write_report(folder: Path, epochs: int | None = None) -> None:
+    """Writes the figures into ``folder``, and the tables into README.md (or beside other results)."""
+    cases = make_cases(epochs)
+    found = read(folder, cases)
+    looked = look(found)
+    sections = [answer(looked), to_markdown(verdict_rows(looked)), RULE]
+    for claim in CLAIMS:
+        sections.append(_evidence(folder, claim, looked[claim.name]))
+    sections.append(section("Runtime", _runtimes(found), _missing([c.title for c in cases if c.name not in found])))
+    write_tables(README, folder, "\n".join(sections))
+
+
+RULE = """\
+An item of a claim, such as an attack, says yes where the 95 % bootstrap interval of its number over seeds lies at or
+above a threshold (above it, where that is 0), no where it lies below, and else nothing. A claim *holds* where more than
+half of its items say yes, is *contradicted* where more than half say no, else it is *undecided*; without an item it
+*cannot be judged*. In brackets: how many items say yes, of how many. An attack is *effective* where its median success
+is above 0.5 and the median difference to the honest runs at least 0.25. *Success* is the share of test rows of other
+classes than τ, all of them attacked, that are predicted as τ; *floor* is that of the honest runs.
+"""
+
+
+def look(found: Mapping[str, Found]) -> Looked:
+    """What every data set says of every claim; nothing of one whose results are not all there."""
+    looked: dict[str, dict[str, tuple[Judgement, list[Row]]]] = {claim.name: {} for claim in CLAIMS}
+    for name, shape in DATA_SETS.items():
+        by_role = {(f.case.parties, f.case.role): f for f in found.values() if f.case.data_set == name}
+        lacking = {role for parties, role in roles(name) if (parties, role) not in by_role}
+        for claim in CLAIMS:
+            is_there = lacking.isdisjoint(claim.roles)
+            of_data = OfData(shape.title, shape.base, by_role)
+            looked[claim.name][name] = claim.look(of_data) if is_there else (Judgement(NOT_RUN, ()), [])
+    return looked
+
+
+def answer(looked: Looked) -> str:
+    """Two sentences: which claims hold, and which do not."""
+    names: dict[str, list[str]] = {HOLDS: [], CONTRADICTED: [], UNDECIDED: [], UNJUDGED: []}
+    for claim in CLAIMS:
+        said = {judged.verdict for judged, _ in looked[claim.name].values()} - {UNJUDGED, NOT_RUN}
+        names[UNJUDGED if not said else said.pop() if len(said) == 1 else UNDECIDED].append(claim.name)
+    listed = {key: ", ".join(value) or "none" for key, value in names.items()}
+    return (
+        f"**Wherever they can be judged, these claims hold: {listed[HOLDS]}; and these are contradicted: "
+        f"{listed[CONTRADICTED]}.** These depend on the data set or are undecided: {listed[UNDECIDED]}; and nothing "
+        f"can be said yet of: {listed[UNJUDGED]}.\n"
+    )
+
+
+def verdict_rows(looked: Looked) -> list[Row]:
+    """The table of verdicts: a row per claim, a column per data set."""
+    return [
+        {"claim": f"{claim.name}. {claim.text}"}
+        | {DATA_SETS[name].title: _told(judged) for name, (judged, _) in looked[claim.name].items()}
+        for claim in CLAIMS
+    ]
+
+
+def _told(judged: Judgement) -> str:
+    if judged.verdict in (UNJUDGED, NOT_RUN):
+        return judged.verdict
+    return f"**{judged.verdict}** ({sum(one.says == YES for one in judged.items)} of {len(judged.items)})"
+
+
+def _evidence(folder: Path, claim: Claim, looked: Mapping[str, tuple[Judgement, list[Row]]]) -> str:
+    judged = {DATA_SETS[name].title: judgement for name, (judgement, _) in looked.items()}
+    items = [
+        {"data": title, "item": one.name, claim.number: f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"}
+        | {"says": one.says}
+        for title, judgement in judged.items()
+        for one in judgement.items
+    ]
+    rows = [{"data": DATA_SETS[name].title} | row for name, (_, of_data) in looked.items() for row in of_data]
+    parts = [f"{claim.rule}\n"]
+    if items:
+        picture = add_picture(folder, f"claim_{claim.name}", figure(claim, judged), f"{claim.text}: {claim.number}")
+        parts += [picture, to_markdown(items)]
+    parts += [details("What they are made of", to_markdown(rows))] if rows else []
+    return section(f"{claim.name}. {claim.text}", *parts)
+
+
+def figure(claim: Claim, judged: Mapping[str, Judgement]) -> Figure:
+    """One panel per data set: every item with its interval, green for yes and red for no, beside the threshold."""
+    most = max(len(judgement.items) for judgement in judged.values())
+    drawing, panels = plots.grid_of_panels(1, len(judged), size=(4.2, 1.2 + 0.28 * most))
+    for panel, (title, judgement) in zip(panels[0], judged.items(), strict=True):
+        for place, one in enumerate(judgement.items):
+            _draw(panel, place, one)
+        panel.axvline(claim.threshold, color="black", linestyle="dashed", linewidth=1)
+        panel.set_yticks(np.arange(len(judgement.items)), [one.name for one in judgement.items])
+        panel.set_ylim(max(len(judgement.items), 1) - 0.4, -0.6)
+        panel.set(title=f"{title}: {judgement.verdict}", xlabel=claim.number)
+        panel.grid(axis="x", alpha=0.25)
+    return drawing
+
+
+def _draw(panel: Axes, place: int, one: Item) -> None:
+    reach = [[max(one.value - one.low, 0.0)], [max(one.high - one.value, 0.0)]]
+    panel.errorbar(one.value, place, xerr=reach, fmt="o", capsize=3, color=COLORS.get(one.says, plots.COLORS[7]))
+
+
+def _runtimes(found: Mapping[str, Found]) -> str:
+    runs = {name: of.dataset.encoding.get("run") for name, of in found.items()}
+    rows = [
+        {
+            "data": shape.title,
+            "cases": str(len(of_data)),
+            "minutes": f"{sum(run['wall_seconds'] for run in of_data) / 60:.0f}",
+            "seeds": str(max(found[name].dataset.sizes["seed"] for name in runs if found[name].case.data_set == key)),
+        }
+        for key, shape in DATA_SETS.items()
+        if (of_data := [run for name, run in runs.items() if run and found[name].case.data_set == key])
+    ]
+    return to_markdown(rows) if rows else ""
+
+
+def _missing(titles: list[str]) -> str:
+    return f"**Not trained yet:** {'; '.join(titles)}.\n" if titles else ""
