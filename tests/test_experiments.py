@@ -19,6 +19,7 @@ from experiments.shared.cases import Case, run_cases
 from experiments.shared.command import command
 from experiments.shared.outcomes import EXPERIMENTS as HOME
 from experiments.shared.outcomes import results_of
+from experiments.zhao2026.cases import OneOf
 from vfl_jax.core.files import load
 from vfl_jax.core.record import from_json
 from vfl_jax.defenses import GaussianNoise
@@ -226,6 +227,7 @@ def test_every_committed_scenario_loads():
     """Old ones too, which lack fields that have defaults. Only attributes are read: whole files take their time."""
     paths = sorted(HOME.rglob("results/**/*.nc"))
     assert len(paths) > 150
+    assert OneOf.__module__ == "experiments.zhao2026.cases"  # a record of an experiment is known once it is imported
     for path in paths:
         with h5py.File(path) as file:
             told = file.attrs["scenario"]
