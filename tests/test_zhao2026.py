@@ -260,13 +260,14 @@ def test_the_page_says_what_results_say(digits, tmp_path):
         "2a": "**contradicted** (0 of 1)",
         "2b": "**contradicted** (0 of 1)",
         "3": "**holds** (2 of 2)",
-        "4a": "**undecided** (0 of 1)",
+        "4a": UNJUDGED,  # no colluder is the attack that works
         "4b": "**undecided** (0 of 1)",
         "5": "**holds** (2 of 2)",
         "6": "**contradicted** (6 of 7)",
     }
     assert "these claims hold: 3, 5; and these are contradicted: 2a, 2b, 6." in page
-    assert {path.name for path in tmp_path.glob("*.png")} == {f"claim_{name}.png" for name in verdicts}
+    drawn = {f"claim_{name}.png" for name, verdict in verdicts.items() if verdict != UNJUDGED}
+    assert {path.name for path in tmp_path.glob("*.png")} == drawn
     (gbd,) = (row for row in table_rows(page, "data", "item", "share that comes back") if row["item"] == "GBD")
     assert gbd["share that comes back"] == "1.000 [1.000, 1.000]"
     assert gbd["says"] == "no"

@@ -71,13 +71,13 @@ ATTACKERS = {
     "features": ("LFBA", "BadVFL", "GradientReplacement"),
     "tecb": ("TECB",),
     "majority": EMBEDDING_SPACE,
-    "colluders": ("BASL", "BASL-5", "Replay", "Villain-oracle"),
-    "two_targets": ("BASL-5", "Villain-oracle"),
+    "colluders": ("BASL", "Replay", "Villain-oracle"),
+    "two_targets": ("BASL-5",),
 }
 """The attacks of a role. TECB learns its trigger, so that no other one may be stamped on its features."""
 KINDS = ("message", "features", "tecb")
 """The roles of attacks alone: one attacker, the rarest class as τ, no defense."""
-DEFENDED = ("BASL", "BASL-5", "Villain-oracle")
+DEFENDED = ("BASL", "BASL-5", "CentroidReplay")
 """The attacks of all other roles, which are defenses."""
 HONEST_POISONED = "honest, with poison rows"
 """The honest runs with the poison rows that GradientReplacement needs, which share a program with others."""
