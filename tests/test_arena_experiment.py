@@ -1,6 +1,7 @@
 """The arena's experiment: which learning rate is taken, whom it trains, and what its page says."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import xarray as xr
 from experiments.arena import __main__ as experiment
 from experiments.arena import report
 from experiments.arena.rates import largest_good
+from vfl_jax.arenas.lineup import RATES
 from vfl_jax.core.files import save
 
 
@@ -69,12 +71,14 @@ def test_ties_are_named_together():
 def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
     save(board("mnist", (0.8, 0.2), 0.005), tmp_path / "mnist.nc")
     save(board("digits", (0.6, 0.3), 0.005, attacks=("loud", "late")), tmp_path / "digits.nc")
+    save(board("mnist", (0.9, 0.1), 0.005, attacks=("summed", "late")), tmp_path / "mnist_sum.nc")
     report.write_report(tmp_path)
     text = (tmp_path / "tables.md").read_text()
     assert text.index("strongest of 3 attacks") < text.index("heat_map.png") < text.index("| rank | attack |")
     assert "| none | 0.90 | 0.78 | 0.18 | – |" in text
+    assert text.index("### The sum head") < text.index("summed")
     assert "| PassiveModelCompletion | reads labels" in text
-    assert "| mnist | 0.9581 |" in text
+    assert "| trainable | mnist | 0.9581 |" in text
     assert (tmp_path / "heat_map.png").is_file()
     assert (tmp_path / "pareto.png").is_file()
 
@@ -95,3 +99,9 @@ def test_unknown_names_are_refused_before_anything_is_loaded(flag, tmp_path):
 def test_a_quick_run_writes_a_page(tmp_path):
     experiment.main(["--quick", "--out", str(tmp_path)])
     assert "strongest of 2 attacks" in (tmp_path / "tables.md").read_text()
+
+
+def test_the_line_up_takes_the_rates_that_honest_runs_chose():
+    found = json.loads((report.README.parent / "results" / "rates.json").read_text())
+    taken = {head: {name: of["chosen"] for name, of in of_head.items()} for head, of_head in found.items()}
+    assert taken == RATES

@@ -12,11 +12,12 @@ from typing import Annotated
 
 import tyro
 
+from experiments.arena.kinds import MAKING, Kind, file_name
 from experiments.arena.rates import write_rates
 from experiments.shared.command import ending_in_one_line, results_folder
 from vfl_jax.arenas import arena
 from vfl_jax.arenas.boards import data_of
-from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
 from vfl_jax.core.files import save
 from vfl_jax.sweeps.devices import use_all_cores
 
@@ -35,9 +36,11 @@ class Arguments:
     only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Train this board only (may be repeated)."""
     attack: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Let this attack meet only (may be repeated), into a file of its own with ``name``."""
+    """Let this attack meet only (may be repeated)."""
     defense: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Let this defense meet only (may be repeated), into a file of its own with ``name``."""
+    """Let this defense meet only (may be repeated)."""
+    kind: Kind = "trainable"
+    """The trainable head; the sum head; or the trainable head with rows that carry a trigger by nature."""
     seeds: int = 5
     rates: bool = False
     """Choose learning rates by honest runs; do nothing else."""
@@ -71,14 +74,15 @@ def train(given: Arguments, folder: Path) -> None:
     """Lets those meet who are named, board by board, and saves each board's results."""
     named: dict[str, tuple[Sequence[str], Iterable[str]]] = {
         "only": (given.only, BOARDS),
-        "attack": (given.attack, ATTACKS),
+        "attack": (given.attack, ATTACKS | SUM_HEAD_ONLY),
         "defense": (given.defense, DEFENSES),
     }
     for flag, (names, known) in named.items():
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"{flag} names {unknown[0]!r}; there are {', '.join(known)}.")
     boards = given.only or tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
-    attacks = {name: ATTACKS[name] for name in given.attack or ATTACKS}
+    known_attacks = ATTACKS | (SUM_HEAD_ONLY if given.kind == "sum" else {})
+    attacks = {name: known_attacks[name] for name in given.attack or known_attacks}
     defenses = {name: DEFENSES[name] for name in given.defense or DEFENSES}
     seeds = given.seeds
     if given.quick:
@@ -86,14 +90,14 @@ def train(given: Arguments, folder: Path) -> None:
         attacks = {name: ATTACKS[name] for name in ("PoisonedData", "Replay")}
         defenses = {name: DEFENSES[name] for name in ("Clipping", "LabelSmoothing")}
     for name in boards:
-        board = BOARDS[name]()
+        board = BOARDS[name](**MAKING[given.kind])
         if given.quick:
             board = dataclasses.replace(board, epochs=3)
         is_large = data_of(board.source).train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
         runs = folder / "runs" if given.quick else given.runs
         results = arena(able, defenses, {name: board}, seeds, folder=runs)
-        save(results, folder / f"{name}.nc")
+        save(results, folder / file_name(name, given.kind))
 
 
 if __name__ == "__main__":

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.shared.cases import HEADS
 from vfl_jax.arenas.boards import Board, data_of
 from vfl_jax.core.atomic import write_atomically
+from vfl_jax.presets import HeadName
 from vfl_jax.sweeps.sweep import sweep
 
 CANDIDATES = (0.01, 0.03, 0.1, 0.3)
@@ -53,17 +57,19 @@ def largest_good(rates: tuple[float, ...], accuracy: np.ndarray) -> float:
     return max(rate for rate, value in zip(rates, known, strict=True) if value >= known.max() - WITHIN)
 
 
-def write_rates(boards: dict[str, Any], path: Path) -> None:
+def write_rates(boards: dict[str, Any], path: Path, heads: Sequence[HeadName] = HEADS) -> None:
     """Chooses the rates of boards that a file lacks, one after the other, and writes them.
 
     Args:
       boards: functions that make the boards, by name.
       path: the JSON file.
+      heads: the heads.
     """
     found = json.loads(path.read_text()) if path.is_file() else {}
-    for name, make in boards.items():
-        if name not in found:
-            found[name] = choose(make())
-            print(f"{name}: {found[name]}", flush=True)
+    for head, (name, make) in itertools.product(heads, boards.items()):
+        of_head = found.setdefault(head, {})
+        if name not in of_head:
+            of_head[name] = choose(make(head=head))
+            print(f"{name}, {head} head: {of_head[name]}", flush=True)
             text = json.dumps(found, indent=1) + "\n"
             write_atomically(path, functools.partial(Path.write_text, data=text))

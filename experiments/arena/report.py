@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.arena.kinds import TITLES, Kind, file_name
 from experiments.shared.readme import add_picture, details, section, write_tables
 from vfl_jax.arenas.leaderboard import (
     NOTE,
@@ -48,7 +49,7 @@ def page(folder: Path) -> str:
     Raises:
       FileNotFoundError: where no board has results.
     """
-    results = joined([load(path) for name in BOARDS if (path := folder / f"{name}.nc").is_file()], folder)
+    results = joined(_saved(folder, "trainable"), folder)
     parts = [
         f"{answer(results)}\n",
         add_picture(folder, "heat_map", heat_map(results), "attack success above the floor, by attack and defense"),
@@ -70,9 +71,19 @@ def page(folder: Path) -> str:
         parts.append(details("What attackers here read of labels", to_markdown(found)))
     if found := refusal_rows(results):
         parts.append(details("Who could not meet, and why", to_markdown(found)))
+    for kind, title in TITLES.items():
+        if boards := _saved(folder, kind):
+            of_kind = joined(boards, folder)
+            tables = (attack_rows(of_kind), defense_rows(of_kind), board_rows(of_kind))
+            parts.append(section(title, *(to_markdown(table) for table in tables)))
     parts.append(details("Methods of the package that did not meet", to_markdown(_absent_rows())))
     parts.append(details("Learning rates, chosen by honest runs of seeds 100 to 102", to_markdown(_rate_rows(folder))))
     return "\n".join(parts)
+
+
+def _saved(folder: Path, kind: Kind) -> list[xr.Dataset]:
+    """The results of the boards of a kind that a folder has."""
+    return [load(path) for name in BOARDS if (path := folder / file_name(name, kind)).is_file()]
 
 
 def joined(boards: Sequence[xr.Dataset], folder: Path) -> xr.Dataset:
@@ -164,8 +175,14 @@ def _rate_rows(folder: Path) -> list[Row]:
     path = folder / "rates.json"
     found = json.loads((path if path.is_file() else README.parent / "results" / "rates.json").read_text())
     return [
-        {"data": name, **{rate: f"{value:.4f}" for rate, value in of["accuracy"].items()}, "taken": f"{RATES[name]:g}"}
-        for name, of in found.items()
+        {
+            "head": head,
+            "data": name,
+            **{rate: f"{value:.4f}" for rate, value in of["accuracy"].items()},
+            "taken": f"{RATES[head][name]:g}",
+        }
+        for head, of_head in found.items()
+        for name, of in of_head.items()
     ]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from vfl_jax import attacks, defenses
 from vfl_jax.arenas.boards import Board, board_for
 from vfl_jax.arenas.running import Given
+from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import (
     load_bank_marketing,
     load_default_credit,
@@ -22,9 +23,11 @@ from vfl_jax.data import (
     load_mnist,
     load_nus_wide_twin,
 )
+from vfl_jax.presets.common import HeadName
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.protocol.triggers import Trigger
 
 LARGE, SMALL = 20, 50
 """The epochs on sets of 60,000 rows, and on others."""
@@ -107,10 +110,15 @@ DEFENSES: dict[str, ActiveTransform] = {
 
 _READS = "reads labels and plants nothing; the page on leakage has it"
 _SPOILS = "a baseline that spoils rows or gradients and aims at no class"
+SUM_HEAD_ONLY: dict[str, Given] = {
+    "LabelReplacement": attacks.LabelReplacement(),
+    "DictionaryReplacement": attacks.DictionaryReplacement(),
+}
+"""Attacks that need the sum head, whose boards have a table of their own."""
+
 ABSENT: dict[str, str] = {
     "ActiveBackdoor": "the active party's own attack, which crosses no channel that a defense could watch",
-    "LabelReplacement": "needs the sum head, whose table is its own",
-    "DictionaryReplacement": "needs the sum head, whose table is its own",
+    **dict.fromkeys(SUM_HEAD_ONLY, "needs the sum head, whose table is its own"),
     "PassiveModelCompletion": _READS,
     **dict.fromkeys(("SignInference", "NormInference", "DirectionInference"), _READS),
     **dict.fromkeys(("SpectralInference", "ClusterInference", "RegressionInference"), _READS),
@@ -118,25 +126,42 @@ ABSENT: dict[str, str] = {
 }
 """Methods of the package that are not in the line-up, and why."""
 
-RATES: dict[str, float] = {
-    "handwritten": 0.3,
-    "bank_marketing": 0.3,
-    "default_credit": 0.3,
-    "mnist": 0.3,
-    "mnist_4": 0.3,
-    "fashion_mnist": 0.3,
-    "nus_wide_twin": 0.1,
-    "digits": 0.3,
+RATES: dict[HeadName, dict[str, float]] = {
+    "trainable": {
+        "handwritten": 0.3,
+        "bank_marketing": 0.3,
+        "default_credit": 0.3,
+        "mnist": 0.3,
+        "mnist_4": 0.3,
+        "fashion_mnist": 0.3,
+        "nus_wide_twin": 0.1,
+        "digits": 0.3,
+    },
+    "sum": {
+        "handwritten": 0.3,
+        "bank_marketing": 0.3,
+        "default_credit": 0.3,
+        "mnist": 0.3,
+        "mnist_4": 0.3,
+        "fashion_mnist": 0.3,
+        "nus_wide_twin": 0.1,
+        "digits": 0.3,
+    },
 }
-"""The learning rate of every board: the largest of 0.01, 0.03, 0.1 and 0.3 whose main accuracy is within 0.01 of the
-best, by honest runs of seeds that no page reports (``experiments/arena/rates.py``)."""
+"""The learning rate of every board under each head: the largest of 0.01, 0.03, 0.1 and 0.3 whose main accuracy is
+within 0.01 of the best, by honest runs of seeds that no page reports (``experiments/arena/rates.py``)."""
 
 
-def _board(name: str, load: Callable[[], object], epochs: int) -> Callable[[], Board]:
-    return lambda: board_for(load, epochs=epochs, learning_rate=RATES[name])  # type: ignore[arg-type]
+def _board(name: str, load: Callable[[], VerticalData], epochs: int) -> Callable[..., Board]:
+    """The function that makes a board; it takes ``head`` and ``trigger`` as :func:`board_for` does."""
+
+    def make(head: HeadName = "trainable", trigger: Trigger | None = None) -> Board:
+        return board_for(load, epochs=epochs, learning_rate=RATES[head][name], head=head, trigger=trigger)
+
+    return make
 
 
-BOARDS: dict[str, Callable[[], Board]] = {
+BOARDS: dict[str, Callable[..., Board]] = {
     name: _board(name, load, epochs)
     for name, load, epochs in (
         ("handwritten", load_handwritten, SMALL),
