@@ -1,4 +1,4 @@
-"""When a claim holds: rules on numbers alone, written down before the run.
+"""When a claim holds: rules on numbers alone, written down after a probe on handwritten and before all other runs.
 
 Every claim is asked of several items, such as attacks. An item says yes where the 95 % interval over seeds of its
 number lies at or above a threshold, no where it lies below, and else nothing. A claim holds where more than half of

@@ -144,7 +144,7 @@ RATES: dict[HeadName, dict[str, float]] = {
         "mnist": 0.3,
         "mnist_4": 0.3,
         "fashion_mnist": 0.3,
-        "nus_wide_twin": 0.1,
+        "nus_wide_twin": 0.3,
         "digits": 0.3,
     },
 }
