@@ -36,6 +36,7 @@ TOLERANCES = {
 ROUNDING, TRIES = 1e-7, 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("head", "gamma"), [("sum", "honest"), ("sum", "10"), ("mlp", "honest")])
 def test_same_curves_from_the_same_weights(tmp_path, head, gamma):
     name = f"{head}/{gamma if gamma == 'honest' else 'gamma' + gamma}"

@@ -117,6 +117,7 @@ def at_once():
     return swept()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("most", "shapes"), [(1, {(1, 1)}), (3, {(3, 1)}), (7, {(3, 2), (3, 1)}), (9, {(3, 3)})])
 def test_results_do_not_depend_on_the_cut(at_once, tmp_path, monkeypatch, most, shapes):
     trained = record_training(monkeypatch)

@@ -144,6 +144,7 @@ def test_labels_are_hidden_by_what_hides_them_and_by_nothing_else(results):
     assert share["discrete"] < 0.5  # entries below half a step are sent as 0
 
 
+@pytest.mark.long
 def test_what_a_defense_costs(results):
     """Averaging is the extreme; the others leave a model that beats the larger class, 0.63 of the rows."""
     clean = results["full_clean_accuracy"]

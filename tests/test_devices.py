@@ -48,6 +48,7 @@ def alone():
     return results_on(1, 6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_devices", "used"), [(2, 2), (4, 3)])  # 4 devices cannot share 6 seeds evenly
 def test_results_do_not_depend_on_the_number_of_devices(alone, num_devices, used):
     found = results_on(num_devices, 6)

@@ -145,6 +145,7 @@ def test_one_party_is_refused():
         GBD().check(helpers.shapes_of(widths=(3,)), by_role=False)
 
 
+@pytest.mark.long
 def test_it_finds_attacked_rows_on_digits():
     """Half the test rows carry the trigger, as in published tests; without the attack no clue tells them apart."""
     scenario = vfl.presets.digits_demo().replace(defense=vfl.ActiveChain(parts=(GBD(),)))

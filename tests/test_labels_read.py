@@ -135,6 +135,7 @@ def test_noise_hides_less_from_those_who_add_up():
     assert [share_read(kind, 0.0) for kind in KINDS] == [1, 1, 1, 1]
 
 
+@pytest.mark.long
 def test_sparsification_hides_which_rows_speak_not_what_they_say(digits):
     """Real digits at drop rates of 0.9 and 0.99: what is read is right; what is silent is told apart."""
     scenario = digits_demo(head="sum").replace(

@@ -64,6 +64,7 @@ def test_replica_equals_the_run_alone(swept, seed):
             )
 
 
+@pytest.mark.long
 def test_the_grid_matters(swept):
     """The points of the grid differ from each other by far more than the tolerance, but for what is neutral."""
     last = swept[0].loss.isel(epoch=-1)

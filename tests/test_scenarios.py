@@ -33,6 +33,7 @@ def test_the_sum_head_leaks_every_label_until_there_is_noise():
     np.testing.assert_array_equal(results.label_inference_rate_count, 1436)
 
 
+@pytest.mark.long
 def test_the_active_party_can_plant_its_backdoor_by_labels_alone():
     """Section 5.2: it sends the gradients of the backdoor's loss, and nothing else changes."""
     scenario = digits_demo(head="trainable").replace(attacks=(HONEST, HONEST), active_attack=ActiveBackdoor())
@@ -100,7 +101,9 @@ def test_a_plan_grants_what_a_chain_of_attacks_needs():
     assert plan.granting(needs_of(chain)) == vfl.PoisonPlan(
         trigger=vfl.protocol.EmbeddingTrigger(), target_class=1, rate=0.0, num_targets=500, num_known=4
     )
-    assert plan.granting(needs_of(vfl.attacks.PairedReplacement())) == plan.replace(mode="appended_pair", rate=0.01)
+    assert plan.granting(needs_of(vfl.attacks.PairedReplacement())) == plan.replace(
+        mode="appended_pair", rate=0.01, num_targets=10
+    )
     assert needs_of(vfl.PartyTransform()) == vfl.protocol.Needs()
 
 

@@ -70,44 +70,57 @@ def results():
     )
 
 
-def test_attacks_are_ranked_over_cells_that_all_have_and_ties_are_ties(results):
-    assert int(shared_cells(results).sum()) == 7
+def test_attacks_are_ranked_over_judged_cells_that_all_have_and_ties_are_ties(results):
+    assert shared_cells(results).values.tolist() == [[True, True, False, True], [True, True, False, False]]
     first, second, third = rank_attacks(results)
     assert {first.name, second.name} == {"loud", "echo"}
     assert (first.rank, second.rank, third.rank) == (1, 1, 3)
     assert third.name == "quiet"
-    assert third.num_cells == 7
-    assert third.success[0] == pytest.approx((0.2 + 0.1) * 2 / 7 + 0.2 / 7)
+    assert third.num_cells == 5
+    assert third.success[0] == pytest.approx((3 * 0.2 + 2 * 0.1) / 5)
     assert third.lift[0] == pytest.approx(third.success[0] - 0.1)
     assert third.cost[0] == pytest.approx(0.01)
     assert third.success[1] < third.success[0] < third.success[2]
 
 
-def test_defenses_are_ranked_by_the_strongest_attack_and_pay(results):
+def test_defenses_are_ranked_by_the_strongest_attack_unless_they_ruin_the_task(results):
     by_name = {place.name: place for place in rank_defenses(results)}
-    assert list(by_name)[:2] == ["ruinous", "weak"]
+    assert list(by_name)[:2] == ["weak", "none"]
     assert by_name["weak"].success[0] == pytest.approx(0.4, abs=0.011)
     assert by_name["weak"].cost[0] == pytest.approx(0.02)
     assert by_name["ruinous"].cost[0] == pytest.approx(0.4)
+    assert by_name["ruinous"].rank is None
     assert by_name["none"].cost[0] == 0
-    assert by_name["none"].num_cells == 1  # the board that every ranked defense has
-    assert by_name["none"].rank == by_name["absent"].rank  # they are the same numbers
+    assert by_name["none"].num_cells == 2
+    assert (by_name["absent"].rank, by_name["absent"].num_cells) == (None, 1)
 
 
-def test_who_met_on_fewer_than_half_of_the_boards_is_not_ranked(results):
-    """Otherwise a defense for two classes would take all other boards from the ranking."""
+def test_who_cannot_be_on_a_board_takes_it_from_nobody(results):
+    """A defense for two classes, or an attack that takes no bags of ids, has no rank; all others have all boards."""
     third = results.isel(data=[1]).assign_coords(data=["three"])
     more = xr.concat([results, third], "data")
     assert shared_boards(more) == ["one", "two", "three"]
-    *_, last = rank_defenses(more)
-    assert (last.name, last.rank, last.num_cells) == ("absent", None, 1)
-    assert last.success[0] == pytest.approx(0.8, abs=0.011)
-    rare = more.copy(deep=True)
-    rare["attack_success"].loc[{"attack": "quiet", "data": ["two", "three"]}] = np.nan
-    *_, last = rank_attacks(rare)
-    assert (last.name, last.rank, last.num_cells) == ("quiet", None, 4)
-    assert int(shared_cells(rare).sum()) == 10
-    assert attack_rows(rare)[-1]["rank"] == "–"
+    more["attack_success"].loc[{"attack": "quiet", "data": ["two", "three"]}] = np.nan
+    *others, last = rank_attacks(more)
+    assert (last.name, last.rank, last.num_cells) == ("quiet", None, 3)
+    assert {place.num_cells for place in others} == {7}
+    assert attack_rows(more)[-1]["rank"] == "–"
+
+
+def test_the_strongest_attack_is_the_one_with_the_largest_lift(results):
+    """One whose honest runs lead many rows to τ by themselves is not made stronger by that."""
+    results["attack_success"].loc[{"attack": "quiet", "defense": "weak"}] = 0.60
+    results["attack_success_honest"].loc[{"attack": "quiet", "defense": "weak"}] = 0.49
+    by_name = {place.name: place for place in rank_defenses(results)}
+    assert by_name["weak"].lift[0] == pytest.approx(0.3, abs=0.011)
+
+
+def test_ties_do_not_chain(results):
+    """Three attacks, each tied with the next; the third is not tied with the first."""
+    sure, spread = np.zeros(5), np.array([-0.06, 0.05, -0.04, 0.06, -0.01])
+    for name, mean, noise in (("loud", 0.80, sure), ("echo", 0.76, spread), ("quiet", 0.72, sure)):
+        results["attack_success"].loc[{"attack": name}] = mean + noise
+    assert [(place.name, place.rank) for place in rank_attacks(results)] == [("loud", 1), ("echo", 1), ("quiet", 3)]
 
 
 def test_a_cell_whose_honest_run_is_ruined_is_not_judged(results):
@@ -115,11 +128,14 @@ def test_a_cell_whose_honest_run_is_ruined_is_not_judged(results):
     assert not judged.sel(defense="ruinous").any()
     assert judged.sel(defense=["none", "weak"]).all()
     assert not judged.sel(defense="absent", data="two").any()
+    results["attack_success_honest"].loc[{"attack": "loud"}] = 0.6  # the honest runs lead most rows to τ themselves
+    assert not is_judged(results).sel(attack="loud").any()
+    assert is_judged(results).sel(attack="echo", defense="none").all()
 
 
 def test_tables_say_what_the_results_say(results):
     assert attack_rows(results)[2]["attack"] == "quiet"
-    assert attack_rows(results)[2]["lift"].startswith("0.014 [")
+    assert attack_rows(results)[2]["lift"].startswith("0.060 [")
     rows = {row["defense"]: row for row in defense_rows(results)}
     assert rows["weak"]["strongest attack"] == "echo ×2"
     assert rows["absent"]["strongest attack"] == "echo ×1"
@@ -148,7 +164,7 @@ def test_figures_have_every_cell_and_every_defense(results):
     assert len(texts) == 12
     assert sum(text.startswith("(") for text in texts) == 3  # the ruinous defense
     names = {text.get_text() for text in pareto(results).axes[0].texts}
-    assert names == {"none", "weak", "ruinous", "absent"}
+    assert names == {"none", "weak"}  # those that have a rank
 
 
 @pytest.mark.parametrize("name", ["vflair_dcs", "vflair_dcs_missing_types"])

@@ -136,6 +136,7 @@ def test_a_part_of_results_asks_its_replicas(results):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_replica_is_the_run_alone(results):
     """Own rows and training rows, through the state that a run returns, where no hook draws."""
     quiet = scenario(defense=ActiveTransform())
@@ -187,6 +188,7 @@ def test_bags_of_ids(results):
         predict(kept, is_attacked="others")
 
 
+@pytest.mark.long
 def test_several_chunks_of_memory(results):
     kept = swept(max_replicas=3)
     assert len(kept.encoding["trained"].chunks) > 1
@@ -209,6 +211,7 @@ def kept_files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+@pytest.mark.long
 def test_a_folder_keeps_them_and_only_reads_them_again(tmp_path, monkeypatch):
     expected = predict(swept(folder=tmp_path, max_replicas=3), is_attacked="others")
     trained, before = record_training(monkeypatch), kept_files(tmp_path)
@@ -246,6 +249,7 @@ def test_chunks_without_states_are_trained_again(plain_folder, results, tmp_path
     assert trained == []
 
 
+@pytest.mark.long
 def test_damaged_and_missing_states_are_trained_again(plain_folder, tmp_path, monkeypatch, caplog):
     kept = swept(folder=tmp_path)
     expected, trained = predict(kept), record_training(monkeypatch)

@@ -248,6 +248,7 @@ def test_of_two_parties_one_vote_decides_or_none_ever_does():
         VFLIP().check(helpers.shapes_of(widths=(3,)), by_role=False)
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, monkeypatch, table):
     scenario = helpers.scenario_of(
         [Linear(width=3)] * 2, [SGD] * 2, head=SumHead(), defense=VFLIP(optimizer=SGD, num_epochs=2, batch_size=16)

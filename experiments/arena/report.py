@@ -141,7 +141,7 @@ def answer(results: xr.Dataset) -> str:
 
 def _whole_truth(defenses: Sequence[Standing], best: Standing) -> str:
     """What the best of all leaves, where it is another than the best of the cheap ones."""
-    least = defenses[0]
+    least = defenses[0]  # of those that have a rank
     if least.name == best.name:
         return "No dearer one leaves less."
     return f"The one that leaves least of all is {least.name}: {least.success[0]:.0%}, at {least.cost[0]:.0%}."

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
-from vfl_jax.core.checks import check_count, check_kind, place_of
+from vfl_jax.core.checks import check_count, check_kind, check_range, place_of
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.tables import LoadedTables
 from vfl_jax.models import MLP, Bottom, DenseHead, SumHead
@@ -25,8 +25,6 @@ WIDTH = 32
 """E, the width of every party's embedding under the trainable head."""
 NUM_STAMPED = 5
 """The number of features that the trigger of a table sets, or all that the attacker has."""
-HIGH = 99.0
-"""The trigger of a table sets features to this percentile of theirs."""
 KNOWN_AT_MOST = 0.1
 """An attacker knows at most this share of the training rows of a class, at least one row."""
 TEST_RATE = 0.2
@@ -91,16 +89,18 @@ def board_for(
     epochs: int = 50,
     learning_rate: float = 0.1,
     trigger: Trigger | None = None,
+    percentile: float = 99.0,
 ) -> Board:
     """Makes a board by the arena's rules.
 
     * Every party has one layer with ReLU, of width 32, under the paper's trainable head, or one hidden layer of 32
       under the sum head. All train with plain gradient descent, in shuffled batches of 64, or of a tenth of the rows.
-    * The target class τ is the rarest one among the training rows, never the most frequent; of equals the last.
+    * The target class τ is the rarest one among the training rows, of equals the last.
     * The attacker is the last party that lacks the labels.
     * The trigger is stamped on the attacker's own features. On images it is the four pixels of Gu et al. in the last
-      corner of the attacker's block. On tables it sets the last five features to their common 99th percentile; in a
-      bag of ids it adds the last five ids.
+      corner of the attacker's block. On tables it sets the last five features to a percentile of all their values; in
+      a bag of ids it adds the last five ids. A percentile whose value says τ to an honest model leaves an attack
+      nothing to show: choose another.
 
     Args:
       source: the data set, the result of ``load_tables``, or a function without arguments that returns either.
@@ -109,13 +109,13 @@ def board_for(
       epochs: the number of epochs.
       learning_rate: that of every party and of the head.
       trigger: the mark of poison rows; a ``NaturalTrigger()`` takes the rows that carry one by nature.
+      percentile: of the trigger of a table, from 0 to 100.
 
     Returns:
       the board.
 
     Raises:
-      ValueError: naming the argument, where there is no such party, where the attacker holds the labels, or where all
-        classes are equally frequent but one.
+      ValueError: naming the argument, where there is no such party, or where the attacker holds the labels.
 
     Example:
       >>> import vfl_jax as vfl
@@ -124,6 +124,7 @@ def board_for(
       ((1,), 30, 0.5)
     """
     check_count(epochs=epochs)
+    check_range("board_for", 0.0, 100.0, percentile=percentile)
     data = data_of(source)
     passive = [k for k in range(data.num_parties) if k != data.active_party]
     chosen = (
@@ -145,7 +146,7 @@ def board_for(
         head_optimizer=optimizer,
         attacks=(PartyTransform(),) * data.num_parties,
         poison=PoisonPlan(
-            trigger=_stamp(data, chosen) if trigger is None else trigger,
+            trigger=_stamp(data, chosen, percentile) if trigger is None else trigger,
             target_class=rarest(counts),
             test_rate=TEST_RATE,
         ),
@@ -202,7 +203,7 @@ def _num_features(features: Any) -> int:
     return int(features.vocabulary) if isinstance(features, BagOfIds) else int(np.prod(np.shape(features)[1:]))
 
 
-def _stamp(data: VerticalData, party: int) -> Trigger:
+def _stamp(data: VerticalData, party: int, percentile: float) -> Trigger:
     """The trigger that is stamped on the attacker's own features."""
     features = data.train.features[party]
     if data.image_shape is not None and data.positions is not None:
@@ -212,7 +213,7 @@ def _stamp(data: VerticalData, party: int) -> Trigger:
     if isinstance(features, BagOfIds):
         return FeatureTrigger(party=party, index=index)
     columns = np.reshape(features, (len(features), -1))[:, index]
-    return FeatureTrigger(party=party, index=index, value=float(np.float32(np.percentile(columns, HIGH))))
+    return FeatureTrigger(party=party, index=index, value=float(np.float32(np.percentile(columns, percentile))))
 
 
 def _corner(positions: np.ndarray, width: int) -> tuple[tuple[int, int], ...]:

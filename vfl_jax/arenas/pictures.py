@@ -9,6 +9,7 @@ import numpy as np
 from vfl_jax.arenas.standings import MAIN, SUCCESS, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import HONEST, UNDEFENDED
 from vfl_jax.plots.panels import COLORS, grid_of_panels, slant_ticks
+from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +38,7 @@ def heat_map(results: xr.Dataset) -> Figure:
     panel.set_facecolor(COLORS[6])
     for (row, column), value in np.ndenumerate(values):
         text = "–" if np.isnan(value) else f"{value:.2f}"
-        is_costly = float(cost.sel(defense=defenses[column])) > 0.1
+        is_costly = float(cost.sel(defense=defenses[column])) > DEFENSE_LOSS_AT_MOST
         panel.text(
             *(column, row, f"({text})" if is_costly and text != "–" else text),
             ha="center",

@@ -1,7 +1,7 @@
 """Who wins in an arena: the rank of attacks and of defenses, with intervals over seeds, ties shown as ties.
 
-A value of a ranking is first averaged over cells, seed by seed, then over seeds; its interval is over seeds. Of two
-neighbours in a ranking the lower one is tied with the upper where the interval of their paired difference holds 0.
+A value of a ranking is first averaged over cells, seed by seed, then over seeds; its interval is over seeds. Who
+follows the first of a rank shares it where the interval of their paired difference holds 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from vfl_jax.arenas.table import HONEST, UNDEFENDED
 from vfl_jax.statistics.intervals import interval
-from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
+from vfl_jax.statistics.judging import BACKDOOR_ABOVE, DEFENSE_LOSS_AT_MOST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,14 +21,15 @@ SUCCESS = "attack_success"
 MAIN = "main_accuracy"
 LEVEL = 0.95
 """Of every interval."""
+NEARLY_ALL = 0.9
+"""Who is ranked met in so large a share of the cells that anybody has."""
 
 
 class Standing(NamedTuple):
     """A place in a ranking.
 
     Args:
-      rank: from 1; tied neighbours share one. None for who met on fewer than half of the boards: its values are over
-        other cells than those of the ranked.
+      rank: from 1; who is tied shares one. None for who is not ranked: its values are over other cells.
       name: the attack or defense.
       success: the mean attack success, and the ends of its interval.
       lift: the mean attack success above its floor, the honest runs', and the ends of its interval.
@@ -48,35 +49,42 @@ class Standing(NamedTuple):
 def is_judged(results: xr.Dataset) -> xr.DataArray:
     """Where a meeting says something of an attack, bool[data, attack, defense, seed].
 
-    The honest run must be finite, and lose no more than 0.1 of main accuracy to the defense.
+    The honest run must be finite, lose no more than 0.1 of main accuracy to the defense, and not lead more than half of
+    the attacked rows to τ by itself.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
     honest = results[MAIN + HONEST]
     undefended = honest.sel(defense=UNDEFENDED, drop=True)
-    return honest.notnull() & (results[f"is_finite{HONEST}"] > 0) & (undefended - honest <= DEFENSE_LOSS_AT_MOST)
+    is_spared = undefended - honest <= DEFENSE_LOSS_AT_MOST
+    return is_spared & (results[f"is_finite{HONEST}"] > 0) & (results[SUCCESS + HONEST] <= BACKDOOR_ABOVE)
 
 
 def is_ranked(results: xr.Dataset, dimension: str) -> xr.DataArray:
-    """Who met on at least half of the boards, bool by attack or by defense.
+    """Who met in nearly all cells that anybody has, bool by attack or by defense.
+
+    Were it fewer, one attack that cannot be on a board would take this board from all others.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
       dimension: "attack" or "defense".
     """
-    others = [name for name in ("attack", "defense", "seed") if name != dimension]
-    return results[SUCCESS].notnull().any(others).mean("data") >= 0.5
+    met = results[SUCCESS].notnull().any("seed")
+    if dimension == "defense":
+        met = met.any("attack")
+    over = [name for name in met.dims if name != dimension]
+    return met.sum(over) >= NEARLY_ALL * met.any(dimension).sum()
 
 
 def shared_cells(results: xr.Dataset) -> xr.DataArray:
-    """The cells that every ranked attack has, bool[data, defense].
+    """The cells that every ranked attack has and that are judged for all of them in most seeds, bool[data, defense].
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
     ranked = results["attack"].values[is_ranked(results, "attack").values]
-    return results[SUCCESS].sel(attack=ranked).notnull().any("seed").all("attack")
+    return _is_judged_in_most(results).sel(attack=ranked).all("attack")
 
 
 def shared_boards(results: xr.Dataset) -> list[str]:
@@ -90,11 +98,16 @@ def shared_boards(results: xr.Dataset) -> list[str]:
     return [str(name) for name in results["data"].values[there.values]]
 
 
-def rank_attacks(results: xr.Dataset) -> list[Standing]:
-    """Ranks attacks by their success above the floor, over the boards and defenses that all of them have.
+def _is_judged_in_most(results: xr.Dataset) -> xr.DataArray:
+    """Where a meeting is judged in more than half of its seeds, bool[data, attack, defense]."""
+    there = results[SUCCESS].notnull()
+    return (is_judged(results) & there).sum("seed") * 2 > there.sum("seed")
 
-    A cell whose defense has ruined the honest run counts with the success that the attack has there: the attacker does
-    not mind.
+
+def rank_attacks(results: xr.Dataset) -> list[Standing]:
+    """Ranks attacks by their success above the floor, over the cells that all of them have.
+
+    A cell does not count where the defense has ruined most honest runs, or where these lead most rows to τ themselves.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -103,8 +116,7 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
       the attacks, the strongest first; behind them those that are not ranked, over their own cells.
     """
     over, shared, ranked = ("data", "defense"), shared_cells(results), is_ranked(results, "attack")
-    own = results[SUCCESS].notnull().any("seed")
-    is_cell = own & (shared | ~ranked)
+    is_cell = _is_judged_in_most(results) & (shared | ~ranked)
     cells = results.where(is_cell)
     values = {
         SUCCESS: cells[SUCCESS].mean(over),
@@ -117,8 +129,8 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
 def rank_defenses(results: xr.Dataset) -> list[Standing]:
     """Ranks defenses by what the strongest attack tried has above its floor behind each, over the boards that all have.
 
-    The strongest attack is chosen on every board. A defense that ruins honest runs leaves what it leaves, and its cost
-    says so.
+    The strongest attack is chosen on every board, by its lift. A defense that costs honest runs more than 0.1 of main
+    accuracy in the mean has no rank: it stops the task.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -127,22 +139,25 @@ def rank_defenses(results: xr.Dataset) -> list[Standing]:
       the defenses, the one that leaves least first; behind them those that are not ranked, over their own boards.
     """
     ranked = is_ranked(results, "defense")
+    undefended = results[MAIN + HONEST].mean("attack").sel(defense=UNDEFENDED, drop=True)
+    cost = (undefended - results[MAIN + HONEST].mean("attack")).mean(("data", "seed"))
     own = results[SUCCESS].notnull().any(("seed", "attack"))
     is_cell = own & (results["data"].isin(shared_boards(results)) | ~ranked)
     strongest = strongest_attacks(results)
     left, floor = (results[name].isel(attack=strongest).where(is_cell) for name in (SUCCESS, SUCCESS + HONEST))
     honest = results[MAIN + HONEST].mean("attack").where(is_cell)
-    undefended = results[MAIN + HONEST].mean("attack").sel(defense=UNDEFENDED, drop=True)
     values = {
         SUCCESS: left.mean("data"),
         "lift": (left - floor).mean("data"),
         "cost": (undefended - honest).mean("data"),
     }
-    return _ranked("defense", values, ranked, is_cell.sum("data"), strongest_first=False)
+    return _ranked(
+        "defense", values, ranked & (cost <= DEFENSE_LOSS_AT_MOST), is_cell.sum("data"), strongest_first=False
+    )
 
 
 def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
-    """The number of the strongest attack of every board and defense: the one whose median over seeds is the largest.
+    """The number of the strongest attack of every board and defense: the one whose median lift is the largest.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -150,7 +165,8 @@ def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
     Returns:
       int[data, defense]; of a meeting that did not take place it says nothing.
     """
-    return results[SUCCESS].median("seed").fillna(-1.0).argmax("attack")
+    lift = (results[SUCCESS] - results[SUCCESS + HONEST]).median("seed")
+    return lift.fillna(-np.inf).argmax("attack")
 
 
 def _ranked(
@@ -166,10 +182,13 @@ def _ranked(
     means = np.array([_mean(row) for row in rows["lift"]])
     order = np.lexsort((-means if strongest_first else means, ~is_ranked.values))
     found: list[Standing] = []
+    first = order[0]  # of those that share a rank
     for place, i in enumerate(order):
         rank = place + 1 if is_ranked.values[i] else None
-        if rank is not None and found and _is_tied(rows["lift"][order[place - 1]], rows["lift"][i]):
+        if rank is not None and found and _is_tied(rows["lift"][first], rows["lift"][i]):
             rank = found[-1].rank
+        else:
+            first = i
         success, lift, cost = (_with_interval(rows[name][i]) for name in (SUCCESS, "lift", "cost"))
         found.append(Standing(rank, names[i], success, lift, cost, int(num_cells.values[i])))
     return found

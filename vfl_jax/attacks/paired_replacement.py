@@ -28,7 +28,7 @@ class PairedReplacement(Attack):
       ValueError: where ``amplify`` is NaN; with a scenario whose ``poison.mode`` is not "appended_pair".
     """
 
-    needs = Needs(is_paired=True)
+    needs = Needs(num_targets=10, is_paired=True)
 
     amplify: float = 10.0
 
