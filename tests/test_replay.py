@@ -10,7 +10,6 @@ from golden_helpers import golden
 import vfl_jax as vfl
 from vfl_jax.attacks import CentroidReplay, Replay
 from vfl_jax.attacks.centroid_replay import noised
-from vfl_jax.models.clusters import k_means, lloyd
 from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Plan
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.protocol.views import PartyEpochView, PartyInferView
@@ -175,18 +174,6 @@ def test_a_class_that_no_cluster_got_has_the_mean_of_its_known_rows():
         np.testing.assert_allclose(state.centres[c], expected.mean(axis=0), rtol=1e-3, atol=1e-3)
     nobody = looked(CentroidReplay(centres="clusters", cluster_rows=18), table, told([-1] * 17 + [2]))
     assert nobody.has_centre.tolist() == [False, False, True]
-
-
-def test_rounds_of_k_means_are_lloyds():
-    points = helpers.normal(40, 3)
-    centres = points[:4].astype(np.float64)
-    for _ in range(6):
-        groups = [[] for _ in centres]
-        for point in points:
-            groups[min(range(4), key=lambda c: ((point - centres[c]) ** 2).sum())].append(point)
-        centres = np.array([np.mean(group, axis=0) if group else centres[c] for c, group in enumerate(groups)])
-    np.testing.assert_allclose(lloyd(points, jnp.asarray(points[:4]), 6), centres, rtol=1e-4, atol=1e-5)
-    assert np.isfinite(k_means(jax.random.key(0), jnp.ones((5, 2)), 3)).all()  # of equal points, too
 
 
 @pytest.mark.parametrize(

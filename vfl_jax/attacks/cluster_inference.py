@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.attacks.evidence import Kind, unit
-from vfl_jax.attacks.reader import Heard, Reader, Reading, class_means, most_likely
+from vfl_jax.attacks.reader import Heard, Reader, Reading, most_likely
 from vfl_jax.core.checks import check_count
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key
+from vfl_jax.models.clusters import class_means, draw_centres, k_means, lloyd, squared_distances
+from vfl_jax.protocol.knowledge import UNKNOWN
 from vfl_jax.protocol.transforms import Attack
 
 
@@ -68,59 +70,22 @@ class ClusterInference(Reader, Attack):
     def infer(self, key: Key, heard: Heard) -> Reading:
         rows, is_there = heard.rows(self.of)
         rows = unit(jnp.where(is_there[:, None], rows, 0.0))
-        means, has_known = class_means(rows, is_there, heard.known_labels, heard.num_classes)
+        known_labels = jnp.where(is_there, heard.known_labels, UNKNOWN)
+        means, has_known = class_means(rows, known_labels, heard.num_classes)
         if self.start == "known":
-            centers, _ = self._moved(rows, is_there, plus_plus(key, rows, is_there, means, has_known))
+            first = draw_centres(key, rows, means, has_known, is_there)
+            centers = lloyd(rows, first, self.num_steps, is_there)
             classes = jnp.eye(heard.num_classes, dtype=bool) & has_known[None]
         else:
-            nobody = jnp.zeros_like(has_known)
-            keys = jax.random.split(key, self.num_starts)
-            drawn = [plus_plus(one, rows, is_there, jnp.zeros_like(means), nobody) for one in keys]
-            ended = [self._moved(rows, is_there, centers) for centers in drawn]
-            best = jnp.argmin(jnp.stack([cost for _, cost in ended]))
-            centers = jnp.stack([moved for moved, _ in ended])[best]
-            nearest = jnp.argmin(jnp.where(has_known[None], distances(centers, means), jnp.inf), axis=1)
+            centers = self._best(key, rows, is_there, heard.num_classes)
+            nearest = jnp.argmin(jnp.where(has_known[None], squared_distances(centers, means), jnp.inf), axis=1)
             classes = jax.nn.one_hot(nearest, heard.num_classes, dtype=bool) & has_known[None]
-        scores = jnp.where(classes[None], -distances(rows, centers)[:, :, None], -jnp.inf).max(axis=1)
+        scores = jnp.where(classes[None], -squared_distances(rows, centers)[:, :, None], -jnp.inf).max(axis=1)
         return most_likely(scores, is_there)
 
-    def _moved(self, rows: Array, is_there: Array, centers: Array) -> tuple[jax.Array, jax.Array]:
-        """Returns (the centers after all steps, float32[C, E]; the sum of squared distances, float32[])."""
-
-        def step(_: Array, centers: Array) -> jax.Array:
-            nearest = jnp.argmin(distances(rows, centers), axis=1)
-            member = jax.nn.one_hot(jnp.where(is_there, nearest, -1), len(centers))
-            counts = member.sum(axis=0)[:, None]
-            return jnp.where(counts > 0, member.T @ rows / jnp.maximum(counts, 1.0), centers)
-
-        moved = jax.lax.fori_loop(0, self.num_steps, step, jnp.asarray(centers))
-        return moved, jnp.where(is_there, distances(rows, moved).min(axis=1), 0.0).sum()
-
-
-def distances(rows: Array, centers: Array) -> jax.Array:
-    """Returns the squared distances of rows, float32[N, E], and centers, float32[C, E]: float32[N, C]."""
-    squares = (rows**2).sum(axis=1)[:, None] + (centers**2).sum(axis=1)[None]
-    return jnp.maximum(squares - 2.0 * rows @ centers.T, 0.0)
-
-
-def plus_plus(key: Key, rows: Array, is_there: Array, centers: Array, is_set: Array) -> jax.Array:
-    """Draws the centers that are not set, one after another, as k-means++ does; float32[C, E].
-
-    Args:
-      key: the key of the draws.
-      rows: float32[N, E].
-      is_there: bool[N], the rows that can be drawn.
-      centers: float32[C, E].
-      is_set: bool[C], the centers that stay as they are.
-    """
-
-    def draw(place: Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        centers, is_set = carry
-        nearest = jnp.where(is_set[None], distances(rows, centers), jnp.inf).min(axis=1)
-        chance = jnp.where(is_there, jnp.where(is_set.any(), nearest, 1.0), 0.0)
-        chance = jnp.where(chance.sum() > 0, chance, 1.0)  # fewer different rows than centers
-        row = jax.random.categorical(jax.random.fold_in(key, place), jnp.log(chance))
-        new = jnp.where(is_set[place], centers[place], rows[row])
-        return centers.at[place].set(new), is_set.at[place].set(True)
-
-    return jax.lax.fori_loop(0, len(centers), draw, (jnp.asarray(centers), jnp.asarray(is_set)))[0]
+    def _best(self, key: Key, rows: Array, is_there: Array, num_clusters: int) -> jax.Array:
+        """Returns the centers, float32[C, E], of the draw that ends with the least sum of squared distances."""
+        keys = jax.random.split(key, self.num_starts)
+        ended = jnp.stack([k_means(one, rows, num_clusters, self.num_steps, is_there) for one in keys])
+        nearest = jnp.stack([squared_distances(rows, centers).min(axis=1) for centers in ended])
+        return ended[jnp.argmin(jnp.where(is_there[None], nearest, 0.0).sum(axis=1))]

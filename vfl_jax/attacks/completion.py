@@ -18,9 +18,6 @@ from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import UNKNOWN, Plan
 from vfl_jax.protocol.views import PartyEpochView
 
-BLOCK = 512
-"""The number of training rows that are read together, which bounds the memory."""
-
 
 @flax.struct.dataclass
 class Learner:
@@ -167,23 +164,6 @@ def guess(model: CompletedModel, forward: Forward, features: Features) -> jax.Ar
       features: the party's rows, leaves [B, ...].
     """
     return jnp.argmax(model.logits(forward, features), axis=-1).astype(jnp.int32)
-
-
-def over_all_rows(view: PartyEpochView, function: Callable[[Features], Any]) -> Any:
-    """Maps a function over all training rows, in blocks.
-
-    Args:
-      view: the view of the party between two epochs.
-      function: from rows, leaves [B, ...], to arrays, leaves [B, ...].
-
-    Returns:
-      the arrays of all rows, leaves [N, ...].
-    """
-    num_rows = len(view.sample_ids)
-    num_blocks = -(-num_rows // BLOCK)
-    ids = (jnp.arange(num_blocks * BLOCK) % num_rows).reshape(num_blocks, BLOCK)
-    found = jax.lax.map(lambda block: function(view.rows(block)), ids)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:num_rows], found)
 
 
 def _drawer(view: PartyEpochView, size: int) -> Callable[[Key, Array], Mixture]:

@@ -7,10 +7,11 @@ from typing import Literal
 import jax.numpy as jnp
 
 from vfl_jax.attacks.evidence import Kind, unit
-from vfl_jax.attacks.reader import Heard, Reader, Reading, above, check_two_classes, class_means, most_likely
+from vfl_jax.attacks.reader import Heard, Reader, Reading, above, check_two_classes, most_likely
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
-from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.models.clusters import class_means
+from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
 from vfl_jax.protocol.transforms import Attack
 
 
@@ -65,7 +66,8 @@ class DirectionInference(Reader, Attack):
 
     def infer(self, key: Key, heard: Heard) -> Reading:
         directions = unit(heard.messages)
-        means, has_known = class_means(directions, heard.is_heard, heard.known_labels, heard.num_classes)
+        known_labels = jnp.where(heard.is_heard, heard.known_labels, UNKNOWN)
+        means, has_known = class_means(directions, known_labels, heard.num_classes)
         scores = directions @ unit(means).T
         if self.rule == "nearest":
             return most_likely(jnp.where(has_known[None], scores, -jnp.inf), heard.is_heard)

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vfl_jax.attacks.all_rows import over_all_rows
 from vfl_jax.attacks.completed_model import CompletedModel
-from vfl_jax.attacks.completion import Completion, needs_known_classes, over_all_rows
+from vfl_jax.attacks.completion import Completion, needs_known_classes
 from vfl_jax.core.checks import check_count, check_range, is_number
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Features, Key, Params

@@ -8,8 +8,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from vfl_jax.attacks.all_rows import over_all_rows
 from vfl_jax.attacks.completed_model import CompletedModel
-from vfl_jax.attacks.completion import Completion, guess, needs_known_classes, over_all_rows
+from vfl_jax.attacks.completion import Completion, guess, needs_known_classes
 from vfl_jax.core.checks import check_count
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Features, Key, Params

@@ -10,14 +10,13 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from vfl_jax.attacks.all_rows import over_all_rows
 from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, no_evidence
 from vfl_jax.core.types import Array, Key, Params
-from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
+from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.views import PartyEpochView, PartyView
 
-BLOCK = 512
-"""The number of training rows whose embeddings are computed together, which bounds the memory."""
 PENALTY = 0.01
 """The penalty of a ridge regression, relative to the mean square of a column."""
 
@@ -125,7 +124,7 @@ class Reader:
         self, key: Key, state: ReaderState, view: PartyEpochView, params: Params
     ) -> tuple[Params, ReaderState]:
         def embeddings() -> jax.Array:
-            return own_embeddings(view, params)
+            return over_all_rows(view, lambda rows: view.forward(rows, params=params))
 
         messages, is_heard = state.evidence.mean, jnp.asarray(state.evidence.num_heard) > 0
         if self.smooth:
@@ -207,20 +206,6 @@ def mean_of(rows: Array, counts: Array) -> jax.Array:
     return jnp.where(mask, rows, 0.0).sum(axis=0) / jnp.maximum(counts.sum(dtype=jnp.float32), 1.0)
 
 
-def class_means(rows: Array, is_there: Array, known_labels: Array, num_classes: int) -> tuple[jax.Array, jax.Array]:
-    """Returns (the mean of the known rows of every class, float32[C, E]; which classes have one, bool[C]).
-
-    Args:
-      rows: float32[N, E].
-      is_there: bool[N], the rows that count.
-      known_labels: int32[N], ``UNKNOWN`` for rows that do not count.
-      num_classes: C.
-    """
-    member = jax.nn.one_hot(jnp.where(is_there, known_labels, UNKNOWN), num_classes)
-    counts = member.sum(axis=0)
-    return member.T @ jnp.where(is_there[:, None], rows, 0.0) / jnp.maximum(counts, 1.0)[:, None], counts > 0
-
-
 def standardized(rows: Array, counts: Array) -> jax.Array:
     """Returns rows, float32[N, E], less the mean and over the standard deviation of those that count; others are 0."""
     centered = jnp.where(counts[:, None], rows - mean_of(rows, counts)[None], 0.0)
@@ -256,17 +241,3 @@ def smoothed(messages: Array, is_heard: Array, embeddings: Array) -> jax.Array:
     told = messages / jnp.where(scale > 0, scale, 1.0)  # a length does not matter, and the squares of small ones would
     weights = is_heard.astype(jnp.float32)
     return jnp.where(is_heard[:, None], ridge(standardized(embeddings, is_heard), weights, told), 0.0)
-
-
-def own_embeddings(view: PartyEpochView, params: Params) -> jax.Array:
-    """Computes the party's own embeddings of all training rows, float32[N, E], in blocks.
-
-    Args:
-      view: the view between two epochs.
-      params: the parameters of the party's own bottom model.
-    """
-    num_rows = len(view.sample_ids)
-    num_blocks = -(-num_rows // BLOCK)
-    ids = (jnp.arange(num_blocks * BLOCK) % num_rows).reshape(num_blocks, BLOCK)
-    found = jax.lax.map(lambda block: view.forward(view.rows(block), params=params), ids)
-    return found.reshape(-1, found.shape[-1])[:num_rows]
