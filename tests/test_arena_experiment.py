@@ -10,7 +10,7 @@ import xarray as xr
 from experiments.arena import __main__ as experiment
 from experiments.arena import report
 from experiments.arena.rates import largest_good
-from vfl_jax.arenas.lineup import RATES
+from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
 from vfl_jax.core.files import save
 
 
@@ -55,9 +55,11 @@ def board(name, strength, cost, attacks=("loud", "quiet"), defenses=("none", "wa
 def test_the_answer_names_the_strongest_and_the_cheapest():
     results = report.joined([board("mnist", (0.8, 0.2), 0.005), board("digits", (0.6, 0.2), 0.005)], "there")
     said = report.answer(results)
-    assert "**loud is the strongest of 2 attacks tried**: over 4 cells it leads 52% of attacked rows" in said
+    assert (
+        "**loud is the strongest of 2 attacks tried** on 2 boards: over 4 cells it leads 52% of attacked rows" in said
+    )
     assert "where honest runs lead 2%" in said
-    assert "Without a defense the strongest attack of each board reaches 70%" in said
+    assert "Without a defense the strongest attack of each board reaches 70% in the mean" in said
     assert "wall leaves least: 35%, at 0.5% of main accuracy" in said
     dear = report.answer(report.joined([board("mnist", (0.8, 0.2), 0.3)], "there"))
     assert dear.endswith("there is none here.")
@@ -65,7 +67,14 @@ def test_the_answer_names_the_strongest_and_the_cheapest():
 
 def test_ties_are_named_together():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
-    assert report.answer(results).startswith("**loud and quiet are the strongest of 2 attacks tried**")
+    assert report.answer(results).startswith("**loud and quiet are the strongest of 2 attacks tried** on 1 board:")
+
+
+def test_a_page_says_how_much_of_the_line_up_it_has():
+    results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
+    assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 2 of {len(DEFENSES) + 1} defenses, 5 seeds" in report.so_far(
+        results
+    )
 
 
 def test_a_page_has_every_board_and_what_is_lacking(tmp_path):

@@ -138,6 +138,7 @@ def test_tables_say_what_the_results_say(results):
     assert attack_rows(results)[2]["lift"].startswith("0.060 [")
     rows = {row["defense"]: row for row in defense_rows(results)}
     assert rows["weak"]["strongest attack"] == "echo ×2"
+    assert rows["ruinous"]["strongest attack"] == "–"
     assert rows["absent"]["strongest attack"] == "echo ×1"
     assert rows["weak"]["costs main accuracy"] == "0.020 [0.020, 0.020]"
     assert [row["attack"] for row in detection_rows(results)] == ["loud", "echo", "quiet"]

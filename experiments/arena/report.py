@@ -20,7 +20,7 @@ from vfl_jax.arenas.leaderboard import (
     leakage_rows,
     refusal_rows,
 )
-from vfl_jax.arenas.lineup import ABSENT, BOARDS, RATES
+from vfl_jax.arenas.lineup import ABSENT, ATTACKS, BOARDS, DEFENSES, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
 from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import HONEST
@@ -52,6 +52,7 @@ def page(folder: Path) -> str:
     results = joined(_saved(folder, "trainable"), folder)
     parts = [
         f"{answer(results)}\n",
+        so_far(results),
         add_picture(folder, "heat_map", heat_map(results), "attack success above the floor, by attack and defense"),
         section("Attacks, the strongest first", to_markdown(attack_rows(results)), f"{NOTE}\n"),
         section(
@@ -120,23 +121,41 @@ def answer(results: xr.Dataset) -> str:
     cheap = [p for p in defenses if p.rank is not None and p.cost[0] <= CHEAP and p.name != "none"]
     undefended = next(place for place in defenses if place.name == "none")
     strongest = attacks[0]
+    num_boards = results.sizes["data"]
     said = (
-        f"**{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried**: over "
-        f"{strongest.num_cells} cells {'it leads' if len(first) == 1 else 'the first leads'} "
-        f"{strongest.success[0]:.0%} of attacked rows to τ, where honest runs lead "
-        f"{strongest.success[0] - strongest.lift[0]:.0%}. "
-    )
-    said += (
-        f"Without a defense the strongest attack of each board reaches {undefended.success[0]:.0%}; of the defenses "
-        f"that cost at most {CHEAP:.0%} of main accuracy, "
+        f"**{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried** on "
+        f"{num_boards} board{'s' * (num_boards > 1)}: over {strongest.num_cells} cells "
+        f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to τ, "
+        f"where honest runs lead {strongest.success[0] - strongest.lift[0]:.0%}. Without a defense the strongest attack "
+        f"of each board reaches {undefended.success[0]:.0%} in the mean; of the defenses that cost at most {CHEAP:.0%} of "
+        "main accuracy, "
     )
     if not cheap:
         return said + "there is none here."
     best = cheap[0]
-    return said + (
-        f"{best.name} leaves least: {best.success[0]:.0%}, at {best.cost[0]:.1%} of main accuracy. "
-        f"{_whole_truth(defenses, best)}"
+    return said + f"{best.name} leaves least: {best.success[0]:.0%}, {_price(best)}. {_whole_truth(defenses, best)}"
+
+
+def so_far(results: xr.Dataset) -> str:
+    """How much of the line-up the page has.
+
+    Args:
+      results: those of all boards.
+    """
+    wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES) + 1]  # digits is no board of the page; "none" is a defense
+    there = [results.sizes[name] for name in ("data", "attack", "defense")]
+    if there == wanted:
+        return ""
+    (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), results.sizes["seed"]
+    return (
+        f"**So far**: {boards[0]} of {boards[1]} boards, {attacks[0]} of {attacks[1]} attacks, {defenses[0]} of "
+        f"{defenses[1]} defenses, {seeds} seeds. The rest is not trained yet, and may turn every rank.\n"
     )
+
+
+def _price(place: Standing) -> str:
+    """What a defense costs, as a sentence has it."""
+    return "at no cost" if place.cost[0] < 0.0005 else f"at {place.cost[0]:.1%} of main accuracy"
 
 
 def _whole_truth(defenses: Sequence[Standing], best: Standing) -> str:
@@ -144,7 +163,7 @@ def _whole_truth(defenses: Sequence[Standing], best: Standing) -> str:
     least = defenses[0]  # of those that have a rank
     if least.name == best.name:
         return "No dearer one leaves less."
-    return f"The one that leaves least of all is {least.name}: {least.success[0]:.0%}, at {least.cost[0]:.0%}."
+    return f"The one that leaves least of all is {least.name}: {least.success[0]:.0%}, {_price(least)}."
 
 
 def cell_rows(board: xr.Dataset) -> list[Row]:

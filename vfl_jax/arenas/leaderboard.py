@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfl_jax.arenas import dcs
-from vfl_jax.arenas.standings import rank_attacks, rank_defenses, strongest_attacks
+from vfl_jax.arenas.standings import SUCCESS, rank_attacks, rank_defenses, strongest_attacks
 from vfl_jax.arenas.table import HONEST
 from vfl_jax.report import Row, median_with_interval
 
@@ -68,8 +68,9 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
 def _by_whom(results: xr.Dataset, defense: str) -> str:
     """The strongest attacks on a defense, each with the number of boards on which it is."""
     cells = results.sel(defense=[defense])
-    is_there = cells["attack_success"].notnull().any(("attack", "seed")).values.ravel()
-    numbers, counts = np.unique(strongest_attacks(cells).values.ravel()[is_there], return_counts=True)
+    lift = (cells[SUCCESS] - cells[SUCCESS + HONEST]).median("seed").max("attack").values.ravel()
+    gains = strongest_attacks(cells).values.ravel()[np.nan_to_num(lift) > 0]  # where nobody does, nobody is strongest
+    numbers, counts = np.unique(gains, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return ", ".join(f"{results['attack'].values[numbers[i]]} ×{counts[i]}" for i in order) or "–"
 
