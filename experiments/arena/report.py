@@ -121,14 +121,13 @@ def answer(results: xr.Dataset) -> str:
     cheap = [p for p in defenses if p.rank is not None and p.cost[0] <= CHEAP and p.name != "none"]
     undefended = next(place for place in defenses if place.name == "none")
     strongest = attacks[0]
-    num_boards = results.sizes["data"]
+    num_boards, floor = results.sizes["data"], strongest.success[0] - strongest.lift[0]
     said = (
         f"**{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried** on "
         f"{num_boards} board{'s' * (num_boards > 1)}: over {strongest.num_cells} cells "
         f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to τ, "
-        f"where honest runs lead {strongest.success[0] - strongest.lift[0]:.0%}. Without a defense the strongest attack "
-        f"of each board reaches {undefended.success[0]:.0%} in the mean; of the defenses that cost at most {CHEAP:.0%} of "
-        "main accuracy, "
+        f"where honest runs lead {floor:.0%}. Without a defense the strongest attack of each board reaches "
+        f"{undefended.success[0]:.0%} in the mean; of the defenses that cost at most {CHEAP:.0%} of main accuracy, "
     )
     if not cheap:
         return said + "there is none here."
