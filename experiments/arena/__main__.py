@@ -16,7 +16,6 @@ from experiments.arena.kinds import MAKING, Kind, file_name
 from experiments.arena.rates import write_rates
 from experiments.shared.command import ending_in_one_line, results_folder
 from vfl_jax.arenas import arena
-from vfl_jax.arenas.boards import data_of
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
 from vfl_jax.core.files import save
 from vfl_jax.sweeps.devices import use_all_cores
@@ -93,7 +92,7 @@ def train(given: Arguments, folder: Path) -> None:
         board = BOARDS[name](**MAKING[given.kind])
         if given.quick:
             board = dataclasses.replace(board, epochs=3)
-        is_large = data_of(board.source).train.num_samples >= LARGE_SET
+        is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
         runs = folder / "runs" if given.quick else given.runs
         results = arena(able, defenses, {name: board}, seeds, folder=runs)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.shared.cases import HEADS
-from vfl_jax.arenas.boards import Board, data_of
+from vfl_jax.arenas.boards import Board
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.presets import HeadName
 from vfl_jax.sweeps.sweep import sweep
@@ -32,7 +32,7 @@ def choose(board: Board) -> dict[str, Any]:
     """
     results = sweep(
         board.scenario.replace(poison=board.scenario.poison.replace(rate=0.0)),
-        data_of(board.source),
+        board.data,
         {"learning_rate": CANDIDATES},
         SEEDS,
         board.epochs,

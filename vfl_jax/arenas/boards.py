@@ -38,7 +38,8 @@ class Board:
     """A data set in the arena, and how every replica on it is trained; :func:`board_for` makes one.
 
     Args:
-      source: the data set, or a function without arguments that returns it, as ``sweep`` takes it.
+      source: the data set, or a function without arguments that returns it, as workers of an executor get it.
+      data: the data set itself.
       scenario: the scenario without an attack and without a defense.
       attackers: the numbers of the parties that attack; several have the same attack and collude.
       epochs: the number of epochs.
@@ -47,6 +48,7 @@ class Board:
     """
 
     source: Source
+    data: VerticalData = dataclasses.field(repr=False, compare=False)
     scenario: Scenario
     attackers: tuple[int, ...]
     epochs: int
@@ -154,6 +156,7 @@ def board_for(
     )
     return Board(
         source=source,
+        data=data,
         scenario=scenario,
         attackers=(chosen,),
         epochs=epochs,

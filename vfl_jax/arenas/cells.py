@@ -15,7 +15,6 @@ import jax
 
 from vfl_jax.arenas.boards import Board
 from vfl_jax.core.record import cast, numbers
-from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.protocol.methods import methods
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
@@ -69,16 +68,15 @@ def title(method: Any) -> str:
     return "none" if names in ([], [ActiveTransform.__name__]) else "+".join(names)
 
 
-def refusal(board: Board, data: VerticalData, entrant: Entrant, defense: ActiveTransform) -> str | None:
+def refusal(board: Board, entrant: Entrant, defense: ActiveTransform) -> str | None:
     """Returns why an attack and a defense cannot meet on a board, in the scenario's own words; None where they can.
 
     Args:
       board: the board.
-      data: its data set.
       entrant: the attack and what it is granted.
       defense: the defense.
     """
-    attack, needs = entrant
+    (attack, needs), data = entrant, board.data
     try:
         scenario = board.meeting(attack, defense, needs)
         scenario.check(data)
@@ -92,7 +90,6 @@ def refusal(board: Board, data: VerticalData, entrant: Entrant, defense: ActiveT
 def groups(
     name: str,
     board: Board,
-    data: VerticalData,
     attacks: Mapping[str, Entrant],
     defenses: Mapping[str, ActiveTransform],
 ) -> tuple[list[Group], dict[tuple[str, str], str]]:
@@ -101,7 +98,6 @@ def groups(
     Args:
       name: the name of the board.
       board: the board.
-      data: its data set.
       attacks: the attacks by name, each with what it is granted.
       defenses: the defenses by name.
     """
@@ -109,7 +105,7 @@ def groups(
         (a, d): said
         for a, entrant in attacks.items()
         for d, defense in defenses.items()
-        if (said := refusal(board, data, entrant, defense)) is not None
+        if (said := refusal(board, entrant, defense)) is not None
     }
     found = []
     for alike in _alike(attacks, lambda entrant: (board.plan(entrant[1]), _structure(entrant[0]))):

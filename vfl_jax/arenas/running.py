@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from vfl_jax.arenas.boards import Board, Source, board_for, data_of
+from vfl_jax.arenas.boards import Board, Source, board_for
 from vfl_jax.arenas.cells import Entrant, Group, groups
 from vfl_jax.arenas.table import UNDEFENDED, read, table
 from vfl_jax.core.atomic import check_folder
 from vfl_jax.core.checks import check_kind, shown
-from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.protocol.methods import is_attack, needs_of
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
@@ -105,11 +104,10 @@ def arena(
     entrants = {name: _entrants(attacks, board.epochs) for name, board in boards.items()}
     defenders = {UNDEFENDED: ActiveTransform()} | _defenders(defenses)
     numbers = checked_seeds(seeds)
-    loaded = {name: data_of(board.source) for name, board in boards.items()}
     planned: list[Group] = []
     reasons: dict[tuple[str, str, str], str] = {}
     for name, board in boards.items():
-        of_board, refused = groups(name, board, loaded[name], entrants[name], defenders)
+        of_board, refused = groups(name, board, entrants[name], defenders)
         planned += of_board
         reasons |= {(name, *key): said for key, said in refused.items()}
     if not planned:
@@ -117,7 +115,7 @@ def arena(
 
     log = _Log(None if folder is None else Path(folder) / LOG)
     told = functools.partial(print, file=sys.stderr, flush=True) if progress else _say_nothing
-    sizes = [_num_steps(group, boards[group.board], loaded[group.board], len(numbers)) for group in planned]
+    sizes = [_num_steps(group, boards[group.board], len(numbers)) for group in planned]
     told(
         f"arena: {len(planned)} programs, {sum(g.num_points for g in planned) * len(numbers):,} replicas; "
         f"about {_duration(sum(map(log.estimate, sizes)))} where nothing is finished."
@@ -129,7 +127,7 @@ def arena(
             warnings.simplefilter("ignore", EvidenceWarning)  # the table says how many rows measure
             results = sweep(
                 group.scenario,
-                loaded[group.board] if executor is None else board.source,
+                board.data if executor is None else board.source,
                 group.over,
                 numbers,
                 board.epochs,
@@ -148,7 +146,7 @@ def arena(
             f"[{i}/{len(planned)}] {group.board}: {', '.join(group.attacks)} × {', '.join(group.defenses)} "
             f"in {_duration(seconds)}; about {rest} left."
         )
-    return table(boards, loaded, entrants, defenders, numbers, meetings, reasons)
+    return table(boards, entrants, defenders, numbers, meetings, reasons)
 
 
 class _Log:
@@ -182,9 +180,9 @@ def _guess(num_steps: int) -> float:
     return SECONDS_PER_PROGRAM + SECONDS_PER_STEP * num_steps
 
 
-def _num_steps(group: Group, board: Board, data: VerticalData, num_seeds: int) -> int:
+def _num_steps(group: Group, board: Board, num_seeds: int) -> int:
     """The number of steps of all replicas of a group."""
-    per_epoch = data.train.num_samples // board.scenario.batches.size
+    per_epoch = board.data.train.num_samples // board.scenario.batches.size
     return group.num_points * num_seeds * board.epochs * per_epoch
 
 

@@ -74,7 +74,6 @@ def _values(replicas: xr.Dataset, end: str) -> dict[str, np.ndarray]:
 
 def table(
     boards: Mapping[str, Board],
-    data: Mapping[str, VerticalData],
     attacks: Mapping[str, Mapping[str, Entrant]],
     defenses: Mapping[str, Any],
     seeds: Iterable[int],
@@ -85,7 +84,6 @@ def table(
 
     Args:
       boards: the boards by name.
-      data: their data sets.
       attacks: by board, the attacks by name, each with what it is granted.
       defenses: the defenses by name.
       seeds: the seeds of every meeting.
@@ -109,12 +107,12 @@ def table(
         why[places[key]] = reason
     variables["reason"] = (DIMENSIONS[:3], why.astype(str))
     of_board = {
-        "target_class": [data[name].classes[board.scenario.poison.target_class] for name, board in boards.items()],
-        "majority": [_share_of_majority(data[name]) for name in boards],
+        "target_class": [board.data.classes[board.scenario.poison.target_class] for board in boards.values()],
+        "majority": [_share_of_majority(board.data) for board in boards.values()],
         "attacker_share": [board.share for board in boards.values()],
-        "num_parties": [data[name].num_parties for name in boards],
-        "num_classes": [data[name].num_classes for name in boards],
-        "num_test": [data[name].test.num_samples for name in boards],
+        "num_parties": [board.data.num_parties for board in boards.values()],
+        "num_classes": [board.data.num_classes for board in boards.values()],
+        "num_test": [board.data.test.num_samples for board in boards.values()],
     }
     said = {
         "boards": {name: _plain(board.scenario) | {"epochs": board.epochs} for name, board in boards.items()},
