@@ -181,11 +181,9 @@ def test_the_score_is_that_of_its_published_code(name):
     assert all_kinds == pytest.approx(vector["c_dcs"])
 
 
-def test_the_score_of_defenses_counts_both_kinds_of_attacks(results):
-    scores = dcs.by_defense(results)
-    assert float(scores["both"].sel(defense="weak")) == pytest.approx(
-        (float(scores["backdoor"].sel(defense="weak")) + float(scores["label_inference"].sel(defense="weak"))) / 2
-    )
-    assert float(scores["label_inference"].sel(defense="none")) == pytest.approx(
-        1 / (1 + np.sqrt((0.01**2 + 0.6**2) / 2))
-    )
+def test_the_score_of_a_defense_is_the_mean_over_what_met_it(results):
+    results["attack_success"].loc[{"defense": "none"}] = 0.6
+    wanted = 1 / (1 + np.sqrt((0.01**2 + 0.6**2) / 2))  # attacks cost 0.01 of main accuracy
+    assert float(dcs.by_defense(results).sel(defense="none")) == pytest.approx(wanted)
+    results["attack_success"].loc[{"defense": "none", "data": "one"}] = np.nan
+    assert float(dcs.by_defense(results).sel(defense="none")) == pytest.approx(wanted)

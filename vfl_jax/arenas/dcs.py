@@ -12,8 +12,6 @@ from vfl_jax.arenas.table import HONEST, UNDEFENDED
 if TYPE_CHECKING:
     import xarray as xr
 
-READ = "label_inference_accuracy"
-
 
 def score(main: Any, attack: Any, main_clean: Any, attack_ideal: Any = 0.0, beta: float = 0.5) -> Any:
     """The DCS: how near a defense comes to a model that is as accurate as without it, and an attack that has nothing.
@@ -56,28 +54,15 @@ def means(scores: Any, kinds: Any, num_kinds: int = 4) -> tuple[np.ndarray, floa
     return of_kinds, float(np.nanmean(of_kinds))
 
 
-def by_defense(results: xr.Dataset) -> xr.Dataset:
-    """The DCS of every defense: by backdoors, by label inference, and the mean of both (C-DCS).
+def by_defense(results: xr.Dataset) -> xr.DataArray:
+    """The DCS of every defense by backdoors: T-DCS, the mean over seeds, boards and attacks.
 
-    Means are over seeds, boards and attacks, those of a kind that a board has.
+    Label inference does not count: of the attacks that plant a backdoor one or two report guesses.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
-
-    Returns:
-      ``backdoor``, ``label_inference`` and ``both`` by defense.
     """
     import xarray as xr
 
     clean = results[MAIN + HONEST].sel(defense=UNDEFENDED, drop=True)
-    over = ("data", "attack", "seed")
-
-    def mean(attack: str) -> Any:
-        found = xr.apply_ufunc(score, results[MAIN], results[attack], clean)
-        return found.where(results[attack].notnull()).mean(over)
-
-    kinds = {"backdoor": mean(SUCCESS)}
-    if READ in results:
-        kinds["label_inference"] = mean(READ)
-    both = xr.concat(list(kinds.values()), "kind").mean("kind")
-    return xr.Dataset(kinds | {"both": both})
+    return xr.apply_ufunc(score, results[MAIN], results[SUCCESS], clean).mean(("data", "attack", "seed"))

@@ -58,7 +58,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
             "leaves, attack success": _text(place.success),
             "strongest attack": _by_whom(results, place.name),
             "costs main accuracy": _text(place.cost),
-            "DCS": f"{float(scores['backdoor'].sel(defense=place.name)):.3f}",
+            "DCS": f"{float(scores.sel(defense=place.name)):.3f}",
             "boards": str(place.num_cells),
         }
         for place in rank_defenses(results)
