@@ -59,7 +59,7 @@ def page(folder: Path) -> str:
             "Defenses, the one that leaves least first",
             add_picture(folder, "pareto", pareto(results), "what defenses cost beside what they leave"),
             to_markdown(defense_rows(results)),
-            "On every board the attack with the largest median is the strongest. DCS is VFLAIR's score, 1 at best.\n",
+            "On a board the attack with the largest median lift is the strongest. DCS is VFLAIR's score, 1 at best.\n",
         ),
         section("Boards", to_markdown(board_rows(results))),
     ]

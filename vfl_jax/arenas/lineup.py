@@ -1,8 +1,9 @@
 """Who meets by default: the attacks, defenses and boards of the arena, with the numbers of their methods.
 
-The protocol was written down before the first attacked run: the trainable head, embeddings of 32, τ the rarest class,
-20 epochs on sets of 60,000 rows and 50 on others. An attack has the numbers of its source. A defense has them where its
-source names one; a comment says which numbers are ours. None was chosen by how an attack does.
+The protocol, but for the percentiles, was written down before the first attacked run: the trainable head, embeddings of
+32, τ the rarest class, 20 epochs on sets of 60,000 rows and 50 on others. An attack has the numbers of its source. A
+defense has them where its source names one; a comment says which numbers are ours. None was chosen by how an attack
+does.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ def heat_map(results: xr.Dataset) -> Figure:
 
 def pareto(results: xr.Dataset) -> Figure:
     """What every defense costs, beside what the strongest attack tried is left with behind it; bars are intervals.
-    Defenses without a rank are left out: their boards are others.
 
-    The line joins the defenses that no other one beats in both.
+    The line joins the defenses that no other one beats in both. Defenses without a rank are left out: they met on other
+    boards, or stop the task.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
