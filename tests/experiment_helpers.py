@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib
+import json
 import sys
 
 import pytest
@@ -56,3 +57,11 @@ def quick_results(tmp_path_factory):
         for experiment, name in ONE_CASE.items():
             cases.run_cases([cases_of(experiment)[name]], folder / "liu2020" / experiment, seeds=2, epochs=2)
     return folder
+
+
+def told_scenarios(attributes):
+    """The scenario of results, or of an arena those of its boards, each with its epochs beside."""
+    if "scenario" in attributes:
+        return [json.loads(attributes["scenario"])]
+    boards = json.loads(attributes["boards"]).values()
+    return [{name: value for name, value in board.items() if name != "epochs"} for board in boards]

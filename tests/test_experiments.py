@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
-from experiment_helpers import EXPERIMENTS, cases_of, quick_compilation, small_task
+from experiment_helpers import EXPERIMENTS, cases_of, quick_compilation, small_task, told_scenarios
 
 from experiments.liu2020.claims_without_a_figure.listening import LISTENINGS
 from experiments.shared import cases
@@ -221,14 +221,6 @@ def contains(whole, part):
     if isinstance(part, list):
         return isinstance(whole, list) and len(whole) == len(part) and all(map(contains, whole, part))
     return type(whole) is type(part) and whole == part
-
-
-def told_scenarios(attributes):
-    """The scenario of results, or of an arena those of its boards, each with its epochs beside."""
-    if "scenario" in attributes:
-        return [json.loads(attributes["scenario"])]
-    boards = json.loads(attributes["boards"]).values()
-    return [{name: value for name, value in board.items() if name != "epochs"} for board in boards]
 
 
 def test_every_committed_scenario_loads():
