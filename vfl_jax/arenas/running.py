@@ -150,16 +150,22 @@ def arena(
 
 
 class _Log:
-    """How long groups took, in a file of the folder or in memory."""
+    """How long groups took, in a file of the folder, which several processes may write, or in memory."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path is not None and path.is_file() else []
-        self.entries = [json.loads(line) for line in lines if line.endswith("}")]
+        self.entries: list[dict[str, Any]] = []
+        self._read()
+
+    def _read(self) -> None:
+        if self.path is not None and self.path.is_file():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            self.entries = [json.loads(line) for line in lines if line.endswith("}")]
 
     def note(self, group: Group, num_steps: int, seconds: float) -> None:
         """Appends a group that was trained; one that was only read says nothing about training."""
         entry = {"board": group.board, "group": group.name, "steps": num_steps, "seconds": round(seconds, 1)}
+        self._read()
         known = [e for e in self.entries if (e["board"], e["group"]) == (entry["board"], entry["group"])]
         if any(e["steps"] >= num_steps for e in known):
             return

@@ -1,10 +1,14 @@
-"""The trainable head as a defense: Figure 5 and Table 2, and heads of one to four hidden layers."""
+"""The trainable head as a defense: Figure 5 and Table 2, heads of one to four hidden layers, and who knows the head."""
 
 from __future__ import annotations
 
+import dataclasses
+
 from experiments.shared.cases import HONEST_AND_ATTACKED, PRESETS, Case
+from vfl_jax.attacks import ActivationBlurring, FreshReplacement
 from vfl_jax.models import DenseHead
-from vfl_jax.presets import Task
+from vfl_jax.presets import Task, liu2020_code
+from vfl_jax.protocol.chains import PartyChain
 
 TASKS: tuple[Task, ...] = ("mnist", "nus_wide")
 DEPTHS = (2, 3, 4)
@@ -27,7 +31,36 @@ def _case(preset: str, task: Task, depth: int) -> Case:
     )
 
 
+FRESH = PartyChain(parts=(ActivationBlurring(kind="zero"), FreshReplacement()))
+"""The authors' blurring, and in place of a recorded gradient a fresh one of a row that is found to be of τ."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KnowsTheHead(Case):
+    """A case on MNIST's trainable head: whether the known rows of τ are drawn per seed, how many, and who attacks."""
+
+    rows: str = ""
+    attacker: str = ""
+
+
+def _knows_the_head(num_drawn: int, is_fresh: bool) -> KnowsTheHead:
+    """With 0 drawn rows the one known row is that of the authors' code, and the poison rows are those of their list."""
+    scenario = liu2020_code(head="trainable", task="mnist")
+    rows, name = "the authors' one", "liu2020_code_mnist"
+    if num_drawn:
+        plan = scenario.poison.replace(draw="per_seed", target_ids=None, num_targets=num_drawn)
+        scenario = scenario.replace(poison=plan)
+        rows, name = f"{num_drawn} drawn", f"{name}_drawn_{num_drawn}"
+    if is_fresh:
+        scenario, name = scenario.replace(attacks=(scenario.attacks[0], FRESH)), f"{name}_fresh"
+    attacker = "fresh gradients" if is_fresh else "the paper's"
+    title = f"liu2020_code, mnist, trainable head, known rows: {rows}, attacker: {attacker}"
+    return KnowsTheHead(name, title, "mnist", scenario, rows=rows, attacker=attacker)
+
+
+KNOWS_THE_HEAD = tuple(_knows_the_head(*of) for of in ((0, True), (1, False), (1, True), (100, False), (100, True)))
 CASES = (
     *(_case(preset, task, 1) for task in TASKS for preset in PRESETS),
     *(_case(preset, task, depth) for preset in PRESETS for task in TASKS for depth in DEPTHS),
+    *KNOWS_THE_HEAD,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.liu2020.gamma.cases import CASES as GAMMA_CASES
-from experiments.liu2020.head.cases import CASES, DEPTHS, TASKS, case_name
+from experiments.liu2020.head.cases import CASES, DEPTHS, KNOWS_THE_HEAD, TASKS, case_name
 from experiments.shared.cases import GAMMA, PRESETS
 from experiments.shared.outcomes import (
     COLUMNS,
@@ -57,6 +57,9 @@ def write_report(folder: Path) -> None:
         figure = figure_against(lines, "hidden layers of the head")
         parts.append(add_picture(folder, "depth", figure, "main and backdoor accuracy against the depth of the head"))
     sections.append(section(f"Main and backdoor accuracy at the last epoch, γ = {GAMMA}", *parts))
+    if table := list(_rows_who_know(found)):
+        title = f"An attacker who knows the head: MNIST, `liu2020_code`, γ = {GAMMA}"
+        sections.append(section(title, to_markdown(table)))
     sections.append(section("Runtime", runtimes(CASES, found)))
     write_tables(README, folder, "\n".join(sections))
 
@@ -117,6 +120,15 @@ def _rows(found: Found, fixed: Found) -> Iterator[Row]:
             if (name := case_name(preset, task, depth)) in found:
                 settings = {"task": task, "data": data_name(found[name]), "preset": preset, "head": f"{depth} hidden"}
                 yield row(_only_point(found[name]), settings)
+
+
+def _rows_who_know(found: Found) -> Iterator[Row]:
+    """The paper's attacker and the one who takes fresh gradients, by the rows that they know to be of τ."""
+    if (name := case_name("liu2020_code", "mnist")) in found:
+        yield row(_only_point(found[name]), {"known rows of τ": "the authors' one", "attacker": "the paper's"})
+    for case in KNOWS_THE_HEAD:
+        if case.name in found:
+            yield row(_only_point(found[case.name]), {"known rows of τ": case.rows, "attacker": case.attacker})
 
 
 def figure_5(found: Found, fixed: Found) -> Figure:
