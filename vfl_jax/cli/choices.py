@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax.cli.calls import Call, read_call
 from vfl_jax.cli.flags import assignments, with_set
 from vfl_jax.cli.subcommands import OfPreset, RunFile, RunPreset, SweepFile, SweepPreset
 from vfl_jax.core.checks import check_kind
 from vfl_jax.core.fields import missing
-from vfl_jax.core.record import Kind, from_json, kinds
+from vfl_jax.core.record import Kind, Record, from_json, kinds
 from vfl_jax.core.registry import find
 from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.methods import Chain
@@ -49,7 +51,8 @@ def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
 
     Args:
       scenario: the preset's, or that of a file.
-      entries: texts ``PARTY=NAME``; NAME is a class of methods of a party, PartyTransform an honest one.
+      entries: texts ``PARTY=NAME``, or ``PARTY=NAME(FIELD=VALUE, ...)``; NAME is a class of methods of a party,
+        PartyTransform an honest one.
 
     Raises:
       ValueError: naming --attack, where an entry is no such text, or a party or name is unknown.
@@ -58,13 +61,15 @@ def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
       >>> import vfl_jax as vfl
       >>> with_attacks(vfl.presets.zou2022(), ["1=GradientReplacement"]).attacks[1]
       GradientReplacement(enabled=1.0, amplify=10.0)
+      >>> with_attacks(vfl.presets.zou2022(), ["1=GradientReplacement(amplify=2)"]).attacks[1].amplify
+      2
     """
     attacks = list(scenario.attacks)
-    known = {n: kind for n, kind in kinds(PartyTransform).items() if not issubclass(kind, Chain) and kind is not Attack}
+    known = {n: kind for n, kind in kinds(PartyTransform).items() if kind is not Attack}
     for party, name in assignments("--attack", entries, "PARTY=NAME, e.g. 1=GradientReplacement").items():
         if not party.isdecimal() or int(party) >= len(attacks):
             raise ValueError(f"--attack has '{party}={name}'; the parties of the scenario are 0 to {len(attacks) - 1}.")
-        attacks[int(party)] = made(find(known, "--attack", "method of a party", name), "--attack")
+        attacks[int(party)] = method("--attack", name, known, "method of a party")
     return scenario.replace(attacks=tuple(attacks))
 
 
@@ -100,11 +105,11 @@ def _read(file: Path) -> Scenario:
     return scenario
 
 
-def _defense(name: str) -> ActiveTransform:
-    """The defense of a name, with its defaults."""
+def _defense(text: str) -> ActiveTransform:
+    """The defense of a name, with the fields that are given, or its defaults."""
     known = {n: kind for n, kind in kinds(ActiveTransform).items() if not issubclass(kind, Switched | Chain)}
     del known[ActiveTransform.__name__]
-    return made(find(known, "--defense", "defense", name), "--defense")
+    return method("--defense", text, known, "defense")
 
 
 def _metric(name: str) -> Measure:
@@ -112,6 +117,54 @@ def _metric(name: str) -> Measure:
     known = kinds(Measure)
     del known[Measure.__name__]
     return made(find(known, "--metric", "metric", name), "--metric")
+
+
+def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str) -> Kind:
+    """Makes a method of a text such as ``Clipping`` or ``Clipping(by=value, bound=0.1)``.
+
+    Args:
+      flag: the flag that the text is given to, for messages.
+      text: the text, as the record prints itself; words need no quotes.
+      known: the classes that the flag may name, by name.
+      word: the word for one of them, such as "defense".
+
+    Raises:
+      ValueError: naming the flag, where the name or a field is unknown, or a field cannot hold its value.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> method("--defense", "Clipping(by=value)", {"Clipping": vfl.defenses.Clipping}, "defense")
+      Clipping(by='value', bound=1.0)
+    """
+    name, arguments = read_call(flag, text)
+    return _made(find(known, flag, word, name), flag, arguments)
+
+
+def _made(kind: type[Kind], flag: str, arguments: Mapping[str, Any]) -> Kind:
+    """Makes a record of the values of some fields; a value that is written as a call is a record, too."""
+    fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for name in arguments:
+        if name not in fields:
+            known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
+            raise ValueError(f"{flag} is {kind.__name__}, which has no field {name!r}; {known}.")
+    if not arguments:
+        return made(kind, flag)
+    values = {name: _record(value, flag) for name, value in arguments.items()}
+    if lacking := missing(kind, values):
+        raise ValueError(f"{flag} is {kind.__name__}, which needs {', '.join(map(repr, lacking))}, too.")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{flag}: {error}") from error
+
+
+def _record(value: Any, flag: str) -> Any:
+    """A value of a flag, with records in the place of calls."""
+    if isinstance(value, list):
+        return tuple(_record(part, flag) for part in value)
+    if isinstance(value, Call):
+        return _made(find(kinds(Record), flag, "record", value.name), flag, value.arguments)
+    return value
 
 
 def made(kind: type[Kind], flag: str) -> Kind:
@@ -126,7 +179,7 @@ def made(kind: type[Kind], flag: str) -> Kind:
     """
     if lacking := missing(kind, {}):
         raise ValueError(
-            f"{flag} is {kind.__name__}, which has no default for {', '.join(map(repr, lacking))}; write the "
-            "scenario as JSON (subcommand json), or register a preset."
+            f"{flag} is {kind.__name__}, which has no default for {', '.join(map(repr, lacking))}; give "
+            f"'{kind.__name__}({lacking[0]}=VALUE)'."
         )
     return kind()

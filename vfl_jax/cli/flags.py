@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vfl_jax.core.atomic import check_writable
 from vfl_jax.core.files import beside
@@ -12,7 +13,7 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.grid import Grid, parse, resolve
 
 SET = "PATH=NUMBER, e.g. attack.amplify=10"
-OVER = "PATH=NUMBER,NUMBER,..., e.g. attack.amplify=1,10"
+OVER = "PATH=NUMBER,NUMBER,..., e.g. attack.amplify=1,10, or PATH+PATH=NUMBER:NUMBER,... for numbers that go together"
 
 
 def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
@@ -36,12 +37,15 @@ def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
     return scenario
 
 
-def to_over(scenario: Scenario, entries: Sequence[str], set_entries: Sequence[str]) -> dict[str, list[float]]:
+def to_over(
+    scenario: Scenario, entries: Sequence[str], set_entries: Sequence[str]
+) -> dict[str | tuple[str, ...], list[Any]]:
     """The grid of ``--over``, as :func:`vfl_jax.sweep` takes it.
 
     Args:
       scenario: the preset's, with ``--set`` applied.
-      entries: texts ``PATH=NUMBER,NUMBER,...``, one per axis.
+      entries: texts ``PATH=NUMBER,NUMBER,...``, one per axis. ``PATH+PATH=NUMBER:NUMBER,...`` is a zipped axis: its
+        numbers go together, and results call its dimension ``PATH+PATH``.
       set_entries: the texts of ``--set``.
 
     Raises:
@@ -52,11 +56,16 @@ def to_over(scenario: Scenario, entries: Sequence[str], set_entries: Sequence[st
       >>> import vfl_jax as vfl
       >>> to_over(vfl.presets.liu2020_paper(), ["attack.amplify=1,10"], [])
       {'attack.amplify': [1.0, 10.0]}
+      >>> to_over(vfl.presets.liu2020_paper(), ["attack.amplify+poison.rate=1:0.1,10:0.2"], [])
+      {('attack.amplify', 'poison.rate'): [(1.0, 0.1), (10.0, 0.2)]}
     """
-    over = {
-        path: [_number("--over", path, value) for value in values.split(",")]
-        for path, values in assignments("--over", entries, OVER).items()
-    }
+    over: dict[str | tuple[str, ...], list[Any]] = {}
+    for path, values in assignments("--over", entries, OVER).items():
+        names = tuple(path.split("+"))
+        if len(names) == 1:
+            over[path] = [_number("--over", path, value) for value in values.split(",")]
+        else:
+            over[names] = [_together(path, len(names), entry) for entry in values.split(",")]
     swept = _paths(parse(scenario, over, "--over"))
     for path in assignments("--set", set_entries, SET):
         if swept.issuperset(resolve(scenario, path, "--set")):
@@ -133,6 +142,17 @@ def assignments(flag: str, entries: Sequence[str], form: str) -> Mapping[str, st
 def _paths(grid: Grid) -> set[str]:
     """The exact paths of all numbers that a grid sweeps."""
     return {path for axis in grid.axes for paths in axis.paths for path in paths}
+
+
+def _together(path: str, count: int, text: str) -> tuple[float, ...]:
+    """The numbers of one point of a zipped axis; ``ValueError`` where there are not as many as paths."""
+    numbers = tuple(_number("--over", path, number) for number in text.split(":"))
+    if len(numbers) != count:
+        raise ValueError(
+            f"--over has '{path}={text}', {count} paths and {len(numbers)} number{'s' * (len(numbers) != 1)}; put ':' "
+            f"between numbers that go together, e.g. {path}={':'.join('1' * count)},{':'.join('2' * count)}."
+        )
+    return numbers
 
 
 def _number(flag: str, path: str, text: str) -> float:

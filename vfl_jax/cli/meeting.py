@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vfl_jax.cli.choices import made
+from vfl_jax.cli.choices import method
 from vfl_jax.cli.flags import check_outputs, picture
 from vfl_jax.cli.subcommands import Arena
 from vfl_jax.core.record import kinds
-from vfl_jax.core.registry import find
 from vfl_jax.protocol.methods import Chain
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveTransform, Attack
@@ -51,10 +50,8 @@ def meet(chosen: Arena) -> None:
         for name, kind in kinds(ActiveTransform).items()
         if kind is not ActiveTransform and not issubclass(kind, Switched | Chain)
     }
-    attacks = _named(chosen.attack, ATTACKS, lambda name: made(find(others, "--attack", "attack", name), "--attack"))
-    defenses = _named(
-        chosen.defense, DEFENSES, lambda name: made(find(defenders, "--defense", "defense", name), "--defense")
-    )
+    attacks = _named(chosen.attack, ATTACKS, lambda name: method("--attack", name, others, "attack"))
+    defenses = _named(chosen.defense, DEFENSES, lambda name: method("--defense", name, defenders, "defense"))
     boards = _named(
         chosen.data,
         BOARDS,

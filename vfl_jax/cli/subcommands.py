@@ -29,9 +29,9 @@ class Training:
     evaluate_every: int | None = None
     """Epochs between two evaluations, of both passes. Default: the first pass each epoch, the second at the end."""
     attack: Repeated = ()
-    """PARTY=NAME, e.g. 1=GradientReplacement, the method of a party, at its defaults. May be repeated."""
+    """PARTY=NAME, e.g. 1=GradientReplacement or '1=GradientReplacement(amplify=5)'. May be repeated."""
     defense: tuple[str, ...] = ()
-    """Defenses to chain, in this order, at their defaults; give their numbers with --set or --over."""
+    """Defenses to chain, in this order, e.g. GaussianNoise 'Clipping(by=value,bound=0.1)'."""
     set: Repeated = ()
     """PATH=NUMBER, short forms included, e.g. defense.stddev=0.01. May be repeated."""
     metric: Repeated = ()
@@ -54,7 +54,7 @@ class Sweep(Training):
     """Trains a grid of settings with many seeds in compiled programs."""
 
     over: Repeated = ()
-    """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. May be repeated: the grid is the product."""
+    """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. Repeated: the product. PATH+PATH=1:2,3:4 go together."""
     seeds: int = 20
     folder: Path | None = None
     """Folder of results and checkpoints. The same command goes on from there; more seeds or values reuse it."""

@@ -13,7 +13,9 @@ DIGITS_PIXELS = ((5, 7), (7, 5), (6, 6), (7, 7))
 """The (row, column) of every pixel of the trigger: MNIST's, in the same corner of 8×8 pixels."""
 
 
-def digits_demo(*, head: HeadName = "sum", amplify: float = 10.0) -> Scenario:
+def digits_demo(
+    *, head: HeadName = "sum", amplify: float = 10.0, num_parties: int = 2, attackers: tuple[int, ...] = (-1,)
+) -> Scenario:
     """The paper's experiment at the size of scikit-learn's digits, 8×8 pixels and 1,437 training rows.
 
     The scenario is :func:`liu2020_paper`, with embeddings of width C under both heads and the MNIST trigger in the same
@@ -23,20 +25,20 @@ def digits_demo(*, head: HeadName = "sum", amplify: float = 10.0) -> Scenario:
 
     Args:
       head: "sum" or "trainable".
-      amplify: γ of the attack.
+      amplify, num_parties, attackers: as in :func:`liu2020_paper`.
 
     Raises:
-      ValueError: where ``head`` is another word.
+      ValueError: where ``head`` is another word, or ``attackers`` is empty or names no party.
 
     Example:
       >>> import vfl_jax as vfl
       >>> vfl.presets.digits_demo().attackers
       (1,)
     """
-    scenario = liu2020_paper(head=head, amplify=amplify)
+    scenario = liu2020_paper(head=head, amplify=amplify, num_parties=num_parties, attackers=attackers)
     return scenario.replace(
-        bottoms=(MLP(width=10, output_relu=head == "trainable"),) * 2,
-        optimizers=(Optimizer(learning_rate=0.1),) * 2,
+        bottoms=(MLP(width=10, output_relu=head == "trainable"),) * num_parties,
+        optimizers=(Optimizer(learning_rate=0.1),) * num_parties,
         head_optimizer=Optimizer(learning_rate=0.1),
         poison=PoisonPlan(trigger=PixelTrigger(pixels=DIGITS_PIXELS), rate=0.01, test_rate=0.2),
         batches=BatchPlan(order="shuffled"),
