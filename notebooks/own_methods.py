@@ -147,7 +147,7 @@ results = vfl.sweep(
 
 # %%
 undefended = results["main_clean"].sel({"attack.enabled": 0, "defense.stddev": 0, "defense.bound": math.inf}, drop=True)
-table = pd.DataFrame(vfl.report.rows(results, main="main_clean", undefended=undefended))
+table = pd.DataFrame(vfl.reports.rows(results, main="main_clean", undefended=undefended))
 table.set_index(["attack.enabled", "defense.stddev", "defense.bound"])
 
 # %% [markdown]

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from data_helpers import says, tiny_data, tiny_scenario
 
-from vfl_jax import report
+from vfl_jax import reports
 from vfl_jax.attacks import LabelReplacement
 from vfl_jax.core.files import load, save
 from vfl_jax.core.record import Record, from_json, with_numbers
@@ -98,10 +98,10 @@ def test_switches_are_said_by_case_and_a_record_that_has_one_is_not_taken_for_an
 
 
 def test_a_case_is_a_row_of_tables_with_its_own_outcomes(joined):
-    shown = report.rows(joined)
+    shown = reports.rows(joined)
     assert [(row["case"], row["attack.enabled"]) for row in shown] == [(name, e) for name in CASES for e in "01"]
     for name, scenario in CASES.items():
-        alone = report.rows(sweep(scenario, DATA, **OPTIONS))
+        alone = reports.rows(sweep(scenario, DATA, **OPTIONS))
         of_case = [{k: v for k, v in row.items() if k != "case"} for row in shown if row["case"] == name]
         assert [row | {"not judged": row.get("not judged", "–")} for row in of_case] == [
             row | {"not judged": row.get("not judged", "–")} for row in alone

@@ -16,7 +16,7 @@ PUBLIC_ROOMS = (
     "presets",
     "protocol",
     "replica",
-    "report",
+    "reports",
     "statistics",
     "sweeps",
     "testing",

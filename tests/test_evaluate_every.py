@@ -141,7 +141,7 @@ def test_an_epoch_that_was_not_evaluated_has_no_outcome(always, sometimes):
     there, nowhere = (vfl.summary(sometimes, epoch=epoch).loc[1] for epoch in (3, 2))
     assert there.main_task_accuracy_median == vfl.summary(always, epoch=3).loc[1].main_task_accuracy_median
     assert np.isnan([nowhere.main_task_accuracy_median, nowhere.success_share]).all()
-    assert vfl.report.rows(sometimes, epoch=2)[1]["main accuracy"] == vfl.report.UNDEFINED
+    assert vfl.reports.rows(sometimes, epoch=2)[1]["main accuracy"] == vfl.reports.UNDEFINED
 
 
 def test_curves_go_through_the_epochs_that_were_evaluated(sometimes):

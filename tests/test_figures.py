@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data_helpers import tiny_data, tiny_scenario
 
-from vfl_jax import plots, report
+from vfl_jax import plots, reports
 from vfl_jax.statistics import honest
 from vfl_jax.sweeps.sweep import sweep
 
@@ -56,5 +56,5 @@ def test_the_overview_suits_the_grid(results):
 
 
 def test_undefined_numbers_are_a_dash():
-    assert report.median_with_interval([np.nan, np.nan]) == "–"
-    assert report.median_with_interval([0.5]) == "0.500 [0.500, 0.500]"
+    assert reports.median_with_interval([np.nan, np.nan]) == "–"
+    assert reports.median_with_interval([0.5]) == "0.500 [0.500, 0.500]"

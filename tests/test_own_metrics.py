@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 
-from vfl_jax import report
+from vfl_jax import reports
 from vfl_jax.core.files import load, save
 from vfl_jax.core.record import from_json
 from vfl_jax.replica import attack_all, evaluate, init, predict, prepare
@@ -91,8 +91,8 @@ def test_tables_have_a_column_for_each_and_none_without(results, tmp_path):
         honest = found.isel(epoch=-1).sel({"attack.enabled": 0.0, "metrics.1.level": 1.0})
         expected = float(honest["lead_of_target"].median())
         assert table["lead_of_target_median"].loc[(0.0, 1.0)] == pytest.approx(expected)
-        assert [row["is_sure"][:5] for row in report.rows(found)] == ["1.000", "0.000"] * 2
-        assert report.to_terminal(report.rows(found), "t").columns[-1].header == "is_sure"
+        assert [row["is_sure"][:5] for row in reports.rows(found)] == ["1.000", "0.000"] * 2
+        assert reports.to_terminal(reports.rows(found), "t").columns[-1].header == "is_sure"
     plain = sweep(tiny_scenario(), DATA, OVER, seeds=1, epochs=1, progress=False)
     assert "metrics" not in plain.attrs
     assert not [column for column in summary(plain) if column.startswith(("lead", "is_sure"))]
@@ -101,8 +101,8 @@ def test_tables_have_a_column_for_each_and_none_without(results, tmp_path):
 def test_cases_of_which_one_has_a_metric():
     cases = {"with": scenario(lead_of_target), "without": tiny_scenario()}
     found = sweep_cases(cases, DATA, seeds=1, epochs=1, progress=False)
-    cells = {row["case"]: row["lead_of_target"] for row in report.rows(found)}
-    assert cells["without"] == report.UNDEFINED
+    cells = {row["case"]: row["lead_of_target"] for row in reports.rows(found)}
+    assert cells["without"] == reports.UNDEFINED
     assert cells["with"].startswith(f"{found['lead_of_target'].sel(case='with').item():.3f}")
 
 

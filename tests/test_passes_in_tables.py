@@ -9,7 +9,7 @@ import xarray as xr
 from result_helpers import sweep_of
 from rich.console import Console
 
-from vfl_jax import plots, report, summary
+from vfl_jax import plots, reports, summary
 from vfl_jax.statistics import interval
 
 SEEDS = 5
@@ -31,7 +31,7 @@ def results(*names, majority=0.7):
 
 def terminal(rows, width=80):
     shown = io.StringIO()
-    Console(file=shown, width=width).print(report.to_terminal(rows, "a title"))
+    Console(file=shown, width=width).print(reports.to_terminal(rows, "a title"))
     return shown.getvalue()
 
 
@@ -55,19 +55,19 @@ def test_what_results_lack_has_no_column():
     without = results()
     assert not [name for name in summary(without).columns if name.startswith(MORE) or name == "test_majority"]
     assert (
-        list(report.rows(without)[0])
+        list(reports.rows(without)[0])
         == [
             *("attack.enabled", "main accuracy", "attack success", "clean floor"),
             *("success", "collapsed", "not judged", "rows measured"),
-        ][: len(report.rows(without)[0])]
+        ][: len(reports.rows(without)[0])]
     )
-    assert report.note(report.rows(without)) == report.NOTE
+    assert reports.note(reports.rows(without)) == reports.NOTE
 
 
 def test_a_table_says_what_the_summary_does_of_all_rows():
     found = results(*MORE)
     table = summary(found)
-    for enabled, row in enumerate(report.rows(found)):
+    for enabled, row in enumerate(reports.rows(found)):
         numbers = table.loc[enabled].to_dict()
         for column, name in {
             "attack success, all rows": "full_attack_success",
@@ -76,17 +76,17 @@ def test_a_table_says_what_the_summary_does_of_all_rows():
             "detection AUC": "full_detection_auc",
             "balanced accuracy": "balanced_accuracy",
         }.items():
-            assert row[column] == report.interval_text(numbers, name)
+            assert row[column] == reports.interval_text(numbers, name)
         assert row["majority"] == "0.700"
-    said = report.note(report.rows(found))
+    said = reports.note(reports.rows(found))
     assert all(word in said for word in ("second pass", "Utility", "Detection AUC", "Balanced accuracy"))
 
 
 def test_detection_is_that_of_the_first_pass_where_there_is_no_second():
     found = results("detection_auc")
-    (row,) = report.rows(found.sel({"attack.enabled": [1]}))
-    assert row["detection AUC"] == report.interval_text(summary(found).loc[1].to_dict(), "detection_auc")
-    assert "all rows attacked" not in " ".join(terminal(report.rows(found)).split())
+    (row,) = reports.rows(found.sel({"attack.enabled": [1]}))
+    assert row["detection AUC"] == reports.interval_text(summary(found).loc[1].to_dict(), "detection_auc")
+    assert "all rows attacked" not in " ".join(terminal(reports.rows(found)).split())
 
 
 def test_a_case_without_a_second_pass_has_dashes_beside_one_that_has_it():
@@ -94,21 +94,21 @@ def test_a_case_without_a_second_pass_has_dashes_beside_one_that_has_it():
     joined = xr.concat(
         [one, other], xr.Variable("kind", [0, 1]), data_vars="all", combine_attrs="override", join="exact"
     )
-    rows = report.rows(joined)
+    rows = reports.rows(joined)
     assert [row["attack success, all rows"] == "–" for row in rows] == [False, False, True, True]
     assert [row["clean floor, all rows"] == "–" for row in rows] == [False, False, True, True]
     assert "utility –" in terminal(rows)
 
 
 def test_without_honest_runs_there_is_no_floor_to_say():
-    (row,) = report.rows(results(*MORE).sel({"attack.enabled": [1]}))
+    (row,) = reports.rows(results(*MORE).sel({"attack.enabled": [1]}))
     assert row["clean floor, all rows"] == "no honest run"
     assert "floor –" in terminal([row])
 
 
 @pytest.mark.parametrize("names", [(), MORE, MORE[:3], MORE[3:]])
 def test_a_terminal_of_80_columns_shows_every_number_whole(names):
-    rows = report.rows(results(*names).expand_dims({"defense.stddev": [0.001]}))
+    rows = reports.rows(results(*names).expand_dims({"defense.stddev": [0.001]}))
     text = terminal(rows)
     assert max(map(len, text.splitlines())) <= 80
     for row in rows:

@@ -75,7 +75,7 @@ def test_reports_show_the_results(results):
     table = vfl.summary(results)
     assert list(table.index) == [(0, 0.0), (0, 0.02), (1, 0.0), (1, 0.02)]
     assert (table["seeds"] == 2).all()
-    assert [row["defense.unit"] for row in vfl.report.rows(results)] == ["0", "0.02"] * 2
+    assert [row["defense.unit"] for row in vfl.reports.rows(results)] == ["0", "0.02"] * 2
     assert vfl.plots.overview(results).axes
 
 
@@ -100,7 +100,7 @@ def test_a_model_that_holds_running_means_and_a_metric(lab, data):
     assert found["lab_surprise_count"][-1] == is_clean.sum() < 50
     mean = state.model_states[0]["batch_stats"]["BatchNorm_0"]["mean"]
     np.testing.assert_allclose(mean, data.train.features[0].mean(axis=0), atol=0.3)
-    assert "lab_surprise" in vfl.report.rows(found)[0]
+    assert "lab_surprise" in vfl.reports.rows(found)[0]
 
 
 def test_a_step_is_that_of_the_formulas(scenario, data):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import scenario_json, sweep_of
 
-from vfl_jax import plots, report, summary
+from vfl_jax import plots, reports, summary
 from vfl_jax.statistics import (
     NoHonestRuns,
     honest,
@@ -197,7 +197,7 @@ def test_a_setting_that_no_honest_run_has_is_without_reference_alone():
     assert table["main_task_accuracy_honest_median"].tolist() == pytest.approx(
         [0.9, 0.8, 0.9, 0.8, np.nan], nan_ok=True
     )
-    assert [row["clean floor"] == "no honest run" for row in report.rows(dataset)] == [False] * 4 + [True]
+    assert [row["clean floor"] == "no honest run" for row in reports.rows(dataset)] == [False] * 4 + [True]
     assert len(plots.overview(dataset, ["main_task_accuracy"]).axes) > 0
 
 

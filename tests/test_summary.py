@@ -13,7 +13,7 @@ from result_helpers import scenario_json, sweep_of
 from rich.console import Console
 
 import vfl_jax
-from vfl_jax import report, summary
+from vfl_jax import reports, summary
 from vfl_jax.statistics import OUTCOMES, honest, interval, outcomes, share_interval
 from vfl_jax.sweeps.sweep import run, sweep
 
@@ -73,7 +73,7 @@ def test_the_counts_add_up_to_the_seeds():
 
 
 def test_a_table_says_what_the_summary_does():
-    first, second = report.rows(mixed())
+    first, second = reports.rows(mixed())
     assert (first["success"], first["collapsed"], first["not judged"]) == ("–", "–", "–")
     assert (second["success"], second["collapsed"]) == ("2/9", "2/9")
     assert second["not judged"] == "1/9 nothing to attack, 1/9 floor too high"
@@ -81,7 +81,7 @@ def test_a_table_says_what_the_summary_does():
     low, high = summary(mixed()).loc[1, ["attack_success_rate_low", "attack_success_rate_high"]]
     assert second["attack success"] == f"0.800 [{low:.3f}, {high:.3f}]"
     assert second["clean floor"].startswith("0.100 [")
-    assert "not judged" not in report.rows(mixed().isel(seed=[0, 2]))[1]
+    assert "not judged" not in reports.rows(mixed().isel(seed=[0, 2]))[1]
 
 
 def test_where_no_seed_can_be_judged_nothing_is_counted():
@@ -89,41 +89,41 @@ def test_where_no_seed_can_be_judged_nothing_is_counted():
         row = summary(unjudged).loc[1]
         assert row[["success", "seeds"]].tolist() == [0, 9]
         assert row[["success_share", "success_share_low", "success_share_high"]].isna().all()
-    (alone,) = report.rows(mixed().sel({"attack.enabled": [1]}))
+    (alone,) = reports.rows(mixed().sel({"attack.enabled": [1]}))
     assert (alone["success"], alone["clean floor"], alone["not judged"]) == ("–", "no honest run", "9/9 no reference")
     unmeasured = mixed()
     unmeasured["attack_success_rate"] = unmeasured.attack_success_rate * np.nan
-    shown = report.rows(unmeasured)[1]
+    shown = reports.rows(unmeasured)[1]
     assert (shown["success"], shown["attack success"], shown["not judged"]) == ("–", "–", "9/9 nothing to attack")
 
 
 def test_a_table_has_one_row_per_point(results):
-    rows = report.rows(results)
+    rows = reports.rows(results)
     assert [(row["attack.enabled"], row["attack.amplify"]) for row in rows] == [
         (enabled, amplify) for enabled in "01" for amplify in ("1", "5", "20")
     ]
-    text = report.to_markdown(rows).splitlines()
+    text = reports.to_markdown(rows).splitlines()
     assert len(text) == 2 + len(rows)
     assert len({line.count("|") for line in text}) == 1
     shown = io.StringIO()
-    Console(file=shown, width=100).print(report.to_terminal(rows, "a title"))
+    Console(file=shown, width=100).print(reports.to_terminal(rows, "a title"))
     assert f"rows measured: {rows[0]['rows measured']}" in shown.getvalue()
     rows[0]["rows measured"] = "other"
     shown = io.StringIO()
-    Console(file=shown, width=100).print(report.to_terminal(rows, "a title"))
+    Console(file=shown, width=100).print(reports.to_terminal(rows, "a title"))
     assert "other" in shown.getvalue()
 
 
 def test_names_are_settings_and_do_not_break_a_table(results):
     named = xr.concat([results, results], pd.Index(["plain|one", "other"], name="data set"), combine_attrs="override")
     named = named.isel({"attack.amplify": 0})
-    rows = report.rows(named)
+    rows = reports.rows(named)
     assert [(row["data set"], row["attack.enabled"]) for row in rows] == [
         (name, enabled) for name in ("plain|one", "other") for enabled in "01"
     ]
     assert [row["attack.amplify"] for row in rows] == ["1"] * 4
-    assert "plain\\|one" in report.to_markdown(rows)
-    places = report.rows(named.drop_vars("data set"))
+    assert "plain\\|one" in reports.to_markdown(rows)
+    places = reports.rows(named.drop_vars("data set"))
     assert [row["data set"] for row in places] == ["0", "0", "1", "1"]
 
 
@@ -142,7 +142,7 @@ def test_names_are_settings_and_do_not_break_a_table(results):
     ],
 )
 def test_settings_are_as_short_as_tells_them_apart(value, text):
-    assert report.setting_text(value) == text
+    assert reports.setting_text(value) == text
 
 
 def test_results_of_one_run_are_those_of_one_seed():
@@ -159,8 +159,8 @@ def test_options_reach_the_outcomes():
     better = honest(swept).main_task_accuracy + 0.09
     assert summary(swept, undefended=better).loc[1, "nothing to attack"] == 1
     assert summary(swept, undefended=better + 0.02).loc[1, "nothing to attack"] == 9
-    assert report.rows(swept, undefended=better + 0.02)[1]["success"] == "–"
-    assert report.rows(swept, test_majority=0.95)[1]["success"] == "–"
+    assert reports.rows(swept, undefended=better + 0.02)[1]["success"] == "–"
+    assert reports.rows(swept, test_majority=0.95)[1]["success"] == "–"
     wide, narrow = (summary(swept, level=level).loc[1] for level in (0.95, 0.5))
     assert wide.success_share_low < narrow.success_share_low
     assert wide.backdoor_accuracy_low < narrow.backdoor_accuracy_low
@@ -176,12 +176,12 @@ def test_the_epoch_and_the_main_accuracy_are_chosen(results):
 
 def test_honest_scenarios_have_a_floor_of_their_own():
     found = mixed().rename({"attack.enabled": "defense.stddev"}).assign_attrs(scenario=scenario_json(attacks=[]))
-    for row in report.rows(found):
+    for row in reports.rows(found):
         assert row["clean floor"] == row["attack success"]
         assert row["success"] == "–"
 
 
 def test_undefined_numbers_are_a_dash():
-    assert report.median_with_interval([np.nan, np.nan]) == "–"
-    assert report.median_with_interval([0.5]) == "0.500 [0.500, 0.500]"
-    assert report.rows_text({"rows_measured": np.nan}) == "–"
+    assert reports.median_with_interval([np.nan, np.nan]) == "–"
+    assert reports.median_with_interval([0.5]) == "0.500 [0.500, 0.500]"
+    assert reports.rows_text({"rows_measured": np.nan}) == "–"

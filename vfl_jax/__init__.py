@@ -17,7 +17,7 @@ Example:
 
 from typing import TYPE_CHECKING, Any
 
-from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, report, statistics
+from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, reports, statistics
 from vfl_jax.arenas import Board, arena, board_for
 from vfl_jax.attacks.batch_label_inference import BatchLabels, BatchUnknowns, infer_batch_labels
 from vfl_jax.core import (
@@ -162,7 +162,7 @@ __all__ = [
     "register_preset",
     "repartition",
     "replica",
-    "report",
+    "reports",
     "run",
     "save",
     "save_params",

@@ -25,7 +25,7 @@ from vfl_jax.arenas.pictures import heat_map, pareto
 from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import HONEST
 from vfl_jax.core.files import load
-from vfl_jax.report import Row, to_markdown
+from vfl_jax.reports import Row, to_markdown
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from experiments.devices.cases import CASES
 from experiments.shared.outcomes import are_alike, at, read, results_of, runtimes, share
 from experiments.shared.readme import section, write_tables
-from vfl_jax.report import Row, to_markdown
+from vfl_jax.reports import Row, to_markdown
 from vfl_jax.statistics.judging import COLLAPSED
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from experiments.shared.outcomes import read, runtimes
 from experiments.shared.panels import add_legend
 from experiments.shared.readme import add_picture, details, section, write_tables
 from vfl_jax import plots
-from vfl_jax.report import UNDEFINED, Row, median_with_interval, to_markdown
+from vfl_jax.reports import UNDEFINED, Row, median_with_interval, to_markdown
 
 if TYPE_CHECKING:
     import xarray as xr

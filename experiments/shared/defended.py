@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from experiments.shared.outcomes import Point, row, share
-from vfl_jax.report import Row, median_with_interval
+from vfl_jax.reports import Row, median_with_interval
 from vfl_jax.statistics import ABOVE_FLOOR, BACKDOOR_ABOVE
 
 if TYPE_CHECKING:

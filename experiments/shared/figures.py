@@ -13,7 +13,7 @@ import xarray as xr
 from experiments.shared.outcomes import Point
 from vfl_jax import plots
 from vfl_jax.core.atomic import write_atomically
-from vfl_jax.report import UNDEFINED
+from vfl_jax.reports import UNDEFINED
 from vfl_jax.statistics import interval
 from vfl_jax.statistics.judging import NONE
 from vfl_jax.statistics.judging import NOT_JUDGED as NO_OUTCOMES

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.shared.cases import Case
 from vfl_jax.core.files import load
 from vfl_jax.data.sets.nus_wide import PAPER
-from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text, rows_text, to_markdown
+from vfl_jax.reports import UNDEFINED, Row, interval_text, not_judged_text, rows_text, to_markdown
 from vfl_jax.statistics import honest, is_attacked, outcomes, share_interval
 from vfl_jax.statistics.judging import COLLAPSED, NOT_JUDGED, OUTCOMES, SUCCESS
 from vfl_jax.statistics.summaries import describe

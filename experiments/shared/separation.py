@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vfl_jax.report import UNDEFINED
+from vfl_jax.reports import UNDEFINED
 
 
 def area(high: Any, low: Any, axis: int = -1) -> Any:

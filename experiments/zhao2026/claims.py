@@ -9,7 +9,7 @@ from experiments.zhao2026 import verdicts
 from experiments.zhao2026.cases import ALONE, ATTACKERS, EMBEDDING_SPACE, HONEST, INPUT_SPACE, KINDS
 from experiments.zhao2026.reading import SUCCESS, Found, OfData
 from experiments.zhao2026.verdicts import Judgement, Success, median, separation
-from vfl_jax.report import Row, median_with_interval
+from vfl_jax.reports import Row, median_with_interval
 
 BEGINS = {"BASL": 0.9, "BASL-5": 0.9, "TECB": 0.79, "CentroidReplay": 1.0}
 """The share of the epochs after which an attack does nothing new by plan; of others it is half."""

@@ -15,7 +15,7 @@ from experiments.zhao2026.claims import CLAIMS, Claim
 from experiments.zhao2026.reading import Found, OfData, read
 from experiments.zhao2026.verdicts import CONTRADICTED, HOLDS, NO, UNDECIDED, UNJUDGED, YES, Item, Judgement
 from vfl_jax import plots
-from vfl_jax.report import Row, to_markdown
+from vfl_jax.reports import Row, to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -193,32 +193,32 @@ def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
 
 def _check_data(chosen: Data) -> None:
     """Performs ``vfl-jax data check``: status 1 where a file is missing or damaged."""
-    from vfl_jax import report
+    from vfl_jax import reports
     from vfl_jax.cli.data_check import data_check
 
-    if not data_check(chosen.folder, report.console()):
+    if not data_check(chosen.folder, reports.console()):
         raise SystemExit(1)
 
 
 def _list(_: List) -> None:
     """Performs ``vfl-jax list``."""
-    from vfl_jax import report
+    from vfl_jax import reports
     from vfl_jax.cli.listing import table
 
-    report.console().print(table())
+    reports.console().print(table())
 
 
 def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     """Prints the table, and writes results and a figure where ``--out`` says."""
-    from vfl_jax import plots, report
+    from vfl_jax import plots, reports
     from vfl_jax.cli.flags import picture
     from vfl_jax.core.atomic import write_atomically
     from vfl_jax.core.files import save
 
-    console = report.console()
-    table = report.rows(dataset)
-    console.print(report.to_terminal(table, title))
-    console.print(report.note(table), style="dim")
+    console = reports.console()
+    table = reports.rows(dataset)
+    console.print(reports.to_terminal(table, title))
+    console.print(reports.note(table), style="dim")
     if out is not None:
         save(dataset, out)
         figure = plots.overview(dataset)

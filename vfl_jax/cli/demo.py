@@ -51,13 +51,13 @@ def demo(seeds: int, epochs: int, out: Path) -> None:
       ValueError: where ``seeds`` or ``epochs`` is no such number.
       OSError: where a file cannot be written.
     """
-    from vfl_jax import plots, report
+    from vfl_jax import plots, reports
     from vfl_jax.core.atomic import write_atomically
     from vfl_jax.core.files import save
     from vfl_jax.data import load_digits
     from vfl_jax.sweeps.sweep import sweep
 
-    console = report.console()
+    console = reports.console()
     data = load_digits()
     heads: tuple[HeadName, ...] = ("sum", "trainable")
     for head in heads:
@@ -73,15 +73,15 @@ def demo(seeds: int, epochs: int, out: Path) -> None:
         labels = [(attack, defense) for attack in ATTACKS for defense in DEFENSES]
         table = [
             {"attack": attack, "defense": defense} | {k: v for k, v in row.items() if "." not in k}
-            for (attack, defense), row in zip(labels, report.rows(dataset, main="main_clean"), strict=True)
+            for (attack, defense), row in zip(labels, reports.rows(dataset, main="main_clean"), strict=True)
         ]
-        console.print(report.to_terminal(table, f"{head} head, {seeds} seeds, {epochs} epochs"))
+        console.print(reports.to_terminal(table, f"{head} head, {seeds} seeds, {epochs} epochs"))
         for i, defense in enumerate(DEFENSES):
             chosen = dataset.isel({"+".join(DEFENSE_PATHS): i})
             runs = {attack: chosen.isel({"+".join(ATTACK_PATHS): j}) for j, attack in enumerate(ATTACKS)}
             figure = plots.curves(runs, ("main_clean", "attack_success_rate"), title=f"{head} head, defense: {defense}")
             name = f"{head}_head_{defense.replace(' ', '_')}.png"
             write_atomically(out / name, functools.partial(figure.savefig, format="png"))
-    console.print(report.note(table), style="dim")
+    console.print(reports.note(table), style="dim")
     console.print("Main accuracy is that of the untriggered rows here: one test row in five is triggered.", style="dim")
     console.print(f"Results and figures are in {out}/.", highlight=False)

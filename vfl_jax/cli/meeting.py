@@ -31,14 +31,14 @@ def meet(chosen: Arena) -> None:
     Raises:
       ValueError: naming the flag, where a name is unknown, or an output cannot be written.
     """
-    from vfl_jax import report
+    from vfl_jax import reports
     from vfl_jax.arenas import arena
     from vfl_jax.arenas.boards import board_for
     from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
     from vfl_jax.core.files import save
     from vfl_jax.data import LOADERS
 
-    console = report.console()
+    console = reports.console()
     if chosen.list:
         for title, names in (("data", BOARDS), ("attacks", ATTACKS), ("defenses", DEFENSES)):
             console.print(f"{title}: {', '.join(names)}", highlight=False)
@@ -75,7 +75,7 @@ def show(results: xr.Dataset, console: Console) -> None:
       console: where to print.
     """
     from vfl_jax.arenas.leaderboard import NOTE, attack_rows, defense_rows, refusal_rows
-    from vfl_jax.report import to_terminal
+    from vfl_jax.reports import to_terminal
 
     console.print(to_terminal(attack_rows(results), f"attacks, {results.sizes['seed']} seeds"))
     console.print(to_terminal(defense_rows(results), "defenses, by what the strongest attack is left with"))

@@ -10,7 +10,15 @@ from experiments.data.clean_accuracy.cases import HEADS
 from experiments.data.clean_accuracy.data_sets import DATA_SETS
 from experiments.shared.readme import write_tables
 from vfl_jax.core.files import load
-from vfl_jax.report import Row, count_text, interval_text, median_with_interval, not_judged_text, rows_text, to_markdown
+from vfl_jax.reports import (
+    Row,
+    count_text,
+    interval_text,
+    median_with_interval,
+    not_judged_text,
+    rows_text,
+    to_markdown,
+)
 from vfl_jax.statistics import honest
 from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
 from vfl_jax.statistics.summaries import summary

@@ -13,7 +13,7 @@ from experiments.shared.readme import write_tables
 from vfl_jax.core.files import load
 from vfl_jax.data import load_nus_wide_twin, table_1
 from vfl_jax.data.sets.nus_wide import PAPER
-from vfl_jax.report import median_with_interval, to_markdown
+from vfl_jax.reports import median_with_interval, to_markdown
 
 README = Path(__file__).with_name("README.md")
 

@@ -14,7 +14,7 @@ from experiments.shared.figures import save_figure
 from experiments.shared.outcomes import COLUMNS, points, read, row
 from experiments.shared.readme import write_tables
 from vfl_jax import plots
-from vfl_jax.report import UNDEFINED, to_markdown
+from vfl_jax.reports import UNDEFINED, to_markdown
 from vfl_jax.statistics import honest, outcomes
 from vfl_jax.statistics.judging import NONE
 

@@ -18,7 +18,7 @@ from experiments.shared.panels import add_legend
 from experiments.shared.readme import add_picture, section
 from vfl_jax import plots
 from vfl_jax.presets import HeadName, Task
-from vfl_jax.report import to_markdown
+from vfl_jax.reports import to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ from experiments.shared.outcomes import Point, data_name, row
 from experiments.shared.panels import add_legend
 from experiments.shared.readme import add_picture, section
 from vfl_jax import plots
-from vfl_jax.report import to_markdown
+from vfl_jax.reports import to_markdown
 
 Panels = Mapping[str, Mapping[str, Point | None]]
 """By title the points of a panel by their setting; the first is the published attack, where the section has it."""

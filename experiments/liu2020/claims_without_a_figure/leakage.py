@@ -21,7 +21,7 @@ from vfl_jax import plots
 from vfl_jax.core.files import load
 from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.presets import Task
-from vfl_jax.report import Row, median_with_interval, to_markdown
+from vfl_jax.reports import Row, median_with_interval, to_markdown
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -27,7 +27,7 @@ from experiments.shared.outcomes import COLUMNS, Point, data_name, points, read,
 from experiments.shared.panels import figure_against
 from experiments.shared.readme import add_picture, details, section, write_tables
 from vfl_jax import plots
-from vfl_jax.report import Row, to_markdown
+from vfl_jax.reports import Row, to_markdown
 from vfl_jax.statistics.judging import NOTHING_TO_ATTACK
 
 if TYPE_CHECKING:

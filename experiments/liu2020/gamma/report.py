@@ -13,7 +13,7 @@ from experiments.shared.outcomes import COLUMNS, TABLE_2, data_name, line, read,
 from experiments.shared.panels import figure_against, figure_over_epochs
 from experiments.shared.readme import add_picture, section, write_tables
 from vfl_jax import plots
-from vfl_jax.report import Row, median_with_interval, to_markdown
+from vfl_jax.reports import Row, median_with_interval, to_markdown
 from vfl_jax.statistics import honest
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from experiments.shared.outcomes import COLUMNS, Point, data_name, line, read, r
 from experiments.shared.panels import MAIN_AND_BACKDOOR, add_legend, figure_against, figure_over_epochs
 from experiments.shared.readme import add_picture, section, write_tables
 from vfl_jax import plots
-from vfl_jax.report import to_markdown
+from vfl_jax.reports import to_markdown
 from vfl_jax.statistics import summarize
 
 if TYPE_CHECKING:

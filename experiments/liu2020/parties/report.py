@@ -12,7 +12,7 @@ from experiments.shared.outcomes import COLUMNS, Point, at, read, row
 from experiments.shared.readme import write_tables
 from vfl_jax import plots
 from vfl_jax.presets import HeadName
-from vfl_jax.report import to_markdown
+from vfl_jax.reports import to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

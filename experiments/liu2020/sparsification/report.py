@@ -11,7 +11,7 @@ from experiments.shared.defended import BLOCKS, BLOCKS_FROM, blocking_row, defen
 from experiments.shared.outcomes import COLUMNS, Point, are_alike, data_name, line, read, runtimes
 from experiments.shared.panels import figure_against, figure_over_epochs
 from experiments.shared.readme import add_picture, section, write_tables
-from vfl_jax.report import to_markdown
+from vfl_jax.reports import to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

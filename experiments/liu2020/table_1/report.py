@@ -10,7 +10,7 @@ from experiments.liu2020.table_1.count import FILE
 from experiments.shared.outcomes import DATA
 from experiments.shared.readme import write_tables
 from vfl_jax.data.sets.nus_wide import PAPER
-from vfl_jax.report import to_markdown
+from vfl_jax.reports import to_markdown
 
 README = Path(__file__).with_name("README.md")
 PAPER_MNIST = {"train": "600 / 60000", "test": "100 / 10000"}

@@ -12,7 +12,7 @@ from experiments.liu2020.verdict.data import judge_counts
 from experiments.liu2020.verdict.judge import judge
 from experiments.shared.command import ending_in_one_line
 from experiments.shared.readme import write_tables
-from vfl_jax.report import to_markdown
+from vfl_jax.reports import to_markdown
 
 README = HOME / "README.md"
 SECTIONS = {

@@ -16,7 +16,7 @@ from experiments.shared.cases import GAMMA, PRESETS
 from experiments.shared.defended import backdoors
 from experiments.shared.outcomes import DATA, TABLE_2, at, data_name, share
 from vfl_jax.presets import HeadName, Task
-from vfl_jax.report import median_with_interval
+from vfl_jax.reports import median_with_interval
 from vfl_jax.statistics import honest, interval
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.liu2020.table_1.count import FILE
 from experiments.liu2020.verdict.judge import Finding, row
 from vfl_jax.data.sets.nus_wide import PAPER
-from vfl_jax.report import Row
+from vfl_jax.reports import Row
 
 TEXTS = {
     "rows": "NUS-WIDE has 60,000 training and 40,000 test rows, so many of each of five classes",

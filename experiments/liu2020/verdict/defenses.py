@@ -22,7 +22,7 @@ from experiments.shared.defended import (
     spares,
 )
 from experiments.shared.outcomes import Point, at, line, points
-from vfl_jax.report import median_with_interval
+from vfl_jax.reports import median_with_interval
 from vfl_jax.statistics import interval
 
 if TYPE_CHECKING:

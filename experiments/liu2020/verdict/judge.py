@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from experiments.liu2020.saved import Results
 from experiments.shared.defended import backdoors, leaves_something
 from experiments.shared.outcomes import DATA, Point, are_alike, at, data_name, successes
-from vfl_jax.report import UNDEFINED, Row, interval_text, not_judged_text
+from vfl_jax.reports import UNDEFINED, Row, interval_text, not_judged_text
 from vfl_jax.statistics.judging import COLLAPSED
 
 if TYPE_CHECKING:

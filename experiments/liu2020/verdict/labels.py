@@ -18,7 +18,7 @@ from experiments.liu2020.verdict.judge import Claim, Finding
 from experiments.shared.cases import PRESETS
 from experiments.shared.outcomes import DATA, data_name
 from vfl_jax.presets import Task
-from vfl_jax.report import median_with_interval
+from vfl_jax.reports import median_with_interval
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,7 +16,7 @@ from experiments.shared.outcomes import at, read_one, results_of, share
 from experiments.shared.readme import add_picture, section
 from experiments.shared.separation import UNDEFINED, area_with_interval
 from vfl_jax import plots
-from vfl_jax.report import Row, median_with_interval, to_markdown
+from vfl_jax.reports import Row, median_with_interval, to_markdown
 from vfl_jax.scenario.plans import Drawn
 from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
 

@@ -19,7 +19,7 @@ from experiments.shared.panels import add_legend
 from experiments.shared.readme import add_picture, section, write_tables
 from experiments.shared.separation import UNDEFINED
 from vfl_jax import plots
-from vfl_jax.report import Row, median_with_interval, to_markdown
+from vfl_jax.reports import Row, median_with_interval, to_markdown
 
 if TYPE_CHECKING:
     import xarray as xr

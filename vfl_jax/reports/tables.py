@@ -1,4 +1,4 @@
-"""Tables of labelled results, for a terminal and for a page."""
+"""Tables of labelled results: a row per grid point, every cell as text."""
 
 from __future__ import annotations
 
@@ -22,14 +22,11 @@ from vfl_jax.statistics.summaries import spread, summary
 
 if TYPE_CHECKING:
     import xarray as xr
-    from rich.console import Console
-    from rich.table import Table
 
 __all__ = [
     "NOTE",
     "UNDEFINED",
     "Row",
-    "console",
     "count_text",
     "interval_text",
     "median_with_interval",
@@ -38,8 +35,6 @@ __all__ = [
     "rows",
     "rows_text",
     "setting_text",
-    "to_markdown",
-    "to_terminal",
 ]
 
 Row = dict[str, str]
@@ -127,88 +122,6 @@ def note(table: list[Row]) -> str:
     return " ".join([NOTE, *(said for name, said in further.items() if name in table[0])])
 
 
-def to_markdown(table: list[Row]) -> str:
-    """The table in GitHub-flavoured Markdown.
-
-    Args:
-      table: its rows, at least one, all with the same columns.
-
-    Example:
-      >>> import vfl_jax as vfl
-      >>> print(vfl.report.to_markdown([{"γ": "1", "success": "3/20"}, {"γ": "10", "success": "20/20"}]), end="")
-      | γ | success |
-      | --- | --- |
-      | 1 | 3/20 |
-      | 10 | 20/20 |
-    """
-    header = list(table[0])
-    lines = [header, ["---"] * len(header), *(list(row.values()) for row in table)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
-
-
-def to_terminal(table: list[Row], title: str) -> Table:
-    """The table for a terminal, as narrow as can be.
-
-    All outcomes share one column, and so do the medians of the second pass. Where all grid points have the same number
-    of measured rows or the same majority, it stands below the table.
-
-    Args:
-      table: its rows, as :func:`rows` makes them.
-      title: the text above the table.
-    """
-    from rich import box
-    from rich.table import Table
-
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    shared = [name for name in (MEASURED, MAJORITY) if len({row.get(name) for row in table}) == 1 and name in table[0]]
-    if shared:
-        shown.caption, shown.caption_justify = ", ".join(f"{name}: {table[0][name]}" for name in shared), "left"
-        table = [{name: cell for name, cell in row.items() if name not in shared} for row in table]
-    lines = [_narrow(row) for row in table]
-    for name in lines[0]:
-        widest, least = 13 if name in ("outcomes", TOGETHER) else None, 13 if name == TOGETHER else None
-        shown.add_column(name.replace(" ", "\n"), justify="right", overflow="fold", max_width=widest, min_width=least)
-    for line in lines:
-        shown.add_row(*line.values())
-    return shown
-
-
-def _narrow(row: Row) -> Row:
-    """The row with intervals below their medians and every count on its own line, so that a table fits 80 columns.
-
-    The second pass takes a column, and so does detection without it; to make room, the clean floor then stands below
-    the attack success.
-    """
-    found, counts, together = Row(), [], list[str]()
-    has_all_rows = any(name in row for name in ALL_ROWS)
-    for name, cell in row.items():
-        median = cell.split(" [")[0]
-        if name in ALL_ROWS or (name == DETECTION and has_all_rows):
-            together.append(f"{ALL_ROWS.get(name, 'AUC')} {UNDEFINED if median == NO_FLOOR else median}")
-            found[TOGETHER] = "\n".join(together)
-        elif name == DETECTION:
-            found[name] = median
-        elif name == FLOOR and (has_all_rows or DETECTION in row):
-            found[SUCCESS_RATE] += f"\n{median if median == NO_FLOOR else f'floor {median}'}"
-        elif name == BALANCED:
-            found[MAIN] += f"\nbalanced\n{median}"
-        elif name in COUNTED:
-            said = [cell] if name == NOT_COUNTED else [f"{name} {cell}"]
-            counts += [] if cell == UNDEFINED else [line for text in said for line in text.split(", ")]
-            found["outcomes"] = "\n".join(counts) or UNDEFINED
-        else:
-            found[name] = cell.replace(" [", "\n").rstrip("]").replace(", ", "–") if cell.endswith("]") else cell
-    return found
-
-
-def console() -> Console:
-    """The console that tables are printed on: the terminal, or 100 columns where output goes to a file or a pipe."""
-    from rich.console import Console
-
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=100)
-
-
 def median_with_interval(values: Any) -> str:
     """The median of values over seeds with its 95 % interval, or a dash where no value is defined.
 
@@ -217,7 +130,7 @@ def median_with_interval(values: Any) -> str:
 
     Example:
       >>> import vfl_jax as vfl
-      >>> vfl.report.median_with_interval([0.95, 0.95, 0.95])
+      >>> vfl.reports.median_with_interval([0.95, 0.95, 0.95])
       '0.950 [0.950, 0.950]'
     """
     return interval_text(spread(values, "value"), "value")
@@ -272,7 +185,7 @@ def setting_text(value: Any) -> str:
 
     Example:
       >>> import vfl_jax as vfl
-      >>> vfl.report.setting_text(0.001), vfl.report.setting_text(1_234_567.0)
+      >>> vfl.reports.setting_text(0.001), vfl.reports.setting_text(1_234_567.0)
       ('0.001', '1234567.0')
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):

@@ -1,0 +1,38 @@
+"""Reports of results: tables as rows, for a terminal, as text, and as pages of HTML."""
+
+from vfl_jax.reports import html
+from vfl_jax.reports.tables import (
+    NOTE,
+    UNDEFINED,
+    Row,
+    count_text,
+    interval_text,
+    median_with_interval,
+    not_judged_text,
+    note,
+    rows,
+    rows_text,
+    setting_text,
+)
+from vfl_jax.reports.terminal import console, to_terminal
+from vfl_jax.reports.writers import to_csv, to_latex, to_markdown
+
+__all__ = [
+    "NOTE",
+    "UNDEFINED",
+    "Row",
+    "console",
+    "count_text",
+    "html",
+    "interval_text",
+    "median_with_interval",
+    "not_judged_text",
+    "note",
+    "rows",
+    "rows_text",
+    "setting_text",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
+    "to_terminal",
+]

@@ -1,0 +1,120 @@
+"""Tables as text: Markdown, CSV and LaTeX, every cell escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+
+from vfl_jax.reports.tables import Row
+
+
+def to_markdown(table: list[Row]) -> str:
+    """The table in GitHub-flavoured Markdown.
+
+    Args:
+      table: its rows, at least one, all with the same columns.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> print(vfl.reports.to_markdown([{"γ": "1", "success": "3/20"}, {"γ": "10", "success": "20/20"}]), end="")
+      | γ | success |
+      | --- | --- |
+      | 1 | 3/20 |
+      | 10 | 20/20 |
+    """
+    header = list(table[0])
+    lines = [header, ["---"] * len(header), *(list(row.values()) for row in table)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def to_csv(table: Sequence[Row]) -> str:
+    """The table as comma-separated values, with a line of names first (RFC 4180).
+
+    Args:
+      table: its rows, at least one, all with the same columns.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> print(vfl.reports.to_csv([{"γ": "1", "main accuracy": "0.950 [0.940, 0.960]"}]), end="")
+      γ,main accuracy
+      1,"0.950 [0.940, 0.960]"
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([list(table[0]), *(list(row.values()) for row in table)])
+    return text.getvalue()
+
+
+NAMES = (
+    "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon varphi chi "
+    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+)
+GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", NAMES.split(" "), strict=True))
+ESCAPES = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "[": "{[}",  # after a line's end LaTeX would take it for the length of a gap
+    "]": "{]}",
+    "–": "--",
+    "—": "---",
+    "…": r"\dots{}",
+    "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "∞": r"\ensuremath{\infty}",
+    "²": r"\ensuremath{^2}",
+    "³": r"\ensuremath{^3}",
+    **{letter: rf"\ensuremath{{\{name}}}" for letter, name in GREEK.items()},
+}
+"""What LaTeX reads as commands, and letters that its standard fonts lack."""
+
+
+def to_latex(table: Sequence[Row], caption: str = "", label: str = "") -> str:
+    """The table in LaTeX, which needs no package: ``pdflatex`` sets it as it is.
+
+    Args:
+      table: its rows, at least one, all with the same columns.
+      caption: the text above the table.
+      label: the name for ``\\ref``, such as "tab:noise".
+
+    Raises:
+      ValueError: where ``label`` has a character that LaTeX would not take for a part of a name.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> print(vfl.reports.to_latex([{"γ": "1", "cost_of": "5 %"}]), end="")
+      \\begin{tabular}{ll}
+      \\hline
+      \\ensuremath{\\gamma} & cost\\_of \\\\
+      \\hline
+      1 & 5 \\% \\\\
+      \\hline
+      \\end{tabular}
+    """
+    if not re.fullmatch(r"[\w:.-]*", label, re.ASCII):
+        raise ValueError(f"label is {label!r}; it may have letters, digits, and : . _ - alone.")
+    cells = [list(table[0]), *(list(row.values()) for row in table)]
+    lines = [" & ".join(map(_escaped, line)) + r" \\" for line in cells]
+    whole = [
+        rf"\begin{{tabular}}{{{'l' * len(table[0])}}}",
+        *(r"\hline", lines[0], r"\hline", *lines[1:], r"\hline"),
+        r"\end{tabular}",
+    ]
+    if caption or label:
+        said = [rf"\caption{{{_escaped(caption)}}}"] * bool(caption) + [rf"\label{{{label}}}"] * bool(label)
+        whole = [r"\begin{table}", r"\centering", *said, *whole, r"\end{table}"]
+    return "\n".join(whole) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """A text as LaTeX prints it, on one line."""
+    return "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
