@@ -73,6 +73,7 @@ from vfl_jax.protocol import (
     Suspicion,
 )
 from vfl_jax.replica import Given
+from vfl_jax.reports import report
 from vfl_jax.scenario import BatchPlan, Guarantee, Measure, Outcome, PoisonPlan, Scenario, measure, privacy
 from vfl_jax.statistics import summary
 from vfl_jax.sweeps import (
@@ -162,6 +163,7 @@ __all__ = [
     "register_preset",
     "repartition",
     "replica",
+    "report",
     "reports",
     "run",
     "save",

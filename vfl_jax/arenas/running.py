@@ -21,6 +21,7 @@ from vfl_jax.arenas.cells import Entrant, Group, groups
 from vfl_jax.arenas.table import UNDEFENDED, read, table
 from vfl_jax.core.atomic import check_folder
 from vfl_jax.core.checks import check_kind, shown
+from vfl_jax.core.files import save
 from vfl_jax.protocol.methods import is_attack, needs_of
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 LOG = "arena.jsonl"
 """In a folder: a line of JSON per group that was trained, with its seconds; estimates are made of it."""
+RESULTS = "results.nc"
+"""In a folder: the results of the last arena there."""
 GROUPS_IN_MEMORY = 20
 """After so many groups their programs are let go: each takes memory maps, of which Linux gives a process 65,530."""
 SECONDS_PER_PROGRAM = 40.0
@@ -69,7 +72,8 @@ def arena(
       data: the boards by name, as :func:`board_for` makes them; of a data set it is made with the defaults.
       seeds: how many (0, 1, …), or which.
       folder: where the sweep of every group lies. The same call goes on from there; more seeds, attacks, defenses and
-        boards reuse what is finished. Put new attacks and defenses behind the old ones.
+        boards reuse what is finished. Put new attacks and defenses behind the old ones. Its ``results.nc`` holds what
+        the last call returned.
       executor: its workers train the chunks of every group, as in ``sweep``; it needs a folder.
       progress: whether to say on the error stream how many programs there are, about how long they take, and which one
         is trained.
@@ -146,7 +150,10 @@ def arena(
             f"[{i}/{len(planned)}] {group.board}: {', '.join(group.attacks)} × {', '.join(group.defenses)} "
             f"in {_duration(seconds)}; about {rest} left."
         )
-    return table(boards, entrants, defenders, numbers, meetings, reasons)
+    found = table(boards, entrants, defenders, numbers, meetings, reasons)
+    if folder is not None:
+        save(found, Path(folder) / RESULTS)
+    return found
 
 
 class _Log:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from vfl_jax.cli import saved
 from vfl_jax.cli.subcommands import (
     Arena,
     Data,
@@ -74,6 +75,7 @@ def _perform(chosen: Any) -> None:
     perform: dict[type, Any] = {
         **{Demo: _demo, Run: _run, Sweep: _sweep},
         **{Arena: _arena, Data: _check_data, List: _list},
+        **saved.PERFORM,
     }
     next(function for kind, function in perform.items() if isinstance(chosen, kind))(chosen)
 

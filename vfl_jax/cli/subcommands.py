@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
+from vfl_jax.cli.saved import Plot, Report, Show, Status
 from vfl_jax.core.checks import check_kind
 from vfl_jax.presets import PRESETS, HeadName, Task, digits_demo, liu2020_code, liu2020_paper, zou2022
 from vfl_jax.presets.registered import DATA_OF
@@ -168,6 +169,10 @@ def subcommands() -> Any:
         | Annotated[_of_scenarios(RunPreset, RunFile), command("run", description=Run.__doc__)]
         | Annotated[_of_scenarios(SweepPreset, SweepFile), command("sweep", description=Sweep.__doc__)]
         | Annotated[Arena, command("arena", description=Arena.__doc__)]
+        | Annotated[Report, command("report", description=Report.__doc__)]
+        | Annotated[Show, command("show", description=Show.__doc__)]
+        | Annotated[Plot, command("plot", description=Plot.__doc__)]
+        | Annotated[Status, command("status", description=Status.__doc__)]
         | Annotated[Data, command("data", description=Data.__doc__)]
         | Annotated[List, command("list", description=List.__doc__)]
     )

@@ -1,6 +1,9 @@
-"""Reports of results: tables as rows, for a terminal, as text, and as pages of HTML."""
+"""Reports of results: what they say, tables as rows, for a terminal, as text, and as pages of HTML."""
 
 from vfl_jax.reports import html
+from vfl_jax.reports.answers import answer
+from vfl_jax.reports.reporting import report
+from vfl_jax.reports.saved import load_results
 from vfl_jax.reports.tables import (
     NOTE,
     UNDEFINED,
@@ -21,13 +24,16 @@ __all__ = [
     "NOTE",
     "UNDEFINED",
     "Row",
+    "answer",
     "console",
     "count_text",
     "html",
     "interval_text",
+    "load_results",
     "median_with_interval",
     "not_judged_text",
     "note",
+    "report",
     "rows",
     "rows_text",
     "setting_text",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import importlib.resources
+import re
 from collections.abc import Iterable
 
 from vfl_jax.reports.html.elements import Part, escaped, joined
@@ -33,7 +35,7 @@ def document(title: str, parts: Iterable[str], *, description: str = "") -> str:
       >>> "<h1>a &lt; b</h1>" in html.document("a < b", ["One paragraph."])
       True
     """
-    body = joined(parts)
+    body = _with_places_of_their_own(joined(parts))
     said = f'<meta name="description" content="{escaped(description)}">\n' * bool(description)
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -47,6 +49,17 @@ def document(title: str, parts: Iterable[str], *, description: str = "") -> str:
     if (size := len(page.encode())) >= MOST_BYTES:
         raise ValueError(f"The page has {size:,} bytes; it must have fewer than {MOST_BYTES:,}. Leave out parts of it.")
     return page
+
+
+def _with_places_of_their_own(body: str) -> str:
+    """The page in which headings of the same text are different places: the second has a number."""
+    seen: collections.Counter[str] = collections.Counter()
+
+    def numbered(found: re.Match[str]) -> str:
+        seen[found[2]] += 1
+        return f'{found[1]}"{found[2]}{f"-{seen[found[2]]}" if seen[found[2]] > 1 else ""}"'
+
+    return re.sub(r'(<h[234] id=)"([^"]*)"', numbered, body)
 
 
 @functools.cache

@@ -6,12 +6,12 @@ import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from vfl_jax.reports.tables import Row
+from vfl_jax.reports.tables import UNDEFINED, Row
 
 LEVELS = (2, 3, 4)
 """The levels of headings; the title of the page has the first."""
-NUMBER = re.compile(r"[-+−–.\d]")
-"""How a cell of numbers begins; a dash stands for none."""
+NUMBER = re.compile(r"[-+−]?\.?\d")
+"""How a cell of numbers begins."""
 
 
 class Part(str):
@@ -119,10 +119,7 @@ def table(rows: Sequence[Row], caption: str = "", is_sortable: bool = True) -> P
     names = list(rows[0])
     if different := next((list(row) for row in rows if list(row) != names), None):
         raise ValueError(f"rows have different columns: {names} and {different}; give all the same, in one order.")
-    are_numbers = {
-        name: all(NUMBER.match(row[name]) for row in rows) and any(row[name][-1:].isdigit() for row in rows)
-        for name in names
-    }
+    are_numbers = {name: _is_of_numbers([row[name] for row in rows]) for name in names}
     head = "".join(_name_of_column(name, is_sortable, are_numbers[name]) for name in names)
     body = "\n".join(
         "<tr>"
@@ -136,6 +133,11 @@ def table(rows: Sequence[Row], caption: str = "", is_sortable: bool = True) -> P
         + f"<caption>{escaped(caption)}</caption>" * bool(caption)
         + f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def _is_of_numbers(cells: Sequence[str]) -> bool:
+    """Whether the cells of a column begin with numbers, at least one of them; those without a value are dashes."""
+    return all(NUMBER.match(cell) or cell == UNDEFINED for cell in cells) and any(map(NUMBER.match, cells))
 
 
 def _name_of_column(name: str, is_sortable: bool, is_number: bool) -> str:

@@ -37,8 +37,8 @@ class Curve(NamedTuple):
 def figure(figure: Figure, caption: str, alternative: str = "") -> Part:
     """A figure with its caption; a button for every line of its legends hides this curve, and shows it again.
 
-    What is drawn in a curve's colour without a label of its own, such as its band and its dots, goes with it. A drawing
-    of more than 400 kB becomes a picture with its legend, and without buttons.
+    A legend of one line has no button. What is drawn in a curve's colour without a label of its own, such as its band
+    and its dots, goes with it. A drawing of more than 400 kB becomes a picture with its legend, and without buttons.
 
     Args:
       figure: a figure of Matplotlib; it stays as it was.
@@ -48,7 +48,8 @@ def figure(figure: Figure, caption: str, alternative: str = "") -> Part:
     Example:
       >>> import vfl_jax as vfl
       >>> drawn, panels = vfl.plots.grid_of_panels(1, 1)
-      >>> line = panels[0, 0].plot([0, 1], [0.2, 0.9], label="attacked")
+      >>> for name in ("attacked", "honest"):
+      ...     line = panels[0, 0].plot([0, 1], [0.2, 0.9], label=name)
       >>> legend = panels[0, 0].legend()
       >>> part = vfl.reports.html.figure(drawn, "Attack success by epoch.")
       >>> '<button type="button" aria-pressed="true" data-curve="0">' in part
@@ -58,7 +59,7 @@ def figure(figure: Figure, caption: str, alternative: str = "") -> Part:
     with _as_drawing(figure) as curves:
         drawing = _drawing(figure, said)
     buttons = "".join(_button(i, curve) for i, curve in enumerate(curves))
-    legend = f'<div class="legend" role="group" aria-label="Curves: hide or show">{buttons}</div>' * bool(buttons)
+    legend = f'<div class="legend" role="group" aria-label="Curves: hide or show">{buttons}</div>' * (len(curves) > 1)
     if len(drawing) > MOST_OF_A_DRAWING:
         drawing, legend = _picture(figure, said), ""
     return Part(
@@ -91,7 +92,7 @@ def _drawing(figure: Figure, said: str) -> str:
     for color in INK:
         text = text.replace(color, "currentColor")
     text = re.sub(r'<g id="curve-(\d+)-\d+">', r'<g data-curve="\1">', text)
-    prefix = f"f{hashlib.sha256(text.encode()).hexdigest()[:8]}-"
+    prefix = f"f{hashlib.sha256((said + text).encode()).hexdigest()[:8]}-"
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     width = float(re.search(r'width="([\d.]+)pt"', text)[1])  # type: ignore[index]
     box = re.search(r'viewBox="[^"]*"', text)[0]  # type: ignore[index]

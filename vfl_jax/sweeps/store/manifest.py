@@ -71,8 +71,16 @@ def accept(folder: Path, identity: dict[str, Any]) -> None:
         write(folder, dataclasses.replace(found, accepted=[*found.accepted, identity["code"]]))
 
 
-def _of_study(folder: Path, identity: dict[str, Any]) -> Manifest | None:
-    """The manifest, whatever code of own records it names."""
+def of_any(folder: Path) -> Manifest | None:
+    """The manifest of whatever study a folder belongs to, or None where it has none.
+
+    Args:
+      folder: the folder.
+
+    Raises:
+      ValueError: where it has another format.
+      OSError: where it is damaged, or cannot be read.
+    """
     path = folder / NAME
     try:
         content = path.read_bytes()
@@ -92,15 +100,23 @@ def _of_study(folder: Path, identity: dict[str, Any]) -> Manifest | None:
             f"{path} has format {manifest['format']}; this version reads {FORMAT}. Choose another folder, or go on in "
             "this one with the version that began it."
         )
-    if differing := differences(manifest["identity"] | {"code": None}, identity | {"code": None}):
+    chunks = [Chunk.from_plain(*plain) for plain in manifest["chunks"]]
+    return Manifest(manifest["identity"], chunks, manifest["most_replicas"], manifest["accepted_code"])
+
+
+def _of_study(folder: Path, identity: dict[str, Any]) -> Manifest | None:
+    """The manifest, whatever code of own records it names."""
+    found = of_any(folder)
+    if found is None:
+        return None
+    if differing := differences(found.identity | {"code": None}, identity | {"code": None}):
         more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
         raise ValueError(
             f"{folder} belongs to another study; choose another folder, or undo what differs:"
             + "".join(f"\n  {line}" for line in differing[:SHOWN])
             + more
         )
-    chunks = [Chunk.from_plain(*plain) for plain in manifest["chunks"]]
-    return Manifest(manifest["identity"], chunks, manifest["most_replicas"], manifest["accepted_code"])
+    return found
 
 
 def write(folder: Path, found: Manifest) -> None:

@@ -1,0 +1,104 @@
+"""What a report says of an arena: which attack and which defense win, the figures, all tables."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vfl_jax.arenas.table import UNDEFENDED
+from vfl_jax.reports.readings import Reading, flat
+from vfl_jax.sweeps.cautions import FEW_ROWS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from vfl_jax.arenas.standings import Standing
+
+STUDY = ("boards", "attacks", "defenses")
+"""The attributes of an arena, JSON each."""
+
+
+def is_arena(results: xr.Dataset) -> bool:
+    """Whether results are those of an arena.
+
+    Args:
+      results: results of any kind.
+    """
+    return all(name in getattr(results, "attrs", {}) for name in STUDY) and "reason" in results
+
+
+def read(results: xr.Dataset, name: str) -> Reading:
+    """Reads the results of an arena.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+      name: what the report calls them.
+    """
+    from vfl_jax.arenas import leaderboard, pictures
+
+    tables = {
+        "The attacks, the strongest first": leaderboard.attack_rows(results),
+        "The defenses, by what the strongest attack is left with": leaderboard.defense_rows(results),
+        "Detection": leaderboard.detection_rows(results),
+        "Labels read": leaderboard.leakage_rows(results),
+        "The boards": leaderboard.board_rows(results),
+        "Who could not meet": leaderboard.refusal_rows(results),
+    }
+    study = {path: text for part in STUDY for path, text in flat(json.loads(results.attrs[part]), part).items()}
+    figures = [(pictures.heat_map(results), "In brackets: behind a defense that costs more than 0.1 of main accuracy.")]
+    if any(row["rank"] != "–" for row in tables["The defenses, by what the strongest attack is left with"]):
+        figures.append((pictures.pareto(results), "To the left: cheaper; further down: stronger. Bars are intervals."))
+    sizes = {"boards": "data", "attacks": "attack", "defenses, none among them": "defense"}
+    assumed = {said: ", ".join(map(str, results[dimension].values)) for said, dimension in sizes.items()}
+    assumed["seeds"] = str(results.sizes["seed"])
+    return Reading(
+        name,
+        f"{name}: which attacks and defenses win?",
+        _answer(results),
+        figures,
+        {title: rows for title, rows in tables.items() if rows},
+        leaderboard.NOTE,
+        [{"what": what, "here": here} for what, here in assumed.items()],
+        study | {"seeds": assumed["seeds"]},
+        {f"The {part}, as vfl.arena had them": _indented(results.attrs[part]) for part in STUDY},
+    )
+
+
+def _answer(results: xr.Dataset) -> list[str]:
+    """Who wins, in two sentences; one where boards have too few test rows, or nobody has a rank."""
+    from vfl_jax.arenas.standings import rank_attacks, rank_defenses
+
+    if (most := int(results["num_test"].max())) < FEW_ROWS:
+        return [f"Not enough to say: no board has more than {most} test rows, and it takes {FEW_ROWS}."]
+    attacks = [place for place in rank_attacks(results) if place.rank == 1]
+    defenses = [place for place in rank_defenses(results) if place.rank is not None]
+    if not attacks or not defenses:
+        return ["Not enough to say: too few meetings can be judged to rank anybody."]
+    over = f"over {results.sizes['seed']} seeds"
+    first = f"{_names(attacks)} of {results.sizes['attack']} attacks: its mean attack success is {_lift(attacks[0])}"
+    said = [f"The strongest is {first} above honest runs, in {attacks[0].num_cells} cells, {over}."]
+    best, without = [place for place in defenses if place.rank == 1], [p for p in defenses if p.name == UNDEFENDED]
+    beside = f"; without a defense it has {_lift(without[0])}" if without and best[0] not in without else ""
+    least = f"a lift of {_lift(best[0])}, the least of {len(defenses)} defenses that have a rank"
+    cost = f"at a cost of {best[0].cost[0]:.3f} of main accuracy"
+    said.append(f"{_names(best)} leaves the strongest attack {least}, {cost}{beside}.")
+    return said
+
+
+def _names(places: list[Standing]) -> str:
+    """The first of a rank, with those who are tied with it."""
+    tied = [place.name for place in places[1:]]
+    return places[0].name + (f" (tied with {', '.join(tied)})" if tied else "")
+
+
+def _lift(place: Standing) -> str:
+    """A lift with its interval."""
+    mean, low, high = place.lift
+    return "of no known size" if np.isnan(mean) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _indented(text: str) -> str:
+    """JSON as people read it."""
+    return json.dumps(json.loads(text), indent=1, ensure_ascii=False)
