@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from vfl_jax.attacks.all_rows import over_all_rows
 from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, no_evidence
+from vfl_jax.core.one_matrix import solve
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.protocol.needs import Needs
@@ -225,7 +226,7 @@ def ridge(columns: Array, weights: Array, targets: Array) -> jax.Array:
     weighted = columns * (weights / jnp.maximum(weights.sum(), 1e-12))[:, None]
     gram = weighted.T @ columns
     penalty = PENALTY * jnp.trace(gram) / len(gram) + 1e-6
-    solved = jnp.linalg.solve(gram + penalty * jnp.eye(len(gram)), weighted.T @ targets)
+    solved = solve(gram + penalty * jnp.eye(len(gram)), weighted.T @ targets)
     return columns @ solved
 
 
