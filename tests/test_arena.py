@@ -139,6 +139,11 @@ def test_a_complete_folder_is_read_and_grows_by_seeds(found, board, monkeypatch)
     assert grown.isel(seed=slice(0, 2)).equals(results)
 
 
+def test_a_folder_holds_the_results_of_the_last_call(found):
+    results, folder = found
+    assert vfl.load(folder / "results.nc").equals(results)
+
+
 def test_progress_says_how_many_programs_and_about_how_long(found, board, capsys):
     _, folder = found
     vfl.arena({"weak": Echo(factor=0.5)}, {}, {"digits": board}, 1, progress=True, folder=folder / "other")

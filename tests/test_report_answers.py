@@ -63,7 +63,7 @@ def test_no():
 
 def test_several_settings_name_the_strongest_and_the_weakest():
     through, levels = answer(results([0.9, 0.6, 0.1], stddevs=[0, 0.01, 0.1]))
-    assert through.startswith("The attack got through at 2 of 3 settings,")
+    assert through.startswith("The attack got through at 2 of 3 settings;")
     assert "at most 0.900 [0.900, 0.900] (defense.stddev 0)" in levels
     assert "at the least 0.100 [0.100, 0.100] (defense.stddev 0.1)" in levels
 

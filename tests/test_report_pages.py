@@ -110,7 +110,10 @@ def test_a_figure_keeps_text_names_its_curves_and_stays_as_it_was():
     assert [line.get_gid() for line in lines] == [None, None]
     assert figure.axes[0].get_legend().get_visible()
     assert part == html.figure(figure, "By epoch.", "Two curves rise.")
-    assert "<button" not in html.figure(figure_of("alone"), "c")
+    alone = html.figure(figure_of("alone"), "c")
+    assert "<button" not in alone
+    assert ">alone</text>" in alone
+    assert ">attacked</text>" not in part
 
 
 def test_two_figures_share_no_name():

@@ -64,8 +64,8 @@ def _verdict(judged: Sequence[tuple[Numbers, Numbers]]) -> str:
     through = [numbers for numbers, _ in judged if numbers[SUCCESS] > _judged(numbers) / 2]
     if len(judged) > 1:
         how_many = {0: "none", len(judged): "all"}.get(len(through), str(len(through)))
-        of_them = f"{how_many} of {len(judged)} settings"
-        return f"The attack got through at {of_them}, that is in more than half of the seeds that can be judged."
+        told = f"The attack got through at {how_many} of {len(judged)} settings"
+        return f"{told}; it does where more than half of the seeds that can be judged are successes."
     (numbers, _) = judged[0]
     of_seeds = f"in {int(numbers[SUCCESS])} of {_judged(numbers)} seeds that can be judged"
     if through:

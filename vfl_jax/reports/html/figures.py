@@ -37,7 +37,7 @@ class Curve(NamedTuple):
 def figure(figure: Figure, caption: str, alternative: str = "") -> Part:
     """A figure with its caption; a button for every line of its legends hides this curve, and shows it again.
 
-    A legend of one line has no button. What is drawn in a curve's colour without a label of its own, such as its band
+    A legend of one line stays in the drawing. What is drawn in a curve's colour without a label of its own, such as its band
     and its dots, goes with it. A drawing of more than 400 kB becomes a picture with its legend, and without buttons.
 
     Args:
@@ -59,7 +59,7 @@ def figure(figure: Figure, caption: str, alternative: str = "") -> Part:
     with _as_drawing(figure) as curves:
         drawing = _drawing(figure, said)
     buttons = "".join(_button(i, curve) for i, curve in enumerate(curves))
-    legend = f'<div class="legend" role="group" aria-label="Curves: hide or show">{buttons}</div>' * (len(curves) > 1)
+    legend = f'<div class="legend" role="group" aria-label="Curves: hide or show">{buttons}</div>' * bool(buttons)
     if len(drawing) > MOST_OF_A_DRAWING:
         drawing, legend = _picture(figure, said), ""
     return Part(
@@ -110,7 +110,7 @@ def _picture(figure: Figure, said: str) -> str:
 
 @contextlib.contextmanager
 def _as_drawing(figure: Figure) -> Iterator[list[Curve]]:
-    """Names the artists of every curve, hides legends and white panels, and undoes all of it; yields the curves."""
+    """Names the artists of every curve, hides what buttons stand for, and white panels; yields the curves; undoes all."""
     undo: list[tuple[Any, str, Any]] = []
 
     def change(artist: Any, name: str, value: Any) -> None:
@@ -128,9 +128,10 @@ def _as_drawing(figure: Figure) -> Iterator[list[Curve]]:
             for words in (words for words in on_map if _hex(words.get_color()) == "#000000"):
                 change(words, "color", NEARLY_BLACK)
         shown = [legend for legend in (*(panel.get_legend() for panel in figure.axes), *figure.legends) if legend]
-        for legend in shown:
+        has_buttons = bool(shown) and len(curves) > 1
+        for legend in shown if has_buttons else ():
             change(legend, "visible", False)
-        yield list(curves.values()) if shown else []
+        yield list(curves.values()) if has_buttons else []
     finally:
         for artist, name, value in reversed(undo):
             getattr(artist, f"set_{name}")(value)
