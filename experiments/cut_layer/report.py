@@ -14,7 +14,7 @@ from vfl_jax.arenas.standings import MAIN, SUCCESS
 from vfl_jax.arenas.table import HONEST, UNDEFENDED
 from vfl_jax.core.files import load
 from vfl_jax.plots.panels import COLORS, grid_of_panels
-from vfl_jax.report import Row, median_with_interval, to_markdown
+from vfl_jax.reports import Row, median_with_interval, to_markdown
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -37,8 +37,8 @@ class Curve(NamedTuple):
 def figure(figure: Figure, caption: str, alternative: str = "") -> Part:
     """A figure with its caption; a button for every line of its legends hides this curve, and shows it again.
 
-    A legend of one line stays in the drawing. What is drawn in a curve's colour without a label of its own, such as its band
-    and its dots, goes with it. A drawing of more than 400 kB becomes a picture with its legend, and without buttons.
+    A legend of one line stays in the drawing. What is drawn in a curve's colour without a label of its own, such as its
+    band and its dots, goes with it. A drawing of more than 400 kB becomes a picture with its legend, without buttons.
 
     Args:
       figure: a figure of Matplotlib; it stays as it was.
@@ -110,7 +110,7 @@ def _picture(figure: Figure, said: str) -> str:
 
 @contextlib.contextmanager
 def _as_drawing(figure: Figure) -> Iterator[list[Curve]]:
-    """Names the artists of every curve, hides what buttons stand for, and white panels; yields the curves; undoes all."""
+    """Names every curve's artists, hides white panels and what buttons stand for; yields the curves; undoes all."""
     undo: list[tuple[Any, str, Any]] = []
 
     def change(artist: Any, name: str, value: Any) -> None:
