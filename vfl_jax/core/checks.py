@@ -5,9 +5,10 @@ Traced values and arrays pass unchecked. The code that uses them says what they 
 
 from __future__ import annotations
 
+import difflib
 import math
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,22 @@ def shown(value: Any) -> str:
     except Exception:  # Python shows some values not, such as whole numbers of very many digits
         text = f"of type {type(value).__name__}"
     return text if len(text) <= 120 else f"{text[:100]} …"
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """Returns the question whether the nearest of some names was meant, after a space; nothing where none is near.
+
+    Args:
+      name: the name that was given.
+      known: the names that there are. Capital letters make no difference.
+
+    Example:
+      >>> did_you_mean("gausiannoise", ["GaussianNoise", "Clipping"])
+      " Did you mean 'GaussianNoise'?"
+    """
+    by_small = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(str(name).lower(), by_small, n=1, cutoff=0.6)
+    return f" Did you mean {by_small[near[0]]!r}?" if near else ""
 
 
 def with_article(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vfl_jax.core.checks import is_number, shown
+from vfl_jax.core.checks import did_you_mean, is_number, shown
 from vfl_jax.core.fields import Declared, declared, missing
 from vfl_jax.core.registry import ADVICE
 
@@ -133,7 +133,8 @@ def _made(plain: Any, kinds: Mapping[str, type]) -> Any:
     name = content.pop(RECORD, None)
     if not isinstance(name, str) or name not in kinds:
         raise ValueError(
-            f"{RECORD!r} is {shown(name)}, an unknown kind; registered kinds are {sorted(kinds)}. {ADVICE}"
+            f"{RECORD!r} is {shown(name)}, an unknown kind.{did_you_mean(name, kinds)} The registered kinds are "
+            f"{sorted(kinds)}. {ADVICE}"
         )
     known = {f.name for f in dataclasses.fields(kinds[name])}
     if unknown := sorted(set(content) - known):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from vfl_jax.core.checks import shown
+from vfl_jax.core.checks import did_you_mean, shown
 
 Member = TypeVar("Member")
 
@@ -86,11 +86,17 @@ def find(members: Mapping[str, Member], argument: str, kind: str, name: str) -> 
       name: its name.
 
     Raises:
-      ValueError: where the name is unknown, with all names that are known.
+      ValueError: where the name is unknown, with the nearest name, and with all names that are known.
+
+    Example:
+      >>> find({"digits": 1, "mnist": 2}, "--data", "data set", "digts")
+      Traceback (most recent call last):
+      ValueError: --data is 'digts', no known data set. Did you mean 'digits'? There are digits, mnist. A name of a ...
     """
     if name not in members:
         raise ValueError(
-            f"{argument} is {shown(name)}, no known {kind}; there are {', '.join(sorted(members))}. {ADVICE}"
+            f"{argument} is {shown(name)}, no known {kind}.{did_you_mean(name, members)} There are "
+            f"{', '.join(sorted(members))}. {ADVICE}"
         )
     return members[name]
 

@@ -11,6 +11,7 @@ from vfl_jax.core.types import Features, Key, Params, State
 from vfl_jax.protocol.hooks import run_answer, run_embed_hook, run_epoch_hook, run_hook, run_infer_hook
 from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.protocol.methods import Chain, changes
+from vfl_jax.protocol.mistakes import call
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.protocol.views import (
     ActiveEpochView,
@@ -73,7 +74,7 @@ def _merge_reports(parts: tuple[Any, ...], states: States) -> dict[str, jax.Arra
     """Joins the reports of all parts; two parts must not report the same name."""
     merged: dict[str, jax.Array] = {}
     for part, state in zip(parts, states, strict=True):
-        report = part.report(state)
+        report = call(part, "report", state)
         if twice := merged.keys() & report.keys():
             raise ValueError(f"Two parts of a chain report {sorted(twice)}; keep one of them.")
         merged |= report
@@ -101,11 +102,11 @@ class PartyChain(Chain, PartyTransform):
     parts: tuple[PartyTransform, ...] = ()
 
     def init(self, key: Key, shapes: Shapes, party: int) -> States:
-        return tuple(p.init(jax.random.fold_in(key, i), shapes, party) for i, p in enumerate(self.parts))
+        return tuple(call(p, "init", jax.random.fold_in(key, i), shapes, party) for i, p in enumerate(self.parts))
 
     def init_with_params(self, key: Key, shapes: Shapes, party: int, params: Params) -> States:
         parts = enumerate(self.parts)
-        return tuple(p.init_with_params(jax.random.fold_in(key, i), shapes, party, params) for i, p in parts)
+        return tuple(call(p, "init_with_params", _fold_in(key, i), shapes, party, params) for i, p in parts)
 
     def on_features(self, key: Key, state: States, view: PartyView, features: Features) -> tuple[Features, States]:
         return _fold(self.parts, "on_features", key, state, view, features)
@@ -156,7 +157,7 @@ class ActiveChain(Chain, ActiveTransform):
     parts: tuple[ActiveTransform, ...] = ()
 
     def init(self, key: Key, shapes: Shapes) -> States:
-        return tuple(p.init(jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
+        return tuple(call(p, "init", jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
 
     def on_labels(self, key: Key, state: States, view: ActiveView, targets: jax.Array) -> tuple[jax.Array, States]:
         return _fold(self.parts, "on_labels", key, state, view, targets)
@@ -168,7 +169,7 @@ class ActiveChain(Chain, ActiveTransform):
         return _fold(self.parts, "on_send", key, state, view, gradients)
 
     def init_params(self, key: Key, shapes: Shapes) -> tuple[Params, ...]:
-        return tuple(p.init_params(jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
+        return tuple(call(p, "init_params", jax.random.fold_in(key, i), shapes) for i, p in enumerate(self.parts))
 
     def on_embed(
         self, params: tuple[Params, ...], key: Key, view: EmbedView, embeddings: Messages

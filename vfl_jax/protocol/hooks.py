@@ -13,11 +13,9 @@ from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.types import Array, Key, Params, State
 from vfl_jax.protocol.knowledge import ORDINARY
 from vfl_jax.protocol.methods import acts, changes, is_attack
+from vfl_jax.protocol.mistakes import STATE_ALONE, call, check_form, pair_of
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyEpochView, PartyInferView, PartyView
-
-_RETURNED = {"on_epoch": "(parameters, state)", "on_embed": "(embeddings, penalty)"}
-"""What the hooks return whose form is checked at every call."""
 
 
 def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> tuple[Any, State]:
@@ -35,10 +33,13 @@ def run_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value
       (the changed value, the new state).
 
     Raises:
-      ValueError: where an attack returns a value of another form than it got.
+      ValueError: where a method returns no pair, or a value or state of another form than it got.
     """
-    changed, state = getattr(transform, hook)(key, state, _seen_by(transform, view), value)
-    return _unless_disabled(transform, hook, changed, value), state
+    pair = call(transform, hook, key, state, _seen_by(transform, view), value)
+    changed, new_state = pair_of(transform, hook, pair)
+    check_form(transform, hook, changed, _widened(value, changed))
+    check_form(transform, hook, new_state, state, STATE_ALONE)
+    return _unless_disabled(transform, changed, value), new_state
 
 
 def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
@@ -56,13 +57,13 @@ def run_infer_hook(transform: Any, hook: str, key: Key, state: State, view: Any,
       the changed value.
 
     Raises:
-      ValueError: where an attack returns a value of another form than it got.
+      ValueError: where a method returns a value of another form than it got.
     """
-
     if not changes(transform, hook):
         return value
     changed = _shared_out(transform, hook, key, state, view, value)
-    return _unless_disabled(transform, hook, changed, value)
+    check_form(transform, hook, changed, _widened(value, changed))
+    return _unless_disabled(transform, changed, value)
 
 
 def run_answer(transform: Any, hook: str, key: Key, state: State, view: Any, value: Any) -> Any:
@@ -95,11 +96,11 @@ def run_epoch_hook(transform: Any, key: Key, state: State, view: Any, params: Pa
     """
     if not acts(transform, view.due):
         return params, state
-    pair = transform.on_epoch(key, state, _seen_by(transform, view), params)
-    changed, new_state = _pair(transform, "on_epoch", pair)
-    _check_form(transform, "on_epoch", "parameters", changed, params)
-    _check_form(transform, "on_epoch", "a state", new_state, state)
-    return _unless_disabled(transform, "on_epoch", changed, params), new_state
+    pair = call(transform, "on_epoch", key, state, _seen_by(transform, view), params)
+    changed, new_state = pair_of(transform, "on_epoch", pair)
+    check_form(transform, "on_epoch", changed, params)
+    check_form(transform, "on_epoch", new_state, state, STATE_ALONE)
+    return _unless_disabled(transform, changed, params), new_state
 
 
 def run_embed_hook(
@@ -127,9 +128,9 @@ def run_embed_hook(
         given = embeddings
 
     def seen(key: Key, view: EmbedView, embeddings: Messages) -> tuple[Messages, jax.Array]:
-        pair = transform.on_embed(params, key, _seen_by(transform, view), embeddings)
-        changed, penalty = _pair(transform, "on_embed", pair)
-        _check_form(transform, "on_embed", "embeddings", changed, embeddings)
+        pair = call(transform, "on_embed", params, key, _seen_by(transform, view), embeddings)
+        changed, penalty = pair_of(transform, "on_embed", pair)
+        check_form(transform, "on_embed", changed, embeddings)
         is_number = isinstance(penalty, jax.Array | np.ndarray | np.number | int | float)
         if not is_number or jnp.shape(penalty) != ():
             said = f"of shape {jnp.shape(penalty)}" if is_number else f"that is a {type(penalty).__name__}"
@@ -145,7 +146,7 @@ def run_embed_hook(
         changed, penalty = _batched(transform, lambda *a: seen(*a)[0], key, view, given), jnp.float32(0.0)
     if is_switched:
         penalty = jnp.where(transform.enabled > 0, penalty, 0.0)
-    return _unless_disabled(transform, "on_embed", changed, embeddings), penalty
+    return _unless_disabled(transform, changed, embeddings), penalty
 
 
 @jax.custom_vjp
@@ -172,7 +173,7 @@ def _shared_out(transform: Any, hook: str, key: Key, state: State, view: Any, va
     """Calls an inference hook in the batches that the method asks for."""
 
     def seen(key: Key, view: Any, value: Any) -> Any:
-        return getattr(transform, hook)(key, state, _seen_by(transform, view), value)
+        return call(transform, hook, key, state, _seen_by(transform, view), value)
 
     return _batched(transform, seen, key, view, value)
 
@@ -217,50 +218,14 @@ def _seen_by(transform: Any, view: Any) -> Any:
     return view.replace(**hidden)
 
 
-def _pair(transform: Any, hook: str, found: Any) -> tuple[Any, Any]:
-    """Returns what a hook returned, after a check that it is a pair."""
-    if not isinstance(found, tuple) or len(found) != 2:
-        raise ValueError(
-            f"{type(transform).__name__}.{hook} returns {type(found).__name__}; it must return {_RETURNED[hook]}."
-        )
-    return found
+def _widened(value: Any, changed: Any) -> Any:
+    """Returns the value that a hook got; of tags, as wide as those that it returned, whose stamp takes a slot."""
+    return value.widened(changed) if isinstance(value, BagOfIds) and isinstance(changed, BagOfIds) else value
 
 
-def _check_form(transform: Any, hook: str, what: str, found: Any, expected: Any) -> None:
-    """Checks that a hook keeps the structure, shapes and dtypes of what it got."""
-    structures = [str(jax.tree.structure(tree)) for tree in (found, expected)]
-    forms = [_form(tree) for tree in (found, expected)]
-    if forms[0] == forms[1] and hook == "on_epoch" and structures[0] != structures[1]:  # trees without leaves, too
-        raise ValueError(
-            f"{type(transform).__name__}.{hook} returns {what} of the structure {structures[0]}; it must keep the form "
-            f"of what it got, which has {structures[1]}. The hook returns {_RETURNED[hook]}, in this order."
-        )
-    if forms[0] != forms[1]:
-        differing = sorted(
-            name for name in forms[0].keys() | forms[1].keys() if forms[0].get(name) != forms[1].get(name)
-        )
-        places = [form.get(differing[0], "nothing") for form in forms]
-        raise ValueError(
-            f"{type(transform).__name__}.{hook} returns {what} with {places[0]} at {differing[0] or 'its root'}; it "
-            f"must keep the form of what it got, which has {places[1]} there. The hook returns {_RETURNED[hook]}."
-        )
-
-
-def _form(tree: Any) -> dict[str, str]:
-    """Returns dtype and shape of every leaf, by its path."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in leaves}
-
-
-def _unless_disabled(transform: Any, hook: str, changed: Any, value: Any) -> Any:
+def _unless_disabled(transform: Any, changed: Any, value: Any) -> Any:
     """Returns the result of a hook; where an attack is switched off, the value that the hook got."""
     if changed is value or not isinstance(transform, Switched):
         return changed
-    if isinstance(value, BagOfIds) and isinstance(changed, BagOfIds):
-        value = value.widened(changed)  # a stamped tag takes a slot of its own
-    forms = [jax.tree.map(jnp.shape, tree) for tree in (changed, value)]
-    if forms[0] != forms[1]:
-        raise ValueError(
-            f"{type(transform).__name__}.{hook} returns {forms[0]}; it must keep the form of what it got, {forms[1]}."
-        )
+    value = _widened(value, changed)
     return jax.tree.map(lambda new, old: jnp.where(transform.enabled > 0, new, old), changed, value)

@@ -13,6 +13,7 @@ from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.protocol.methods import Chain, changes
+from vfl_jax.protocol.mistakes import call
 
 
 def init(transform: Any, key: Key, shapes: Shapes, default: Optimizer) -> tuple[Params, Any]:
@@ -32,7 +33,7 @@ def init(transform: Any, key: Key, shapes: Shapes, default: Optimizer) -> tuple[
     """
     if not changes(transform, "on_embed"):
         return (), ()
-    params = transform.init_params(key, shapes)
+    params = call(transform, "init_params", key, shapes)
     return params, _begin(transform, params, default)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from vfl_jax.core.types import Array
 from vfl_jax.protocol import own_params
 from vfl_jax.protocol.knowledge import Knowledge, Shapes
+from vfl_jax.protocol.mistakes import call
 from vfl_jax.replica import epochs
 from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
 from vfl_jax.replica.metrics import Metric
@@ -66,13 +67,13 @@ def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given
         opt_states=tuple(o.build(first).init(p) for o, p in zip(scenario.optimizers, params, strict=True)),
         head_opt_state=scenario.head_optimizer.build(first).init(head_params),
         attack_states=tuple(
-            attack.init_with_params(party_key(streams.attack, BEFORE_TRAINING, k), shapes, k, params[k])
+            call(attack, "init_with_params", party_key(streams.attack, BEFORE_TRAINING, k), shapes, k, params[k])
             for k, attack in enumerate(scenario.attacks)
         ),
-        active_attack_state=scenario.active_attack.init(
-            jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes
+        active_attack_state=call(
+            scenario.active_attack, "init", jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes
         ),
-        defense_state=scenario.defense.init(jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes),
+        defense_state=call(scenario.defense, "init", jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes),
         model_states=tuple(held for _, held in models),
         method_params=(own[0][0], own[1][0]),
         method_opt_states=(own[0][1], own[1][1]),

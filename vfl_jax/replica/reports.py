@@ -12,6 +12,7 @@ import numpy as np
 from vfl_jax.core.types import Array
 from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge
 from vfl_jax.protocol.methods import Chain
+from vfl_jax.protocol.mistakes import call
 from vfl_jax.replica.metrics import Metric, area, detection, mean_over
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
@@ -66,7 +67,7 @@ def evaluate_reports(
     for method, own, target in zip(methods, states, targets, strict=True):
         for part, part_state in _parts(method, own):
             _check(part, part_state, len(labels), num_classes)
-        for name, value in method.report(own).items():
+        for name, value in call(method, "report", own).items():
             made.setdefault(name, []).append(_Reported(jnp.asarray(value), target))
     is_attacked = jnp.stack(
         [jnp.asarray(knowledge.is_poison), *(of_one.value for of_one in made.get(POISONED, []))]
@@ -132,7 +133,7 @@ def _parts(method: Any, state: Any) -> Iterator[tuple[Any, Any]]:
 
 def _check(method: Any, state: Any, num_rows: int, num_classes: int) -> None:
     """Checks that a report holds known kinds of values under known names."""
-    kind, report = type(method).__name__, method.report(state)
+    kind, report = type(method).__name__, call(method, "report", state)
     if not isinstance(report, dict):
         raise ValueError(f"{kind}.report returns a {type(report).__name__}; it must return a dict of arrays by name.")
     for name, value in report.items():
