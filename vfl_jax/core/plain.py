@@ -133,8 +133,8 @@ def _made(plain: Any, kinds: Mapping[str, type]) -> Any:
     name = content.pop(RECORD, None)
     if not isinstance(name, str) or name not in kinds:
         raise ValueError(
-            f"{RECORD!r} is {shown(name)}, an unknown kind.{did_you_mean(name, kinds)} The registered kinds are "
-            f"{sorted(kinds)}. {ADVICE}"
+            f"{RECORD!r} is {shown(name)}, an unknown kind; registered kinds are {sorted(kinds)}."
+            f"{did_you_mean(name, kinds)} {ADVICE}"
         )
     known = {f.name for f in dataclasses.fields(kinds[name])}
     if unknown := sorted(set(content) - known):

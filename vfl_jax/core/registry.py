@@ -87,11 +87,6 @@ def find(members: Mapping[str, Member], argument: str, kind: str, name: str) -> 
 
     Raises:
       ValueError: where the name is unknown, with the nearest name, and with all names that are known.
-
-    Example:
-      >>> find({"digits": 1, "mnist": 2}, "--data", "data set", "digts")
-      Traceback (most recent call last):
-      ValueError: --data is 'digts', no known data set. Did you mean 'digits'? There are digits, mnist. A name of a ...
     """
     if name not in members:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vfl_jax.core.checks import did_you_mean, shown
 from vfl_jax.plots.panels import (
     CHARACTER,
     COLORS,
@@ -19,6 +20,7 @@ from vfl_jax.plots.panels import (
     grid_of_panels,
     slant_ticks,
 )
+from vfl_jax.plots.selection import check_selected
 from vfl_jax.statistics.references import CASE, each_case, honest, is_attacked, is_by_case
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def curves(runs: Mapping[str, xr.Dataset], names: Sequence[str] = SHOWN, title: 
       names: the variables, a panel each.
       title: the text above the figure.
 
+    Raises:
+      ValueError: where results have another dimension, with the selection that leaves it out.
+
     Example:
       >>> import vfl_jax as vfl
       >>> import xarray as xr
@@ -49,6 +54,8 @@ def curves(runs: Mapping[str, xr.Dataset], names: Sequence[str] = SHOWN, title: 
       >>> figure.savefig("curves.png")
     """
     runs = {label: _with_runs(dataset) for label, dataset in runs.items()}
+    for label, dataset in runs.items():
+        check_selected(f"runs[{label!r}]", dataset, names, ())
     figure, panels = grid_of_panels(1, len(names), title)
     for panel, name in zip(panels[0], names, strict=True):
         draw_curves(panel, {label: dataset[name] for label, dataset in runs.items()}, name)
@@ -72,8 +79,20 @@ def against(
       floor: results of the honest runs, with the dimension of the setting or without it. The dashed line is their
         median over seeds.
       title: the text above the figure.
+
+    Raises:
+      ValueError: where the results do not sweep the setting, or sweep others, with the selection that leaves them out.
     """
+    if setting not in dataset.coords or dataset[setting].ndim != 1:
+        swept = [str(name) for name, found in dataset.coords.items() if found.ndim == 1 and name in _settings(dataset)]
+        raise ValueError(
+            f"setting is {shown(setting)}, which the results do not sweep.{did_you_mean(setting, swept)} They sweep "
+            f"{', '.join(map(repr, swept)) or 'nothing: draw curves, or plots.overview'}."
+        )
     (dimension,) = dataset[setting].dims
+    check_selected("dataset", dataset, names, (dimension,))
+    if floor is not None:
+        check_selected("floor", floor, names, (dimension,))
     line = _Line("", "", _with_runs(dataset), None if floor is None else _with_runs(floor))
     return _lines([line], dimension, [_text(value) for value in dataset[setting].values], setting, names, title)
 
@@ -254,6 +273,11 @@ def _medians(values: xr.DataArray, down: Sequence[Any], right: Any) -> np.ndarra
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # without a value of any seed the median is NaN
         return np.nanmedian(last, axis=-1).reshape(-1, last.shape[-2])
+
+
+def _settings(dataset: xr.Dataset) -> list[Any]:
+    """The coordinates of the grid."""
+    return [name for dim in _grid(dataset) for name in _along(dataset, dim)]
 
 
 def _grid(dataset: xr.Dataset) -> list[Any]:

@@ -43,7 +43,9 @@ def call(method: Any, hook: str, *arguments: Any) -> Any:
         return getattr(method, hook)(*arguments)
     except Exception as error:
         if not any(note.startswith(_BEGINS) for note in getattr(error, "__notes__", ())):
-            error.add_note(f"{_BEGINS}{type(method).__name__}.{hook}, in the module {type(method).__module__}.{_advice(error)}")
+            error.add_note(
+                f"{_BEGINS}{type(method).__name__}.{hook}, in the module {type(method).__module__}.{_advice(error)}"
+            )
         raise
 
 

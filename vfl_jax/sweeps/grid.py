@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -16,6 +15,7 @@ from vfl_jax.core.checks import is_number, is_whole, shown
 from vfl_jax.core.plain import shortest
 from vfl_jax.core.record import Record, cast, numbers, with_numbers
 from vfl_jax.scenario import Scenario
+from vfl_jax.sweeps.advice import advice
 
 Over = Mapping[Any, Sequence[Any]]
 """The numbers to sweep: the values of a path (str), or tuples of values that go together by a tuple of paths."""
@@ -243,8 +243,7 @@ def resolve(scenario: Scenario, name: str, argument: str = "over") -> tuple[str,
             "one by the active party from vfl_jax.ActiveAttack. The switch of anything else is named by its exact path."
         )
     if not found:
-        near = difflib.get_close_matches(name, known, n=4, cutoff=0.5) or sorted(known)
-        raise ValueError(f"{argument} names {name!r}, which the scenario does not have. It has {', '.join(near)}.")
+        raise ValueError(f"{argument} names {name!r}, which the scenario does not have. {advice(scenario, name)}")
     if group == "defense" and len(found) > 1:
         raise ValueError(f"{argument} names {name!r}, which may mean any of {', '.join(found)}; give one of these.")
     if group == "attack" and number != "enabled":
