@@ -92,7 +92,7 @@ def test_tables_have_a_column_for_each_and_none_without(results, tmp_path):
         expected = float(honest["lead_of_target"].median())
         assert table["lead_of_target_median"].loc[(0.0, 1.0)] == pytest.approx(expected)
         assert [row["is_sure"][:5] for row in reports.rows(found)] == ["1.000", "0.000"] * 2
-        assert reports.to_terminal(reports.rows(found), "t").columns[-1].header == "is_sure"
+        assert reports.to_terminal(reports.rows(found), "t").columns[-1] == "is_sure"
     plain = sweep(tiny_scenario(), DATA, OVER, seeds=1, epochs=1, progress=False)
     assert "metrics" not in plain.attrs
     assert not [column for column in summary(plain) if column.startswith(("lead", "is_sure"))]

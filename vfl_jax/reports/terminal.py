@@ -1,9 +1,11 @@
-"""Tables for a terminal, which is 80 columns wide."""
+"""Tables for a terminal, which may be 80 columns wide."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from vfl_jax.reports.folding import FoldedTable
 from vfl_jax.reports.tables import (
     ALL_ROWS,
     BALANCED,
@@ -23,34 +25,37 @@ from vfl_jax.reports.tables import (
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 
-def to_terminal(table: list[Row], title: str) -> Table:
-    """The table for a terminal, as narrow as can be.
+def to_terminal(table: list[Row], title: str) -> FoldedTable:
+    """The table for a terminal of any width: no number is broken, and nothing is cut.
 
     All outcomes share one column, and so do the medians of the second pass. Where all grid points have the same number
-    of measured rows or the same majority, it stands below the table.
+    of measured rows or the same majority, it stands below the table. Columns for which there is no room follow in a
+    further block, behind the settings; where even the settings are too wide, every row is a list of names and values.
 
     Args:
       table: its rows, as :func:`rows` makes them.
       title: the text above the table.
-    """
-    from rich import box
-    from rich.table import Table
 
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    Example:
+      >>> from rich.console import Console
+      >>> import vfl_jax as vfl
+      >>> table = vfl.reports.to_terminal([{"γ": "10", "attack success": "0.912 [0.871, 0.950]"}], "20 seeds")
+      >>> Console(width=40).print(table)
+      20 seeds
+               attack
+      γ       success
+      ───────────────
+      10        0.912
+          0.871–0.950
+    """
     shared = [name for name in (MEASURED, MAJORITY) if len({row.get(name) for row in table}) == 1 and name in table[0]]
-    if shared:
-        shown.caption, shown.caption_justify = ", ".join(f"{name}: {table[0][name]}" for name in shared), "left"
-        table = [{name: cell for name, cell in row.items() if name not in shared} for row in table]
-    lines = [_narrow(row) for row in table]
-    for name in lines[0]:
-        widest, least = 13 if name in ("outcomes", TOGETHER) else None, 13 if name == TOGETHER else None
-        shown.add_column(name.replace(" ", "\n"), justify="right", overflow="fold", max_width=widest, min_width=least)
-    for line in lines:
-        shown.add_row(*line.values())
-    return shown
+    note = ", ".join(f"{name}: {table[0][name]}" for name in shared)
+    lines = [_narrow({name: cell for name, cell in row.items() if name not in shared}) for row in table]
+    is_measured = [any(row.get(name, "").endswith("]") for row in table) for name in lines[0]]
+    num_keys = is_measured.index(True) if any(is_measured) else 1
+    return FoldedTable(lines, max(num_keys, 1), title, note)
 
 
 def _narrow(row: Row) -> Row:
@@ -77,13 +82,17 @@ def _narrow(row: Row) -> Row:
             counts += [] if cell == UNDEFINED else [line for text in said for line in text.split(", ")]
             found["outcomes"] = "\n".join(counts) or UNDEFINED
         else:
-            found[name] = cell.replace(" [", "\n").rstrip("]").replace(", ", "–") if cell.endswith("]") else cell
+            dash = " to " if "-" in cell else "–"  # "-0.010–-0.002" would be a riddle
+            found[name] = cell.replace(" [", "\n").rstrip("]").replace(", ", dash) if cell.endswith("]") else cell
     return found
 
 
 def console() -> Console:
-    """The console that tables are printed on: the terminal, or 100 columns where output goes to a file or a pipe."""
+    """The console that tables are printed on: the terminal, or 80 columns where output goes to a file or a pipe.
+
+    The environment variable ``COLUMNS`` sets another width for both.
+    """
     from rich.console import Console
 
     terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=100)
+    return terminal if terminal.is_terminal or "COLUMNS" in os.environ else Console(width=80)
