@@ -134,7 +134,7 @@ def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str) -> 
     Example:
       >>> import vfl_jax as vfl
       >>> method("--defense", "Clipping(by=value)", {"Clipping": vfl.defenses.Clipping}, "defense")
-      Clipping(by='value', bound=1.0)
+      Clipping(by='value', bound=inf)
     """
     name, arguments = read_call(flag, text)
     return _made(find(known, flag, word, name), flag, arguments)
