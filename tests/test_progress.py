@@ -1,16 +1,28 @@
-"""Progress: a bar on a terminal, plain lines elsewhere, strict JSON for machines."""
+"""Progress: a bar on a terminal and in a notebook, plain lines elsewhere, strict JSON for machines."""
 
+import importlib
 import io
 import json
+import re
+import sys
 import time
+import types
 
 import numpy as np
 import pytest
 import rich.console
+from data_helpers import tiny_scenario
 from sweep_helpers import EPOCHS, logged, swept
 
+from vfl_jax import PartyTransform
 from vfl_jax.replica.first_pass import Metric
+from vfl_jax.sweeps import displays, estimates
+from vfl_jax.sweeps import progress as progress_module
+from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.displays import is_line_due
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
+
+sweep_module = importlib.import_module("vfl_jax.sweeps.sweep")
 
 
 def found(loss=1.5, main=0.5, backdoor=(0.25, 0.75)):
@@ -62,6 +74,7 @@ def test_every_event_is_a_line_of_json(tmp_path, clock):
     assert all(line.pop("time") > 1.6e9 for line in lines)
     assert lines[0] == {"event": "sweep", "chunks": 2, "replicas": 8, "epochs": 4}
     assert lines[1] == {"event": "chunk", "chunk": "first", "number": 1, "chunks": 2, "replicas": 2}
+    assert all(line.pop("medians_of") == "attacked" for line in lines if line["event"] == "epoch")
     assert lines[2] == {
         "event": "epoch",
         "chunk": "first",
@@ -75,8 +88,8 @@ def test_every_event_is_a_line_of_json(tmp_path, clock):
         "backdoor_accuracy": 0.5,
     }
     assert lines[4] == {"event": "resumed", "chunk": "second", "epochs": 3}
-    # 8 seconds for 8 epochs of a replica; of 32 these 8 and 18 that were done before.
-    facts = {"seconds": 8.0, "seconds_left": 6.0, "loss": 2.0, "main_task_accuracy": None, "backdoor_accuracy": None}
+    # Since the first epoch 5 seconds for 6 epochs of a replica; of 32, 6 are left.
+    facts = {"seconds": 8.0, "seconds_left": 5.0, "loss": 2.0, "main_task_accuracy": None, "backdoor_accuracy": None}
     assert lines[5] == {"event": "epoch", "chunk": "second", "epoch": 4, "epochs": 4, "replicas": 6} | facts
     assert lines[6] == {"event": "own", "value": None, "number": 3, "text": "a", "nothing": None}
 
@@ -94,49 +107,149 @@ def test_a_chunk_that_was_trained_elsewhere_counts(tmp_path, clock, capsys):
         progress.chunk_done(0, "first")
     line = strict(tmp_path / "log")[1]
     assert (line["event"], line["chunk"], line["seconds_left"]) == ("chunk_done", "first", 6.0)
-    assert capsys.readouterr().err == "chunk first of 2 replicas done, 6 s left\n"
+    assert capsys.readouterr().err.splitlines()[1:] == ["chunk first of 2 replicas is finished; 6 s left"]
 
 
-def test_off_a_terminal_there_is_a_line_per_epoch(capsys, clock):
-    with Progress(4, [2, 2]).show() as progress, progress.chunk(1) as chunk:
-        chunk.goes_on(2)
-        clock[0] += 2
-        chunk.epoch_done(2, found(backdoor=np.nan))
-        chunk.epoch_done(3, found())
-    with Progress(1, [1]).show() as progress:
-        ChunkProgress(progress).epoch_done(0, found())
+def test_off_a_terminal_there_is_a_line_every_ten_epochs(capsys, clock):
+    with Progress(23, [2, 2]).show() as progress:
+        for number in range(2):
+            with progress.chunk(number) as chunk:
+                for epoch in range(23):
+                    clock[0] += 60
+                    chunk.epoch_done(epoch, found(backdoor=np.nan if epoch == 9 else 0.5))
     with Progress(1, [1], shown=False).show() as progress:
         ChunkProgress(progress).epoch_done(0, found())
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
-        "goes on after epoch 2",
-        "chunk 2/2  epoch 3/4  2 s, 10 s left  loss 1.500  main 0.500",
-        "chunk 2/2  epoch 4/4  2 s, 4 s left  loss 1.500  main 0.500  backdoor 0.500",
-        "epoch 1/1  0 s, 0 s left  loss 1.500  main 0.500  backdoor 0.500",
+        "Numbers are medians over all replicas.",
+        "chunk 1/2, epoch 1/23: loss 1.500, main 0.500, backdoor 0.500; 45 min left",
+        "chunk 1/2, epoch 10/23: loss 1.500, main 0.500; 36 min left",
+        "chunk 1/2, epoch 20/23: loss 1.500, main 0.500, backdoor 0.500; 26 min left",
+        "chunk 1/2, epoch 23/23: loss 1.500, main 0.500, backdoor 0.500; 23 min left",
+        "chunk 2/2, epoch 10/23: loss 1.500, main 0.500; 13 min left",
+        "chunk 2/2, epoch 20/23: loss 1.500, main 0.500, backdoor 0.500; 3 min left",
+        "chunk 2/2, epoch 23/23: loss 1.500, main 0.500, backdoor 0.500; 46 min in all",
     ]
     assert captured.out == ""
 
 
-def test_on_a_terminal_there_is_a_bar(monkeypatch):
-    screen, real = io.StringIO(), rich.console.Console
-    monkeypatch.setattr(
-        rich.console,
-        "Console",
-        lambda **_: real(file=screen, force_terminal=True, width=150, color_system=None, legacy_windows=False),
-    )
-    with Progress(2, [2, 2]).show() as progress:
+@pytest.mark.parametrize(("epochs", "lines"), [(1, 1), (9, 2), (50, 6), (100, 11), (1000, 11)])
+def test_of_many_epochs_there_are_few_lines(epochs, lines):
+    assert sum(is_line_due(epoch, epochs) for epoch in range(1, epochs + 1)) == lines
+
+
+def test_medians_are_those_of_attacked_replicas(tmp_path, capsys):
+    masks = [np.array([False, True]), np.array([False, False])]
+    with Progress(1, [2, 2], log=tmp_path / "log", attacked=masks).show() as progress:
         for number in range(2):
             with progress.chunk(number) as chunk:
-                for epoch in range(2):
-                    chunk.epoch_done(epoch, found(backdoor=np.nan))
-    text = screen.getvalue()
-    assert "4 replicas" in text
-    assert "compiling" in text
-    for number, epoch in np.ndindex(2, 2):
-        assert f"chunk {number + 1}/2  epoch {epoch + 1}/2" in text
-    assert "loss 1.500  main 0.500" in text
-    assert "backdoor" not in text
-    assert "━" * 40 + " chunk 2/2  epoch 2/2" in text  # full at the end
+                chunk.epoch_done(0, found(backdoor=(0.25, 0.75), main=(0.9, 0.7)))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "Numbers are medians over the 1 attacked of 4 replicas."
+    assert "main 0.700, backdoor 0.750" in said[1]
+    assert "main 0.800, backdoor 0.500" in said[2]
+    epochs = [line for line in strict(tmp_path / "log") if line["event"] == "epoch"]
+    assert [line["medians_of"] for line in epochs] == ["attacked", "honest"]
+    assert [line["backdoor_accuracy"] for line in epochs] == [0.75, 0.5]
+    with Progress(1, [2], attacked=masks[1:]).show():
+        assert "2 replicas, which nobody attacks" in capsys.readouterr().err
+
+
+def test_chunks_know_which_points_are_attacked():
+    scenario = tiny_scenario()
+    off, on = {"attacks.1.enabled": 0}, {"attacks.1.enabled": 1}
+    assert Chunk((off, on, off), (0,)).attacked(scenario).tolist() == [False, True, False]
+    assert Chunk(({},), (0,)).attacked(scenario).tolist() == [True]
+    honest = tiny_scenario(attacks=(PartyTransform(),) * 2)
+    assert Chunk(({"poison.rate": 0.1},), (0,)).attacked(honest).tolist() == [False]
+
+
+def shown_on(monkeypatch, width):
+    """What a bar shows on a terminal of such a width, at its end."""
+    screen, real = io.StringIO(), rich.console.Console
+    monkeypatch.setattr(displays, "fitting", displays.TerminalBar)
+    monkeypatch.setattr(progress_module, "fitting", displays.TerminalBar)
+    options = {"force_terminal": True, "width": width, "color_system": None, "legacy_windows": False}
+    monkeypatch.setattr(rich.console, "Console", lambda **_: real(file=screen, **options))
+    with Progress(50, [480, 480]).show() as progress:
+        for number in range(2):
+            with progress.chunk(number) as chunk:
+                for epoch in range(50):
+                    chunk.epoch_done(epoch, found(loss=12.345))
+    return re.sub(r"\x1b\[[0-9?;]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n")
+
+
+def test_a_bar_fits_80_columns(monkeypatch):
+    lines = [line.rstrip() for line in shown_on(monkeypatch, 80).splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    assert "Numbers are medians over all replicas." in lines
+    assert "compiling" in lines
+    assert "chunk 2/2, epoch 50/50: loss 12.345, main 0.500, backdoor 0.500" in lines
+    (half,) = {line for line in lines if " 50%, " in line}
+    assert re.fullmatch(r"960 replicas ━{15,}╸? +50%, 1 s so far, 1 s left", half)
+    assert re.fullmatch(r"960 replicas ━{20,} done in 1 s", next(line for line in reversed(lines) if "done" in line))
+
+
+def test_the_bar_of_a_notebook_is_one_output_that_changes(monkeypatch, clock, capsys):
+    pages = []
+    handle = types.SimpleNamespace(update=lambda page, raw: pages.append(page))
+
+    def display(page, raw, display_id):
+        assert raw
+        assert display_id
+        pages.append(page)
+        return handle
+
+    notebook = types.ModuleType("IPython")
+    notebook.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    shows = types.ModuleType("IPython.display")
+    shows.display = display
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", shows)
+    with Progress(4, [2]).show() as progress, progress.chunk(0) as chunk:
+        for epoch in range(4):
+            clock[0] += 0.3
+            chunk.epoch_done(epoch, found())
+    assert len(pages) == 1 + 3  # empty, then at most every half second, and at the end
+    assert "compiling" in pages[0]["text/html"]
+    assert 'value="2" max="8"' in pages[1]["text/html"]
+    assert 'value="8" max="8"' in pages[-1]["text/html"]
+    assert "done in 2 s" in pages[-1]["text/plain"]
+    assert "epoch 4/4: loss 1.500" in pages[-1]["text/html"]
+    captured = capsys.readouterr()
+    assert captured.out == "Numbers are medians over all replicas.\n"
+    assert captured.err == ""  # a notebook paints it red
+    notebook.get_ipython = lambda: None
+    assert not displays.in_notebook()
+
+
+def test_a_sweep_says_before_it_compiles_what_it_will_do(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(estimates, "_paces", {})
+    compiled = []
+    monkeypatch.setattr(sweep_module, "_plan", lambda *_: compiled.append(capsys.readouterr().err) or 1 / 0)
+    over = {"attack.enabled": [0, 1], "attack.amplify": [1, 2, 3]}
+    with pytest.raises(ZeroDivisionError):
+        swept(tmp_path / "folder", over=over, seeds=4, epochs=3, progress=True)
+    said = " ".join(compiled[0].split())
+    assert said.startswith("To train: 24 replicas (6 settings × 4 seeds) in one program, if memory suffices; 3 epochs")
+    assert "steps in all. A guess: 41 s, from MNIST on two cores." in said
+    assert max(map(len, compiled[0].splitlines())) <= 80
+
+
+def test_the_estimate_follows_what_was_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(estimates, "_paces", {})
+    over = {"attack.enabled": [0, 1]}
+    swept(tmp_path / "folder", over=over, seeds=1, progress=True)
+    capsys.readouterr()
+    swept(tmp_path / "folder", over=over, seeds=3, progress=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "To train: 4 of 6 replicas (2 settings × 3 seeds)" in said
+    assert "at the pace of the folder's finished chunks." in said
+    swept(tmp_path / "folder", over=over, seeds=3, progress=True)
+    assert "To train" not in capsys.readouterr().err  # it is only read
+    swept(tmp_path / "other", over=over, seeds=1, progress=True)
+    assert "at the pace of the sweep before." in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_sweep_logs_what_it_does_and_adds_to_the_log(tmp_path):

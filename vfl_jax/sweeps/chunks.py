@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from vfl_jax.core.record import with_numbers
+from vfl_jax.core.record import numbers, with_numbers
 from vfl_jax.core.vertical_data import content_hash
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.grid import Grid
@@ -32,6 +32,15 @@ class Chunk:
     def num_replicas(self) -> int:
         """The number of points times the number of seeds."""
         return len(self.points) * len(self.seeds)
+
+    def attacked(self, scenario: Scenario) -> np.ndarray:
+        """Which points an attack is on at, bool[G].
+
+        Args:
+          scenario: the study's, which the points change.
+        """
+        known = numbers(scenario)
+        return np.array([any(point.get(path, known[path]) != 0 for path in scenario.switches) for point in self.points])
 
     def name(self, identity: dict[str, Any]) -> str:
         """The hash of everything that determines the chunk's numbers, 16 hexadecimal digits.

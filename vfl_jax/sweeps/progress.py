@@ -1,4 +1,4 @@
-"""Progress of training: a bar on a terminal, a plain line per epoch elsewhere, and JSON for machines."""
+"""Progress of training: counted, shown where the program runs, and logged as JSON for machines."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from vfl_jax.sweeps.displays import Display, fitting, is_line_due
+
 SHOWN = {"loss": "loss", "main": "main_task_accuracy", "backdoor": "backdoor_accuracy"}
-"""The metrics whose medians over replicas are shown, by their label."""
+"""The metrics whose medians over attacked replicas are shown, by their label."""
 
 
 class Progress:
@@ -22,19 +24,27 @@ class Progress:
     Args:
       epochs: how many every chunk is trained.
       replicas: the number of replicas of every chunk that is to be trained.
-      shown: whether to show progress on the error stream: a bar on a terminal, else one line per epoch.
+      shown: whether to show progress: a bar on a terminal and in a notebook, else a line every ten epochs.
       log: a file to which one JSON object per line is appended.
+      attacked: which grid points of every chunk an attack is on at, bool[G]. The medians are theirs; where none is
+        attacked, those of the honest ones. None takes all for attacked.
     """
 
     def __init__(
-        self, epochs: int, replicas: list[int], shown: bool = True, log: str | os.PathLike[str] | None = None
+        self,
+        epochs: int,
+        replicas: list[int],
+        shown: bool = True,
+        log: str | os.PathLike[str] | None = None,
+        attacked: Sequence[np.ndarray] | None = None,
     ) -> None:
         self.epochs, self.replicas = epochs, replicas
         self.shown, self.log = shown, log
         self.started = time.monotonic()
         self.total, self.done, self.skipped = epochs * sum(replicas), 0, 0  # in epochs of one replica
-        self._console: Any = None
-        self._bar: Any = None
+        self.attacked = attacked
+        self._first: tuple[float, int] | None = None  # when the first epoch was over, and what was trained by then
+        self._display: Display | None = None
         self._file: IO[str] | None = None
 
     @contextlib.contextmanager
@@ -49,7 +59,9 @@ class Progress:
                 Path(self.log).absolute().parent.mkdir(parents=True, exist_ok=True)
                 self._file = stack.enter_context(open(self.log, "a", encoding="utf-8", buffering=1))
             if self.shown:
-                self._start_bar(stack)
+                self._display = fitting()
+                self._display.open(stack, _some(sum(self.replicas), "replica"), self.total)
+                self.say(self._whose())
             self.event("sweep", chunks=len(self.replicas), replicas=sum(self.replicas), epochs=self.epochs)
             yield self
             self.event("done")
@@ -72,17 +84,13 @@ class Progress:
           number, name: as in :meth:`chunk`.
         """
         self.done += self.epochs * self.replicas[number]
-        left = self.left()
-        self.event("chunk_done", chunk=name, replicas=self.replicas[number], seconds_left=round(left, 3))
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, epoch="", note=f"chunk {name}", refresh=True)
-        else:
-            self.say(f"chunk {name} of {self.replicas[number]} replicas done, {left:.0f} s left")
+        self.event("chunk_done", chunk=name, replicas=self.replicas[number], seconds_left=round(self.left(), 3))
+        self._show(f"chunk {name} of {_some(self.replicas[number], 'replica')} is finished", True)
 
     def say(self, line: str) -> None:
         """Shows a ``line`` that is not about an epoch."""
-        if self._console is not None:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self._display is not None:
+            self._display.say(line)
 
     def event(self, kind: str, **facts: Any) -> None:
         """Logs one JSON object.
@@ -96,11 +104,21 @@ class Progress:
             stamp = {"event": kind, "time": round(time.time(), 3)}
             self._file.write(json.dumps(stamp | plain, allow_nan=False) + "\n")
 
+    @property
+    def pace(self) -> float:
+        """The seconds of an epoch of one replica, without the first epoch, which may compile; NaN where it is alone."""
+        if self._first is None or self.done - self.skipped == self._first[1]:
+            return float("nan")
+        then, trained = self._first
+        return (time.monotonic() - then) / (self.done - self.skipped - trained)
+
     def left(self) -> float:
         """The seconds that are left at the pace so far; NaN before the first epoch."""
-        seconds = time.monotonic() - self.started
         trained = self.done - self.skipped
-        return seconds / trained * (self.total - self.done) if trained else float("nan")
+        pace = self.pace
+        if np.isnan(pace) and trained:
+            pace = (time.monotonic() - self.started) / trained
+        return pace * (self.total - self.done)
 
     def epoch_done(self, number: int, name: str | None, epoch: int, medians: dict[str, float]) -> None:
         """Shows and logs an epoch of one chunk.
@@ -108,9 +126,11 @@ class Progress:
         Args:
           number, name: as in :meth:`chunk`.
           epoch: from 0.
-          medians: the medians over the chunk's replicas, by the labels of ``SHOWN``.
+          medians: the medians over the chunk's attacked replicas, by the labels of ``SHOWN``.
         """
         seconds, left = time.monotonic() - self.started, self.left()
+        if self._first is None:
+            self._first = time.monotonic(), self.done - self.skipped
         self.event(
             "epoch",
             chunk=name,
@@ -119,44 +139,31 @@ class Progress:
             replicas=self.replicas[number],
             seconds=round(seconds, 3),
             seconds_left=round(left, 3),
+            medians_of=self._medians_of(number),
             **{SHOWN[label]: round(value, 6) for label, value in medians.items()},
         )
-        if self._console is None:
-            return
-        note = "  ".join(f"{label} {value:.3f}" for label, value in medians.items() if np.isfinite(value))
-        which = f"chunk {number + 1}/{len(self.replicas)}  " if len(self.replicas) > 1 else ""
-        if self._bar is not None:
-            self._bar.update(
-                self._task,
-                completed=self.done,
-                epoch=f"{which}epoch {epoch + 1}/{self.epochs}",
-                note=note,
-                refresh=True,
-            )
-        else:
-            self.say(f"{which}epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s, {left:.0f} s left  {note}")
+        which = f"chunk {number + 1}/{len(self.replicas)}, " if len(self.replicas) > 1 else ""
+        numbers = ", ".join(f"{label} {value:.3f}" for label, value in medians.items() if np.isfinite(value))
+        is_due = is_line_due(epoch + 1, self.epochs) and (epoch > 0 or number == 0 or self.epochs == 1)
+        self._show(f"{which}epoch {epoch + 1}/{self.epochs}: {numbers}", is_due)
 
-    def _start_bar(self, stack: contextlib.ExitStack) -> None:
-        """Opens the console and, on a terminal, the bar, which ``stack`` closes."""
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+    def _show(self, text: str, is_due: bool) -> None:
+        """Shows how far training is, with a text."""
+        if self._display is not None:
+            self._display.update(self.done, time.monotonic() - self.started, self.left(), text, is_due)
 
-        self._console = Console(stderr=True)
-        if not self._console.is_terminal:
-            return
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[epoch]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-        )
-        what = f"{sum(self.replicas)} replicas"
-        self._task = self._bar.add_task(what, total=self.total, epoch=f"epoch 0/{self.epochs}", note="compiling")
-        stack.enter_context(self._bar)
+    def _medians_of(self, number: int) -> str:
+        """Whose medians those of a chunk are: "attacked" or "honest" replicas."""
+        return "attacked" if self.attacked is None or self.attacked[number].any() else "honest"
+
+    def _whose(self) -> str:
+        """The sentence that says over which replicas the medians go."""
+        if self.attacked is None:
+            return "Numbers are medians over all replicas."
+        count = sum(r * mask.mean() for r, mask in zip(self.replicas, self.attacked, strict=True))
+        if not count:
+            return f"Numbers are medians over {_some(sum(self.replicas), 'replica')}, which nobody attacks."
+        return f"Numbers are medians over the {count:.0f} attacked of {_some(sum(self.replicas), 'replica')}."
 
 
 class ChunkProgress:
@@ -186,12 +193,19 @@ class ChunkProgress:
           metrics: its metrics, leaves [S, G, ...].
         """
         self.progress.done += self.progress.replicas[self.number]
-        means = {label: _mean(metrics[name]) for label, name in SHOWN.items()}
+        mask = None if self.progress.attacked is None else self.progress.attacked[self.number]
+        chosen: Any = slice(None) if mask is None or not mask.any() else mask
+        means = {label: _mean(metrics[name])[..., chosen] for label, name in SHOWN.items()}
         medians = {
             label: float(np.nanmedian(mean)) if np.isfinite(mean).any() else float("nan")
             for label, mean in means.items()
         }
         self.progress.epoch_done(self.number, self.name, epoch, medians)
+
+
+def _some(count: int, word: str) -> str:
+    """A count with its word."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _mean(metric: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from vfl_jax.core.checks import check_count, check_kind, is_whole, shown
 from vfl_jax.core.types import Key
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
-from vfl_jax.replica.draws import Draws, Given, draw
+from vfl_jax.replica.draws import Draws, Given, draw, steps_per_epoch
 from vfl_jax.replica.plans import check_plans
 from vfl_jax.replica.preparation import check_data
 from vfl_jax.replica.state import TrainState
@@ -24,6 +24,7 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.cautions import warn_of_little_evidence
 from vfl_jax.sweeps.chunks import Chunk, cut
+from vfl_jax.sweeps.estimates import announce, note_pace
 from vfl_jax.sweeps.grid import Grid, Over, parse
 from vfl_jax.sweeps.labels import assemble
 from vfl_jax.sweeps.memory import most_replicas
@@ -75,7 +76,8 @@ def run(
     check_count(epochs=epochs, **({} if evaluate_every is None else {"evaluate_every": evaluate_every}))
     scenario.to_json()  # raises where a number is none, before anything is trained
     study = Study(scenario, load(data), int(epochs), given, evaluate_every)
-    with Progress(study.epochs, [1], shown=progress).show() as told:
+    one = Chunk(({},), (0,))
+    with Progress(study.epochs, [1], shown=progress, attacked=[one.attacked(scenario)]).show() as told:
         return train_one(study, key, ChunkProgress(told))
 
 
@@ -179,6 +181,11 @@ def sweep(
         if first:
             store.accept_code()
         devices.agree(0)  # the others read what the first has written
+    steps = steps_per_epoch(drawn, scenario.batches)
+    if progress and first:
+        how = "in one program, if memory suffices" if executor is None else "by the executor's workers"
+        how = how if max_replicas is None else f"in chunks of at most {max_replicas}"
+        announce(study, grid, seeds, store, steps, how)
     chunks, whole = _plan(study, grid, seeds, store, max_replicas, executor)
 
     def prepared(chunk: Chunk) -> Prepared:
@@ -186,7 +193,8 @@ def sweep(
 
     def progress_of(chunks: Sequence[Chunk]) -> Progress:
         replicas = [chunk.num_replicas for chunk in chunks]
-        return Progress(study.epochs, replicas, progress and first, log_json if first else None)
+        attacked = [chunk.attacked(scenario) for chunk in chunks]
+        return Progress(study.epochs, replicas, progress and first, log_json if first else None, attacked)
 
     if store is None:
         states: list[TrainState] = []
@@ -196,6 +204,7 @@ def sweep(
                 train(prepared(chunk), ChunkProgress(told, i), None, checkpoint_every, keeper)
                 for i, chunk in enumerate(chunks)
             ]
+        note_pace(study, steps, told.pace)
         results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
         if keep is not None:
             results.encoding[TRAINED] = Trained(study, grid, seeds, tuple(chunks), states.__getitem__)
@@ -203,7 +212,9 @@ def sweep(
 
     while missing := _missing(store, chunks):
         if executor is None:
-            train_here(prepared, store, missing, progress_of(missing), checkpoint_every)
+            told = progress_of(missing)
+            train_here(prepared, store, missing, told, checkpoint_every)
+            note_pace(study, steps, told.pace)
         else:
             train_through(executor, data, study, store, missing, progress_of(missing), checkpoint_every)
     parts = [store.read(chunk) for chunk in chunks]

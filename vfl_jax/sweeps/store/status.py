@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from vfl_jax.sweeps.chunks import Chunk
@@ -96,6 +97,19 @@ def status(path: str | os.PathLike[str]) -> list[FolderStatus]:
             f"{path} is no folder of a sweep or an arena: it has no {manifest.NAME}, nor has one below it."
         )
     return [_of(place) for place in places]
+
+
+def pace_of(folder: Folder, chunks: Sequence[Chunk]) -> float | None:
+    """The seconds that a replica of finished chunks took; None where no chunk says its time.
+
+    Args:
+      folder: where they lie.
+      chunks: chunks of the folder.
+    """
+    found = [_of_chunk(folder, chunk, 0) for chunk in chunks]
+    paced = [chunk for chunk in found if chunk.wall_seconds is not None]
+    seconds = sum(chunk.wall_seconds or 0.0 for chunk in paced)
+    return seconds / sum(chunk.num_replicas for chunk in paced) if paced else None
 
 
 def _below(path: Path, depth: int) -> list[Path]:

@@ -1,0 +1,24 @@
+"""Durations as people say them."""
+
+from __future__ import annotations
+
+import math
+
+
+def duration(seconds: float) -> str:
+    """Returns a duration in its largest fitting unit; of a second or less, "1 s".
+
+    Args:
+      seconds: how long; not finite where nobody knows.
+
+    Example:
+      >>> [duration(s) for s in (0.2, 75, 1000, 7200, 600_000, float("nan"))]
+      ['1 s', '75 s', '17 min', '2.0 h', '7 days', 'an unknown time']
+    """
+    if not math.isfinite(seconds):
+        return "an unknown time"
+    if seconds < 90:
+        return f"{max(math.ceil(seconds), 1)} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"
