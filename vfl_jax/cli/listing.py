@@ -48,11 +48,15 @@ def members() -> list[Member]:
 
 def table() -> Table:
     """The list as a table; where there are plug-ins, a column tells whose a member is."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     found = members()
     with_modules = any(not _is_own(member.module) for member in found)
-    table = Table("kind", "name", "what it is", *(["from"] if with_modules else []))
+    table = Table(
+        "kind", Column("name", no_wrap=True, min_width=max(len(member.name) for member in found)), "what it is"
+    )
+    if with_modules:
+        table.add_column("from", overflow="fold")
     for before, member in zip([None, *found], found, strict=False):
         if before is not None and before.kind != member.kind:
             table.add_section()
