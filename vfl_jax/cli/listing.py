@@ -52,11 +52,9 @@ def table() -> Table:
 
     found = members()
     with_modules = any(not _is_own(member.module) for member in found)
-    table = Table(
-        "kind", Column("name", no_wrap=True, min_width=max(len(member.name) for member in found)), "what it is"
-    )
-    if with_modules:
-        table.add_column("from", overflow="fold")
+    longest = max(len(member.name) for member in found)
+    name, about = Column("name", no_wrap=True, min_width=longest), Column("what it is", overflow="fold")
+    table = Table("kind", name, about, *([Column("from", overflow="fold")] if with_modules else []))
     for before, member in zip([None, *found], found, strict=False):
         if before is not None and before.kind != member.kind:
             table.add_section()
