@@ -13,7 +13,7 @@ from vfl_jax.attacks import GradientReplacement
 DATA, KEY = tiny_data(), jax.random.key(3)
 
 
-class ForgetsItsState(Attack):
+class ReturnsNoState(Attack):
     def on_upload(self, key, state, view, embedding):
         return embedding
 
@@ -41,18 +41,18 @@ class GrowsItsState(ActiveTransform):
         return targets, jnp.concatenate([state, state])
 
 
-class CutsTestRows(ActiveTransform):
+class ReturnsFewerRows(ActiveTransform):
     def infer_logits(self, key, state, view, logits):
         return logits[:, :2]
 
 
 RETURNED = {
-    "no pair": (ForgetsItsState(), ("ForgetsItsState.on_upload returns", "it must return (embedding, state)")),
+    "no pair": (ReturnsNoState(), ("ReturnsNoState.on_upload returns", "it must return (embedding, state)")),
     "three": (ReturnsThree(), ("ReturnsThree.on_download returns a tuple of 3", "(gradient, state)")),
     "shape": (CutsTheMessage(), ("CutsTheMessage.on_upload returns an embedding with float32[8, 1]", "float32[8, 3]")),
     "dtype": (SendsWholeNumbers(), ("SendsWholeNumbers.on_send returns gradients with int32", "float32[8, 3]")),
     "state": (GrowsItsState(), ("GrowsItsState.on_labels returns a state with float32[4]", "float32[2]")),
-    "inference": (CutsTestRows(), ("CutsTestRows.infer_logits returns logits with float32[", "2]", "3]")),
+    "inference": (ReturnsFewerRows(), ("ReturnsFewerRows.infer_logits returns logits with float32[", "2]", "3]")),
 }
 
 
