@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import json
 import os
@@ -22,10 +21,12 @@ from vfl_jax.arenas.table import UNDEFENDED, read, table
 from vfl_jax.core.atomic import check_folder
 from vfl_jax.core.checks import check_kind, shown
 from vfl_jax.core.files import save
+from vfl_jax.core.words import duration
 from vfl_jax.protocol.methods import is_attack, needs_of
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.sweeps.cautions import EvidenceWarning
+from vfl_jax.sweeps.estimates import guess
 from vfl_jax.sweeps.sweep import checked_seeds, sweep
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ RESULTS = "results.nc"
 """In a folder: the results of the last arena there."""
 GROUPS_IN_MEMORY = 20
 """After so many groups their programs are let go: each takes memory maps, of which Linux gives a process 65,530."""
-SECONDS_PER_PROGRAM = 40.0
-"""What a group takes before its first step, where the log does not say; most of it is compilation."""
-SECONDS_PER_STEP = 6e-5
-"""What a replica takes for a step, where the log does not say; it was measured on two cores with MNIST."""
 
 
 Given = (
@@ -122,7 +119,7 @@ def arena(
     sizes = [_num_steps(group, boards[group.board], len(numbers)) for group in planned]
     told(
         f"arena: {len(planned)} programs, {sum(g.num_points for g in planned) * len(numbers):,} replicas; "
-        f"about {_duration(sum(map(log.estimate, sizes)))} where nothing is finished."
+        f"about {duration(sum(map(log.estimate, sizes)))} where nothing is finished."
     )
     meetings: dict[tuple[str, str, str], Any] = {}
     for i, (group, size) in enumerate(zip(planned, sizes, strict=True), 1):
@@ -145,10 +142,10 @@ def arena(
         log.note(group, size, seconds)
         if i % GROUPS_IN_MEMORY == 0:
             jax.clear_caches()
-        rest = _duration(sum(map(log.estimate, sizes[i:])))
+        rest = duration(sum(map(log.estimate, sizes[i:])))
         told(
             f"[{i}/{len(planned)}] {group.board}: {', '.join(group.attacks)} × {', '.join(group.defenses)} "
-            f"in {_duration(seconds)}; about {rest} left."
+            f"in {duration(seconds)}; about {rest} left."
         )
     found = table(boards, entrants, defenders, numbers, meetings, reasons)
     if folder is not None:
@@ -184,27 +181,15 @@ class _Log:
 
     def estimate(self, num_steps: int) -> float:
         """About how many seconds a group takes: as those before, beside what a program and a step take."""
-        guessed = sum(_guess(e["steps"]) for e in self.entries)
+        guessed = sum(guess(e["steps"]) for e in self.entries)
         factor = sum(e["seconds"] for e in self.entries) / guessed if guessed else 1.0
-        return factor * _guess(num_steps)
-
-
-def _guess(num_steps: int) -> float:
-    return SECONDS_PER_PROGRAM + SECONDS_PER_STEP * num_steps
+        return factor * guess(num_steps)
 
 
 def _num_steps(group: Group, board: Board, num_seeds: int) -> int:
     """The number of steps of all replicas of a group."""
     per_epoch = board.data.train.num_samples // board.scenario.batches.size
     return group.num_points * num_seeds * board.epochs * per_epoch
-
-
-def _duration(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = datetime.timedelta(seconds=seconds).total_seconds() / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def _say_nothing(_: str) -> None:

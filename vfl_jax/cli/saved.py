@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from vfl_jax.core.words import duration
+
 if TYPE_CHECKING:
     from vfl_jax.sweeps.store.status import FolderStatus
 
@@ -178,7 +180,7 @@ def _said(of: FolderStatus) -> str:
     if of.share_done < 1:
         left = of.seconds_left
         return f"{chunks}; " + (
-            "no finished chunk says how long the rest takes" if left is None else f"about {_duration(left)} left"
+            "no finished chunk says how long the rest takes" if left is None else f"about {duration(left)} left"
         )
     return chunks + ("; results.nc holds the results" if of.has_results else "; the same command joins the results")
 
@@ -192,7 +194,7 @@ def _chunk_rows(of: FolderStatus) -> list[dict[str, str]]:
             "seeds": _seeds(chunk.seeds),
             "epochs": f"{chunk.epochs}/{of.epochs}",
             "state": "finished" if chunk.is_finished else "begun" if chunk.epochs else "no checkpoint",
-            "took": _duration(chunk.wall_seconds) if chunk.wall_seconds is not None else "–",
+            "took": duration(chunk.wall_seconds) if chunk.wall_seconds is not None else "–",
         }
         for chunk in of.chunks
     ]
@@ -203,14 +205,6 @@ def _seeds(seeds: tuple[int, ...]) -> str:
     if len(seeds) <= MOST_SEEDS_SHOWN:
         return ", ".join(map(str, seeds))
     return f"{seeds[0]} … {seeds[-1]} ({len(seeds)})"
-
-
-def _duration(seconds: float) -> str:
-    """A duration as people say it."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _table(rows: list[dict[str, str]], title: str) -> Any:

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any, Protocol
 
-from vfl_jax.core.durations import duration
+from vfl_jax.core.words import duration
 
 LINE_EVERY = 10
 """Without a bar there is a line after so many epochs."""

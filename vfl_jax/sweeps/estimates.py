@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import Any
 
-from vfl_jax.core.durations import duration
+from vfl_jax.core.words import counted, duration
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.displays import say
 from vfl_jax.sweeps.grid import Grid
@@ -63,10 +63,10 @@ def announcement(
     """
     whole, steps = num_points * num_seeds, study.epochs * steps_per_epoch
     replicas = whole - num_finished
-    of = f" ({_some(num_points, 'setting')} × {_some(num_seeds, 'seed')})" if whole > 1 else ""
-    count = f"{replicas:,} of {_some(whole, 'replica')}" if num_finished else _some(whole, "replica")
+    of = f" ({counted(num_points, 'setting')} × {counted(num_seeds, 'seed')})" if whole > 1 else ""
+    count = f"{replicas:,} of {counted(whole, 'replica')}" if num_finished else counted(whole, "replica")
     what = (
-        f"To train: {count}{of} {how}; {_some(study.epochs, 'epoch')} × {_some(steps_per_epoch, 'step')} each, "
+        f"To train: {count}{of} {how}; {counted(study.epochs, 'epoch')} × {counted(steps_per_epoch, 'step')} each, "
         f"{replicas * steps:,} steps in all."
     )
     return "\n".join(textwrap.wrap(f"{what} {_how_long(study, replicas, steps, pace)}", WIDTH))
@@ -84,6 +84,15 @@ def note_pace(study: Study, steps_per_epoch: int, seconds: float) -> None:
         _paces[_kind(study)] = seconds / steps_per_epoch
 
 
+def guess(num_steps: int) -> float:
+    """The seconds that one program and so many steps of single replicas take, where nothing was measured.
+
+    Args:
+      num_steps: how many, of all replicas together.
+    """
+    return SECONDS_PER_PROGRAM + SECONDS_PER_STEP * num_steps
+
+
 def _how_long(study: Study, replicas: int, steps: int, pace: float | None) -> str:
     """About how long it takes, and how this is known."""
     if pace is not None and math.isfinite(pace):
@@ -92,8 +101,9 @@ def _how_long(study: Study, replicas: int, steps: int, pace: float | None) -> st
         return (
             f"About {duration(measured * replicas * steps)} and the time to compile, at the pace of the sweep before."
         )
-    guess = SECONDS_PER_PROGRAM + SECONDS_PER_STEP * replicas * steps
-    return f"A guess: {duration(guess)}, from MNIST on two cores. It is measured after the first epochs."
+    return (
+        f"A guess: {duration(guess(replicas * steps))}, from MNIST on two cores. It is measured after the first epochs."
+    )
 
 
 def _kind(study: Study) -> Any:
@@ -108,8 +118,3 @@ def _kind(study: Study) -> Any:
         scenario.batches,
         tuple(methods),
     )
-
-
-def _some(count: int, word: str) -> str:
-    """A count with its word."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from vfl_jax.core.words import counted
 from vfl_jax.sweeps.displays import Display, fitting, is_line_due
 
 SHOWN = {"loss": "loss", "main": "main_task_accuracy", "backdoor": "backdoor_accuracy"}
@@ -60,7 +61,7 @@ class Progress:
                 self._file = stack.enter_context(open(self.log, "a", encoding="utf-8", buffering=1))
             if self.shown:
                 self._display = fitting()
-                self._display.open(stack, _some(sum(self.replicas), "replica"), self.total)
+                self._display.open(stack, counted(sum(self.replicas), "replica"), self.total)
                 self.say(self._whose())
             self.event("sweep", chunks=len(self.replicas), replicas=sum(self.replicas), epochs=self.epochs)
             yield self
@@ -85,7 +86,7 @@ class Progress:
         """
         self.done += self.epochs * self.replicas[number]
         self.event("chunk_done", chunk=name, replicas=self.replicas[number], seconds_left=round(self.left(), 3))
-        self._show(f"chunk {name} of {_some(self.replicas[number], 'replica')} is finished", True)
+        self._show(f"chunk {name} of {counted(self.replicas[number], 'replica')} is finished", True)
 
     def say(self, line: str) -> None:
         """Shows a ``line`` that is not about an epoch."""
@@ -162,8 +163,8 @@ class Progress:
             return "Numbers are medians over all replicas."
         count = sum(r * mask.mean() for r, mask in zip(self.replicas, self.attacked, strict=True))
         if not count:
-            return f"Numbers are medians over {_some(sum(self.replicas), 'replica')}, which nobody attacks."
-        return f"Numbers are medians over the {count:.0f} attacked of {_some(sum(self.replicas), 'replica')}."
+            return f"Numbers are medians over {counted(sum(self.replicas), 'replica')}, which nobody attacks."
+        return f"Numbers are medians over the {count:.0f} attacked of {counted(sum(self.replicas), 'replica')}."
 
 
 class ChunkProgress:
@@ -201,11 +202,6 @@ class ChunkProgress:
             for label, mean in means.items()
         }
         self.progress.epoch_done(self.number, self.name, epoch, medians)
-
-
-def _some(count: int, word: str) -> str:
-    """A count with its word."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _mean(metric: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Durations as people say them."""
+"""Durations and counts as people say them."""
 
 from __future__ import annotations
 
@@ -22,3 +22,17 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"
+
+
+def counted(count: int, word: str) -> str:
+    """Returns a count with its word, which gets an "s" unless it is one.
+
+    Args:
+      count: how many.
+      word: the word for one of them.
+
+    Example:
+      >>> counted(1, "seed"), counted(1200, "step")
+      ('1 seed', '1,200 steps')
+    """
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
