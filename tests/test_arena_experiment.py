@@ -65,6 +65,16 @@ def test_the_answer_names_the_strongest_and_the_cheapest():
     assert dear.endswith("there is none here.")
 
 
+def test_a_mean_does_not_hide_a_board_on_which_a_defense_stops_nothing():
+    kept, lost = board("mnist", (0.9, 0.2), 0.005), board("digits", (0.9, 0.2), 0.005)
+    lost["attack_success"] = lost["attack_success"].copy()
+    lost["attack_success"].loc[{"defense": "wall"}] = 0.02
+    said = report.answer(report.joined([kept, lost], "there"))
+    assert "(a mean of boards that differ: mnist 45%, digits 2%)" in said
+    alike = report.answer(report.joined([kept, kept.assign_coords(data=["digits"])], "there"))
+    assert "boards that differ" not in alike
+
+
 def test_ties_are_named_together():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
     assert report.answer(results).startswith("**loud and quiet are the strongest of 2 attacks tried** on 1 board:")

@@ -15,6 +15,7 @@ import tyro
 from experiments.arena.kinds import MAKING, Kind, file_name
 from experiments.arena.rates import write_rates
 from experiments.shared.command import ending_in_one_line, results_folder
+from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
 from vfl_jax.core.files import save
@@ -29,44 +30,30 @@ LARGE_SET = 50_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Arguments:
+class Arguments(Meetings):
     """Lets the line-up meet on every board, and writes the page."""
 
-    only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Train this board only (may be repeated)."""
     attack: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Let this attack meet only (may be repeated)."""
     defense: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Let this defense meet only (may be repeated)."""
     kind: Kind = "trainable"
     """The trainable head; the sum head; or the trainable head with rows that carry a trigger by nature."""
-    seeds: int = 5
     rates: bool = False
     """Choose learning rates by honest runs; do nothing else."""
-    report_only: bool = False
-    """Write the page from saved results; train nothing."""
-    quick: bool = False
-    """Two seeds and three epochs on digits, two attacks and two defenses, into a folder of its own."""
-    runs: Path = HOME / "runs"
-    """The folder of unfinished sweeps."""
-    out: Path | None = None
-    """The folder of results."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Parses and runs; ends with a message, not a traceback, on bad input."""
+    """Parses and runs."""
     from experiments.arena.report import write_report
 
     given = tyro.cli(Arguments, args=arguments)
-    use_all_cores()
-    folder = results_folder(HOME, given.out, given.quick)
-    with ending_in_one_line():
-        if given.rates:
-            write_rates(BOARDS, folder / "rates.json")
-            return
-        if not given.report_only:
-            train(given, folder)
-        write_report(folder)
+    if given.rates:
+        use_all_cores()
+        with ending_in_one_line():
+            write_rates(BOARDS, results_folder(HOME, given.out, given.quick) / "rates.json")
+        return
+    carry_out(given, HOME, train, write_report)
 
 
 def train(given: Arguments, folder: Path) -> None:
@@ -77,8 +64,7 @@ def train(given: Arguments, folder: Path) -> None:
         "defense": (given.defense, DEFENSES),
     }
     for flag, (names, known) in named.items():
-        if unknown := [name for name in names if name not in known]:
-            raise ValueError(f"{flag} names {unknown[0]!r}; there are {', '.join(known)}.")
+        check_named(flag, names, known)
     boards = given.only or tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
     known_attacks = ATTACKS | (SUM_HEAD_ONLY if given.kind == "sum" else {})
     attacks = {name: known_attacks[name] for name in given.attack or known_attacks}
@@ -94,8 +80,7 @@ def train(given: Arguments, folder: Path) -> None:
             board = dataclasses.replace(board, epochs=3)
         is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
-        runs = folder / "runs" if given.quick else given.runs
-        results = arena(able, defenses, {name: board}, seeds, folder=runs)
+        results = arena(able, defenses, {name: board}, seeds, folder=given.unfinished(folder))
         save(results, folder / file_name(name, given.kind))
 
 

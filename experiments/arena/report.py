@@ -22,7 +22,7 @@ from vfl_jax.arenas.leaderboard import (
 )
 from vfl_jax.arenas.lineup import ABSENT, ATTACKS, BOARDS, DEFENSES, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
-from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses
+from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses, strongest_attacks
 from vfl_jax.arenas.table import HONEST
 from vfl_jax.core.files import load
 from vfl_jax.reports import Row, to_markdown
@@ -132,7 +132,10 @@ def answer(results: xr.Dataset) -> str:
     if not cheap:
         return said + "there is none here."
     best = cheap[0]
-    return said + f"{best.name} leaves least: {best.success[0]:.0%}, {_price(best)}. {_whole_truth(defenses, best)}"
+    return (
+        f"{said}{best.name} leaves least: {best.success[0]:.0%}, {_price(best)}{_by_board(results, best.name)}. "
+        f"{_whole_truth(results, defenses, best)}"
+    )
 
 
 def so_far(results: xr.Dataset) -> str:
@@ -157,12 +160,23 @@ def _price(place: Standing) -> str:
     return "at no cost" if place.cost[0] < 0.0005 else f"at {place.cost[0]:.1%} of main accuracy"
 
 
-def _whole_truth(defenses: Sequence[Standing], best: Standing) -> str:
+def _by_board(results: xr.Dataset, defense: str) -> str:
+    """What the strongest attack of each board reaches behind a defense, where it is more than twice the least."""
+    of_defense = results.sel(defense=defense)
+    left = of_defense[SUCCESS].isel(attack=strongest_attacks(results).sel(defense=defense, drop=True)).mean("seed")
+    values = {str(name): float(value) for name, value in zip(left["data"].values, left.values, strict=True)}
+    if max(values.values()) <= 2 * min(values.values()):
+        return ""
+    return f" (a mean of boards that differ: {', '.join(f'{name} {value:.0%}' for name, value in values.items())})"
+
+
+def _whole_truth(results: xr.Dataset, defenses: Sequence[Standing], best: Standing) -> str:
     """What the best of all leaves, where it is another than the best of the cheap ones."""
     least = defenses[0]  # of those that have a rank
     if least.name == best.name:
         return "No dearer one leaves less."
-    return f"The one that leaves least of all is {least.name}: {least.success[0]:.0%}, {_price(least)}."
+    differ = _by_board(results, least.name)
+    return f"The one that leaves least of all is {least.name}: {least.success[0]:.0%}, {_price(least)}{differ}."
 
 
 def cell_rows(board: xr.Dataset) -> list[Row]:

@@ -77,7 +77,7 @@ def _between_epochs(data: OfData) -> tuple[Judgement, list[Row]]:
         rows.append(
             {
                 "attack": name,
-                "epochs": f"{begins + 1} to {values.shape[1]}",
+                "epochs": f"{begins + 1} to {values.shape[1]}" if last.size else "none: it acts until the last",
                 "lowest in them": median_with_interval(last.min(axis=1)) if last.size else "–",
                 "highest": median_with_interval(last.max(axis=1)) if last.size else "–",
                 "the honest runs' highest": median_with_interval(honest[:, begins:].max(axis=1)) if last.size else "–",
