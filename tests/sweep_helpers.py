@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from data_helpers import tiny_data, tiny_scenario
 
+from vfl_jax.core.row_ids import row_ids
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain
@@ -45,6 +46,7 @@ def assert_close(found, expected):
     assert found.sizes == expected.sizes
     assert set(found.variables) == set(expected.variables)
     assert found.attrs == expected.attrs
+    assert row_ids(found).identical(row_ids(expected))
     for name, variable in expected.variables.items():
         assert found[name].dims == variable.dims
         if variable.dtype.kind == "f":

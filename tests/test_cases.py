@@ -12,6 +12,7 @@ from vfl_jax import reports
 from vfl_jax.attacks import LabelReplacement
 from vfl_jax.core.files import load, save
 from vfl_jax.core.record import Record, from_json, with_numbers
+from vfl_jax.core.row_ids import row_ids
 from vfl_jax.defenses import GaussianNoise
 from vfl_jax.models import DenseHead
 from vfl_jax.protocol.chains import PartyChain
@@ -52,14 +53,13 @@ def test_every_case_is_the_sweep_of_its_scenario(joined):
     for name, scenario in CASES.items():
         alone, case = sweep(scenario, DATA, **OPTIONS), joined.sel(case=name)
         for metric, variable in alone.data_vars.items():
-            if not metric.endswith("_ids"):
-                np.testing.assert_array_equal(case[metric], variable, err_msg=metric)
+            np.testing.assert_array_equal(case[metric], variable, err_msg=metric)
+        of_case, own = row_ids(case), row_ids(alone)
         for ids in ("poison_ids", "target_ids"):
-            length = alone[ids].shape[1]
-            np.testing.assert_array_equal(case[ids][:, :length], alone[ids])
-            assert (case[ids][:, length:] == -1).all()
-    assert joined.sizes["poison_row"] == 6
-    assert joined.sizes["target_row"] == 2
+            length = own[ids].shape[1]
+            np.testing.assert_array_equal(of_case[ids][:, :length], own[ids])
+            assert (of_case[ids][:, length:] == -1).all()
+    assert dict(row_ids(joined).sizes) == {"case": 3, "seed": 2, "poison_row": 6, "target_row": 2}
 
 
 def test_a_metric_that_a_case_does_not_have_is_nan(joined):

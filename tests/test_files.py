@@ -41,7 +41,7 @@ def saved(swept, tmp_path):
 @pytest.fixture
 def few(swept):
     """Some of the variables, of every dtype: quicker to read many times."""
-    return swept[["loss", "class_score", "backdoor_accuracy_count", "is_finite", "poison_ids"]]
+    return swept[["loss", "class_score", "backdoor_accuracy_count", "is_finite"]]
 
 
 def test_a_file_reads_back_identical(swept, saved, ran, tmp_path):

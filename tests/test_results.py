@@ -9,6 +9,7 @@ import pytest
 from data_helpers import tiny_data, tiny_scenario
 
 from vfl_jax.core.record import from_json
+from vfl_jax.core.row_ids import row_ids
 from vfl_jax.replica.draws import Given, draw, epoch_ids
 from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweeps import study
@@ -51,7 +52,7 @@ def ran():
 
 def test_a_sweep_has_a_dimension_per_axis(swept):
     sizes = {"attack.enabled": 2, "attack.amplify+learning_rate": 3, "seed": 2, "epoch": 2, "class": 3}
-    assert dict(swept.sizes) == sizes | {"target_row": 1, "poison_row": 6}
+    assert dict(swept.sizes) == sizes
     coordinates = {name: coordinate.values.tolist() for name, coordinate in swept.coords.items()}
     assert coordinates == {
         "attack.enabled": [0, 1],
@@ -65,7 +66,7 @@ def test_a_sweep_has_a_dimension_per_axis(swept):
 
 
 def test_a_sweep_has_the_documented_variables(swept):
-    names = METRICS | {f"{name}_count" for name in METRICS} | {"is_finite", "poison_ids", "target_ids"}
+    names = METRICS | {f"{name}_count" for name in METRICS} | {"is_finite"}
     names.add("rows_left_out")
     second = {f"full_{name}" for name in SECOND_PASS}
     by_class = {"full_attack_success_by_class", "full_attack_success_by_class_count"}
@@ -87,8 +88,9 @@ def test_a_sweep_has_the_documented_variables(swept):
     assert swept["is_finite"].dims == (*AXES, "epoch")
     assert swept["is_finite"].dtype == bool
     assert swept["is_finite"].all()
-    assert swept["poison_ids"].dims == ("seed", "poison_row")
-    assert swept["target_ids"].dims == ("seed", "target_row")
+    ids = row_ids(swept)
+    assert (ids["poison_ids"].dims, ids["poison_ids"].shape) == (("seed", "poison_row"), (2, 6))
+    assert (ids["target_ids"].dims, ids["target_ids"].shape) == (("seed", "target_row"), (2, 1))
 
 
 def test_counts_are_denominators(swept):
@@ -107,11 +109,11 @@ def test_counts_are_denominators(swept):
 
 def test_rows_in_the_results_are_those_that_were_used(swept):
     for seed in range(2):
-        poison, target = swept["poison_ids"].values[seed], swept["target_ids"].values[seed]
+        poison, target = (row_ids(swept)[name].values[seed] for name in ("poison_ids", "target_ids"))
         assert len(set(poison.tolist())) == 6
         assert not set(poison.tolist()) & set(target.tolist())
         assert (DATA.train.labels[target] == 0).all()
-    assert swept["poison_ids"].values[0].tolist() != swept["poison_ids"].values[1].tolist()
+    assert row_ids(swept)["poison_ids"].values[0].tolist() != row_ids(swept)["poison_ids"].values[1].tolist()
 
 
 def test_attributes_say_what_was_run(swept):
@@ -164,7 +166,8 @@ def test_rows_left_out_are_those_that_no_step_of_an_epoch_used(case):
 
 def test_one_run_has_neither_grid_nor_seeds(ran):
     dataset, state = ran
-    assert dict(dataset.sizes) == {"epoch": 2, "class": 3, "target_row": 1, "poison_row": 6}
+    assert dict(dataset.sizes) == {"epoch": 2, "class": 3}
+    assert dict(row_ids(dataset).sizes) == {"target_row": 1, "poison_row": 6}
     assert dataset["class_score"].dims == ("epoch", "class")
     assert all(dataset[name].dims == ("epoch",) for name in METRICS - {"class_score"})
     assert from_json(dataset.attrs["scenario"]) == SCENARIO
@@ -175,8 +178,8 @@ def test_what_is_given_is_in_the_results_by_its_hash():
     choice = Given(poison_ids=np.array([4, 5, 7]), target_ids=np.array([6]))
     dataset, _ = run(SCENARIO, DATA, KEY, 1, choice)
     assert dataset.attrs["given"] == choice.fingerprint()
-    assert dataset["poison_ids"].values.tolist() == [4, 5, 7]
-    assert dataset["target_ids"].values.tolist() == [6]
+    assert row_ids(dataset)["poison_ids"].values.tolist() == [4, 5, 7]
+    assert row_ids(dataset)["target_ids"].values.tolist() == [6]
 
 
 def test_a_mean_of_nothing_is_nan():

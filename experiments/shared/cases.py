@@ -124,7 +124,7 @@ def kept(dataset: xr.Dataset, metrics: tuple[str, ...] = KEPT) -> xr.Dataset:
     names = [name for name in metrics if name in dataset]
     counts = [f"{name}_count" for name in names if f"{name}_count" in dataset]
     small = dataset[names + read + counts].assign(class_score=dataset["class_score"].isel(epoch=-1, drop=True))
-    small.encoding["run"] = dataset.encoding.get("run")
+    small.encoding = {"run": dataset.encoding.get("run")}  # without row ids
     return small
 
 

@@ -3,6 +3,7 @@
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.files import load, load_params, save, save_params
 from vfl_jax.core.record import Record, from_json, numbers, static
+from vfl_jax.core.row_ids import row_ids
 from vfl_jax.core.vertical_data import Rows, VerticalData
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "load",
     "load_params",
     "numbers",
+    "row_ids",
     "save",
     "save_params",
     "static",

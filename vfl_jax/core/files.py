@@ -19,6 +19,7 @@ import numpy as np
 
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.netcdf import from_stored, text, to_stored, undecoded, with_hints, without_hints
+from vfl_jax.core.row_ids import ROW_IDS, set_apart, to_save
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,8 +39,9 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
 
     Equal results make equal bytes. Numbers are compressed, and they carry a checksum that every reader verifies. The
     file carries a digest of all content, labels and attributes included, that :func:`load` verifies. Host, dates and
-    wall time go to ``<path>.run.json``. Lazy arrays are computed first. NetCDF has no time stamps, missing values,
-    or attributes such as booleans, lists and dictionaries; they are written so that :func:`load` restores them.
+    wall time go to ``<path>.run.json``, row ids (:func:`vfl_jax.row_ids`) to a group of the file. Lazy arrays are
+    computed first. NetCDF has no time stamps, missing values, or attributes such as booleans, lists and dictionaries;
+    they are written so that :func:`load` restores them.
 
     Args:
       dataset: the results, as ``sweep`` returns them; any dataset may be given.
@@ -69,19 +71,18 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
             f"dataset is {type(dataset).__name__}; it must be an xarray.Dataset (of a DataArray: to_dataset(name=...))."
         )
     path = Path(path)
-    stored = to_stored(dataset.compute())
-    labelled = with_hints(stored.assign_attrs({DIGEST: _digest(stored)}))
-    encoding = {
-        name: {"zlib": True, "complevel": 4, "fletcher32": True}
-        for name, variable in labelled.variables.items()
-        if variable.ndim and variable.dtype.kind in "fiub"
-    }
+    ids, stored = to_save(dataset), to_stored(dataset.compute())
+    stored_ids = None if ids is None else to_stored(ids)
+    labelled = with_hints(stored.assign_attrs({DIGEST: _digest(stored, stored_ids)}))
 
     # The content is made in memory: on a full disk HDF5 itself would bring the process down instead of raising.
     content = io.BytesIO()
     try:
         with h5netcdf.File(content, "w") as file:
-            labelled.dump_to_store(H5NetCDFStore(file), encoding=encoding)
+            labelled.dump_to_store(H5NetCDFStore(file), encoding=_compressed(labelled))
+            if stored_ids is not None:
+                group = H5NetCDFStore(file.create_group(ROW_IDS))
+                stored_ids.dump_to_store(group, encoding=_compressed(stored_ids))
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(f"These results cannot be in a NetCDF file ({error}); nothing was written.") from error
     write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
@@ -101,17 +102,18 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
       path: the place of the file.
 
     Returns:
-      the results; ``encoding["run"]`` holds host, dates and wall time, where ``<path>.run.json`` can be read.
+      the results; ``encoding["run"]`` holds host, dates and wall time, where ``<path>.run.json`` can be read. Row ids,
+      which older files hold among the variables, are what :func:`vfl_jax.row_ids` returns.
 
     Raises:
       FileNotFoundError: where there is no such file.
       OSError: where the file is damaged or holds no results (its subclass ``Damaged``), or cannot be read just now.
     """
-    return _read(Path(path), needs_digest=False)
+    return set_apart(_read(Path(path), needs_digest=False))
 
 
 def load_own(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Reads results as :func:`load` does, but refuses a file without a digest, which ``save`` has not written.
+    """Reads results as :func:`load` does, but as they lie, and refuses a file without a digest, which is not ours.
 
     Args:
       path: the place of the file.
@@ -135,10 +137,13 @@ def _read(path: Path, needs_digest: bool) -> xr.Dataset:
         content = path.read_bytes()
         with h5py.File(io.BytesIO(content), "r") as file:
             stored = xr.decode_cf(without_hints(undecoded(file)))
+            ids = xr.decode_cf(undecoded(file, ROW_IDS)) if ROW_IDS in file else None
         expected = stored.attrs.pop(DIGEST, None)
-        found = _digest(stored)
+        found = _digest(stored, ids)
         if expected == found:
             dataset = from_stored(stored)
+            if ids is not None:
+                dataset.encoding[ROW_IDS] = from_stored(ids)
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, "There is no such file", str(path)) from error
     except MemoryError as error:
@@ -176,14 +181,28 @@ def _circumstances(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _digest(dataset: xr.Dataset) -> str:
-    """Returns the SHA-256 of all attributes and variables, each with name, dimensions, attributes, dtype and shape."""
+def _compressed(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
+    """Returns how numbers are written, by variable: compressed, and with a checksum."""
+    return {
+        name: {"zlib": True, "complevel": 4, "fletcher32": True}
+        for name, variable in dataset.variables.items()
+        if variable.ndim and variable.dtype.kind in "fiub"
+    }
+
+
+def _digest(dataset: xr.Dataset, ids: xr.Dataset | None = None) -> str:
+    """Returns the SHA-256 of all attributes and variables, each with name, dimensions, attributes, dtype and shape.
+
+    Row ids count as well, where there are some.
+    """
     digest = hashlib.sha256(_plain(dataset.attrs).encode())
     for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
         values = text(variable.values) if variable.dtype.kind in "OT" else variable.values
         facts = str(name), tuple(map(str, variable.dims)), _plain(variable.attrs), values.dtype.str, values.shape
         digest.update(repr(facts).encode())
         digest.update(np.ascontiguousarray(values).tobytes())
+    if ids is not None:
+        digest.update(_digest(ids).encode())
     return digest.hexdigest()
 
 

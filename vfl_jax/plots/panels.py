@@ -41,6 +41,8 @@ def grid_of_panels(
 ) -> tuple[Figure, np.ndarray]:
     """An empty figure and its panels. It needs no pyplot: no global state, and no display.
 
+    A notebook shows the figure, once, where a cell ends with it.
+
     Args:
       rows, columns: how many panels there are, downwards and to the right.
       title: the text above the figure.
@@ -55,10 +57,10 @@ def grid_of_panels(
       >>> panels.shape
       (1, 2)
     """
-    from matplotlib.figure import Figure
+    from vfl_jax.plots.shown import ShownFigure
 
     whole = size[0] * columns, size[1] * rows
-    figure = Figure(figsize=whole, layout="constrained", dpi=150 if rows == 1 else 110)
+    figure = ShownFigure(figsize=whole, layout="constrained", dpi=150 if rows == 1 else 110)
     if title:
         figure.suptitle(title)
     return figure, figure.subplots(rows, columns, squeeze=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.atomic import check_folder
 from vfl_jax.core.checks import shown
+from vfl_jax.core.row_ids import ROW_IDS, row_ids
 from vfl_jax.scenario import Scenario
 from vfl_jax.statistics.references import METRICS, SWITCHES
 from vfl_jax.sweeps.sweep import check_grid, check_study, sweep
@@ -55,10 +56,10 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
         name: sweep(scenario, source, folder=None if folder is None else Path(folder) / name, **options)
         for name, scenario in scenarios.items()
     }
-    most = {dim: max(dataset.sizes[dim] for dataset in found.values()) for dim in ("poison_row", "target_row")}
+    cases = xr.Variable("case", list(found))
     joined = xr.concat(
-        [_padded(dataset, most) for dataset in found.values()],
-        xr.Variable("case", list(found)),
+        list(found.values()),
+        cases,
         data_vars="all",
         fill_value={str(name): 0 for d in found.values() for name in d.data_vars if str(name).endswith("_count")},
         combine_attrs="drop_conflicts",
@@ -66,6 +67,9 @@ def sweep_cases(scenarios: Mapping[str, Scenario], data: Source, **options: Any)
         coords="minimal",
         compat="equals",
     )
+    ids = [row_ids(dataset) for dataset in found.values()]
+    most = {dim: max(of_case.sizes[dim] for of_case in ids) for dim in ("poison_row", "target_row")}
+    joined.encoding = joined.encoding | {ROW_IDS: xr.concat([_padded(of_case, most) for of_case in ids], cases)}
     by_case = {
         attribute: {name: json.loads(dataset.attrs.get(attribute, "{}")) for name, dataset in found.items()}
         for attribute in ("scenario", "rows", SWITCHES, METRICS)
@@ -91,7 +95,7 @@ def _check_cases(scenarios: Mapping[str, Scenario], data: VerticalData, options:
             raise ValueError(f"case {name!r}: {error}") from error
 
 
-def _padded(dataset: xr.Dataset, most: dict[str, int]) -> xr.Dataset:
-    """The results of one case, with lists of row ids as long as the longest of any case."""
-    missing = {dim: (0, size - dataset.sizes[dim]) for dim, size in most.items()}
-    return dataset.pad(missing, constant_values=ABSENT)
+def _padded(ids: xr.Dataset, most: dict[str, int]) -> xr.Dataset:
+    """The row ids of one case, in lists as long as the longest of any case."""
+    missing = {dim: (0, size - ids.sizes[dim]) for dim, size in most.items()}
+    return ids.pad(missing, constant_values=ABSENT)

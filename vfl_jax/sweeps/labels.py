@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from vfl_jax.core.record import numbers
+from vfl_jax.core.row_ids import set_apart
 from vfl_jax.replica.draws import Draws, steps_per_epoch
 from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.phases import LEFT_OUT
@@ -42,6 +43,7 @@ def to_dataset(
 ) -> xr.Dataset:
     """The labelled results of one chunk, with the dimensions ``point``, ``seed``, ``epoch`` and ``class``.
 
+    Row ids stand among the variables, in memory and in a chunk's file; results have them apart.
     Every metric is a mean. Beside it stands ``<metric>_count``, over how many rows (or steps) the mean goes.
     ``rows_left_out`` has no dimension ``point``: it counts the training rows that no step of a seed's epoch used.
 
@@ -182,7 +184,7 @@ def assemble(
     dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, attributes)
     if runs := [part.encoding["run"] for _, part in parts if "run" in part.encoding]:
         dataset.encoding["run"] = runs[0] | {"wall_seconds": round(sum(run["wall_seconds"] for run in runs), 3)}
-    return dataset
+    return set_apart(dataset)
 
 
 def _switches(scenario: Scenario) -> dict[str, str]:

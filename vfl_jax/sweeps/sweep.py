@@ -147,7 +147,8 @@ def sweep(
         without them is trained again. By default nothing but the results is kept.
 
     Returns:
-      Labelled results, with one dimension per axis of the grid, ``seed``, ``epoch`` and ``class``. Results that keep
+      Labelled results, with one dimension per axis of the grid, ``seed``, ``epoch`` and ``class``. Which rows every
+      seed poisoned is what :func:`vfl_jax.row_ids` returns of them. Results that keep
       replicas carry them in ``encoding["trained"]``, and so do parts of them; files of results do not.
 
     Raises:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.core.row_ids import set_apart
 from vfl_jax.core.types import Key
 from vfl_jax.replica import passes, phases
 from vfl_jax.replica.plans import check_plans
@@ -132,7 +133,7 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
     state, history = _Loop(study, of_one, to_host).run(state, [], lambda state, history: None, progress)
     one_seed = jax.tree.map(lambda leaf: leaf[None], one.draws)
     found = to_dataset(history, study, 1, (0,), one_seed, Period(started, time.time()))
-    return found.isel(point=0, seed=0).drop_vars("seed"), state
+    return set_apart(found.isel(point=0, seed=0).drop_vars("seed")), state
 
 
 class _Loop:
