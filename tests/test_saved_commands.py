@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import vfl_jax as vfl
-from vfl_jax.arenas.readings import is_arena
 from vfl_jax.cli import commands
 from vfl_jax.reports.readings import read
+from vfl_jax.statistics.meetings import is_arena
 from vfl_jax.sweeps.store.status import status
 
 OVER = {"attack.enabled": [0, 1]}

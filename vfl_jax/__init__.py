@@ -74,9 +74,9 @@ from vfl_jax.protocol import (
     Suspicion,
 )
 from vfl_jax.replica import Given
-from vfl_jax.reports import report
+from vfl_jax.reports import compare, report, show
 from vfl_jax.scenario import BatchPlan, Guarantee, Measure, Outcome, PoisonPlan, Scenario, measure, privacy
-from vfl_jax.statistics import summary
+from vfl_jax.statistics import attacked, honest, summary, tidy
 from vfl_jax.sweeps import (
     EvidenceWarning,
     SweepIncomplete,
@@ -127,13 +127,16 @@ __all__ = [
     "Trained",
     "VerticalData",
     "arena",
+    "attacked",
     "attacks",
     "board_for",
+    "compare",
     "data",
     "defenses",
     "embeddings",
     "from_arrays",
     "from_json",
+    "honest",
     "infer_batch_labels",
     "load",
     "load_adult",
@@ -165,19 +168,20 @@ __all__ = [
     "repartition",
     "replica",
     "report",
-    "report",
     "reports",
     "row_ids",
     "run",
     "save",
     "save_params",
     "scenario_for",
+    "show",
     "static",
     "statistics",
     "summary",
     "sweep",
     "sweep_cases",
     "testing",
+    "tidy",
     "use_all_cores",
 ]
 

@@ -23,9 +23,9 @@ from vfl_jax.arenas.leaderboard import (
 from vfl_jax.arenas.lineup import ABSENT, ATTACKS, BOARDS, DEFENSES, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
 from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses, strongest_attacks
-from vfl_jax.arenas.table import HONEST
 from vfl_jax.core.files import load
 from vfl_jax.reports import Row, to_markdown
+from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr

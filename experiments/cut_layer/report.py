@@ -11,10 +11,11 @@ import numpy as np
 from experiments.cut_layer.cases import BACKDOORS, DATA, LAYERS, READERS
 from experiments.shared.readme import add_picture, section, write_tables
 from vfl_jax.arenas.standings import MAIN, SUCCESS
-from vfl_jax.arenas.table import HONEST, UNDEFENDED
+from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
 from vfl_jax.plots.panels import COLORS, grid_of_panels
 from vfl_jax.reports import Row, median_with_interval, to_markdown
+from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.arenas.standings import MAIN, SUCCESS
-from vfl_jax.arenas.table import HONEST, UNDEFENDED
+from vfl_jax.arenas.table import UNDEFENDED
+from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr

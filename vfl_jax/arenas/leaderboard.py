@@ -8,8 +8,8 @@ import numpy as np
 
 from vfl_jax.arenas import dcs
 from vfl_jax.arenas.standings import SUCCESS, rank_attacks, rank_defenses, strongest_attacks
-from vfl_jax.arenas.table import HONEST
 from vfl_jax.reports import Row, median_with_interval
+from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr

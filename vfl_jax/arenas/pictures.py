@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfl_jax.arenas.standings import MAIN, SUCCESS, rank_attacks, rank_defenses
-from vfl_jax.arenas.table import HONEST, UNDEFENDED
+from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.plots.panels import COLORS, grid_of_panels, slant_ticks
 from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
+from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr

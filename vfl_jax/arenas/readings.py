@@ -9,24 +9,13 @@ import numpy as np
 
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports.readings import Reading, flat
+from vfl_jax.statistics.meetings import STUDY
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from vfl_jax.arenas.standings import Standing
-
-STUDY = ("boards", "attacks", "defenses")
-"""The attributes of an arena, JSON each."""
-
-
-def is_arena(results: xr.Dataset) -> bool:
-    """Whether results are those of an arena.
-
-    Args:
-      results: results of any kind.
-    """
-    return all(name in getattr(results, "attrs", {}) for name in STUDY) and "reason" in results
 
 
 def read(results: xr.Dataset, name: str) -> Reading:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from vfl_jax.arenas.table import HONEST, UNDEFENDED
+from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.statistics.intervals import interval
 from vfl_jax.statistics.judging import BACKDOOR_ABOVE, DEFENSE_LOSS_AT_MOST
+from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr

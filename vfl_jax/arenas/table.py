@@ -11,15 +11,13 @@ import numpy as np
 from vfl_jax.arenas.boards import Board
 from vfl_jax.arenas.cells import Entrant, Group
 from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.statistics.meetings import DIMENSIONS, HONEST
 
 if TYPE_CHECKING:
     import xarray as xr
 
 UNDEFENDED = "none"
 """The name of the defense that is none; every arena has it, because what a defense costs is held against it."""
-DIMENSIONS = ("data", "attack", "defense", "seed")
-HONEST = "_honest"
-"""The end of a variable's name that is of the honest runs of the same meeting."""
 
 BOTH = {
     "attack_success": ("full_attack_success", "attack_success_rate"),

@@ -95,17 +95,9 @@ def perform_show(chosen: Show) -> None:
     Raises:
       OSError, ValueError: where there are no results to read.
     """
-    from vfl_jax.reports import console, to_terminal
-    from vfl_jax.reports.readings import read
-    from vfl_jax.reports.reporting import names_of
-    from vfl_jax.reports.saved import load_results
+    from vfl_jax.reports import show
 
-    reading, screen = read(load_results(chosen.result), *names_of([chosen.result])), console()
-    for sentence in reading.answer:
-        screen.print(sentence, highlight=False)
-    for title, rows in reading.tables.items():
-        screen.print(to_terminal(rows, title))
-    screen.print(reading.notes, style="dim", highlight=False)
+    show(chosen.result)
 
 
 def perform_plot(chosen: Plot) -> None:

@@ -39,9 +39,9 @@ def row_ids(results: xr.Dataset) -> xr.Dataset:
       >>> demo = vfl.presets.digits_demo()
       >>> results = vfl.sweep(demo, vfl.load_digits(), seeds=[3, 4], epochs=1, progress=False)
       >>> dict(vfl.row_ids(results).sizes)
-      {'seed': 2, 'target_row': 1, 'poison_row': 144}
+      {'seed': 2, 'poison_row': 14, 'target_row': 1}
       >>> dict(vfl.row_ids(results.sel(seed=4)).sizes)
-      {'target_row': 1, 'poison_row': 144}
+      {'poison_row': 14, 'target_row': 1}
     """
     found = set_apart(results).encoding.get(ROW_IDS)
     if found is None:

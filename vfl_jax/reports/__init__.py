@@ -2,8 +2,10 @@
 
 from vfl_jax.reports import html
 from vfl_jax.reports.answers import answer
+from vfl_jax.reports.comparing import Comparison, compare
 from vfl_jax.reports.reporting import report
 from vfl_jax.reports.saved import load_results
+from vfl_jax.reports.showing import show
 from vfl_jax.reports.tables import (
     NOTE,
     UNDEFINED,
@@ -23,8 +25,10 @@ from vfl_jax.reports.writers import to_csv, to_latex, to_markdown
 __all__ = [
     "NOTE",
     "UNDEFINED",
+    "Comparison",
     "Row",
     "answer",
+    "compare",
     "console",
     "count_text",
     "html",
@@ -37,6 +41,7 @@ __all__ = [
     "rows",
     "rows_text",
     "setting_text",
+    "show",
     "to_csv",
     "to_latex",
     "to_markdown",

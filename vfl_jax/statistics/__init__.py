@@ -1,5 +1,6 @@
 """Readings of results: honest runs, the outcome of every replica, intervals over seeds, summaries."""
 
+from vfl_jax.statistics.frames import tidy
 from vfl_jax.statistics.intervals import interval, paired_difference, share_interval, summarize
 from vfl_jax.statistics.judging import (
     ABOVE_FLOOR,
@@ -10,6 +11,7 @@ from vfl_jax.statistics.judging import (
     STANDARD_ERRORS,
     outcomes,
 )
+from vfl_jax.statistics.parts import NoAttackedRuns, attacked
 from vfl_jax.statistics.prices import undefended
 from vfl_jax.statistics.references import NoHonestRuns, honest, is_attacked
 from vfl_jax.statistics.summaries import summary
@@ -21,7 +23,9 @@ __all__ = [
     "MAIN_LOSS_AT_MOST",
     "OUTCOMES",
     "STANDARD_ERRORS",
+    "NoAttackedRuns",
     "NoHonestRuns",
+    "attacked",
     "honest",
     "interval",
     "is_attacked",
@@ -30,5 +34,6 @@ __all__ = [
     "share_interval",
     "summarize",
     "summary",
+    "tidy",
     "undefended",
 ]

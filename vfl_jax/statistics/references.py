@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vfl_jax.core.record import RECORD
+from vfl_jax.statistics.meetings import honest_runs, is_arena
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,10 +36,11 @@ class NoHonestRuns(ValueError):
 
 
 def honest(dataset: xr.Dataset) -> xr.Dataset:
-    """The honest runs of a sweep, in which no attack is enabled.
+    """The honest runs of results, in which no attack is enabled.
 
     The dimensions of the attacks' switches are gone, and all others stay: every setting of a defense keeps its own
-    honest runs. Results of a scenario without an attack are all honest.
+    honest runs. Results of a scenario without an attack are all honest. The attribute ``switches`` then says that every
+    attack is off. Of an arena these are the variables with the end ``_honest``, without it.
 
     A zipped axis may have several honest points that differ in more than attacks, such as in a learning rate. There
     every point gets the honest runs of its own settings, and the dimension stays whole. Where a zipped axis has one
@@ -46,10 +48,10 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
     counts of 0.
 
     Args:
-      dataset: labelled results of ``sweep`` or ``sweep_cases``.
+      dataset: labelled results of ``sweep``, ``sweep_cases`` or ``arena``.
 
     Raises:
-      NoHonestRuns: where the results have no honest run.
+      NoHonestRuns: a ``ValueError``, where the results have no honest run.
 
     Example:
       >>> import json
@@ -60,25 +62,38 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
       ...     {"attack.enabled": [0, 1]},
       ...     {"switches": json.dumps({"attacks.1.enabled": 1.0})},
       ... )
-      >>> vfl.statistics.honest(results)["backdoor_accuracy"].item()
+      >>> vfl.honest(results)["backdoor_accuracy"].item()
       0.1
     """
     import xarray as xr
 
+    if is_arena(dataset):
+        return honest_runs(dataset)
     if is_by_case(dataset):
         parts = [honest(part).drop_vars(CASE) for part in each_case(dataset)]
-        return xr.concat(
+        joined = xr.concat(
             parts,
             dataset[CASE],
             data_vars="all",
             coords="minimal",
             compat="override",
             join="exact",
-            combine_attrs="override",
+            combine_attrs="drop",
         )
+        by_case = {str(part[CASE].item()): _all_off(part) for part in each_case(dataset)}
+        joined = joined.assign_attrs(dataset.attrs | {SWITCHES: json.dumps(by_case, sort_keys=True)})
+        joined.encoding = dict(dataset.encoding)
+        return joined
+    found = dataset
     for dimension, pairing in _pairings(dataset).items():
-        dataset = pairing.applied(dataset, dimension)
-    return dataset
+        found = pairing.applied(found, dimension)
+    off = _all_off(dataset)
+    return found.assign_attrs({SWITCHES: json.dumps(off, sort_keys=True)}) if off else found
+
+
+def _all_off(dataset: xr.Dataset) -> dict[str, float]:
+    """What the attribute of switches says of honest runs, of one scenario."""
+    return dict.fromkeys(switches_of(dataset) or {}, 0.0)
 
 
 def has_reference(dataset: xr.Dataset) -> xr.Variable:
