@@ -6,6 +6,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from vfl_jax.core.extras import EXTRAS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -13,7 +15,7 @@ def bounds():
     """The lowest version of every package that is named, by its normal name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    named = [*project["dependencies"], *extras["cluster"], *extras["parquet"], *extras["test"]]
+    named = [*project["dependencies"], *(line for name in EXTRAS for line in extras[name]), *extras["test"]]
     found = (re.match(r"([\w-]+)(?:\[[\w,]+\])?>=([\d.]+)", requirement) for requirement in named)
     return {match[1].replace("_", "-").lower(): match[2] for match in found if match}
 

@@ -145,7 +145,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "bank.parquet").touch()
     for name in ("pyarrow", "fastparquet"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ValueError, match=says("bank.parquet", "install vfl_jax[parquet]")):
+    with pytest.raises(ImportError, match=says("bank.parquet", "pip install 'vfl_jax[parquet]'")):
         load(tmp_path / "bank.parquet")
 
 

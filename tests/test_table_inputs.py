@@ -92,7 +92,9 @@ def test_what_is_no_table_is_refused(case):
 def test_frames_without_pyarrow_say_what_to_install(monkeypatch):
     frame = pl.from_pandas(shop())
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(ValueError, match=says("table of 'shop' is a polars DataFrame", "install vfl_jax[parquet]")):
+    with pytest.raises(
+        ImportError, match=says("table of 'shop' is a polars DataFrame", "pip install 'vfl_jax[parquet]'")
+    ):
         load(shop=frame)
 
 

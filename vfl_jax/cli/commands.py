@@ -29,6 +29,7 @@ from vfl_jax.cli.subcommands import (
     subcommands,
 )
 from vfl_jax.core.atomic import check_folder
+from vfl_jax.core.extras import MissingExtra, extra
 from vfl_jax.plugins import load_plugins
 from vfl_jax.sweeps.devices import is_first_process, use_all_cores
 from vfl_jax.sweeps.work import SweepIncomplete
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         _start_devices(getattr(chosen, "distributed", False))
         with _warnings_of_one_line():
             _perform(chosen)
-    except (ValueError, OSError, SweepIncomplete) as error:
+    except (ValueError, OSError, MissingExtra, SweepIncomplete) as error:
         raise SystemExit(f"error: {error}") from error
 
 
@@ -182,10 +183,8 @@ def _arena(chosen: Arena) -> None:
 
 def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
     """The executor of a Dask scheduler, whose client ``stack`` closes."""
-    try:
+    with extra("cluster", "--scheduler"):
         from distributed import Client
-    except ImportError as error:
-        raise ValueError("--scheduler needs Dask; install vfl_jax[cluster].") from error
     try:
         client = Client(address)
     except (OSError, ValueError) as error:
@@ -223,6 +222,10 @@ def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     console.print(reports.note(table), style="dim")
     if out is not None:
         save(dataset, out)
-        figure = plots.overview(dataset)
+        try:
+            figure = plots.overview(dataset)
+        except MissingExtra as missing:  # What was trained is kept all the same.
+            console.print(f"wrote {out} without its figure. {missing}", highlight=False, markup=False)
+            return
         written = write_atomically(picture(out), lambda path: figure.savefig(path, format="png"))
         console.print(f"wrote {out} and {written}", highlight=False)

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement, LabelReplacement
+from vfl_jax.core.extras import extra
 from vfl_jax.defenses import GaussianNoise, Sparsification
 from vfl_jax.presets import HeadName, digits_demo
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
@@ -56,6 +57,10 @@ def demo(seeds: int, epochs: int, out: Path) -> None:
     from vfl_jax.core.files import save
     from vfl_jax.data import load_digits
     from vfl_jax.sweeps.sweep import sweep
+
+    with extra("sklearn,plots", "The demo"):
+        import matplotlib  # noqa: F401
+        import sklearn  # noqa: F401  before anything is trained
 
     console = reports.console()
     data = load_digits()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vfl_jax.cli.choices import method
 from vfl_jax.cli.flags import check_outputs, picture
 from vfl_jax.cli.subcommands import Arena
+from vfl_jax.core.extras import MissingExtra
 from vfl_jax.core.record import kinds
 from vfl_jax.protocol.methods import Chain
 from vfl_jax.protocol.switched import Switched
@@ -63,7 +64,11 @@ def meet(chosen: Arena) -> None:
     show(results, console)
     if chosen.out is not None:
         save(results, chosen.out)
-        written = [str(chosen.out), *_draw(results, chosen.out)]
+        try:
+            written = [str(chosen.out), *_draw(results, chosen.out)]
+        except MissingExtra as missing:  # What was trained is kept all the same.
+            console.print(f"wrote {chosen.out} without its figures. {missing}", highlight=False, markup=False)
+            return
         console.print(f"wrote {', '.join(written)}", highlight=False)
 
 

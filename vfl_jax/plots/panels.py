@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.core.extras import extra
 from vfl_jax.statistics.intervals import summarize
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def grid_of_panels(
       >>> panels.shape
       (1, 2)
     """
-    from vfl_jax.plots.shown import ShownFigure
+    with extra("plots", "A figure"):
+        from vfl_jax.plots.shown import ShownFigure
 
     whole = size[0] * columns, size[1] * rows
     figure = ShownFigure(figsize=whole, layout="constrained", dpi=150 if rows == 1 else 110)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit, log_ndtr, ndtr
-from scipy.stats import binom
 
 
 def gaussian_epsilon(shift: float, delta: float) -> float:
@@ -26,6 +23,9 @@ def gaussian_epsilon(shift: float, delta: float) -> float:
       >>> round(gaussian_epsilon(shift=1 / 3.730632, delta=1e-5), 4)
       1.0
     """
+    from scipy.optimize import brentq
+    from scipy.special import log_ndtr, ndtr
+
     if shift == 0:
         return 0.0
     if delta == 0 or math.isinf(shift):
@@ -55,6 +55,10 @@ def pure_epsilon(epsilon: float, times: int, delta: float) -> float:
       >>> round(pure_epsilon(0.1, times=100, delta=1e-5), 2)  # in place of 10
       4.31
     """
+    from scipy.optimize import brentq
+    from scipy.special import expit
+    from scipy.stats import binom
+
     total = epsilon * times
     if delta == 0 or not 0 < total < math.inf:
         return total

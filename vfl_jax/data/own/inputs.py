@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.core.checks import shown
+from vfl_jax.core.extras import extra
 from vfl_jax.data.own.values import canonical, from_arrow
 
 if TYPE_CHECKING:
@@ -80,10 +81,8 @@ def frame_of(where: str, values: Any) -> pd.DataFrame | None:
         return pd.DataFrame(columns)
     if not _is_arrow(values):
         return None
-    try:
+    with extra("parquet", f"{where} is a {_type(values)}, which"):
         import pyarrow as pa
-    except ImportError as error:
-        raise ValueError(f"{where} is a {_type(values)}; to read it, install vfl_jax[parquet].") from error
     try:
         table = pa.table(values)
         found = [from_arrow(column) for column in table.columns]

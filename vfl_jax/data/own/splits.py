@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.core.checks import shown
+from vfl_jax.core.extras import extra
 from vfl_jax.data.own.inputs import column_of
 from vfl_jax.data.own.values import NOTHING, NUMBERS, TRUTH, WHOLE, exact, kind_of
 
@@ -64,7 +65,8 @@ def _no_rows(found: str, num_rows: int) -> ValueError:
 
 
 def _drawn(share: float, codes: np.ndarray, seed: int) -> np.ndarray:
-    from sklearn.model_selection import train_test_split
+    with extra("sklearn", "A share of test rows, drawn alike in all classes,"):
+        from sklearn.model_selection import train_test_split
 
     if not 0 < share < 1:
         raise ValueError(f"test is {share}; a share must lie between 0 and 1.")

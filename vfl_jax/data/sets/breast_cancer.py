@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vfl_jax.core.extras import extra
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.arrays import from_arrays
 from vfl_jax.data.repartition import repartition
@@ -38,7 +39,8 @@ def load_breast_cancer(*, num_parties: int = 2, active_party: int | None = None)
       >>> [features.shape for features in data.train.features], data.classes
       ([(455, 10), (455, 20)], ('malignant', 'benign'))
     """
-    from sklearn.datasets import load_breast_cancer as sklearn_breast_cancer
+    with extra("sklearn", "The data set breast_cancer"):
+        from sklearn.datasets import load_breast_cancer as sklearn_breast_cancer
 
     source = sklearn_breast_cancer()
     width = len(source.feature_names) // len(STATISTICS)

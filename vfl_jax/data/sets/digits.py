@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vfl_jax.core.extras import extra
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.partition import Partition, partition_images
 
@@ -30,7 +31,8 @@ def load_digits(*, by: Partition = "rows", num_parties: int = 2, active_party: i
       >>> [features.shape for features in data.train.features]
       [(1437, 4, 8), (1437, 4, 8)]
     """
-    from sklearn.datasets import load_digits as sklearn_digits
+    with extra("sklearn", "The data set digits"):
+        from sklearn.datasets import load_digits as sklearn_digits
 
     digits = sklearn_digits()
     images, labels = (digits.images / 16.0).astype(np.float32), digits.target

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vfl_jax.core.extras import extra
 from vfl_jax.reports.html.elements import Part, escaped
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _button(number: int, curve: Curve) -> str:
 
 def _drawing(figure: Figure, said: str) -> str:
     """The figure as markup: without what a page does not need, in the page's colours, with names of its own."""
-    import matplotlib
+    with extra("plots", "A page with figures"):
+        import matplotlib
 
     written = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "vfl_jax"}):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.checks import shown
+from vfl_jax.core.extras import extra
 from vfl_jax.data.own.inputs import frame_of
 
 if TYPE_CHECKING:
@@ -118,9 +119,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(path)
-    except ImportError as error:
-        raise ValueError(f"{path} is a Parquet file; to read it, install vfl_jax[parquet].") from error
+        with extra("parquet", f"{path} is a Parquet file, which"):
+            frame = pd.read_parquet(path)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} is not a whole Parquet file ({error}); fetch it again.") from error
     return _with_index(str(path), frame)
