@@ -88,7 +88,12 @@ def test_a_page_says_how_much_of_the_line_up_it_has():
 
 
 def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
-    save(board("mnist", (0.8, 0.2), 0.005), tmp_path / "mnist.nc")
+    mnist = board("mnist", (0.8, 0.2), 0.005)
+    mnist.encoding["run"] = {
+        **{"started": "2026-11-29T01:00:00Z", "wall_seconds": 7300.0},
+        **{"devices": ["cpu"], "machine": "x86_64", "python": "3.11.7"},
+    }
+    save(mnist, tmp_path / "mnist.nc")
     save(board("digits", (0.6, 0.3), 0.005, attacks=("loud", "late")), tmp_path / "digits.nc")
     save(board("mnist", (0.9, 0.1), 0.005, attacks=("summed", "late")), tmp_path / "mnist_sum.nc")
     report.write_report(tmp_path)
@@ -98,6 +103,8 @@ def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
     assert text.index("### The sum head") < text.index("summed")
     assert "| PassiveModelCompletion | reads labels" in text
     assert "| trainable | mnist | 0.9581 |" in text
+    assert "| mnist | trainable head | 4 | 5 | 2.0 h | 2026-11-29 |" in text
+    assert "| digits | trainable head |" not in text  # its file does not say
     assert (tmp_path / "heat_map.png").is_file()
     assert (tmp_path / "pareto.png").is_file()
 

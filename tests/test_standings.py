@@ -14,7 +14,7 @@ from vfl_jax.arenas.leaderboard import (
     leakage_rows,
     refusal_rows,
 )
-from vfl_jax.arenas.pictures import heat_map, pareto
+from vfl_jax.arenas.pictures import heat_map, pareto, spread
 from vfl_jax.arenas.standings import is_judged, rank_attacks, rank_defenses, shared_boards, shared_cells
 
 DIMS = ("data", "attack", "defense", "seed")
@@ -166,6 +166,13 @@ def test_figures_have_every_cell_and_every_defense(results):
     assert sum(text.startswith("(") for text in texts) == 3  # the ruinous defense
     names = {text.get_text() for text in pareto(results).axes[0].texts}
     assert names == {"none", "weak"}  # those that have a rank
+
+
+def test_names_beside_a_figure_keep_their_order_and_a_gap():
+    heights = spread([0.5, 0.99, 0.5, 0.98, 0.0], 0.1)
+    assert sorted(range(5), key=lambda i: heights[i]) == [4, 0, 2, 3, 1]
+    assert np.diff(sorted(heights)).min() >= 0.1 - 1e-9
+    assert max(heights) <= 1
 
 
 @pytest.mark.parametrize("name", ["vflair_dcs", "vflair_dcs_missing_types"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from vfl_jax.arenas.lineup import ABSENT, ATTACKS, BOARDS, DEFENSES, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
 from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses, strongest_attacks
 from vfl_jax.core.files import load
+from vfl_jax.core.words import duration
 from vfl_jax.reports import Row, to_markdown
 from vfl_jax.statistics.meetings import HONEST
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 README = Path(__file__).with_name("README.md")
+RUN_NOTE = (
+    "Wall time of compiling and training, summed over programs that ran one after another on two CPU cores. Other work "
+    "ran beside them, so these are upper bounds and no benchmark.\n"
+)
 CHEAP = 0.01
 """A defense that costs honest runs no more main accuracy than this, in the mean, is called cheap."""
 
@@ -77,6 +82,8 @@ def page(folder: Path) -> str:
             of_kind = joined(boards, folder)
             tables = (attack_rows(of_kind), defense_rows(of_kind), board_rows(of_kind))
             parts.append(section(title, *(to_markdown(table) for table in tables)))
+    if found := _run_rows(folder):
+        parts.append(details("How long it took", RUN_NOTE, to_markdown(found)))
     parts.append(details("Methods of the package that did not meet", to_markdown(_absent_rows())))
     parts.append(details("Learning rates, chosen by honest runs of seeds 100 to 102", to_markdown(_rate_rows(folder))))
     return "\n".join(parts)
@@ -195,6 +202,23 @@ def cell_rows(board: xr.Dataset) -> list[Row]:
             **{str(attack): _number(lift.sel(defense=name, attack=attack)) for attack in cell["attack"].values},
         }
         for name in cell["defense"].values
+    ]
+
+
+def _run_rows(folder: Path) -> list[Row]:
+    """How long every board's programs took."""
+    saved = ((TITLES.get(kind, "trainable head"), board) for kind in get_args(Kind) for board in _saved(folder, kind))
+    return [
+        {
+            "data": str(board["data"].item()),
+            "table": title,
+            "meetings": f"{int((board['reason'] == '').sum()):,}",
+            "seeds": str(board.sizes["seed"]),
+            "wall time": duration(board.encoding["run"]["wall_seconds"]),
+            "from": board.encoding["run"]["started"][:10],
+        }
+        for title, board in saved
+        if "run" in board.encoding
     ]
 
 

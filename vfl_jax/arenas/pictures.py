@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,8 +92,45 @@ def pareto(results: xr.Dataset) -> Figure:
             linewidth=0.8,
             color=color,
         )
-        panel.annotate(place.name, (cost, left), xytext=(4, 3), textcoords="offset points", fontsize=7, color=color)
+    # Names stand in a column beside the panel, because points of defenses that do little lie on each other.
+    low, high = panel.set_ylim(panel.get_ylim())
+    for place, height in zip(places, spread([(p.lift[0] - low) / (high - low) for p in places], 0.04), strict=True):
+        panel.annotate(
+            place.name,
+            (place.cost[0], place.lift[0]),
+            xytext=(1.03, height),
+            textcoords="axes fraction",
+            annotation_clip=False,
+            fontsize=8,
+            va="center",
+            color=COLORS[0] if place in best else COLORS[1],
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": COLORS[6], "shrinkA": 0, "shrinkB": 3},
+        )
     panel.set_xlabel("main accuracy that the defense costs honest runs")
     panel.set_ylabel("attack success above the floor,\nstrongest attack tried")
     panel.grid(alpha=0.3)
     return figure
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Moves places on a line apart, as little as their order asks for from below, and then from above.
+
+    Args:
+      places: where labels would stand, from 0 to 1.
+      gap: the least distance of two.
+
+    Example:
+      >>> spread([0.5, 0.5, 0.1], 0.25)
+      [0.5, 0.75, 0.1]
+      >>> spread([0.9, 1.0], 0.25)
+      [0.75, 1.0]
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    found = list(places)
+    for below, above in itertools.pairwise(order):
+        found[above] = max(found[above], found[below] + gap)
+    limit = 1.0
+    for i in reversed(order):
+        found[i] = min(found[i], limit)
+        limit = found[i] - gap
+    return found

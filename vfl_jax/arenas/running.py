@@ -27,6 +27,7 @@ from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.sweeps.cautions import EvidenceWarning
 from vfl_jax.sweeps.estimates import guess
+from vfl_jax.sweeps.labels import run_of
 from vfl_jax.sweeps.sweep import checked_seeds, sweep
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def arena(
         f"about {duration(sum(map(log.estimate, sizes)))} where nothing is finished."
     )
     meetings: dict[tuple[str, str, str], Any] = {}
+    encodings = []
     for i, (group, size) in enumerate(zip(planned, sizes, strict=True), 1):
         board, start = boards[group.board], time.monotonic()
         with warnings.catch_warnings():
@@ -138,6 +140,7 @@ def arena(
                 progress=False,
             )
         meetings |= {(group.board, *key): values for key, values in read(group, results).items()}
+        encodings.append({"run": results.encoding["run"]})
         seconds = time.monotonic() - start
         log.note(group, size, seconds)
         if i % GROUPS_IN_MEMORY == 0:
@@ -148,6 +151,7 @@ def arena(
             f"in {duration(seconds)}; about {rest} left."
         )
     found = table(boards, entrants, defenders, numbers, meetings, reasons)
+    found.encoding |= run_of(encodings)
     if folder is not None:
         save(found, Path(folder) / RESULTS)
     return found

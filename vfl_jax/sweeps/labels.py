@@ -6,7 +6,7 @@ import dataclasses
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -182,9 +182,22 @@ def assemble(
     rows = json.loads(first.attrs["rows"]) | {"left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1])}
     attributes = first.attrs | {"rows": json.dumps(rows)} | _switches(scenario)
     dataset = xr.Dataset(variables, dict(grid.coordinates()) | coordinates, attributes)
-    if runs := [part.encoding["run"] for _, part in parts if "run" in part.encoding]:
-        dataset.encoding["run"] = runs[0] | {"wall_seconds": round(sum(run["wall_seconds"] for run in runs), 3)}
+    dataset.encoding |= run_of([part.encoding for _, part in parts])
     return set_apart(dataset)
+
+
+def run_of(encodings: Iterable[Mapping[Any, Any]]) -> dict[str, Any]:
+    """Returns when and where a whole was trained: as its first part, with the wall time of all.
+
+    Args:
+      encodings: the ``encoding`` of every part; those that do not say how long the part took are left out.
+
+    Returns:
+      ``{"run": circumstances}``, or nothing where no part says.
+    """
+    runs = [encoding["run"] for encoding in encodings if "run" in encoding]
+    seconds = round(sum(run["wall_seconds"] for run in runs), 3)
+    return {"run": runs[0] | {"wall_seconds": seconds}} if runs else {}
 
 
 def _switches(scenario: Scenario) -> dict[str, str]:
