@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import vfl_jax as vfl
-from vfl_jax.arenas import running
+from vfl_jax.arenas import cells, running
 from vfl_jax.arenas.boards import rarest
 from vfl_jax.arenas.cells import groups
 from vfl_jax.attacks import BASL, LFBA, GradientReplacement, Villain
 from vfl_jax.defenses import Clipping, GaussianNoise, Marvell, VFLMonitor
 from vfl_jax.protocol.methods import needs_of
+from vfl_jax.replica.draws import draw
 
 NONE = vfl.ActiveTransform()
 
@@ -92,6 +93,18 @@ def test_what_a_scenario_refuses_is_no_cell_and_has_its_reason(found):
     assert set(others.values.ravel()) == {""}
     assert results["attack_success"].sel(defense="binary").isnull().all()
     assert results["attack_success"].sel(defense="more").notnull().all()
+
+
+def test_rows_are_drawn_once_for_all_who_are_granted_the_same(board, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(cells, "draw", lambda *args: drawn.append(args) or draw(*args))
+    attack = GradientReplacement()
+    entrants = {name: (attack.replace(amplify=amplify), needs_of(attack)) for name, amplify in (("a", 1.0), ("b", 2.0))}
+    defenses = {"none": vfl.ActiveTransform(), "noise": GaussianNoise(stddev=0.1)}
+    found, reasons = cells.groups("digits", board, entrants, defenses)
+    assert len(found) == 2
+    assert reasons == {}
+    assert len(drawn) == 1
 
 
 def test_a_meeting_is_the_sweep_of_its_scenario(found, board, digits):

@@ -56,6 +56,19 @@ def test_of_swept_rates_the_smallest_counts():
     assert len(swept(scenario, data, {"poison.test_rate": [1.0, 0.1]})) == 1
 
 
+def test_of_several_wanted_classes_the_one_with_the_fewest_rows_counts():
+    """28 test rows of class 0, 10 of class 1 and 3 of class 2 carry the trigger; two attackers want 0 and 2."""
+    data = tiny_data(num_test=90)
+    chosen = [
+        i for label, count in ((0, 28), (1, 10), (2, 3)) for i in np.flatnonzero(data.test.labels == label)[:count]
+    ]
+    plan = {"trigger": EmbeddingTrigger(), "party_targets": (0, 2), "test_poison_ids": tuple(map(int, chosen))}
+    attack = vfl.attacks.GradientReplacement()
+    scenario = tiny_scenario(plan=plan, attacks=(attack, attack))
+    found = swept(scenario, data)
+    assert any("13 test rows" in message and "of another class than 0" in message for message in found)
+
+
 def of_two_classes(share):
     """600 rows, so much of them of class 0; every other row carries the trigger."""
     labels = (np.arange(600) >= share * 600).astype(int)

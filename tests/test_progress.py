@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import rich.console
 from data_helpers import tiny_scenario
-from sweep_helpers import EPOCHS, logged, swept
+from sweep_helpers import DATA, EPOCHS, SCENARIO, logged, swept
 
+import vfl_jax as vfl
 from vfl_jax import PartyTransform
 from vfl_jax.replica.first_pass import Metric
 from vfl_jax.sweeps import displays, estimates
@@ -21,6 +22,7 @@ from vfl_jax.sweeps import progress as progress_module
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.displays import is_line_due
 from vfl_jax.sweeps.progress import ChunkProgress, Progress
+from vfl_jax.sweeps.study import Study
 
 sweep_module = importlib.import_module("vfl_jax.sweeps.sweep")
 
@@ -250,6 +252,20 @@ def test_the_estimate_follows_what_was_measured(tmp_path, capsys, monkeypatch):
     assert "To train" not in capsys.readouterr().err  # it is only read
     swept(tmp_path / "other", over=over, seeds=1, progress=True)
     assert "at the pace of the sweep before." in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_pace_is_of_all_but_the_numbers_that_can_be_swept(monkeypatch):
+    monkeypatch.setattr(estimates, "_paces", {})
+
+    def study(**fields):
+        return Study(SCENARIO.replace(**fields), DATA, 1, vfl.Given())
+
+    estimates.note_pace(study(), 10, 5.0)
+    assert "the pace of the sweep before" in estimates.announcement(study(defense=SCENARIO.defense), 1, 1, 10, "")
+    louder = SCENARIO.poison.replace(rate=0.1)
+    assert "the pace of the sweep before" in estimates.announcement(study(poison=louder), 1, 1, 10, "")
+    wide = tuple(bottom.replace(hidden=(300,)) for bottom in SCENARIO.bottoms)
+    assert "A guess" in estimates.announcement(study(bottoms=wide), 1, 1, 10, "")
 
 
 def test_a_sweep_logs_what_it_does_and_adds_to_the_log(tmp_path):

@@ -188,6 +188,21 @@ def test_attackers_that_want_different_classes_are_counted_by_party():
     assert first > 0.9 > second  # the louder one wins
 
 
+def test_attackers_that_are_off_do_not_count_in_the_mean():
+    data, plan = helpers.table_data(), {"trigger": EmbeddingTrigger(), "party_targets": (0, 2), "target_class": 2}
+    scenario = scenario_of(
+        (Firing(towards=0, shift=9.0), Firing(towards=2)), plan=plan, target_ids=(0, 2), poison_ids=(1, 4)
+    )
+    over = {"attacks.0.enabled": [0, 1], "attacks.1.enabled": [0, 1]}
+    found = sweep(scenario, data, over, seeds=1, epochs=1, progress=False).isel(epoch=-1, seed=0)
+    mean, (first, second) = found.full_attack_success, found.full_attack_success_by_party.transpose("party", ...)
+    assert float(first[1, 0]) > 0.5 > float(second[1, 0])
+    np.testing.assert_allclose(mean[1, 0], first[1, 0])
+    np.testing.assert_allclose(mean[0, 1], second[0, 1])
+    for both in ((0, 0), (1, 1)):
+        np.testing.assert_allclose(mean[both], (first[both] + second[both]) / 2)
+
+
 def test_the_first_pass_counts_every_attacker_by_its_class_too():
     """In two blocks, the last of them filled up. Beside the class of all other numbers, 2."""
     data = helpers.image_data(num_parties=4, active_party=1)

@@ -18,9 +18,9 @@ from vfl_jax.core.record import cast, numbers
 from vfl_jax.protocol.methods import methods
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
-from vfl_jax.replica.draws import draw
+from vfl_jax.replica.draws import Draws, draw
 from vfl_jax.replica.plans import check_plans
-from vfl_jax.scenario import Scenario
+from vfl_jax.scenario import PoisonPlan, Scenario
 from vfl_jax.sweeps.grid import Over
 
 Entrant = tuple[PartyTransform, Needs]
@@ -68,20 +68,26 @@ def title(method: Any) -> str:
     return "none" if names in ([], [ActiveTransform.__name__]) else "+".join(names)
 
 
-def refusal(board: Board, entrant: Entrant, defense: ActiveTransform) -> str | None:
+def refusal(
+    board: Board, entrant: Entrant, defense: ActiveTransform, drawn: dict[PoisonPlan, Draws] | None = None
+) -> str | None:
     """Returns why an attack and a defense cannot meet on a board, in the scenario's own words; None where they can.
 
     Args:
       board: the board.
       entrant: the attack and what it is granted.
       defense: the defense.
+      drawn: the draws of meetings before this one, by their plans; it grows. Meetings of one plan draw the same rows.
     """
     (attack, needs), data = entrant, board.data
+    drawn = {} if drawn is None else drawn
     try:
         scenario = board.meeting(attack, defense, needs)
         scenario.check(data)
         scenario.check_epochs(board.epochs)
-        check_plans(scenario, data, draw(scenario, data, jax.random.key(0)), board.epochs)
+        if scenario.poison not in drawn:
+            drawn[scenario.poison] = draw(scenario, data, jax.random.key(0))
+        check_plans(scenario, data, drawn[scenario.poison], board.epochs)
     except ValueError as error:
         return str(error)
     return None
@@ -101,11 +107,12 @@ def groups(
       attacks: the attacks by name, each with what it is granted.
       defenses: the defenses by name.
     """
+    drawn: dict[PoisonPlan, Draws] = {}
     reasons = {
         (a, d): said
         for a, entrant in attacks.items()
         for d, defense in defenses.items()
-        if (said := refusal(board, entrant, defense)) is not None
+        if (said := refusal(board, entrant, defense, drawn)) is not None
     }
     found = []
     for alike in _alike(attacks, lambda entrant: (board.plan(entrant[1]), _structure(entrant[0]))):

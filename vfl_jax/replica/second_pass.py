@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from vfl_jax.core.types import Array, Key
 from vfl_jax.protocol.knowledge import Knowledge, Shapes
+from vfl_jax.protocol.methods import methods
+from vfl_jax.protocol.switched import Switched
 from vfl_jax.replica import capabilities
 from vfl_jax.replica.first_pass import EvalBlock, RowAnswers, answers, own_metrics, strictly_predicts
 from vfl_jax.replica.inference import infer
@@ -50,7 +52,7 @@ def attack_block(
 
     * ``full_clean_accuracy``: the accuracy on the clean rows.
     * ``full_attack_success``: the share of attacked rows whose predicted class is the one that the attacker wants; with
-      several attackers that want different classes, the mean over them.
+      several attackers that want different classes, the mean over those that are on, in an honest run over all.
     * ``full_attack_success_by_class``, [C]: the same share by true class.
     * ``full_attack_success_by_party``, [K]: the same share by attacker; only where attackers want different classes.
     * ``full_recovered_utility``: the accuracy on the attacked rows, behind the defense.
@@ -81,7 +83,7 @@ def attack_block(
     predicted = predicted_class(clean.logits), predicted_class(attacked.logits)
     wanted = scenario.own_targets or (scenario.poison.target_class,)
     by_attacker = jnp.stack([strictly_predicts(attacked.logits, c) for c in wanted]).astype(jnp.float32)
-    success = by_attacker.mean(axis=0)
+    success = _mean_over_those_on(scenario, by_attacker) if scenario.own_targets else by_attacker[0]
     metrics = {
         "full_clean_accuracy": mean_over(block.is_valid, predicted[0] == labels),
         "full_attack_success": mean_over(is_attacked, success),
@@ -99,6 +101,16 @@ def attack_block(
         sent=tuple((clean.sent[k], attacked.sent[k]) for k in scenario.attackers),
         predicted=predicted,
     )
+
+
+def _mean_over_those_on(scenario: Scenario, by_attacker: Array) -> Array:
+    """Returns the mean over the attackers that are on, float32[M']; over all where none is."""
+    switches = [
+        [m.enabled for m in methods(scenario.attacks[k]) if isinstance(m, Switched)] for k in scenario.attackers
+    ]
+    is_on = jnp.stack([jnp.stack([jnp.asarray(switch) != 0 for switch in own]).any() for own in switches])
+    weights = jnp.where(is_on.any(), is_on, True).astype(jnp.float32)
+    return weights @ by_attacker / weights.sum()
 
 
 def finish(shapes: Shapes, rows: FullRows) -> dict[str, Metric]:

@@ -33,14 +33,17 @@ def warn_of_little_evidence(scenario: Scenario, data: VerticalData, draws: Draws
     """
     if not _has_attack(scenario) or not devices.is_first_process():
         return
-    target, labels = scenario.poison.target_class, np.asarray(data.train.labels)
+    labels = np.asarray(data.train.labels)
+    name = "party_targets" if scenario.own_targets else "target_class"
     counts = np.bincount(labels, minlength=data.num_classes)
-    if counts[target] > np.delete(counts, target).max(initial=0):
-        _warn(
-            f"poison.target_class is {target} ({data.classes[target]}), the most frequent class of the training rows "
-            f"({counts[target] / labels.size:.0%}): a model that has learnt nothing says it too. Choose another class.",
-            stacklevel,
-        )
+    for target in scenario.target_classes:
+        if counts[target] > np.delete(counts, target).max(initial=0):
+            _warn(
+                f"poison.{name} is {target} ({data.classes[target]}), the most frequent class of the training rows "
+                f"({counts[target] / labels.size:.0%}): a model that has learnt nothing says it too. Choose another "
+                "class.",
+                stacklevel,
+            )
     if _never_fires(scenario):
         _warn(
             "poison.trigger is EmbeddingTrigger, which changes no feature, and no attack changes what it feeds or "
@@ -48,25 +51,27 @@ def warn_of_little_evidence(scenario: Scenario, data: VerticalData, draws: Draws
             "trigger that changes features, or an attack that looks at view.is_attacked.",
             stacklevel,
         )
-    few = min(measuring_rows(scenario, data, draws))
-    if few < FEW_ROWS:
+    by_class = {target: min(measuring_rows(scenario, data, draws, target)) for target in scenario.target_classes}
+    target = min(by_class, key=by_class.__getitem__)
+    if (few := by_class[target]) < FEW_ROWS:
         _warn(
             f"{few} test row{'s' if few != 1 else ''} of data {data.name!r} measure{'s' if few == 1 else ''} the "
-            f"backdoor (triggered, and of another class than poison.target_class {target}); below {FEW_ROWS} a share "
-            "of them says little. Raise poison.test_rate, or let more test rows carry the trigger.",
+            f"backdoor (triggered, and of another class than {target}, which an attacker wants); below {FEW_ROWS} a "
+            "share of them says little. Raise poison.test_rate, or let more test rows carry the trigger.",
             stacklevel,
         )
 
 
-def measuring_rows(scenario: Scenario, data: VerticalData, draws: Draws) -> list[int]:
-    """How many triggered test rows are of another class than τ, at every swept ``poison.test_rate``.
+def measuring_rows(scenario: Scenario, data: VerticalData, draws: Draws, target: int | None = None) -> list[int]:
+    """How many triggered test rows are of another class than an attacker wants, at every swept ``poison.test_rate``.
 
     Args:
       scenario, data, draws: as in :func:`warn_of_little_evidence`.
+      target: the class that the attacker wants; None is τ, ``poison.target_class``.
     """
     ranks = np.asarray(draws.test_poison_rank)
     counts = np.round(np.float32(scenario.poison.test_rate) * np.float32(ranks.size)).reshape(-1)
-    is_other = np.asarray(data.test.labels) != scenario.poison.target_class
+    is_other = np.asarray(data.test.labels) != (scenario.poison.target_class if target is None else target)
     return [int(((ranks < count) & is_other).sum()) for count in counts]
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import textwrap
 from typing import Any
 
+import jax
+
+from vfl_jax.core.record import cast
 from vfl_jax.core.words import counted, duration
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.displays import say
@@ -107,14 +111,6 @@ def _how_long(study: Study, replicas: int, steps: int, pace: float | None) -> st
 
 
 def _kind(study: Study) -> Any:
-    """What decides the pace of a step, roughly."""
-    scenario, data = study.scenario, study.data
-    methods = [type(method).__name__ for method in (*scenario.attacks, scenario.active_attack, scenario.defense)]
-    return (
-        data.name,
-        data.train.num_samples,
-        repr(scenario.bottoms),
-        repr(scenario.head),
-        scenario.batches,
-        tuple(methods),
-    )
+    """What decides the pace of a step: the data, and all of a scenario but the numbers that can be swept."""
+    data, structure = study.data, jax.tree.structure(cast(study.scenario))
+    return data.name, data.train.num_samples, hashlib.sha256(str(structure).encode()).hexdigest()
