@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.described import html_of, text_of
 from vfl_jax.core.types import Array, Features
 
 
@@ -34,7 +35,7 @@ class Rows:
         return self.labels.shape[0]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class VerticalData:
     """A vertically partitioned data set, in NumPy on the host.
 
@@ -71,6 +72,14 @@ class VerticalData:
             raise ValueError(
                 f"active_party is {self.active_party}; the parties are 0 to {self.num_parties - 1}, or None."
             )
+
+    def __repr__(self) -> str:
+        """Returns rows, parties and classes in lines of at most 79 characters."""
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        """Returns the same as a table, for notebooks."""
+        return html_of(self)
 
     @property
     def num_parties(self) -> int:

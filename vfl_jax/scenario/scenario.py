@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.protocol.triggers import Trigger
 from vfl_jax.scenario.measures import Measure, check_free
 from vfl_jax.scenario.plans import BatchPlan, PoisonPlan
+from vfl_jax.scenario.shown import html_of, text_of
 
 
 class Scenario(Record):
@@ -72,6 +74,22 @@ class Scenario(Record):
 
     def __post_init__(self) -> None:
         self._check_alone()
+
+    def __repr__(self) -> str:
+        """Returns how the scenario differs from the nearest preset, or what it holds, in lines of 79 characters."""
+        return text_of(self) if self._is_plain() else super().__repr__()
+
+    def _repr_html_(self) -> str:
+        """Returns the same as a table, for notebooks."""
+        return html_of(self) if self._is_plain() else f"<pre>{html.escape(super().__repr__())}</pre>"
+
+    def _is_plain(self) -> bool:
+        """Whether all fields hold what they declare, and no number is swept or traced."""
+        try:
+            self.to_json()
+        except (ValueError, TypeError):
+            return False
+        return True
 
     @property
     def attackers(self) -> tuple[int, ...]:
