@@ -10,15 +10,17 @@ import logging
 import math
 import os
 import stat
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from vfl_jax.core import foreign
+from vfl_jax.core.archives import open_archive
 from vfl_jax.core.atomic import write_atomically
-from vfl_jax.core.netcdf import from_stored, text, to_stored, undecoded, with_hints, without_hints
+from vfl_jax.core.damage import Damaged
+from vfl_jax.core.netcdf import from_stored, read_stored, text, to_stored, with_hints
 from vfl_jax.core.row_ids import ROW_IDS, set_apart, to_save
 
 if TYPE_CHECKING:
@@ -30,18 +32,14 @@ DIGEST = "digest"
 """The attribute of a results file that holds the digest of its content."""
 
 
-class Damaged(OSError):
-    """The error on a file that was read whole, but is not as it was written, or holds no results."""
-
-
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Writes results as a NetCDF file, whole or not at all.
 
     Equal results make equal bytes. Numbers are compressed, and they carry a checksum that every reader verifies. The
-    file carries a digest of all content, labels and attributes included, that :func:`load` verifies. Host, dates and
-    wall time go to ``<path>.run.json``, row ids (:func:`vfl_jax.row_ids`) to a group of the file. Lazy arrays are
-    computed first. NetCDF has no time stamps, missing values, or attributes such as booleans, lists and dictionaries;
-    they are written so that :func:`load` restores them.
+    file carries digests of all content, labels and attributes included, and of all bytes, that :func:`load` verifies.
+    Host, dates and wall time go to ``<path>.run.json``, row ids (:func:`vfl_jax.row_ids`) to a group of the file. Lazy
+    arrays are computed first. NetCDF has no time stamps, missing values, or attributes such as booleans, lists and
+    dictionaries; they are written so that :func:`load` restores them.
 
     Args:
       dataset: the results, as ``sweep`` returns them; any dataset may be given.
@@ -85,6 +83,8 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
                 stored_ids.dump_to_store(group, encoding=_compressed(stored_ids))
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(f"These results cannot be in a NetCDF file ({error}); nothing was written.") from error
+    content.seek(0, io.SEEK_END)
+    content.write(foreign.seal(content.getvalue()))
     write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
     if circumstances := dataset.encoding.get("run"):
         written = json.dumps(circumstances, indent=1) + "\n"
@@ -97,6 +97,10 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
 
 def load(path: str | os.PathLike[str]) -> xr.Dataset:
     """Reads results that :func:`save` wrote, into memory.
+
+    Another NetCDF file, or one of an earlier version, is first read by another process, under limits: 30 seconds and a
+    second per MiB, and 64 MiB of memory or 1,100 times the file's size, where this is more. Such a file is refused
+    beyond them, so that damage can neither hang this process nor fill its memory.
 
     Args:
       path: the place of the file.
@@ -127,17 +131,14 @@ def load_own(path: str | os.PathLike[str]) -> xr.Dataset:
 def _read(path: Path, needs_digest: bool) -> xr.Dataset:
     """Reads a file whole, verifies its digest, and restores the results."""
     import h5netcdf  # noqa: F401  outside the try: a package that is missing says nothing about the file
-    import h5py
-    import xarray as xr
 
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             raise Damaged(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no ordinary file'}, no results.")
         content = path.read_bytes()
-        with h5py.File(io.BytesIO(content), "r") as file:
-            stored = xr.decode_cf(without_hints(undecoded(file)))
-            ids = xr.decode_cf(undecoded(file, ROW_IDS)) if ROW_IDS in file else None
+        foreign.check(path, content)
+        stored, ids = read_stored(content, ROW_IDS)
         expected = stored.attrs.pop(DIGEST, None)
         found = _digest(stored, ids)
         if expected == found:
@@ -158,7 +159,7 @@ def _read(path: Path, needs_digest: bool) -> xr.Dataset:
         dataset = stored
     elif expected != found:
         raise Damaged(f"{path} is damaged: its content has digest {found}, but it was written with {expected}.")
-    if (circumstances := _circumstances(beside(path))) is not None:
+    if (circumstances := circumstances_at(beside(path))) is not None:
         dataset.encoding["run"] = circumstances
     return dataset
 
@@ -168,8 +169,8 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + ".run.json")
 
 
-def _circumstances(path: Path) -> dict[str, Any] | None:
-    """Reads host, dates and wall time; None where the file is missing or is not as it was written."""
+def circumstances_at(path: Path) -> dict[str, Any] | None:
+    """Returns host, dates and wall time; None where the file ``path`` is missing or is not as it was written."""
     try:
         found = json.loads(path.read_text())
         kinds = {"started": str, "wall_seconds": int | float, "devices": list, "machine": str, "python": str}
@@ -242,23 +243,30 @@ def load_params(path: str | os.PathLike[str], like: Any) -> Any:
 
     Args:
       path: the place of the file.
-      like: a pytree of the same structure and shapes, for example ``state.params``.
+      like: a pytree of the same structure, shapes and dtypes, for example ``state.params``.
 
     Returns:
       the parameters, as NumPy arrays in the structure of ``like``.
 
     Raises:
       FileNotFoundError: where there is no such file.
-      zipfile.BadZipFile: where the file is damaged or is no npz file.
-      ValueError: naming a path at which the file and ``like`` differ.
+      OSError: where the file is damaged or is no npz file of plain arrays (its subclass ``Damaged``).
+      ValueError: naming a path at which the file and ``like`` differ in shape or dtype, before any number is read.
     """
-    with zipfile.ZipFile(path):  # it raises on other files, which np.load would take for a pickle
-        pass
-    with np.load(path, allow_pickle=False) as archive:
-        found = dict(archive)
+    path = Path(path)
     wanted = {jax.tree_util.keystr(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(like)}
-    for name in sorted(found.keys() | wanted.keys()):
-        shapes = [np.shape(tree[name]) if name in tree else None for tree in (found, wanted)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"{path} has shape {shapes[0]} at {name}; expected {shapes[1]}.")
-    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
+    with open_archive(path) as archive:
+        for name in sorted(archive.headers.keys() | wanted.keys()):
+            shape = archive.headers[name].shape if name in archive.headers else None
+            expected = np.shape(wanted[name]) if name in wanted else None
+            if shape != expected:
+                raise ValueError(f"{path} has shape {shape} at {name}; expected {expected}.")
+        dtypes = {
+            name: np.dtype(getattr(leaf, "dtype", None) or np.asarray(leaf).dtype) for name, leaf in wanted.items()
+        }
+        for name, dtype in dtypes.items():
+            if (found := archive.headers[name].dtype).str != dtype.str:
+                raise ValueError(f"{path} holds {found} at {name}; expected {dtype}.")
+        # The bytes of a dtype that NumPy itself does not have, such as bfloat16, come back as that dtype.
+        leaves = [archive.read(name).view(dtype) for name, dtype in dtypes.items()]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -8,7 +8,9 @@ module restores it as it was.
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import re
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     import h5py
     import xarray as xr
 
+SMALL = 1 << 26
+"""So many bytes, 64 MiB, may come out of any file."""
+MOST_TIMES = 1100
+"""Beyond that, a file may fill this many times its size; deflate shrinks to a 1032nd at most."""
 MARK = "vfl_jax"
 """The attribute that holds notes about the original form of a variable or of the whole."""
 JSON = "json"
@@ -80,7 +86,34 @@ def from_stored(dataset: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def undecoded(file: h5py.File, group: str = "/") -> xr.Dataset:
+def most_bytes(size: int) -> int:
+    """Returns how many bytes of memory a file of ``size`` bytes may fill: no compression in HDF5 exceeds this."""
+    return max(SMALL, MOST_TIMES * size)
+
+
+def read_stored(content: bytes, group: str) -> tuple[xr.Dataset, xr.Dataset | None]:
+    """Reads the bytes of a NetCDF file.
+
+    Args:
+      content: all its bytes.
+      group: the name of a group that it may have.
+
+    Returns:
+      the data set of the file and that of the group, in the form of :func:`to_stored`; None where there is no group.
+
+    Raises:
+      Exception: of any kind, where the bytes are damaged or no NetCDF file.
+    """
+    import h5py
+    import xarray as xr
+
+    most = most_bytes(len(content))
+    with h5py.File(io.BytesIO(content), "r") as file:
+        stored = xr.decode_cf(without_hints(undecoded(file, most=most)))
+        return stored, xr.decode_cf(undecoded(file, group, most)) if group in file else None
+
+
+def undecoded(file: h5py.File, group: str = "/", most: int = SMALL) -> xr.Dataset:
     """Reads all that is in a group of a NetCDF file but the groups within it, each number once.
 
     xarray's own way asks HDF5 for the same facts of a variable some fifty times, and took three times as long.
@@ -88,6 +121,10 @@ def undecoded(file: h5py.File, group: str = "/") -> xr.Dataset:
     Args:
       file: the file, open.
       group: the name of the group; "/" is the whole file.
+      most: how many bytes all numbers together may fill.
+
+    Raises:
+      ValueError: where they would fill more, before any is read.
     """
     import h5netcdf
     import h5py
@@ -107,8 +144,17 @@ def undecoded(file: h5py.File, group: str = "/") -> xr.Dataset:
         labelled = whole if group == "/" else whole[group]
         dimensions = {**whole.dimensions, **labelled.dimensions}  # a group shares those of the file
         sizes = {name: dimension.size for name, dimension in dimensions.items()}
+        filled = sum(_size(file[group][name], variable, sizes) for name, variable in labelled.variables.items())
+        if filled > most:
+            raise ValueError(f"it says that it holds {filled:,} bytes; a file of its size holds at most {most:,}")
         variables = {name: read(name, variable) for name, variable in labelled.variables.items()}
         return xr.Dataset(variables, attrs=dict(labelled.attrs))
+
+
+def _size(stored: Any, variable: Any, sizes: Mapping[str, int]) -> int:
+    """Returns how many bytes a variable fills; one of a growing dimension is filled up to the dimension's size."""
+    entries = max(math.prod(stored.shape), math.prod(sizes[name] for name in variable.dimensions))
+    return entries * stored.dtype.itemsize
 
 
 def with_hints(dataset: xr.Dataset) -> xr.Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ import numpy as np
 
 from vfl_jax.core.words import counted
 from vfl_jax.sweeps.displays import Display, fitting, is_line_due
+
+logger = logging.getLogger("vfl_jax")
 
 SHOWN = {"loss": "loss", "main": "main_task_accuracy", "backdoor": "backdoor_accuracy"}
 """The metrics whose medians over attacked replicas are shown, by their label."""
@@ -92,6 +95,13 @@ class Progress:
         """Shows a ``line`` that is not about an epoch."""
         if self._display is not None:
             self._display.say(line)
+
+    def waits(self, line: str) -> None:
+        """Shows and logs the ``line`` that says for whom this process waits."""
+        self.event("waiting", why=line)
+        if self._display is None:
+            logger.warning(line)
+        self.say(line)
 
     def event(self, kind: str, **facts: Any) -> None:
         """Logs one JSON object.

@@ -137,7 +137,7 @@ def _train_if_free(
             with progress.chunk(number) as shown:
                 train(prepared(chunk), shown, folder.checkpoints(chunk), every, _keeper(folder, chunk))
         return decision != BUSY
-    with folder.work_on(chunk, wait) as is_held:
+    with folder.work_on(chunk, wait, say=progress.waits) as is_held:
         decision = devices.agree(BUSY if not is_held else DONE if folder.is_finished(chunk) else TRAIN)
         if decision == DONE:
             progress.chunk_done(number, folder.name(chunk))

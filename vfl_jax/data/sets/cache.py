@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.holding import hold
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -36,7 +37,8 @@ def cached(
       the arrays, by name, read-only.
 
     Raises:
-      OSError: where the folder cannot be made.
+      OSError: where the folder cannot be made, or cannot be written and does not hold the arrays whole; where a process
+        that holds it has given no sign of life for an hour.
     """
     stats = [(path.name, path.stat()) for path in sources]  # Taken before the build: a change during it shows later.
     identity = {
@@ -48,7 +50,18 @@ def cached(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"{folder} cannot be made ({error}); name another place by the argument cache.") from error
-    with FileLock(folder / "lock"):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold(folder / "lock", f"The cache {folder}"))
+        except OSError as error:
+            if error.errno is None:  # it has waited long enough, and says so itself
+                raise
+            if (names := _whole(folder, identity)) is not None:  # whole, and nobody here can change it
+                return _mapped(folder, names)
+            raise OSError(
+                f"{folder} cannot be written ({error.strerror}), and does not hold the arrays whole; "
+                "name another place by the argument cache."
+            ) from error
         names = _whole(folder, identity)
         if names is None:
             _clear(folder)
@@ -56,7 +69,12 @@ def cached(
             manifest = json.dumps(identity | {"arrays": digests}, indent=1) + "\n"
             write_atomically(folder / MANIFEST, lambda temporary: temporary.write_text(manifest))
             names = list(digests)
-        return {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
+        return _mapped(folder, names)
+
+
+def _mapped(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the arrays of a folder that is whole, mapped from disk."""
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
 
 
 def _whole(folder: Path, identity: dict[str, Any]) -> list[str] | None:
@@ -66,7 +84,14 @@ def _whole(folder: Path, identity: dict[str, Any]) -> list[str] | None:
         arrays = manifest.pop("arrays")
         if manifest == identity and all(_digest(folder / f"{name}.npy") == arrays[name] for name in arrays):
             return list(arrays)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # The manifest is missing, cut off or foreign.
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):  # The manifest is missing, cut off or foreign.
         pass
     return None
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tarfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from vfl_jax.core.damage import named
+from vfl_jax.core.packed import check_unpacked
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.partition import Partition, partition_images
 from vfl_jax.data.sets.download import download
@@ -22,6 +23,8 @@ TRAIN, TEST = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin
 SIDE, CHANNELS = 32, 3
 ROW = 1 + CHANNELS * SIDE * SIDE
 """The bytes of an image: its label, then all red, all green and all blue values, row by row."""
+MOST_ROWS = 20_000
+"""A file of the archive has 10,000 images; a file of twice as many is refused."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -74,16 +77,14 @@ def read_cifar10(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.nd
       ValueError: where the archive is damaged, a file is not in it or not whole, or a label is no class.
     """
     found: dict[str, np.ndarray] = {}
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                if name in (*TRAIN, TEST) and (file := archive.extractfile(member)) is not None:
-                    found[name] = np.frombuffer(file.read(), np.uint8)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
-        raise ValueError(f"{path} is not a whole tar.gz file ({error}); fetch it again.") from error
+    check_unpacked(path)
+    with named(path, "a whole tar.gz file", "fetch it again"), tarfile.open(path, "r:gz") as archive:
+        for member in archive:
+            name = member.name.rpartition("/")[2]
+            if member.size > MOST_ROWS * ROW:
+                raise ValueError(f"{path} holds {name[:80]!r} of {member.size:,} bytes; fetch it again.")
+            if name in (*TRAIN, TEST) and (file := archive.extractfile(member)) is not None:
+                found[name] = np.frombuffer(file.read(), np.uint8)
     for name in (*TRAIN, TEST):
         if name not in found:
             raise ValueError(f"{path} holds no {name}; the binary version of CIFAR-10 does. Fetch {ADDRESS}.")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
 import numpy as np
 
+from vfl_jax.core.packed import check_unpacked
+
 ColumnKind: TypeAlias = "type[int] | type[str] | tuple[str, ...]"
 """Whole numbers, any texts, or some texts alone."""
-WHOLE = re.compile(r"-?\d+")
+WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def read_columns(
@@ -37,10 +38,11 @@ def read_columns(
       ValueError: naming the file, where it is damaged, or has another first line or number of rows; and the line and
         column, where a line has too few or too many cells, or a cell is of another kind.
     """
+    check_unpacked(path)
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             lines = list(enumerate(csv.reader(file, quoting=csv.QUOTE_NONE, skipinitialspace=True), start=1))
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a whole file of text ({error}); fetch it again.") from error
     if first_line is not None:
         found = ",".join(lines.pop(0)[1]) if lines else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vfl_jax.core.damage import named
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.arrays import from_arrays
 from vfl_jax.data.repartition import repartition
@@ -86,10 +87,8 @@ def _read_original(path: Path, width: int) -> np.ndarray:
     """Reads one original file, float32[N, F]."""
     import pandas as pd
 
-    try:
+    with named(path, "a table of numbers separated by blanks", "fetch it again"):
         table = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float32)
-    except ValueError as error:
-        raise ValueError(f"{path} is no table of numbers separated by blanks ({error}); fetch it again.") from error
     if table.shape != (NUM_ROWS, width):
         raise ValueError(f"{path} has {len(table)} rows of {table.shape[1]} numbers; expected {NUM_ROWS} of {width}.")
     if (is_short := table.isna().any(axis=1)).any():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
+import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from vfl_jax.core.packed import BLOCK, opened
+
 UNSIGNED_BYTE = 0x08
+MOST_DIMENSIONS = 4
+MOST_VALUES = 1 << 30
+"""Twenty times MNIST, in a GiB of memory; no file unpacks to more."""
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -23,27 +27,36 @@ def read_idx(path: Path) -> np.ndarray:
 
     Raises:
       FileNotFoundError: where the file is missing.
-      ValueError: on a damaged gzip file, a wrong magic number, or fewer or more bytes than the header says.
+      ValueError: on a damaged gzip file, a wrong magic number, fewer or more bytes than the header says, or a
+        header of more than 4 dimensions or 2³⁰ values.
     """
     path = Path(path)
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is not a whole gzip file ({error}); fetch it again.") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
-        raise ValueError(
-            f"{path} starts with {content[:4].hex(' ') or 'nothing'}; an idx file of bytes starts with 00 00 08 "
-            "and its number of dimensions."
-        )
-    num_dimensions = content[3]
-    header = 4 + 4 * num_dimensions
-    if len(content) < header:
-        raise ValueError(f"{path} ends within its header, after {len(content)} of {header} bytes; fetch it again.")
-    shape = struct.unpack(f">{num_dimensions}I", content[4:header])
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(content) - header != expected:
-        raise ValueError(
-            f"{path} holds {len(content) - header} values; its header says {shape}, which is {expected}. "
-            "Fetch it again."
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    with opened(path) as file:
+        start = file.read(4)
+        if len(start) < 4 or start[:2] != b"\0\0" or start[2] != UNSIGNED_BYTE:
+            raise ValueError(
+                f"{path} starts with {start.hex(' ') or 'nothing'}; an idx file of bytes starts with 00 00 08 "
+                "and its number of dimensions."
+            )
+        num_dimensions = start[3]
+        lengths = file.read(4 * num_dimensions)
+        if len(lengths) < 4 * num_dimensions:
+            raise ValueError(
+                f"{path} ends within its header, after {4 + len(lengths)} of {4 + 4 * num_dimensions} bytes; "
+                "fetch it again."
+            )
+        shape = struct.unpack(f">{num_dimensions}I", lengths)
+        expected = math.prod(shape)
+        if num_dimensions > MOST_DIMENSIONS or expected > MOST_VALUES:
+            raise ValueError(
+                f"{path} says in its header that it holds {shape}; expected at most {MOST_DIMENSIONS} dimensions and "
+                f"{MOST_VALUES:,} values. Fetch it again."
+            )
+        content = file.read(expected)
+        more = file.read(BLOCK)  # also verifies the checksum of a packed file that ends here
+        if len(content) != expected or more:
+            found = f"{len(content) + len(more)}{' or more' if len(more) == BLOCK else ''}"
+            raise ValueError(
+                f"{path} holds {found} values; its header says {shape}, which is {expected}. Fetch it again."
+            )
+    return np.frombuffer(content, np.uint8).reshape(shape)

@@ -24,13 +24,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vfl_jax.core.files import Damaged, load_own, save
+from vfl_jax.core.damage import Damaged
+from vfl_jax.core.files import load_own, save
+from vfl_jax.core.holding import hold
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.store import manifest
 from vfl_jax.sweeps.store.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
-    import filelock
     import xarray as xr
 
 logger = logging.getLogger("vfl_jax")
@@ -151,35 +152,36 @@ class Folder:
             return False
 
     @contextlib.contextmanager
-    def work_on(self, chunk: Chunk, wait: bool = True, run: str | None = None) -> Iterator[bool]:
+    def work_on(
+        self,
+        chunk: Chunk,
+        wait: bool = True,
+        run: str | None = None,
+        say: Callable[[str], Any] = logger.warning,
+    ) -> Iterator[bool]:
         """Holds a chunk's lock; yields whether this process has it. The death of a process frees its lock.
 
         Args:
           chunk: the chunk to work on.
           wait: whether to wait until another process frees the lock. Without waiting, this yields False.
           run: the run on an executor that the work belongs to. It counts the processes that die at work on a chunk.
+          say: what a sentence about waiting is given to.
 
         Raises:
           ChunkRefused: where ``MOST_DEATHS`` processes of this run have died at work on the chunk, at the same epoch.
-          OSError: where the folder cannot be written, or is not the folder of the process that began the run.
+          OSError: where the folder cannot be written, or is not the folder of the process that began the run; where the
+            process that is waited for has given no sign of life for an hour.
         """
-        import filelock
-
         with contextlib.ExitStack() as stack:
-            try:
-                with self._explained():
-                    if run is not None and not self._attempts(run).is_dir():
-                        raise OSError(
-                            f"The folder {self.path} is not the sweep's as seen from here, or the run is over."
-                        )
-                    stack.enter_context(self._lock(self.name(chunk), timeout=-1 if wait else 0))
-                    if run is not None:
-                        stack.callback(self._begin(chunk, run).unlink, missing_ok=True)
+            with self._explained():
+                if run is not None and not self._attempts(run).is_dir():
+                    raise OSError(f"The folder {self.path} is not the sweep's as seen from here, or the run is over.")
+                is_held = stack.enter_context(self._lock(self.name(chunk), wait, say))
+                if is_held and run is not None:
+                    stack.callback(self._begin(chunk, run).unlink, missing_ok=True)
+                if is_held:
                     _remove_begun(self._chunk_path(chunk))
-            except filelock.Timeout:
-                yield False
-                return
-            yield True
+            yield is_held
 
     @contextlib.contextmanager
     def run(self) -> Iterator[str]:
@@ -319,17 +321,11 @@ class Folder:
     def _remove_checkpoints(self, chunk: Chunk) -> None:
         shutil.rmtree(self.checkpoints(chunk).path, ignore_errors=True)
 
-    def _lock(self, name: str, timeout: float = -1) -> filelock.BaseFileLock:
-        """A lock that all processes in the folder share; without a timeout, whoever takes it waits for ever."""
-        import filelock
-
-        path = self.path / "locks" / f"{name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o666))
-        # Without a mode filelock sets one of its own, whatever the umask says, and others of the group could not lock.
-        mode = stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR  # filelock insists on these two bits
-        return filelock.FileLock(path, timeout=timeout, mode=mode)
+    def _lock(
+        self, name: str, wait: bool = True, say: Callable[[str], Any] = logger.warning
+    ) -> contextlib.AbstractContextManager[bool]:
+        """A lock that all processes in the folder share; ``name`` is that of a chunk, or says what it is for."""
+        return hold(self.path / "locks" / f"{name}.lock", f"{name} in {self.path}", wait, say)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from vfl_jax.core.files import circumstances_at
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.store import manifest
 from vfl_jax.sweeps.store.folder import Folder
@@ -143,7 +143,5 @@ def _of_chunk(folder: Folder, chunk: Chunk, epochs: int) -> ChunkStatus:
 
 def _seconds(path: Path) -> float | None:
     """How long a chunk took, by the file beside its results; None where this does not say it."""
-    try:
-        return float(json.loads(path.read_text())["wall_seconds"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+    found = circumstances_at(path)
+    return None if found is None else float(found["wall_seconds"])

@@ -8,14 +8,15 @@ import gzip
 import os
 import re
 import warnings
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.checks import shown
+from vfl_jax.core.damage import named
 from vfl_jax.core.extras import extra
+from vfl_jax.core.packed import check_unpacked, most_bytes, too_large
 from vfl_jax.data.own.inputs import frame_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 PARQUET = ".parquet"
+SMALL_PARQUET = 1 << 31
+"""A Parquet file may hold so many bytes, 2 GiB, whatever its size: a column of equal cells takes next to none."""
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 """The texts that mark a missing cell in a text file."""
 WHOLE = re.compile(r"[-+]?\d+")
@@ -118,11 +121,16 @@ def _with_index(where: str, frame: pd.DataFrame) -> pd.DataFrame:
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    try:
-        with extra("parquet", f"{path} is a Parquet file, which"):
-            frame = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is not a whole Parquet file ({error}); fetch it again.") from error
+    with extra("parquet", f"{path} is a Parquet file, which"):
+        import pyarrow.parquet as parquet
+    with named(path, "a whole Parquet file", "fetch it again"):
+        with parquet.ParquetFile(path) as file:
+            said = file.metadata
+            if said.num_rows * said.num_columns * 8 > (most := max(SMALL_PARQUET, most_bytes(path))):
+                raise too_large(path, most)
+        frame = pd.read_parquet(path)
+        if len(frame) != said.num_rows:
+            raise ValueError(f"it says that it has {said.num_rows} rows, and has {len(frame)}")
     return _with_index(str(path), frame)
 
 
@@ -130,6 +138,7 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
     """Reads a text file by pandas' fast parser, and checks what the parser would not: short lines, for one."""
     import pandas as pd
 
+    check_unpacked(path)
     try:
         header = next(_records(path), (1, []))[1]
         _check_header(path, header)
@@ -158,8 +167,6 @@ def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
         return frame
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error}); save it as UTF-8.") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole gzip file ({error}); fetch it again.") from error
     except csv.Error as error:
         raise ValueError(f"{path} is not a table that can be read: {error}") from error
 
