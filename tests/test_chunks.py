@@ -7,9 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import jax
 import numpy as np
-import psutil
 import pytest
 from data_helpers import properties
 from hypothesis import given
@@ -212,22 +210,3 @@ def test_the_estimate_of_memory_is_honest():
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
     planned, taken = json.loads(done.stdout)
     assert 0.4 * planned < taken < 1.1 * planned
-
-
-def test_free_memory_is_what_the_machine_and_its_container_leave(tmp_path, monkeypatch):
-    one = devices.seed_mesh(1)
-    monkeypatch.setattr(devices, "CGROUP_LIMIT", tmp_path / "none")
-    assert 0 < devices.free_memory(one) <= psutil.virtual_memory().total
-    used = psutil.Process().memory_info().rss
-    for text, most in (("max\n", np.inf), (f"{used + 10**8}\n", 1.1e8), ("1000\n", 0)):
-        monkeypatch.setattr(devices, "CGROUP_LIMIT", tmp_path / "memory.max")
-        (tmp_path / "memory.max").write_text(text)
-        assert (0 if most == 0 else 1) <= devices.free_memory(one) <= most
-
-
-def test_devices_of_a_processor_share_its_memory(monkeypatch):
-    class Two:
-        local_devices = jax.local_devices()[:1] * 2
-
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10**9}))
-    assert devices.free_memory(Two) == 5 * 10**8

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         _start_devices(getattr(chosen, "distributed", False))
         with _warnings_of_one_line():
             _perform(chosen)
-    except (ValueError, OSError, MissingExtra, SweepIncomplete) as error:
+    except (ValueError, OSError, MemoryError, MissingExtra, SweepIncomplete) as error:
         raise SystemExit(f"error: {error}") from error
 
 

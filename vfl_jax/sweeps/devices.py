@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""The file in which Linux says how much memory a container may use."""
+from vfl_jax.sweeps import limits
+
+UNKNOWN = 2**62
+"""The free memory where nobody knows it. What then does not fit is trained in halves."""
 
 
 def use_all_cores() -> None:
@@ -115,17 +116,14 @@ def is_first_process() -> bool:
 
 
 def free_memory(mesh: Mesh) -> int:
-    """The bytes that a program may still use on each device of ``mesh``."""
+    """The bytes that a program may still use on each device of ``mesh``; ``UNKNOWN`` where a device does not tell."""
     device = mesh.local_devices[0]
     if device.platform == "cpu":
-        import psutil
-
-        limit = psutil.virtual_memory().available
-        if CGROUP_LIMIT.is_file() and (text := CGROUP_LIMIT.read_text().strip()).isdigit():
-            limit = min(limit, int(text) - psutil.Process().memory_info().rss)
-        return max(limit, 0) // len(mesh.local_devices)
-    stats = device.memory_stats()
-    return stats["bytes_limit"] - stats["bytes_in_use"]
+        return limits.free_on_host() // len(mesh.local_devices)
+    stats = device.memory_stats() or {}
+    if "bytes_limit" not in stats:
+        return UNKNOWN
+    return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
 
 
 def _put(tree: Any, mesh: Mesh, axes: PartitionSpec) -> Any:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.sweeps import devices, programs
+from vfl_jax.sweeps.halving import is_out_of_memory
 from vfl_jax.sweeps.prepared import Prepared
 
 SHARE = 0.8
@@ -20,10 +21,17 @@ def most_replicas(ready: Prepared) -> int:
 
     The chunk is compiled whole to find out. Mostly all replicas fit, and training then uses these compiled programs.
 
+    Where a compiler itself says that the chunk cannot fit, it is half of the chunk.
+
     Args:
       ready: the chunk.
     """
-    fixed, each = needed(ready)
+    try:
+        fixed, each = needed(ready)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return max(1, ready.chunk.num_replicas // 2)
     fitting = int((SHARE * devices.free_memory(ready.mesh) - fixed) / each) * ready.mesh.size
     return max(1, min(ready.chunk.num_replicas, fitting))
 
@@ -41,9 +49,9 @@ def needed(ready: Prepared) -> tuple[float, float]:
     state = ready.state_shapes()
     sharding = jax.tree.leaves(draws)[0].sharding
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state)
-    used = [
-        program.lower(*ready.arguments, state, *more).compile().memory_analysis() for program, more in _programs(ready)
-    ]
+    lowered = [program.lower(*ready.arguments, state, *more) for program, more in programs_of(ready)]
+    lowered.append(programs.init.lower(*ready.arguments, devices.replicate(ready.study.given, ready.mesh)))
+    used = [program.compile().memory_analysis() for program in lowered]
     working = max((use.temp_size_in_bytes for use in used if use is not None), default=0)
     seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.size
     # Two states are there at once: while one is read back, or while a new one takes the place of an old one.
@@ -55,8 +63,12 @@ def needed(ready: Prepared) -> tuple[float, float]:
     return fixed, all_here / (seeds_here * len(ready.chunk.points))
 
 
-def _programs(ready: Prepared) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """The programs that training will call, each with its arguments after the state."""
+def programs_of(ready: Prepared) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yields the programs that training will call, each with its arguments after the state.
+
+    Args:
+      ready: the chunk.
+    """
     scenario, epochs = ready.study.scenario, ready.study.epochs
     yield programs.train_epoch, (jnp.int32(0),)
     yield programs.evaluate, (jnp.int32(0),)

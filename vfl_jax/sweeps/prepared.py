@@ -65,12 +65,13 @@ class Prepared:
         return jax.tree.map(lambda leaf: leaf[: len(self.chunk.seeds)], devices.fetch(tree))
 
 
-def prepare(study: Study, chunk: Chunk) -> Prepared:
+def prepare(study: Study, chunk: Chunk, inputs: Inputs | None = None) -> Prepared:
     """Draws for every seed of a chunk, and brings the arguments of its programs to the devices.
 
     Args:
       study: the study of the chunk.
       chunk: the grid points and seeds.
+      inputs: the study's data where they lie on devices already; None brings them there.
     """
     stacked = stack(study.scenario, chunk.points)
     of_seeds = [draw(stacked, study.data, jax.random.key(seed), study.given) for seed in chunk.seeds]
@@ -84,7 +85,9 @@ def prepare(study: Study, chunk: Chunk) -> Prepared:
     arguments = Arguments(
         shapes=stacked.shapes(study.data),
         layout=programs.layout(mesh, len(draws.poison_rank), len(chunk.points)),
-        inputs=devices.replicate(dataclasses.replace(study.inputs, rowwise=rowwise_parties(stacked, study.data)), mesh),
+        inputs=devices.replicate(
+            dataclasses.replace(inputs or study.inputs, rowwise=rowwise_parties(stacked, study.data)), mesh
+        ),
         scenario=devices.replicate(jax.tree.map(jnp.asarray, stacked), mesh),
         draws=draws,
     )

@@ -183,16 +183,44 @@ class ChunkProgress:
     Args:
       progress: that of the whole sweep.
       number, name: as in :meth:`Progress.chunk`.
+      replicas: how many replicas of the chunk it is about; None stands for all.
+      points: which grid points of the chunk.
     """
 
-    def __init__(self, progress: Progress, number: int = 0, name: str | None = None) -> None:
-        self.progress, self.number, self.name = progress, number, name
+    def __init__(
+        self,
+        progress: Progress,
+        number: int = 0,
+        name: str | None = None,
+        replicas: int | None = None,
+        points: slice = slice(None),
+    ) -> None:
+        self.progress, self.number, self.name, self.points = progress, number, name, points
+        self.replicas = progress.replicas[number] if replicas is None else replicas
+        self._done = self._skipped = 0
+
+    def part(self, replicas: int, points: slice) -> ChunkProgress:
+        """Returns the progress of a part of these replicas.
+
+        Args:
+          replicas: how many.
+          points: which of these grid points.
+        """
+        start = (self.points.start or 0) + (points.start or 0)
+        stop = self.points.stop if points.stop is None else (self.points.start or 0) + points.stop
+        return ChunkProgress(self.progress, self.number, self.name, replicas, slice(start, stop))
+
+    def starts_over(self) -> None:
+        """Takes back what was counted, because it is trained again."""
+        self.progress.done -= self._done
+        self.progress.skipped -= self._skipped
+        self._done = self._skipped = 0
 
     def goes_on(self, epochs: int) -> None:
         """Says how many ``epochs`` an earlier run had finished before it stopped."""
-        epochs_of_replicas = epochs * self.progress.replicas[self.number]
-        self.progress.done += epochs_of_replicas
-        self.progress.skipped += epochs_of_replicas
+        self._count(epochs)
+        self._skipped += epochs * self.replicas
+        self.progress.skipped += epochs * self.replicas
         self.progress.event("resumed", chunk=self.name, epochs=epochs)
         self.progress.say(f"goes on after epoch {epochs}")
 
@@ -203,8 +231,8 @@ class ChunkProgress:
           epoch: from 0.
           metrics: its metrics, leaves [S, G, ...].
         """
-        self.progress.done += self.progress.replicas[self.number]
-        mask = None if self.progress.attacked is None else self.progress.attacked[self.number]
+        self._count(1)
+        mask = None if self.progress.attacked is None else self.progress.attacked[self.number][self.points]
         chosen: Any = slice(None) if mask is None or not mask.any() else mask
         means = {label: _mean(metrics[name])[..., chosen] for label, name in SHOWN.items()}
         medians = {
@@ -212,6 +240,11 @@ class ChunkProgress:
             for label, mean in means.items()
         }
         self.progress.epoch_done(self.number, self.name, epoch, medians)
+
+    def _count(self, epochs: int) -> None:
+        """Counts epochs of these replicas."""
+        self._done += epochs * self.replicas
+        self.progress.done += epochs * self.replicas
 
 
 def _mean(metric: Any) -> np.ndarray:

@@ -18,7 +18,7 @@ from vfl_jax.replica import passes, phases
 from vfl_jax.replica.plans import check_plans
 from vfl_jax.replica.replica import prepare
 from vfl_jax.replica.state import TrainState
-from vfl_jax.sweeps import devices, programs
+from vfl_jax.sweeps import devices, halving, programs
 from vfl_jax.sweeps.cautions import warn_of_little_evidence
 from vfl_jax.sweeps.labels import History, Period, to_dataset
 from vfl_jax.sweeps.prepared import Prepared
@@ -69,8 +69,41 @@ def train(
 
     Raises:
       OSError: where a checkpoint cannot be written, or cannot be read just now.
+      MemoryError: where one replica alone does not fit into memory.
     """
     started, study, chunk = time.time(), ready.study, ready.chunk
+    state, history = _trained(ready, progress, checkpoints, checkpoint_every, keep is not None)
+    if keep is not None:
+        keep(state)
+    return to_dataset(history, study, len(chunk.points), chunk.seeds, ready.drawn, Period(started, time.time()))
+
+
+def _trained(
+    ready: Prepared, progress: ChunkProgress, checkpoints: Checkpoints | None, checkpoint_every: int, keeps: bool
+) -> tuple[Any, History]:
+    """The final states of a chunk on the host, or None, and what its epochs recorded.
+
+    What does not fit into memory at once is trained in halves.
+    """
+    if not halving.is_known_too_large(ready):
+        try:
+            return _trained_at_once(ready, progress, checkpoints, checkpoint_every, keeps)
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            halving.note_too_large(ready, error)
+    # Here the error is gone, and with it all that its frames held.
+    progress.starts_over()
+    parts = []
+    for number, (half, told) in enumerate(halving.halves(ready, progress)):
+        own = None if checkpoints is None else checkpoints.of_part(number)
+        parts.append(_trained(half(), told, own, checkpoint_every, keeps))
+    return halving.joined(ready, parts)
+
+
+def _trained_at_once(
+    ready: Prepared, progress: ChunkProgress, checkpoints: Checkpoints | None, checkpoint_every: int, keeps: bool
+) -> tuple[Any, History]:
+    """What :func:`_trained` returns, of replicas that are trained together."""
+    study, chunk = ready.study, ready.chunk
     of_chunk = _Phases(
         *(functools.partial(program, *ready.arguments) for program in (programs.train_epoch, programs.between_epochs)),
         *(functools.partial(program, *ready.arguments) for program in (programs.evaluate, programs.attack_all)),
@@ -93,9 +126,7 @@ def train(
         history = [jax.tree.map(lambda leaf, e=e: leaf[e], tree["history"]) for e in range(epochs)]
         progress.goes_on(epochs)
     state, history = loop.run(state, history, save, progress)
-    if keep is not None:
-        keep(ready.on_host(without_optimizers(state)))
-    return to_dataset(history, study, len(chunk.points), chunk.seeds, ready.drawn, Period(started, time.time()))
+    return ready.on_host(without_optimizers(state)) if keeps else None, history
 
 
 def without_optimizers(state: TrainState) -> TrainState:
@@ -116,6 +147,7 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
 
     Raises:
       ValueError: where the data or the given choices do not fit the scenario.
+      MemoryError: where the replica does not fit into memory.
     """
     started = time.time()
     one = prepare(study.scenario, study.data, key, study.given)
@@ -123,14 +155,15 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
     check_plans(study.scenario, study.data, one.draws, study.epochs)
     warn_of_little_evidence(study.scenario, study.data, one.draws, stacklevel=3)
     arguments = one.shapes, one.inputs, one.scenario, one.draws
-    state = _init_one(*arguments, one.given)
     programs_of_one = _train_one_epoch, _between_one, _evaluate_one, _attack_one
     of_one = _Phases(*(functools.partial(program, *arguments) for program in programs_of_one))
 
     def to_host(found: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf[None, None], devices.fetch(found))
 
-    state, history = _Loop(study, of_one, to_host).run(state, [], lambda state, history: None, progress)
+    with halving.of_one_replica():
+        state = _init_one(*arguments, one.given)
+        state, history = _Loop(study, of_one, to_host).run(state, [], lambda state, history: None, progress)
     one_seed = jax.tree.map(lambda leaf: leaf[None], one.draws)
     found = to_dataset(history, study, 1, (0,), one_seed, Period(started, time.time()))
     return set_apart(found.isel(point=0, seed=0).drop_vars("seed")), state

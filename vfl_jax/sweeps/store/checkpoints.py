@@ -43,6 +43,14 @@ class Checkpoints:
     def __init__(self, path: str | os.PathLike[str], owner: str = "") -> None:
         self.path, self.owner = Path(path).absolute(), owner
 
+    def of_part(self, number: int) -> Checkpoints:
+        """Returns the checkpoints of a part of this training, in a folder inside its own.
+
+        Args:
+          number: which part, from 0.
+        """
+        return Checkpoints(self.path / f"part-{number}", f"{self.owner}-{number}")
+
     def save(self, epoch: int, tree: Any) -> None:
         """Writes a checkpoint, and returns when it is on disk.
 
