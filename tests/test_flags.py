@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib
 import json
 import re
 from pathlib import Path
@@ -13,10 +12,10 @@ import pytest
 from data_helpers import image_split, says, tiny_scenario, write_images
 
 import vfl_jax
-from vfl_jax.cli import commands
+from vfl_jax.cli import commands, training
 from vfl_jax.cli.choices import scenario_of, source, with_attacks
 from vfl_jax.cli.flags import check_outputs, picture, to_over, with_set
-from vfl_jax.cli.subcommands import RunPreset, SweepPreset
+from vfl_jax.cli.scenarios import RunPreset, SweepPreset
 from vfl_jax.data import LOADERS, partition_images
 from vfl_jax.presets import digits_demo
 from vfl_jax.scenario import Measure
@@ -134,10 +133,10 @@ class FlagMetric(Measure):
 
 def test_metrics_are_added_by_name():
     """Those of ``--metric`` come behind the scenario's."""
-    chosen = scenario_of(RunPreset(scenario=SCENARIO, data="digits", metric=("FlagMetric",)))
+    chosen = scenario_of(RunPreset(scenario=SCENARIO, data="digits", metric=("FlagMetric",)), SCENARIO)
     assert chosen == SCENARIO.replace(metrics=(FlagMetric(),))
     with pytest.raises(ValueError, match=says("--metric is 'Flag', no known metric", "FlagMetric")):
-        scenario_of(RunPreset(scenario=SCENARIO, data="digits", metric=("Flag",)))
+        scenario_of(RunPreset(scenario=SCENARIO, data="digits", metric=("Flag",)), SCENARIO)
 
 
 def test_defenses_are_chained_in_the_order_of_the_flag():
@@ -148,7 +147,7 @@ def test_defenses_are_chained_in_the_order_of_the_flag():
         set=("defense.stddev=0.1", "defense.bound=2"),
     )
     parts = vfl_jax.defenses.GaussianNoise(stddev=0.1), vfl_jax.defenses.Clipping(bound=2.0)
-    assert scenario_of(chosen).defense == vfl_jax.ActiveChain(parts=parts)
+    assert scenario_of(chosen, SCENARIO).defense == vfl_jax.ActiveChain(parts=parts)
 
 
 def test_methods_of_parties_are_given_by_name():
@@ -211,9 +210,8 @@ def test_flags_of_a_sweep_arrive(monkeypatch, untrained, tmp_path):
         asked.update(options, arguments=arguments)
         raise Enough("asked")
 
-    # The package's own name ``sweep`` is the function, so the module comes from the import system.
-    monkeypatch.setattr(importlib.import_module("vfl_jax.sweeps.sweep"), "sweep", record)
-    monkeypatch.setattr(commands, "_dask", lambda address, stack: ("executor at", address))
+    monkeypatch.setattr(training, "sweep", record)
+    monkeypatch.setattr(training, "_dask", lambda address, stack: ("executor at", address))
     flags = ["--checkpoint-every", "7", "--max-replicas", "9", "--scheduler", "tcp://somewhere:1"]
     flags += ["--evaluate-every", "3", "--keep", "params"]
     files = ["--folder", str(tmp_path / "f"), "--log-json", str(tmp_path / "l")]
@@ -268,6 +266,8 @@ def test_a_loader_gets_what_it_takes(monkeypatch, tmp_path):
 
 def test_every_flag_of_a_command_is_named_here():
     """A new flag needs a test that it arrives."""
-    tested = set(re.findall(r"--([a-z][a-z-]*)", Path(__file__).read_text(encoding="utf-8")))
+    files = Path(__file__), Path(__file__).with_name("test_scenario_flags.py")
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    tested = set(re.findall(r"--([a-z][a-z-]*)", "".join(texts)))
     named = {field.name.replace("_", "-") for kind in (RunPreset, SweepPreset) for field in dataclasses.fields(kind)}
-    assert named - tested - {"scenario", "data", "data-folder", "distributed"} == set()
+    assert named - tested - {"scenario", "data", "data-folder", "distributed", "own"} == set()

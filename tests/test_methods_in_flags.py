@@ -6,13 +6,13 @@ from data_helpers import says, tiny_scenario
 import vfl_jax as vfl
 from vfl_jax.cli.choices import scenario_of, with_attacks
 from vfl_jax.cli.flags import to_over
-from vfl_jax.cli.subcommands import RunPreset
+from vfl_jax.cli.scenarios import RunPreset
 
 SCENARIO = tiny_scenario()
 
 
 def defended(*texts, **flags):
-    return scenario_of(RunPreset(scenario=SCENARIO, data="digits", defense=texts, **flags)).defense
+    return scenario_of(RunPreset(scenario=SCENARIO, data="digits", defense=texts, **flags), SCENARIO).defense
 
 
 def test_a_defense_is_given_with_its_structure():

@@ -16,7 +16,7 @@ from plugin_helpers import OVER, PLUGIN, add_entry_point, install
 
 import vfl_jax as vfl
 from vfl_jax.cli.choices import scenario_of, source
-from vfl_jax.cli.subcommands import RunPreset, subcommands
+from vfl_jax.cli.scenarios import RunPreset, subcommands
 from vfl_jax.data import LOADERS
 from vfl_jax.models import Optimizer
 from vfl_jax.presets import PRESETS
@@ -181,14 +181,14 @@ def test_workers_know_the_plugin(lab, tmp_path):
 def test_flags_take_own_methods_by_name(lab):
     preset = vfl.presets.digits_demo()
     flags = {"attack": ("1=LabReversal",), "defense": ("Clipping", "LabRounding"), "set": ("attack.strength=3",)}
-    chosen = scenario_of(RunPreset(scenario=preset, data="digits", metric=("lab_surprise",), **flags))
+    chosen = scenario_of(RunPreset(scenario=preset, data="digits", metric=("lab_surprise",), **flags), preset)
     parts = vfl.defenses.Clipping(), lab.methods.LabRounding()
     attacks = vfl.PartyTransform(), lab.methods.LabReversal(strength=3)
     assert chosen == preset.replace(
         attacks=attacks, defense=vfl.ActiveChain(parts=parts), metrics=(lab.metrics.lab_surprise,)
     )
     with pytest.raises(ValueError, match=says("--metric is 'lab_surpris', no known metric", "lab_surprise")):
-        scenario_of(RunPreset(scenario=preset, data="digits", metric=("lab_surpris",)))
+        scenario_of(RunPreset(scenario=preset, data="digits", metric=("lab_surpris",)), preset)
 
 
 def test_a_module_that_fails_is_named(tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ from vfl_jax.core import (
     Record,
     VerticalData,
     from_json,
+    from_toml,
     load,
     load_params,
     numbers,
@@ -32,6 +33,7 @@ from vfl_jax.core import (
     save,
     save_params,
     static,
+    to_toml,
 )
 from vfl_jax.data import (
     from_arrays,
@@ -136,6 +138,7 @@ __all__ = [
     "embeddings",
     "from_arrays",
     "from_json",
+    "from_toml",
     "honest",
     "infer_batch_labels",
     "load",
@@ -182,6 +185,7 @@ __all__ = [
     "sweep_cases",
     "testing",
     "tidy",
+    "to_toml",
     "use_all_cores",
 ]
 

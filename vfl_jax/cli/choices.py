@@ -11,39 +11,54 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax.cli.calls import Call, read_call
 from vfl_jax.cli.flags import assignments, with_set
-from vfl_jax.cli.subcommands import OfPreset, RunFile, RunPreset, SweepFile, SweepPreset
-from vfl_jax.core.checks import check_kind
+from vfl_jax.cli.subcommands import Training
 from vfl_jax.core.fields import missing
-from vfl_jax.core.record import Kind, Record, from_json, kinds
+from vfl_jax.core.record import Kind, Record, kinds
 from vfl_jax.core.registry import find
 from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.methods import Chain
 from vfl_jax.protocol.switched import Switched
-from vfl_jax.protocol.transforms import ActiveTransform, Attack, PartyTransform
+from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
 from vfl_jax.scenario import Measure, Scenario
 
 if TYPE_CHECKING:
     from vfl_jax.core.vertical_data import VerticalData
     from vfl_jax.data.own.tables import LoadedTables
 
+ATTACK = "PARTY=NAME, e.g. 1=GradientReplacement"
+ACTIVE = "active"
+"""The word in the place of a party for the active party's own attack."""
 
-def scenario_of(chosen: RunPreset | RunFile | SweepPreset | SweepFile) -> Scenario:
-    """The scenario of the flags, with ``--attack``, ``--defense``, ``--metric`` and ``--set`` applied.
+
+def scenario_of(chosen: Training, begun: Scenario) -> Scenario:
+    """A scenario with ``--attack``, ``--defense``, ``--metric`` and ``--set`` applied.
 
     Args:
       chosen: the flags of ``run`` or ``sweep``.
+      begun: the scenario that they begin with.
 
     Raises:
-      ValueError: naming the flag or the file, where a name is unknown or a text makes no scenario.
-      OSError: where the file of the scenario cannot be read.
+      ValueError: naming the flag, where a name is unknown.
     """
-    scenario = chosen.scenario if isinstance(chosen, OfPreset) else _read(chosen.file)
-    scenario = with_attacks(scenario, chosen.attack)
-    if chosen.defense:
-        scenario = scenario.replace(defense=ActiveChain(parts=tuple(_defense(name) for name in chosen.defense)))
+    scenario = with_defenses(with_attacks(begun, chosen.attack), chosen.defense)
     if chosen.metric:
         scenario = scenario.replace(metrics=(*scenario.metrics, *map(_metric, chosen.metric)))
     return with_set(scenario, chosen.set)
+
+
+def with_defenses(scenario: Scenario, entries: Sequence[str]) -> Scenario:
+    """The scenario with the defenses of ``--defense`` in a chain; itself, where there are none.
+
+    Args:
+      scenario: the scenario.
+      entries: texts ``NAME`` or ``NAME(FIELD=VALUE, ...)``.
+
+    Raises:
+      ValueError: naming --defense, where a name or a field is unknown.
+    """
+    if not entries:
+        return scenario
+    return scenario.replace(defense=ActiveChain(parts=tuple(map(_defense, entries))))
 
 
 def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
@@ -52,7 +67,7 @@ def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
     Args:
       scenario: the preset's, or that of a file.
       entries: texts ``PARTY=NAME``, or ``PARTY=NAME(FIELD=VALUE, ...)``; NAME is a class of methods of a party,
-        PartyTransform an honest one.
+        PartyTransform an honest one. ``active=NAME`` is the active party's own attack.
 
     Raises:
       ValueError: naming --attack, where an entry is no such text, or a party or name is unknown.
@@ -63,14 +78,28 @@ def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
       GradientReplacement(enabled=1.0, amplify=10.0)
       >>> with_attacks(vfl.presets.zou2022(), ["1=GradientReplacement(amplify=2)"]).attacks[1].amplify
       2
+      >>> type(with_attacks(vfl.presets.zou2022(), ["active=ActiveBackdoor"]).active_attack).__name__
+      'ActiveBackdoor'
     """
-    attacks = list(scenario.attacks)
-    known = {n: kind for n, kind in kinds(PartyTransform).items() if kind is not Attack}
-    for party, name in assignments("--attack", entries, "PARTY=NAME, e.g. 1=GradientReplacement").items():
-        if not party.isdecimal() or int(party) >= len(attacks):
-            raise ValueError(f"--attack has '{party}={name}'; the parties of the scenario are 0 to {len(attacks) - 1}.")
-        attacks[int(party)] = method("--attack", name, known, "method of a party")
-    return scenario.replace(attacks=tuple(attacks))
+    attacks, active = list(scenario.attacks), scenario.active_attack
+    of_party = {n: kind for n, kind in kinds(PartyTransform).items() if kind is not Attack}
+    of_active = {n: kind for n, kind in kinds(ActiveAttack).items() if kind is not ActiveAttack}
+    for party, text in assignments("--attack", entries, ATTACK).items():
+        name = read_call("--attack", text).name
+        if party == ACTIVE:
+            active = method("--attack", text, of_active, "attack by the active party")
+        elif name in of_active:
+            raise ValueError(
+                f"--attack has '{party}={text}'; it is the active party's attack, so give {ACTIVE}={name}."
+            )
+        elif not party.isdecimal() or int(party) >= len(attacks):
+            raise ValueError(
+                f"--attack has '{party}={text}'; the parties of the scenario are 0 to {len(attacks) - 1}, and "
+                f"{ACTIVE} for the active party's own attack."
+            )
+        else:
+            attacks[int(party)] = method("--attack", text, of_party, "method of a party")
+    return scenario.replace(attacks=tuple(attacks), active_attack=active)
 
 
 def source(name: str, folder: Path | None, num_parties: int) -> Callable[[], VerticalData | LoadedTables]:
@@ -93,16 +122,6 @@ def source(name: str, folder: Path | None, num_parties: int) -> Callable[[], Ver
     if "num_parties" in parameters or takes_more:
         arguments["num_parties"] = num_parties
     return functools.partial(load, **arguments)
-
-
-def _read(file: Path) -> Scenario:
-    """The scenario of a JSON file; ``ValueError`` naming the file where it holds none."""
-    try:
-        scenario = from_json(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-    check_kind(Scenario, "as its to_json gives it", **{str(file): scenario})
-    return scenario
 
 
 def _defense(text: str) -> ActiveTransform:

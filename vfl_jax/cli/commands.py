@@ -1,41 +1,25 @@
-"""The command ``vfl-jax``: what its subcommands do."""
+"""The command ``vfl-jax``: from the words that are typed to what performs them."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.metadata
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Executor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
 from vfl_jax.cli import saved
-from vfl_jax.cli.subcommands import (
-    Arena,
-    Data,
-    Demo,
-    List,
-    Run,
-    RunFile,
-    RunPreset,
-    Sweep,
-    SweepFile,
-    SweepPreset,
-    subcommands,
-)
-from vfl_jax.core.atomic import check_folder
-from vfl_jax.core.extras import MissingExtra, extra
-from vfl_jax.plugins import load_plugins
-from vfl_jax.sweeps.devices import is_first_process, use_all_cores
-from vfl_jax.sweeps.work import SweepIncomplete
+from vfl_jax.cli.overview import FILE, HELP, OWN, page
+from vfl_jax.cli.subcommands import Arena, Completion, Data, Demo, Doctor, List, Paths, Run, Sweep
 
-if TYPE_CHECKING:
-    import xarray as xr
+ABOUT = "Train, attack and defend vertical federated models."
+INTERRUPTED = 130
+"""The status of a command that Ctrl-C ended, as shells count it."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,40 +29,95 @@ def main(arguments: list[str] | None = None) -> None:
       arguments: the words after ``vfl-jax``; by default those of the process.
 
     Raises:
-      SystemExit: with one line and status 1 on bad input, instead of a traceback.
+      SystemExit: with one line and status 1 on bad input, instead of a traceback; with status 130 after Ctrl-C.
     """
-    modules, others = _plugins(sys.argv[1:] if arguments is None else arguments)
+    early, words = _early(sys.argv[1:] if arguments is None else arguments)
+    is_extended = bool(early.plugin or importlib.metadata.entry_points(group="vfl_jax.plugins"))
+    if not is_extended and (text := page(words, {})) is not None:
+        print(text)
+        return
     try:
-        if modules:
+        if early.plugin:
             sys.path.append(os.getcwd())  # at the end, so that nothing there hides an installed module
-        load_plugins(modules)
-        chosen: Any = tyro.cli(subcommands(), args=others, prog="vfl-jax", description=__doc__)
-        _start_devices(getattr(chosen, "distributed", False))
-        with _warnings_of_one_line():
-            _perform(chosen)
-    except (ValueError, OSError, MemoryError, MissingExtra, SweepIncomplete) as error:
+        _perform_words(early, words)
+    except KeyboardInterrupt:
+        goes_on = any(word.partition("=")[0] == "--folder" for word in words)
+        print("interrupted." + " The same command goes on from its folder." * goes_on, file=sys.stderr, flush=True)
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
         raise SystemExit(f"error: {error}") from error
 
 
-def _plugins(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The modules that ``--plugin`` names, wherever it stands, and all other arguments.
+def _early(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What must be known before there can be flags, and the words for them.
 
-    Plug-ins come first, because what they add becomes subcommands and names.
+    Plug-ins come first, because what they add becomes subcommands and names. The number of parties and attackers
+    decides which fields a preset's scenario has. The name of a file stands for the preset ``file`` and its argument.
     """
     parser = argparse.ArgumentParser(prog="vfl-jax", add_help=False, allow_abbrev=False)
     parser.add_argument("--plugin", action="append", default=[], metavar="MODULE")
-    known, others = parser.parse_known_args(arguments)
-    return known.plugin, others
+    early, words = parser.parse_known_args(arguments)
+    if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1].lower().endswith((".toml", ".json")):
+        words.insert(1, FILE)
+    peeking = argparse.ArgumentParser(prog="vfl-jax", add_help=False, allow_abbrev=False)
+    peeking.add_argument("--parties", type=int)
+    peeking.add_argument("--attacker", action="append", default=[])
+    return peeking.parse_known_args(words, early)[0], words
 
 
-def _perform(chosen: Any) -> None:
+def _perform_words(early: argparse.Namespace, words: list[str]) -> None:
+    """Performs the subcommand of the words."""
+    from vfl_jax.cli.scenarios import presets, subcommands
+    from vfl_jax.core.registry import find
+    from vfl_jax.plugins import load_plugins
+
+    load_plugins(early.plugin)
+    known = presets()
+    if (text := page(words, {name: preset.line for name, preset in known.items()})) is not None:
+        print(text)
+        return
+    if words[0] in ("run", "sweep") and not words[1].startswith("-") and words[1] not in (OWN, FILE, "json"):
+        find({**known, OWN: None, "FILE.toml": None}, "PRESET", "preset", words[1])
+    asked: dict[str, Any] = {} if early.parties is None else {"num_parties": early.parties}
+    if early.attacker and all(text.lstrip("-").isdecimal() for text in early.attacker):
+        asked["attackers"] = tuple(map(int, early.attacker))
+    is_short = "-h" in words or "--help" in words
+    words = ["--help" if word in HELP else word for word in words]
+    # In short help "{None}|" before every value and "--no-" beside every switch would say nothing.
+    config = (tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff) if is_short else ()
+    kinds = subcommands(tuple(words), asked, show_all=not is_short)
+    chosen: Any = tyro.cli(kinds, args=words, prog="vfl-jax", description=ABOUT, config=config)
+    _start_devices(getattr(chosen, "distributed", False))
+    with _warnings_of_one_line():
+        _perform(chosen, words)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """The errors that end the command with one line."""
+    from vfl_jax.core.extras import MissingExtra
+    from vfl_jax.sweeps.work import SweepIncomplete
+
+    return ValueError, OSError, MemoryError, MissingExtra, SweepIncomplete
+
+
+def _perform(chosen: Any, words: list[str]) -> None:
     """Performs the subcommand of the flags."""
+    from vfl_jax.cli import training
+    from vfl_jax.cli.flags import check_counts
+
+    check_counts(chosen)
+    if isinstance(chosen, Run):
+        return training.perform_run(chosen, words[1])
+    if isinstance(chosen, Sweep):
+        return training.perform_sweep(chosen, words[1])
     perform: dict[type, Any] = {
-        **{Demo: _demo, Run: _run, Sweep: _sweep},
-        **{Arena: _arena, Data: _check_data, List: _list},
+        **{Demo: _demo, Arena: _arena, Paths: _paths, Data: _check_data, List: _list},
+        **{Doctor: _doctor, Completion: _completion},
         **saved.PERFORM,
     }
-    next(function for kind, function in perform.items() if isinstance(chosen, kind))(chosen)
+    return perform[type(chosen)](chosen)
 
 
 @contextlib.contextmanager
@@ -103,6 +142,8 @@ def _warnings_of_one_line() -> Iterator[None]:
 def _start_devices(distributed: bool) -> None:
     """Makes every core a device, or joins the other processes of a distributed program."""
     if not distributed:
+        from vfl_jax.sweeps.devices import use_all_cores
+
         use_all_cores()
         return
     import jax
@@ -116,62 +157,10 @@ def _start_devices(distributed: bool) -> None:
 def _demo(chosen: Demo) -> None:
     """Performs ``vfl-jax demo``."""
     from vfl_jax.cli.demo import demo
+    from vfl_jax.core.atomic import check_folder
 
     check_folder("--out", chosen.out)
     demo(chosen.seeds, chosen.epochs, chosen.out)
-
-
-def _run(chosen: RunPreset | RunFile) -> None:
-    """Performs ``vfl-jax run``."""
-    import jax
-
-    from vfl_jax.cli.choices import scenario_of, source
-    from vfl_jax.cli.flags import check_outputs
-    from vfl_jax.sweeps.sweep import run
-
-    if not 0 <= chosen.seed < 2**32:
-        raise ValueError(f"--seed is {chosen.seed}; it must be a whole number from 0 to {2**32 - 1}.")
-    check_outputs(chosen.out)
-    scenario = scenario_of(chosen)
-    data = source(chosen.data, chosen.data_folder, len(scenario.bottoms))
-    key, every = jax.random.key(chosen.seed), chosen.evaluate_every
-    dataset, _ = run(scenario, data, key, chosen.epochs, progress=True, evaluate_every=every)
-    dataset = dataset.expand_dims(seed=[chosen.seed])
-    _show(dataset, chosen.out, "one seed")
-
-
-def _sweep(chosen: SweepPreset | SweepFile) -> None:
-    """Performs ``vfl-jax sweep``."""
-    from vfl_jax.cli.choices import scenario_of, source
-    from vfl_jax.cli.flags import check_outputs, to_over
-    from vfl_jax.sweeps.sweep import sweep
-
-    check_outputs(chosen.out, chosen.log_json)
-    if chosen.folder is not None:
-        check_folder("--folder", chosen.folder)
-    elif chosen.scheduler is not None:
-        raise ValueError("--scheduler needs --folder, in which its workers leave their chunks.")
-    elif chosen.keep is not None:
-        raise ValueError("--keep needs --folder, in which the replicas stay when the command has ended.")
-    scenario = scenario_of(chosen)
-    over = to_over(scenario, chosen.over, chosen.set)
-    with contextlib.ExitStack() as stack:
-        dataset = sweep(
-            scenario,
-            source(chosen.data, chosen.data_folder, len(scenario.bottoms)),
-            over,
-            chosen.seeds,
-            chosen.epochs,
-            evaluate_every=chosen.evaluate_every,
-            folder=chosen.folder,
-            checkpoint_every=chosen.checkpoint_every,
-            max_replicas=chosen.max_replicas,
-            executor=None if chosen.scheduler is None else _dask(chosen.scheduler, stack),
-            log_json=chosen.log_json,
-            keep=chosen.keep,
-        )
-    if is_first_process():
-        _show(dataset, chosen.out, f"{chosen.seeds} seeds")
 
 
 def _arena(chosen: Arena) -> None:
@@ -181,15 +170,21 @@ def _arena(chosen: Arena) -> None:
     meet(chosen)
 
 
-def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
-    """The executor of a Dask scheduler, whose client ``stack`` closes."""
-    with extra("cluster", "--scheduler"):
-        from distributed import Client
-    try:
-        client = Client(address)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--scheduler is {address}, where no Dask scheduler answers ({error}).") from error
-    return stack.enter_context(client).get_executor()
+def _paths(chosen: Paths) -> None:
+    """Performs ``vfl-jax paths``."""
+    from vfl_jax import reports
+    from vfl_jax.cli.paths import paths_table, scenario_to_list
+
+    reports.console().print(paths_table(scenario_to_list(chosen)))
+
+
+def _doctor(chosen: Doctor) -> None:
+    """Performs ``vfl-jax doctor``: status 1 where something that every study needs does not work."""
+    from vfl_jax import reports
+    from vfl_jax.cli.doctor import doctor
+
+    if not doctor(chosen.data_folder, reports.console()):
+        raise SystemExit(1)
 
 
 def _check_data(chosen: Data) -> None:
@@ -209,23 +204,8 @@ def _list(_: List) -> None:
     reports.console().print(table())
 
 
-def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
-    """Prints the table, and writes results and a figure where ``--out`` says."""
-    from vfl_jax import plots, reports
-    from vfl_jax.cli.flags import picture
-    from vfl_jax.core.atomic import write_atomically
-    from vfl_jax.core.files import save
+def _completion(chosen: Completion) -> None:
+    """Performs ``vfl-jax completion``."""
+    from vfl_jax.cli.scenarios import subcommands
 
-    console = reports.console()
-    table = reports.rows(dataset)
-    console.print(reports.to_terminal(table, title))
-    console.print(reports.note(table), style="dim")
-    if out is not None:
-        save(dataset, out)
-        try:
-            figure = plots.overview(dataset)
-        except MissingExtra as missing:  # What was trained is kept all the same.
-            console.print(f"wrote {out} without its figure. {missing}", highlight=False, markup=False)
-            return
-        written = write_atomically(picture(out), lambda path: figure.savefig(path, format="png"))
-        console.print(f"wrote {out} and {written}", highlight=False)
+    tyro.cli(subcommands(show_all=False), args=["--tyro-print-completion", chosen.shell], prog="vfl-jax")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vfl_jax.core.atomic import check_writable
+from vfl_jax.core.checks import check_count
 from vfl_jax.core.files import beside
 from vfl_jax.core.record import with_numbers
 from vfl_jax.scenario import Scenario
@@ -71,6 +73,18 @@ def to_over(
         if swept.issuperset(resolve(scenario, path, "--set")):
             raise ValueError(f"--set names {path!r}, which --over sweeps: --set has no effect. Leave one out.")
     return over
+
+
+def check_counts(chosen: Any) -> None:
+    """Raises ``ValueError``, naming the flag, where a count is below 1; every whole number but a seed is a count.
+
+    Args:
+      chosen: the flags of any subcommand.
+    """
+    for field in dataclasses.fields(chosen):
+        value = getattr(chosen, field.name)
+        if isinstance(value, int) and not isinstance(value, bool) and field.name != "seed":
+            check_count(**{f"--{field.name.replace('_', '-')}": value})
 
 
 def check_outputs(out: Path | None, log_json: Path | None = None) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfl_jax import models
+from vfl_jax.cli.overview import first_paragraph
 from vfl_jax.core.record import kinds
 from vfl_jax.data import LOADERS, Trigger
 from vfl_jax.presets import PRESETS
@@ -59,7 +59,7 @@ def table() -> Table:
         if before is not None and before.kind != member.kind:
             table.add_section()
         module = [OWN if _is_own(member.module) else member.module] if with_modules else []
-        table.add_row(member.kind, member.name, _first_paragraph(member.about), *module)
+        table.add_row(member.kind, member.name, first_paragraph(member.about), *module)
     return table
 
 
@@ -90,12 +90,3 @@ def _registered() -> Iterator[Member]:
 def _is_own(module: str) -> bool:
     """Whether a module is the package's own."""
     return module.partition(".")[0] == OWN
-
-
-def _first_paragraph(about: Any) -> str:
-    """The first paragraph of a docstring, which says what a class or function is."""
-    described = about.func if isinstance(about, functools.partial) else about
-    first = (described.__doc__ or "").strip().split("\n\n")[0]
-    if first.startswith(f"{getattr(described, '__name__', '')}("):  # made by dataclasses, out of the names of fields
-        return ""
-    return " ".join(first.replace("``", "").split())

@@ -9,17 +9,14 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from vfl_jax.cli.calls import read_call
+from vfl_jax.cli.values import File, Repeated, Text
 
 if TYPE_CHECKING:
     from vfl_jax.data.own.tables import LoadedTables
 
-Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-"""The values of a flag that may be repeated."""
 TABLE = "PARTY=FILE, e.g. bank=a.csv"
 KIND = "PARTY.COLUMN=KIND, e.g. bank.zip=Categorical or 'shop.buys=Tags(separator=\";\")'"
 CONDITION = "PARTY.COLUMN==VALUE (or <, >, has), e.g. bank.job==student"
@@ -33,17 +30,17 @@ class OwnTables:
     """PARTY=FILE (.csv, .tsv, .parquet), e.g. bank=a.csv: the table of one of your parties. Repeat it for each."""
     id: Repeated = ()
     """COLUMN on which your tables are joined; PARTY=COLUMN for each, where the names differ."""
-    label: str | None = None
+    label: Text = None
     """PARTY.COLUMN of the classes in your tables, e.g. bank.y; that party is the active one."""
     column: Repeated = ()
-    """PARTY.COLUMN=KIND where a column is not what it looks like: Numeric, Categorical or Tags. May be repeated."""
+    """PARTY.COLUMN=KIND where a column is not what it looks like: Numeric, Categorical or Tags."""
     drop: Repeated = ()
-    """PARTY.COLUMN that shall be no feature. May be repeated."""
-    test: str | None = None
+    """PARTY.COLUMN that shall be no feature."""
+    test: Text = None
     """Share of rows to test on, or a condition that they fulfil, e.g. bank.year>2019. Default: 0.2."""
-    marked: str | None = None
+    marked: Text = None
     """Condition that rows with a natural trigger fulfil, e.g. bank.job==student."""
-    tables: Path | None = None
+    tables: File = None
     """TOML file that says the same: [table] bank = "a.csv", id = "id", label = "bank.y". Flags win."""
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from vfl_jax.cli.values import File, Results
 from vfl_jax.core.words import duration
 
 if TYPE_CHECKING:
@@ -19,17 +20,17 @@ MOST_SEEDS_SHOWN = 4
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Reports saved results, or compares several: a page that works offline, or tables for a paper."""
+    """Reports saved results, or compares several: a page, or tables for a paper."""
 
-    results: tyro.conf.Positional[tuple[Path, ...]]
+    results: tyro.conf.Positional[Results]
     """Files of results, or folders of sweeps and arenas."""
-    html: Path | None = None
+    html: File = None
     """File for the page: the answer, figures, tables, what was assumed, how to repeat it. Smaller than 2 MB."""
-    csv: Path | None = None
+    csv: File = None
     """File for the first table as comma-separated values."""
-    latex: Path | None = None
+    latex: File = None
     """File for all tables in LaTeX, which needs no package."""
-    markdown: Path | None = None
+    markdown: File = None
     """File for the answer and all tables in Markdown."""
 
 
@@ -53,7 +54,7 @@ class Plot:
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """Says what of a folder is finished, which chunks, and how much is left. It changes nothing there."""
+    """Says what of a folder is finished, and how much is left."""
 
     folder: tyro.conf.Positional[Path]
     """The folder of a sweep, of cases, or of an arena."""

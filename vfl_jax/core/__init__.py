@@ -4,6 +4,7 @@ from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.files import load, load_params, save, save_params
 from vfl_jax.core.record import Record, from_json, numbers, static
 from vfl_jax.core.row_ids import row_ids
+from vfl_jax.core.toml_text import from_toml, to_toml
 from vfl_jax.core.vertical_data import Rows, VerticalData
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Rows",
     "VerticalData",
     "from_json",
+    "from_toml",
     "load",
     "load_params",
     "numbers",
@@ -19,4 +21,5 @@ __all__ = [
     "save",
     "save_params",
     "static",
+    "to_toml",
 ]

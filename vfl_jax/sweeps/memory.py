@@ -32,8 +32,18 @@ def most_replicas(ready: Prepared) -> int:
         if not is_out_of_memory(error):
             raise
         return max(1, ready.chunk.num_replicas // 2)
-    fitting = int((SHARE * devices.free_memory(ready.mesh) - fixed) / each) * ready.mesh.size
-    return max(1, min(ready.chunk.num_replicas, fitting))
+    return fitting(ready, fixed, each)
+
+
+def fitting(ready: Prepared, fixed: float, each: float) -> int:
+    """How many replicas of a chunk fit into the free memory, at least 1.
+
+    Args:
+      ready: the chunk.
+      fixed, each: the bytes that it takes, as :func:`needed` returns them.
+    """
+    most = int((SHARE * devices.free_memory(ready.mesh) - fixed) / each) * ready.mesh.size
+    return max(1, min(ready.chunk.num_replicas, most))
 
 
 def needed(ready: Prepared) -> tuple[float, float]:

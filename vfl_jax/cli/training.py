@@ -1,0 +1,130 @@
+"""What ``run`` and ``sweep`` do: train, print the table, and write results and a figure."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+
+from vfl_jax import reports
+from vfl_jax.cli.choices import scenario_of
+from vfl_jax.cli.dry_run import dry_run
+from vfl_jax.cli.flags import check_outputs, picture, to_over
+from vfl_jax.cli.studies import Begun, begin, write_scenario
+from vfl_jax.cli.subcommands import Run, Sweep, Training
+from vfl_jax.core.atomic import check_folder, write_atomically
+from vfl_jax.core.extras import MissingExtra, extra
+from vfl_jax.core.files import save
+from vfl_jax.scenario import Scenario
+from vfl_jax.sweeps.devices import is_first_process
+from vfl_jax.sweeps.sweep import NUM_SEEDS, run, sweep
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def perform_run(chosen: Run, name: str) -> None:
+    """Trains one replica.
+
+    Args:
+      chosen: the flags.
+      name: the word in the place of the preset.
+
+    Raises:
+      ValueError, OSError: naming the flag, where one cannot be.
+    """
+    if not 0 <= chosen.seed < NUM_SEEDS:
+        raise ValueError(f"--seed is {chosen.seed}; it must be a whole number from 0 to {NUM_SEEDS - 1}.")
+    check_outputs(chosen.out)
+    begun, scenario = _scenarios(chosen, name)
+    if chosen.dry_run:
+        dry_run(begun, scenario, {}, [chosen.seed], chosen.epochs)
+        return
+    key, every = jax.random.key(chosen.seed), chosen.evaluate_every
+    dataset, _ = run(scenario, begun.source, key, chosen.epochs, progress=True, evaluate_every=every)
+    dataset = dataset.expand_dims(seed=[chosen.seed])
+    _show(dataset, chosen.out, "one seed")
+
+
+def perform_sweep(chosen: Sweep, name: str) -> None:
+    """Trains a grid × seeds.
+
+    Args:
+      chosen: the flags.
+      name: the word in the place of the preset.
+
+    Raises:
+      ValueError, OSError: naming the flag, where one cannot be.
+      SweepIncomplete: where chunks failed at workers.
+    """
+    check_outputs(chosen.out, chosen.log_json)
+    if chosen.folder is not None:
+        check_folder("--folder", chosen.folder)
+    elif chosen.scheduler is not None:
+        raise ValueError("--scheduler needs --folder, in which its workers leave their chunks.")
+    elif chosen.keep is not None:
+        raise ValueError("--keep needs --folder, in which the replicas stay when the command has ended.")
+    begun, scenario = _scenarios(chosen, name)
+    over = to_over(scenario, chosen.over, chosen.set)
+    if chosen.dry_run:
+        dry_run(begun, scenario, over, chosen.seeds, chosen.epochs, chosen.max_replicas)
+        return
+    with contextlib.ExitStack() as stack:
+        dataset = sweep(
+            scenario,
+            begun.source,
+            over,
+            chosen.seeds,
+            chosen.epochs,
+            evaluate_every=chosen.evaluate_every,
+            folder=chosen.folder,
+            checkpoint_every=chosen.checkpoint_every,
+            max_replicas=chosen.max_replicas,
+            executor=None if chosen.scheduler is None else _dask(chosen.scheduler, stack),
+            log_json=chosen.log_json,
+            keep=chosen.keep,
+        )
+    if is_first_process():
+        _show(dataset, chosen.out, f"{chosen.seeds} seeds")
+
+
+def _scenarios(chosen: Training, name: str) -> tuple[Begun, Scenario]:
+    """What the flags begin with, and the scenario that they make of it, which ``--save-scenario`` writes."""
+    begun = begin(chosen, name)
+    scenario = scenario_of(chosen, begun.scenario)
+    if chosen.save_scenario is not None:
+        write_scenario(scenario, chosen.save_scenario)
+    return begun, scenario
+
+
+def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
+    """The executor of a Dask scheduler, whose client ``stack`` closes."""
+    with extra("cluster", "--scheduler"):
+        from distributed import Client
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--scheduler is {address}, where no Dask scheduler answers ({error}).") from error
+    return stack.enter_context(client).get_executor()
+
+
+def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
+    """Prints the table, and writes results and a figure where ``--out`` says."""
+    from vfl_jax import plots
+
+    console = reports.console()
+    table = reports.rows(dataset)
+    console.print(reports.to_terminal(table, title))
+    console.print(reports.note(table), style="dim")
+    if out is not None:
+        save(dataset, out)
+        try:
+            figure = plots.overview(dataset)
+        except MissingExtra as missing:  # What was trained is kept all the same.
+            console.print(f"wrote {out} without its figure. {missing}", highlight=False, markup=False)
+            return
+        written = write_atomically(picture(out), lambda path: figure.savefig(path, format="png"))
+        console.print(f"wrote {out} and {written}", highlight=False)
