@@ -18,7 +18,7 @@ from vfl_jax.protocol.transforms import ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.triggers import EmbeddingTrigger, FeatureTrigger, NaturalTrigger
 from vfl_jax.replica.draws import Given, draw
 from vfl_jax.replica.plans import check_plans
-from vfl_jax.sweeps.sweep import check_grid, check_study
+from vfl_jax.sweeps.arguments import check_grid, check_study
 
 DATA = tiny_data(active_party=0, num_parties=3)
 IN_MESSAGE = {"trigger": EmbeddingTrigger(), "rate": 0.0}

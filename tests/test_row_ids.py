@@ -10,7 +10,7 @@ from sweep_helpers import DATA, SCENARIO, swept
 import vfl_jax as vfl
 from vfl_jax.core import files
 from vfl_jax.core.row_ids import NAMES, ROW_IDS
-from vfl_jax.sweeps.sweep import check_grid
+from vfl_jax.sweeps.arguments import check_grid
 
 SEEDS = [4, 2]
 

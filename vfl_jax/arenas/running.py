@@ -25,10 +25,11 @@ from vfl_jax.core.words import duration
 from vfl_jax.protocol.methods import is_attack, needs_of
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.sweeps.arguments import checked_seeds
 from vfl_jax.sweeps.cautions import EvidenceWarning
 from vfl_jax.sweeps.estimates import guess
 from vfl_jax.sweeps.labels import run_of
-from vfl_jax.sweeps.sweep import checked_seeds, sweep
+from vfl_jax.sweeps.sweep import sweep
 
 if TYPE_CHECKING:
     import xarray as xr

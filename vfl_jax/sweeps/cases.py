@@ -13,7 +13,8 @@ from vfl_jax.core.checks import shown
 from vfl_jax.core.row_ids import ROW_IDS, row_ids
 from vfl_jax.scenario import Scenario
 from vfl_jax.statistics.references import METRICS, SWITCHES
-from vfl_jax.sweeps.sweep import check_grid, check_study, sweep
+from vfl_jax.sweeps.arguments import check_grid, check_study
+from vfl_jax.sweeps.sweep import sweep
 from vfl_jax.sweeps.work import Source, load
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.progress import Progress
-from vfl_jax.sweeps.store.folder import MOST_DEATHS, ChunkRefused, Folder
+from vfl_jax.sweeps.store.attempts import MOST_DEATHS, ChunkRefused
+from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.study import Study, differences
 from vfl_jax.sweeps.training import train
 

@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.damage import Damaged
-from vfl_jax.core.files import load_own, save
+from vfl_jax.core.files import save
 from vfl_jax.core.holding import hold
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.store import manifest
+from vfl_jax.sweeps.store.attempts import Attempts
 from vfl_jax.sweeps.store.checkpoints import Checkpoints
+from vfl_jax.sweeps.store.upkeep import begun, explained, load_here, remove_begun, set_aside
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,13 +40,6 @@ logger = logging.getLogger("vfl_jax")
 
 LABEL = "chunk"
 """The attribute of a chunk's file that says which chunk it is."""
-
-MOST_DEATHS = 3
-"""A chunk that has brought down this many workers at the same epoch is not tried again."""
-
-
-class ChunkRefused(RuntimeError):
-    """A chunk has brought down too many workers, and is not tried again."""
 
 
 class Folder:
@@ -80,8 +75,8 @@ class Folder:
         try:
             manifest.read(self.path, self.identity)
         except manifest.ChangedCode:
-            with self._explained(), self._lock("manifest"):
-                _remove_begun(self.path / manifest.NAME)
+            with explained(self.path), self._lock("manifest"):
+                remove_begun(self.path / manifest.NAME)
                 manifest.accept(self.path, self.identity)
 
     def plan(self, further: Callable[[list[Chunk], int], list[Chunk]], most: int) -> None:
@@ -95,11 +90,11 @@ class Folder:
         Raises:
           OSError: where the folder cannot be written.
         """
-        with self._explained(), self._lock("manifest"):
+        with explained(self.path), self._lock("manifest"):
             found = self._manifest()  # another process may have planned meanwhile
             most = found.most or most
             chunks = [*found.chunks, *further(found.chunks, most)]
-            _remove_begun(self.path / manifest.NAME)
+            remove_begun(self.path / manifest.NAME)
             manifest.write(self.path, dataclasses.replace(found, chunks=chunks, most=most))
 
     def read(self, chunk: Chunk) -> xr.Dataset:
@@ -111,7 +106,7 @@ class Folder:
           OSError: where its file cannot be read just now, with the reason.
         """
         path = self._chunk_path(chunk)
-        found = self._load(path)
+        found = load_here(path)
         label = found.attrs.pop(LABEL, None)
         if label != chunk.label(self._origin):
             raise Damaged(f"{path} is not of the chunk {self.name(chunk)}: it says that it is {label or 'of none'}.")
@@ -129,14 +124,14 @@ class Folder:
         except FileNotFoundError:
             return False
         except Damaged as error:
-            self._set_aside(path, error, "computed again")
+            set_aside(self.path, path, error, "computed again")
             return False
         if self.keeps and not self._kept(chunk).is_whole():
             if self._kept(chunk).path.exists():
                 logger.warning("%s is damaged; it is computed again.", self._kept(chunk).path)
             return False
         with contextlib.suppress(OSError):
-            if self.checkpoints(chunk).path.exists() or _begun(path):  # a process was killed right after it wrote
+            if self.checkpoints(chunk).path.exists() or begun(path):  # a process was killed right after it wrote
                 with self.work_on(chunk, wait=False) as is_held:
                     if is_held:
                         self._remove_checkpoints(chunk)
@@ -168,45 +163,47 @@ class Folder:
           say: what a sentence about waiting is given to.
 
         Raises:
-          ChunkRefused: where ``MOST_DEATHS`` processes of this run have died at work on the chunk, at the same epoch.
+          ChunkRefused: where too many processes of this run have died at work on the chunk, at the same epoch.
           OSError: where the folder cannot be written, or is not the folder of the process that began the run; where the
             process that is waited for has given no sign of life for an hour.
         """
         with contextlib.ExitStack() as stack:
-            with self._explained():
-                if run is not None and not self._attempts(run).is_dir():
+            with explained(self.path):
+                if run is not None and not self._attempts(run).are_counted():
                     raise OSError(f"The folder {self.path} is not the sweep's as seen from here, or the run is over.")
                 is_held = stack.enter_context(self._lock(self.name(chunk), wait, say))
                 if is_held and run is not None:
-                    stack.callback(self._begin(chunk, run).unlink, missing_ok=True)
+                    checkpoints = self.checkpoints(chunk).path.glob("[0-9]*-*")
+                    epoch = max((path.name.partition("-")[0] for path in checkpoints), default="")
+                    stack.callback(self._attempts(run).begin(self.name(chunk), epoch).unlink, missing_ok=True)
                 if is_held:
-                    _remove_begun(self._chunk_path(chunk))
+                    remove_begun(self._chunk_path(chunk))
             yield is_held
 
     @contextlib.contextmanager
     def run(self) -> Iterator[str]:
         """Yields the name of a run on an executor. When it ends, its counts are forgotten, and its tasks refused."""
         run = uuid.uuid4().hex[:8]
-        with self._explained():
-            self._attempts(run).mkdir(parents=True)
+        with explained(self.path):
+            self._attempts(run).open()
         try:
             yield run
         finally:
-            shutil.rmtree(self._attempts(run), ignore_errors=True)
+            self._attempts(run).close()
 
     def begun(self, run: str) -> int:
         """How many processes of a ``run`` have begun a chunk and not ended it: they are at work, or dead."""
-        return sum(1 for _ in self._attempts(run).iterdir())
+        return self._attempts(run).num_open()
 
     def finish(self, chunk: Chunk, found: xr.Dataset) -> None:
         """Writes the results ``found`` of ``chunk``, then removes its checkpoints; ``OSError`` where it cannot."""
-        with self._explained():
+        with explained(self.path):
             save(found.assign_attrs({LABEL: chunk.label(self._origin)}), self._chunk_path(chunk))
             self._remove_checkpoints(chunk)
 
     def keep(self, chunk: Chunk, state: Any) -> None:
         """Writes the final states of ``chunk``, a pytree of arrays on the host; ``OSError`` where it cannot."""
-        with self._explained():
+        with explained(self.path):
             kept = self._kept(chunk)
             kept.clear()
             kept.save(0, state)
@@ -244,14 +241,14 @@ class Folder:
         """
         path = self.path / "results.nc"
         try:
-            if self._load(path).identical(results):
+            if load_here(path).identical(results):
                 return path
         except FileNotFoundError:
             pass
         except Damaged as error:
-            self._set_aside(path, error, "written again")
-        with self._explained(), self._lock("results"):
-            _remove_begun(path)
+            set_aside(self.path, path, error, "written again")
+        with explained(self.path), self._lock("results"):
+            remove_begun(path)
             return save(results, path)
 
     def name(self, chunk: Chunk) -> str:
@@ -272,28 +269,6 @@ class Folder:
             return manifest.Manifest(self.identity, [], None, [])
         return found
 
-    @staticmethod
-    def _load(path: Path) -> xr.Dataset:
-        """The results in a file of the folder."""
-        try:
-            return load_own(path)
-        except (FileNotFoundError, Damaged):
-            raise
-        except OSError as error:
-            raise OSError(
-                f"{path} cannot be read just now ({error.strerror or error}). It is left as it is; once this is "
-                "mended, the same command goes on."
-            ) from error
-
-    def _set_aside(self, path: Path, error: Damaged, what_now: str) -> None:
-        """Moves a damaged file where nobody reads it, and logs a warning."""
-        aside = self.path / "damaged" / f"{path.name}.{uuid.uuid4().hex[:8]}"
-        with self._explained():
-            aside.parent.mkdir(exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # another process was faster
-                os.replace(path, aside)
-        logger.warning("%s It is set aside as %s and %s.", error, aside, what_now)
-
     def _chunk_path(self, chunk: Chunk) -> Path:
         return self.path / "chunks" / f"{self.name(chunk)}.nc"
 
@@ -301,22 +276,9 @@ class Folder:
         """The final states of a chunk: a checkpoint that stays."""
         return Checkpoints(self.path / "kept" / self.name(chunk), owner=self.name(chunk))
 
-    def _attempts(self, run: str) -> Path:
-        return self.path / "attempts" / run
-
-    def _begin(self, chunk: Chunk, run: str) -> Path:
-        """Writes the file that lies there while a process works on the chunk.
-
-        This process holds the chunk's lock, so all other files of the chunk are those of dead processes. Files of
-        another epoch do not count: a cluster may end workers at any time, as long as the chunk gets further every time.
-        """
-        epoch = max((path.name.partition("-")[0] for path in self.checkpoints(chunk).path.glob("[0-9]*-*")), default="")
-        stem = f"{self.name(chunk)}-{epoch}-"
-        if len(list(self._attempts(run).glob(f"{stem}*"))) >= MOST_DEATHS:
-            raise ChunkRefused(f"it brought down {MOST_DEATHS} workers, and none got further; their logs say why")
-        path = self._attempts(run) / f"{stem}{uuid.uuid4().hex[:8]}"
-        path.touch()
-        return path
+    def _attempts(self, run: str) -> Attempts:
+        """The attempts of a run on an executor."""
+        return Attempts(self.path / "attempts" / run)
 
     def _remove_checkpoints(self, chunk: Chunk) -> None:
         shutil.rmtree(self.checkpoints(chunk).path, ignore_errors=True)
@@ -326,27 +288,3 @@ class Folder:
     ) -> contextlib.AbstractContextManager[bool]:
         """A lock that all processes in the folder share; ``name`` is that of a chunk, or says what it is for."""
         return hold(self.path / "locks" / f"{name}.lock", f"{name} in {self.path}", wait, say)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Adds to an error of the file system the folder's path, and that finished files are whole."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno is None:  # an error of this module, which says it itself
-                raise
-            raise OSError(
-                f"The folder {self.path} cannot be written ({error.strerror}). Whatever is finished there is whole; "
-                "once this is mended, the same command goes on from it."
-            ) from error
-
-
-def _begun(path: Path) -> list[Path]:
-    """Unfinished files of ``path`` and of the file beside it. Under a lock they are those of killed processes."""
-    return list(path.parent.glob(f".{path.name}.*"))
-
-
-def _remove_begun(path: Path) -> None:
-    """Removes unfinished files of ``path``; its lock must be held."""
-    for begun in _begun(path):
-        begun.unlink(missing_ok=True)
