@@ -13,12 +13,12 @@ from vfl_jax.replica.draws import Given, steps_per_epoch
 from vfl_jax.scenario import Scenario
 from vfl_jax.scenario.shown import differences
 from vfl_jax.sweeps import devices
+from vfl_jax.sweeps.arguments import check_grid, check_study
 from vfl_jax.sweeps.chunks import Chunk, cut
 from vfl_jax.sweeps.estimates import announcement
 from vfl_jax.sweeps.grid import Grid, Over
 from vfl_jax.sweeps.memory import fitting, needed
 from vfl_jax.sweeps.prepared import prepare
-from vfl_jax.sweeps.sweep import check_grid, check_study
 from vfl_jax.sweeps.work import load
 
 

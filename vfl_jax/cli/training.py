@@ -19,8 +19,9 @@ from vfl_jax.core.atomic import check_folder, write_atomically
 from vfl_jax.core.extras import MissingExtra, extra
 from vfl_jax.core.files import save
 from vfl_jax.scenario import Scenario
+from vfl_jax.sweeps.arguments import NUM_SEEDS
 from vfl_jax.sweeps.devices import is_first_process
-from vfl_jax.sweeps.sweep import NUM_SEEDS, run, sweep
+from vfl_jax.sweeps.sweep import run, sweep
 
 if TYPE_CHECKING:
     import xarray as xr
