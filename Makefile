@@ -15,7 +15,7 @@ LOWEST_TESTS = $(addprefix tests/test_, $(addsuffix .py, files netcdf atomic dam
 
 TEST = env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-long test-lowest lint types check clean
+.PHONY: demo test test-long test-lowest lint types docs check clean
 
 demo: $(READY)
 	$(BIN)/vfl-jax demo
@@ -37,6 +37,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# Pages are staged, then built; notebooks are executed where a cell changed. A warning is an error.
+docs: $(READY)
+	$(BIN)/python -m docs.staging docs/_build/source
+	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sphinx-build -q -W --keep-going -b html -c docs -d docs/_build/doctrees docs/_build/source docs/_build/html
+
 check: lint types test
 
 $(READY): pyproject.toml constraints.txt
@@ -51,4 +56,4 @@ $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) docs/_build demo .mypy_cache .ruff_cache .pytest_cache

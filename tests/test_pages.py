@@ -11,7 +11,9 @@ from urllib.parse import unquote
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for path in ROOT.rglob("*.md") if not any(p.startswith(".") for p in path.relative_to(ROOT).parts))
+PAGES = sorted(
+    path for path in ROOT.rglob("*.md") if not any(p.startswith((".", "_build")) for p in path.relative_to(ROOT).parts)
+)
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOURCES = sorted((ROOT / "experiments").rglob("*.py"))
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
