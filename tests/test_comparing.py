@@ -48,6 +48,25 @@ def test_a_difference_is_paired_by_seed():
         assert numbers["a_median"] == pytest.approx(np.median(MAIN[place]))
 
 
+def test_the_answer_says_where_an_interval_does_not_hold_0():
+    moved = MAIN + np.array([[0.02], [-0.02], [0.0]], np.float32)
+    found = vfl.compare(made(), made(moved), ["main_task_accuracy"])
+    assert found.answer == ["main_task_accuracy: b is higher at 1 of 3 settings, and lower at 1."]
+    assert repr(found).splitlines()[0] == found.answer[0]
+    for place, way in enumerate(("higher", "lower", "neither higher nor lower for sure")):
+        parts = (of.isel({"defense.stddev": place}) for of in (made(), made(moved)))
+        (sentence,) = vfl.compare(*parts, ["main_task_accuracy"]).answer
+        assert sentence.startswith(f"main_task_accuracy: b is {way}; the difference is ")
+        assert sentence.endswith("over 8 seeds.")
+
+
+def test_one_seed_decides_nothing():
+    one = [of.isel({"defense.stddev": [0], "seed": [0]}) for of in (made(), made(MAIN + 0.1))]
+    (sentence,) = vfl.compare(*one, ["main_task_accuracy"]).answer
+    assert "neither higher nor lower for sure" in sentence
+    assert sentence.endswith("over 1 seed.")
+
+
 def test_what_only_one_has_is_left_out_and_named():
     other = made(MAIN[:2, 2:], seeds=range(2, 8), noise=[0.2, 0.1], stddev=0.3)
     found = vfl.compare(made(), other)

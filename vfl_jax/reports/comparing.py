@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.core.checks import shown
+from vfl_jax.core.words import counted
 from vfl_jax.reports import html
 from vfl_jax.reports.readings import differences, flat, study_of
 from vfl_jax.reports.tables import Row, interval_text, setting_text
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 COMPARED = ("main_task_accuracy", "attack_success_rate", "full_attack_success", "full_recovered_utility")
 COMPARED_OF_ARENA = ("main_accuracy", "attack_success", "recovered_utility")
 NOTE = (
-    "Differences are b − a, seed by seed: the median over seeds and its 95 % bootstrap interval. "
-    "“b is higher” counts the seeds."
+    "Differences are b − a, seed by seed: the median over seeds and its bootstrap interval. Where b is called higher "
+    "or lower, it does not hold 0. “b is higher” counts the seeds."
 )
 
 
@@ -44,15 +45,34 @@ class Comparison:
     differs: list[Row]
     left_out: list[str]
 
+    @property
+    def answer(self) -> list[str]:
+        """A sentence per variable: at how many settings b is higher or lower, by intervals that do not hold 0."""
+        found = []
+        for name, of_name in self.table.groupby(level="variable", sort=False):
+            has_several = of_name["seeds"] > 1  # of one seed the interval is a point
+            higher = int((has_several & (of_name["difference_low"] > 0)).sum())
+            lower = int((has_several & (of_name["difference_high"] < 0)).sum())
+            if len(of_name) > 1:
+                found.append(f"{name}: b is higher at {higher} of {len(of_name)} settings, and lower at {lower}.")
+                continue
+            numbers = of_name.iloc[0].to_dict()
+            way = "higher" if higher else "lower" if lower else "neither higher nor lower for sure"
+            said = f"{interval_text(numbers, 'difference')}, over {counted(int(numbers['seeds']), 'seed')}"
+            found.append(f"{name}: b is {way}; the difference is {said}.")
+        return found
+
     def __repr__(self) -> str:
-        """Returns the tables as text of 80 columns."""
+        """Returns the answer and the tables as text of 80 columns."""
         from rich.console import Console
 
         text = io.StringIO()
         screen = Console(file=text, width=80)
-        for sentence in self.left_out:
+        for sentence in self.answer:
             screen.print(sentence, highlight=False, markup=False)
         screen.print(to_terminal(self._rows(), "b − a, paired by seed"))
+        for sentence in self.left_out:
+            screen.print(sentence, highlight=False, markup=False)
         if self.differs:
             screen.print(to_terminal(self.differs, "Where the studies differ"))
         else:
@@ -61,9 +81,10 @@ class Comparison:
         return text.getvalue().rstrip("\n")
 
     def _repr_html_(self) -> str:
-        """Returns the tables as HTML, for notebooks."""
-        parts: list[str] = [html.paragraph(text) for text in self.left_out]
+        """Returns the answer and the tables as HTML, for notebooks."""
+        parts: list[str] = [html.answer(*self.answer)]
         parts.append(html.table(self._rows(), "b − a, paired by seed", is_sortable=False))
+        parts += [html.paragraph(text) for text in self.left_out]
         if self.differs:
             parts.append(html.table(self.differs, "Where the studies differ", is_sortable=False))
         return f"<div>{''.join([*parts, html.paragraph(NOTE)])}</div>"
