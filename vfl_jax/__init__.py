@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from vfl_jax import attacks, data, defenses, models, plots, presets, protocol, replica, reports, statistics
 from vfl_jax.arenas import Board, arena, board_for
 from vfl_jax.attacks.batch_label_inference import BatchLabels, BatchUnknowns, infer_batch_labels
+from vfl_jax.audits import Audit, audit
 from vfl_jax.core import (
     BagOfIds,
     Record,
@@ -102,6 +103,7 @@ __all__ = [
     "ActiveTransform",
     "ActiveView",
     "Attack",
+    "Audit",
     "BagOfIds",
     "BatchLabels",
     "BatchPlan",
@@ -131,6 +133,7 @@ __all__ = [
     "arena",
     "attacked",
     "attacks",
+    "audit",
     "board_for",
     "compare",
     "data",

@@ -1,0 +1,406 @@
+"""Audits: what results say in three sentences, what fits into the time, and a whole audit of two small tables."""
+
+import dataclasses
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from data_helpers import says
+
+import vfl_jax as vfl
+from vfl_jax.audits import battery, partner
+from vfl_jax.audits.baselines import baselines
+from vfl_jax.audits.clock import PLANTING, READING, Clock, Planned
+from vfl_jax.audits.findings import Defended, Findings, Range, findings
+from vfl_jax.audits.sentences import sentences
+from vfl_jax.audits.setting import largest_party, subsample
+from vfl_jax.audits.sizes import MessageSizes
+from vfl_jax.audits.tables import short_rows
+from vfl_jax.cli import auditing
+from vfl_jax.cli.commands import main
+from vfl_jax.core.record import numbers
+
+
+def near(value, width=0.01):
+    return Range(value, value - width, value + width)
+
+
+def defended(name="none", accuracy=0.9, read=0.97, planted=0.9, lift=0.89, cost=None, auc=None, **more):
+    """The runs behind a defense; by default everything leaks."""
+    lost = near(0.9 - accuracy, 0.002) if cost is None else cost
+    return Defended(
+        name=name,
+        words=f"the defense {name}",
+        accuracy=near(accuracy),
+        cost=lost,
+        auc=auc,
+        read=near(read),
+        reader="direction",
+        read_auc=more.pop("read_auc", None),
+        planted=None if planted is None else near(planted),
+        lift=None if lift is None else near(lift),
+        attack="BASL",
+        floor=more.pop("floor", 0.01),
+    )
+
+
+def made_up(*others, plain=None, **changes):
+    facts = {
+        "partner": "shop",
+        "wanted": "fraud",
+        "defended": (plain or defended(), *others),
+        "num_seeds": 10,
+        "majority": 0.78,
+        "majority_read": 0.78,
+        "silent": 0.7,
+        "silent_auc": None,
+        "num_test": 500,
+        "num_read": 2000,
+        "num_rarest": 400,
+        "num_attacked": 390,
+    }
+    return Findings(**(facts | changes))
+
+
+def test_a_leak_that_a_defense_stops_at_a_cost():
+    noise = defended("noise 1×", accuracy=0.88, read=0.79, planted=0.02, lift=0.01)
+    reading, planting, stopping = sentences(made_up(noise))
+    assert reading == (
+        "A malicious “shop” could read 97% of your labels (naming the most frequent label for all would give 78%; "
+        "without your gradients it reads 70%)."
+    )
+    assert planting == (
+        "It could also plant a backdoor, by which 90% of the rows it attacks are predicted as “fraud” (without an "
+        "attack 1% are)."
+    )
+    assert stopping == "The defense noise 1× would stop both of those tried, at a cost of 2.0 points of accuracy."
+
+
+def test_the_cheapest_of_those_that_stop_is_named_and_a_ruined_model_is_no_defense():
+    dear = defended("dear", accuracy=0.86, read=0.79, planted=0.02, lift=0.01)
+    cheap = defended("cheap", accuracy=0.897, read=0.79, planted=0.02, lift=0.01)
+    ruined = defended("ruined", accuracy=0.80, read=0.5, planted=0.0, lift=0.0, cost=near(-0.2))
+    assert "defense cheap would stop both" in sentences(made_up(dear, cheap, ruined))[2]
+    assert sentences(made_up(ruined))[2] == "Nothing that was tried stops either and leaves the model useful."
+
+
+def test_defenses_that_stop_one_thing_each_are_told_apart():
+    quiet, firm = defended("quiet", read=0.79), defended("firm", planted=0.02, lift=0.01)
+    said = sentences(made_up(quiet, firm))[2]
+    assert says(
+        said, "quiet would stop the reading", "firm would stop the backdoors", "nothing that was tried stops both"
+    )
+    said = sentences(made_up(quiet))[2]
+    assert says(said, "quiet would stop the reading", "nothing that was tried stops the backdoors")
+
+
+def test_what_seeds_do_not_settle_is_no_defense_and_is_said():
+    between = dataclasses.replace(defended("between"), read=Range(0.82, 0.79, 0.9))
+    said = sentences(made_up(between))[2]
+    assert said.endswith("leaves the model useful (10 seeds do not settle whether “between” does).")
+    plain = dataclasses.replace(defended(planted=0.01, lift=0.0), read=Range(0.82, 0.79, 0.9))
+    reading, _, stopping = sentences(made_up(plain=plain))
+    assert reading.startswith("10 seeds do not settle whether “shop” could read your labels: ")
+    assert stopping.startswith("So no defense was needed against what was tried, which is no proof")
+
+
+def test_no_leak():
+    reading, planting, stopping = sentences(made_up(plain=defended(read=0.79, planted=0.02, lift=0.01)))
+    assert reading.startswith("“shop” learns no more of your labels from the gradients than it does without")
+    assert planting.startswith("No backdoor that was tried worked: 2% of the rows")
+    assert "no proof" in stopping
+
+
+def test_few_rows_say_nothing():
+    few = made_up(num_rarest=29, num_attacked=1)
+    reading, planting, stopping = sentences(few)
+    assert says(reading, "Not enough to say", "2000 training rows, 29 of them of the rarest class")
+    assert says(planting, "Not enough to say", "1 test row can measure it")
+    assert "no defense was needed" in stopping
+    assert "Not enough" not in "".join(sentences(made_up(num_rarest=30, num_attacked=30)))
+
+
+def test_a_high_floor_says_nothing_of_backdoors():
+    said = sentences(made_up(plain=defended(planted=0.98, lift=0.3, floor=0.68)))[1]
+    assert says(said, "Not enough to say", "honest models call 68% of the rows with its mark “fraud”")
+
+
+def test_backdoors_that_were_not_tried_are_not_judged():
+    quiet = defended("quiet", read=0.79, planted=None, lift=None)
+    _, planting, stopping = sentences(made_up(quiet, plain=defended(planted=None, lift=None)))
+    assert planting == "Whether “shop” could plant a backdoor was not tried."
+    assert stopping.startswith("The defense quiet would stop it of those tried")
+
+
+def test_labels_that_are_ranked_but_not_named():
+    plain = defended(read=0.79, read_auc=near(0.93), auc=near(0.8))
+    reading, _, _ = sentences(made_up(plain=plain, silent_auc=0.6))
+    assert says(reading, "rank your rows by label", "0.93", "names only 79% rightly", "0.60")
+
+
+def test_a_model_that_knows_nothing_has_no_defense_to_judge():
+    assert "no better than naming the most frequent class" in sentences(made_up(plain=defended(accuracy=0.78)))[2]
+
+
+def results(**changes):
+    """Results of two defenses, three readers, two attacks and ten seeds."""
+    seeds = np.linspace(-0.01, 0.01, 10)
+    read = np.array([[0.9, 0.95, 0.6], [0.7, 0.65, 0.6]])[:, :, None] + seeds
+    success = np.array([[0.2, 0.8], [0.1, np.nan]])[:, :, None] + seeds
+    of_replicas = {
+        "main_accuracy": (("defense", "seed"), np.array([0.85, 0.84])[:, None] + seeds),
+        "read": (("defense", "reader", "seed"), read),
+        "attack_success": (("defense", "attack", "seed"), success),
+        "attack_success_honest": (("defense", "attack", "seed"), np.where(np.isnan(success), np.nan, 0.05)),
+        "accuracy_attacked": (("defense", "attack", "seed"), np.full(success.shape, 0.84)),
+    }
+    facts = {
+        "partner": "shop",
+        "wanted": "<b>fraud</b>",
+        "majority": 0.5,
+        "majority_read": 0.5,
+        "num_test": 500,
+        "num_read": 2000,
+        "num_rarest": 900,
+        "num_attacked": 250,
+        "data": "tables",
+        "fingerprint": "f00d",
+        "parties": ["bank", "shop"],
+        "active_party": "bank",
+        "rows": [4000, 500],
+        "rows_used": [2000, 500],
+        "classes": {"<b>fraud</b>": 900, "honest": 1100},
+        "share": 0.4,
+        "num_known": 10,
+        "num_targets": 90,
+        "head": "trainable",
+        "epochs": 20,
+        "batch": 64,
+        "learning_rate": 0.3,
+        "sizes": battery.Sizes(0.002, 0.01, 3.0)._asdict(),
+        "trigger": "none",
+        "not_tried": ["for lack of time, the defenses signs"],
+        "minutes": 10.0,
+        "seconds": 300.0,
+        "versions": {"vfl_jax": "0"},
+        "baselines": [{"model": "most frequent class", "accuracy": 0.5, "auc": 0.5}],
+        "command": "vfl-jax audit --table bank=a.csv",
+    } | changes
+    return xr.Dataset(
+        of_replicas,
+        {
+            "defense": ["none", "noise 1×"],
+            "words": ("defense", ["no defense", "noise of 0.002"]),
+            "reader": ["direction", "cluster", "embeddings"],
+            "is_silent": ("reader", [False, False, True]),
+            "attack": ["BASL", "replay"],
+            "seed": range(10),
+        },
+        vfl.Audit.attributes(facts),
+    )
+
+
+def test_findings_take_the_best_reader_and_the_strongest_attack_of_those_tried():
+    found = findings(results())
+    plain, noise = found.defended
+    assert (plain.reader, noise.reader) == ("cluster", "direction")
+    assert plain.read.value == pytest.approx(0.95)
+    assert plain.attack == "replay"
+    assert (noise.attack, noise.planted) == ("", None)  # the replay was not tried behind the noise
+    assert plain.lift.value == pytest.approx(0.75)
+    assert plain.lift.low < plain.lift.value < plain.lift.high
+    assert found.silent == pytest.approx(0.6)
+    assert noise.cost.value == pytest.approx(0.01)
+    assert [row["stops"] for row in short_rows(found)] == ["–", "neither"]
+    weak = results()
+    weak["attack_success"][1, 1] = 0.04
+    assert short_rows(findings(weak))[1]["stops"] == "neither"  # the floor of the replay is not known there
+    weak["attack_success_honest"][1, 1] = 0.05
+    assert short_rows(findings(weak))[1]["stops"] == "backdoors"
+
+
+def test_the_page_begins_with_the_answer_and_tells_what_limits_it(tmp_path):
+    audit = vfl.Audit(results())
+    page = audit.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
+    assert len(page) < 500_000
+    body = page[page.index("<main>") :]
+    text = re.sub(r"<[^>]+>", " ", body)
+    assert text.index("could read 95% of your labels") < text.index("The picture") < text.index("The table")
+    headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", body)
+    assert headings == [
+        *("The picture", "The table", "How sure this is", "What was assumed", "What was not tried", "Terms"),
+        "How to repeat it",
+    ]
+    assert says(text, "drawn from 4,000 and 500", "the defenses signs", "vfl-jax audit --table bank=a.csv", "f00d")
+    assert "<b>fraud</b>" not in body
+    assert "&lt;b&gt;fraud" in body
+
+
+def test_an_audit_is_saved_whole(tmp_path):
+    audit = vfl.Audit(results())
+    audit.save(tmp_path / "audit.nc")
+    again = vfl.Audit.load(tmp_path / "audit.nc")
+    assert str(again) == str(audit)
+    assert json.dumps(again.facts) == json.dumps(audit.facts)
+
+
+def test_levels_differ_in_numbers_that_are_multiples_of_messages():
+    levels, twice = (battery.levels(battery.Sizes(*sizes)) for sizes in ((0.002, 0.01, 3.0), (0.004, 0.02, 6.0)))
+    assert len({level.name for level in levels}) == len(levels)
+    ((_, points),) = battery.over(levels).items()
+    assert len(set(points)) == len(levels)
+    off = numbers(battery.CHAIN)
+    assert points[0] == tuple(off[path.removeprefix("defense.")] for path in next(iter(battery.over(levels))))
+    for level, other in zip(levels, twice, strict=True):
+        for place, value in level.numbers.items():
+            grows = place in (("noise", "stddev"), ("unit", "length"), ("bounded", "bound"), ("clipping", "bound"))
+            assert other.numbers[place] == pytest.approx(2 * value if grows else value)
+
+
+def test_attacks_of_a_chain_are_off_but_for_their_own_parts():
+    plants = partner.plants(20, has_stamp=True)
+    ((paths, points),) = plants.over(1).items()
+    assert len(points) == len(plants.points) + 1
+    switches = [i for i, path in enumerate(paths) if path.endswith("enabled")]
+    on = {name: sum(point[i] for i in switches) for name, point in zip([*plants.points, "honest"], points, strict=True)}
+    assert on == {**dict.fromkeys(plants.points, 1.0), "BASL ordinary": 2.0, "honest": 0.0}
+
+
+def test_time_drops_defenses_before_attacks_and_the_first_program_last():
+    now = [0.0]
+    programs = [Planned(READING, 1), Planned(PLANTING, 7)]
+    assert Clock(1000, lambda: now[0]).fitting(programs, 18, 10_000) == (2, 18)
+    steps = 3000
+    found = [Clock(minutes, lambda: now[0]).fitting(programs, 18, steps) for minutes in (5, 2, 1, 0.5, 0.01)]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == (1, 1)
+    count, levels = Clock(1.2, lambda: now[0]).fitting(programs, 18, steps)
+    assert count == 2
+    assert 3 <= levels < 18
+    clock = Clock(1.2, lambda: now[0])
+    assert clock.total(programs, levels, steps) <= clock.left < clock.total(programs, levels + 1, steps)
+
+
+def test_the_clock_learns_from_what_programs_took():
+    now = [0.0]
+    clock = Clock(10, lambda: now[0])
+    first = clock.estimate(READING, 1000)
+    clock.note(READING, 1000, 3 * first)
+    assert clock.estimate(PLANTING, 500) == pytest.approx(3 * PLANTING.seconds(500))
+    now[0] = 120.0
+    assert clock.left == pytest.approx(0.9 * 600 - 120)
+
+
+def test_fewer_rows_are_drawn_alike_in_all_classes():
+    draw = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [800, 195, 5])
+    features = draw.normal(size=(1000, 4)).astype("float32")
+    data = vfl.from_arrays({"a": features[:, :2], "b": features[:, 2:]}, labels, active_party="a", test=0.1)
+    few = subsample(data, 90, 10_000)
+    assert np.bincount(few.train.labels).tolist() in ([72, 17, 1], [71, 18, 1], [72, 18, 0], [71, 17, 2], [72, 16, 2])
+    assert few.test.num_samples == data.test.num_samples
+    where = [np.flatnonzero((data.train.features[0] == row).all(1)) for row in few.train.features[0]]
+    assert sorted(len(places) for places in where) == [1] * 90
+    assert len(set(np.concatenate(where).tolist())) == 90
+
+
+def test_the_partner_is_the_party_with_the_most_features():
+    features = np.zeros((40, 9), np.float32)
+    data = vfl.from_arrays(
+        {"a": features[:, :1], "b": features[:, 1:6], "c": features[:, 6:]}, np.arange(40) % 2, active_party="a"
+    )
+    assert data.parties[largest_party(data)] == "b"
+
+
+def test_message_sizes():
+    draw = np.random.default_rng(0)
+    gradients = draw.normal(size=(3, 7, 4)).astype("float32")
+    measure = MessageSizes()
+    state = measure.init(jax.random.key(0), None, 0)
+    for gradient in gradients:
+        _, state = measure.on_upload(None, state, None, jnp.asarray(2 * gradient))
+        sent, state = measure.on_download(None, state, None, jnp.asarray(gradient))
+        np.testing.assert_array_equal(sent, gradient)
+    found = measure.report(state)
+    lengths = np.linalg.norm(gradients, axis=-1)
+    assert float(found["gradient_entry"]) == pytest.approx(np.sqrt((gradients**2).mean()), rel=1e-5)
+    assert float(found["gradient_norm"]) == pytest.approx(np.median(lengths, axis=1).mean(), rel=1e-5)
+    assert float(found["embedding_norm"]) == pytest.approx(2 * np.median(lengths[-1]), rel=1e-5)
+
+
+def test_baselines_know_what_each_party_knows():
+    draw = np.random.default_rng(0)
+    labels = (draw.random(400) < 0.3).astype(int)
+    noise = draw.normal(size=(400, 2)).astype("float32")
+    data = vfl.from_arrays(
+        {"bank": noise, "shop": (labels[:, None] + 0.0).astype("float32")}, labels, active_party="bank", test=0.25
+    )
+    majority, alone, joined = baselines(data)
+    assert majority["accuracy"] == pytest.approx(1 - np.mean(data.test.labels))
+    assert majority["auc"] == 0.5
+    assert alone["auc"] < 0.7
+    assert joined == {"model": joined["model"], "accuracy": 1.0, "auc": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"seeds": 9}, ("seeds=9", "at least 10")),
+        ({"minutes": 0}, ("minutes=0",)),
+        ({"minutes": -1}, ("minutes",)),
+        ({"head": "attention"}, ("head", "attention")),
+        ({"attacker": "bank"}, ("attacker is 'bank'", "holds the labels")),
+        ({"attacker": "mall"}, ("attacker is 'mall'", "bank", "shop")),
+    ],
+)
+def test_arguments_are_checked_before_anything_runs(arguments, words):
+    features = np.zeros((40, 4), np.float32)
+    data = vfl.from_arrays({"bank": features[:, :2], "shop": features[:, 2:]}, np.arange(40) % 2, active_party="bank")
+    with pytest.raises(ValueError, match=words[0]) as error:
+        vfl.audit(data, progress=False, **arguments)
+    assert says(str(error.value), *words)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({}, ("--table", "--data NAME")),
+        ({"data": "digits", "table": ("a=a.csv",)}, ("--data is digits", "give one")),
+        ({"data": "digitz"}, ("--data", "digits")),
+    ],
+)
+def test_the_flags_of_an_audit_name_one_source(flags, words):
+    with pytest.raises(ValueError, match=words[0]) as error:
+        auditing.source_of(auditing.Audit(**flags))
+    assert says(str(error.value), *words)
+
+
+@pytest.mark.long
+def test_an_audit_of_two_tables_ends_in_time_with_a_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    income, bought = draw.normal(size=(2, 260))
+    late = (income + bought + 0.3 * draw.normal(size=260) > 0.3).astype(int)
+    order = draw.permutation(260)
+    lines = {
+        "a.csv": ["id,income,late", *(f"{i},{income[i]:.4f},{late[i]}" for i in range(260))],
+        "b.csv": ["id,bought,visits", *(f"{i},{bought[i]:.4f},{i % 7}" for i in order)],
+    }
+    for name, text in lines.items():
+        (tmp_path / name).write_text("\n".join(text) + "\n")
+    (tmp_path / "audit.toml").write_text('id = "id"\nlabel = "bank.late"\n[table]\nbank = "a.csv"\nshop = "b.csv"\n')
+    main(["audit", "audit.toml", "--minutes", "0.5", "--epochs", "4", "--results", "audit.nc"])
+    said = capsys.readouterr()
+    assert says(said.err, "'shop' is malicious", "to run: label inference", "10 seeds")
+    page = (tmp_path / "audit.html").read_text(encoding="utf-8")
+    audit = vfl.Audit.load(tmp_path / "audit.nc")
+    assert str(audit) in said.out
+    assert audit.results.sizes["seed"] == 10
+    assert audit.facts["seconds"] < 120
+    assert "vfl-jax audit --minutes 0.5 --epochs 4 --results audit.nc audit.toml" in page
+    assert audit.findings.undefended.read.value > 0.8  # gradients under a trainable head tell labels

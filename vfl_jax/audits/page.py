@@ -1,0 +1,169 @@
+"""The report of an audit as one page of HTML: the answer, the picture, the table, and all that limits them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vfl_jax.audits.findings import COST_AT_MOST, FLOOR_AT_MOST, KEEPS, PLANTS_ABOVE, READS_ABOVE
+from vfl_jax.audits.partner import ATTACKS, READERS
+from vfl_jax.audits.pictures import picture
+from vfl_jax.audits.sentences import share
+from vfl_jax.audits.setting import SEEDS
+from vfl_jax.audits.tables import defense_rows, model_rows, short_rows, wide_rows
+from vfl_jax.reports import html
+from vfl_jax.reports.terms import TERMS
+from vfl_jax.sweeps.cautions import FEW_ROWS
+
+if TYPE_CHECKING:
+    from vfl_jax.audits.result import Audit
+
+UNTRIED = (
+    "other models, such as deeper bottoms, and other optimizers: a leak may be larger or smaller there",
+    "several partners that collude, and a partner that changes its own training in ways that are not listed",
+    "labels of test rows, and the features of any party: only labels of training rows and predictions were attacked",
+    "defenses that watch messages, such as GBD, VFLIP and VFLMonitor, and defenses with a model of their own, such as "
+    "MID, CAE and distance correlation",
+    "attacks of the package beside those in the tables, such as LR-BA, TECB, Villain and LFBA",
+)
+"""What no audit tries."""
+OWN_TERMS = {
+    "AUC": "How often a row of the rarer label is ranked before one of the other; guessing has 0.5, perfect ranks 1.",
+    "spares the model": f"A defense that leaves the model {share(KEEPS)} of what it knows beyond guessing, and "
+    f"costs at most {COST_AT_MOST:g} of accuracy.",
+    "labels read": "The share of the training rows' labels that a reader names rightly; rows it was told do not count.",
+    "reader": "What a partner does with the messages that it gets, in order to find labels.",
+    "gradient": "The message that comes back to a party: how its embedding should change.",
+    "noise 1×": "Noise as large as the entries of the gradients are in honest training: their root mean square.",
+    "same length": "Every embedding is brought to the typical length, so that none can win by size.",
+    "response ε": "Labels are drawn anew with some probability before training: differential privacy of labels.",
+}
+
+
+def page(audit: Audit) -> str:
+    """Returns the whole page.
+
+    Args:
+      audit: the audit.
+    """
+    found, facts, results = audit.findings, audit.facts, audit.results
+    undecided = [html.paragraph(line) for line in _sureness(audit)]
+    wide = [
+        html.details(
+            "Labels read by every reader, medians over seeds",
+            [html.table(wide_rows(results, "read", "reader", "median")), _words(results["reader"].values, READERS)],
+        )
+    ]
+    if "read_auc" in results:
+        rows = wide_rows(results, "read_auc", "reader", "median")
+        wide.append(html.details("The AUC of every reader, medians over seeds", [html.table(rows)]))
+    if found.undefended.planted is not None:
+        rows = wide_rows(results, "attack_success", "attack", "mean")
+        honest = wide_rows(results, "attack_success_honest", "attack", "mean")
+        costs = wide_rows(results, "accuracy_attacked", "attack", "median")
+        wide += [
+            html.details(
+                f"Attacked rows led to “{found.wanted}” by every attack, means over seeds",
+                [html.table(rows), _words(results["attack"].values, ATTACKS)],
+            ),
+            html.details("The same of honest models", [html.table(honest)]),
+            html.details("Accuracy of attacked models on clean rows, medians over seeds", [html.table(costs)]),
+        ]
+    caption = (
+        "Dots are over seeds, bars are 95 % intervals. Hollow: the defense does not spare the model. Dashed: what "
+        "needs no gradient; short strokes: honest models."
+    )
+    parts = [
+        html.answer(*audit.sentences),
+        html.section("The picture", [html.figure(picture(found), caption)]),
+        html.section(
+            "The table",
+            [
+                html.table(short_rows(found), "A row per defense, the most important first; medians over seeds."),
+                html.details("The same with 95 % intervals and verdicts", [html.table(defense_rows(found))]),
+                html.table(model_rows(found, facts["baselines"]), "The honest model beside others, on the same rows."),
+                *wide,
+            ],
+        ),
+        html.section("How sure this is", undecided),
+        html.section("What was assumed", [html.bullets(_assumed(facts))]),
+        html.section("What was not tried", [html.bullets([*facts["not_tried"], *UNTRIED])]),
+        html.section("Terms", [html.glossary(OWN_TERMS | {k: v for k, v in TERMS.items() if k in _USED})]),
+        html.section("How to repeat it", [html.code(facts["command"]), html.code(_versions(facts))]),
+    ]
+    title = f"What could {found.partner} do with your labels? An audit of {facts['data']}"
+    return html.document(title, parts, description=audit.sentences[0])
+
+
+_USED = (
+    "active party",
+    "backdoor",
+    "embedding",
+    "honest run",
+    "interval",
+    "main accuracy",
+    "majority",
+    "seed",
+    "trigger",
+)
+
+
+def _words(names: Any, words: dict[str, str]) -> str:
+    return html.glossary({str(name): words[str(name)] for name in names})
+
+
+def _sureness(audit: Audit) -> list[str]:
+    """How sure the answer is: seeds, rows, intervals, and the rules of every verdict."""
+    found = audit.findings
+    return [
+        f"Every number is over {found.num_seeds} seeds. {found.num_read:,} training rows measure what is read "
+        f"({found.num_rarest:,} of the rarest class), {found.num_attacked:,} test rows measure backdoors, "
+        f"{found.num_test:,} the accuracy; below {FEW_ROWS} the answer is “not enough to say”.",
+        "Intervals are 95 % bootstrap intervals over seeds: of the median, and of the mean for attacks. They cover "
+        "what differs between trainings, not which rows the data happen to have; "
+        "of ten seeds they are rather too narrow.",
+        f"A partner reads where the lower end of the best reader's interval is more than {READS_ABOVE:g} above what is "
+        "named without any gradient; so does the AUC. A defense stops the reading where both upper ends are below "
+        f"that. An attack plants where its lift over honest models is above {PLANTS_ABOVE:g} at the lower end; a "
+        "defense stops it where the strongest attack tried behind it stays below that at the upper end. Between them "
+        f"the seeds do not settle it. Where honest models call more than {share(FLOOR_AT_MOST)} of marked rows the "
+        "wanted class, nothing is said.",
+        "The best reader and the strongest attack are chosen by the same runs that report them, behind every defense "
+        "anew, so that their numbers are rather too large: the careful side for whoever holds the labels.",
+    ]
+
+
+def _assumed(facts: dict[str, Any]) -> list[str]:
+    """What was assumed, a line each."""
+    used, whole = facts["rows_used"], facts["rows"]
+    rows = f"{used[0]:,} training and {used[1]:,} test rows"
+    if used != whole:
+        rows += f", drawn from {whole[0]:,} and {whole[1]:,} alike in all classes, to keep the time"
+    holder = facts["active_party"] or "somebody without features"
+    sizes = facts["sizes"]
+    classes = ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())
+    return [
+        f"Labels are with {holder}; {facts['partner']} is malicious and holds {share(facts['share'])} of all "
+        f"features; the parties are {', '.join(facts['parties'])}.",
+        f"{rows}; training rows by class: {classes}.",
+        f"Every party has one layer of width 32 with ReLU, under a {facts['head']} head."
+        if facts["head"] == "trainable"
+        else "Every party has a hidden layer of 32; embeddings are added up (sum head).",
+        f"{facts['epochs']} epochs of plain gradient descent in batches of {facts['batch']}, at a learning rate of "
+        f"{facts['learning_rate']:g}, the largest of three within 0.01 of the best accuracy of honest runs with "
+        f"{len(SEEDS)} other seeds.",
+        f"A reader knows the labels of {facts['num_known']} training rows of every class, an attack "
+        f"{facts['num_targets']} rows of class “{facts['wanted']}”, the rarest, to which backdoors lead.",
+        f"The mark of attacked rows: {facts['trigger']}.",
+        f"Levels are multiples of messages in honest training: an entry of a gradient is "
+        f"{sizes['gradient_entry']:.2g} large (root mean square), a row {sizes['gradient_norm']:.2g} long, an "
+        f"embedding {sizes['embedding_norm']:.3g}.",
+        "The partner knows every defense. Readers that add up or learn from known rows answer noise, coding and what "
+        "is held back; attacks that use no gradient (BASL, replay) answer all defenses of gradients and labels; BASL "
+        "ordinary answers bounds on embeddings.",
+    ]
+
+
+def _versions(facts: dict[str, Any]) -> str:
+    lines = [f"{name} {version}" for name, version in facts["versions"].items()]
+    took = f"{facts['seconds'] / 60:.1f} of {facts['minutes']:g} minutes"
+    return "\n".join([f"data {facts['data']}, SHA-256 {facts['fingerprint']}", f"time {took}", *lines])

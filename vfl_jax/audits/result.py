@@ -1,0 +1,100 @@
+"""The result of an audit: numbers, sentences, a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfl_jax.audits.findings import Findings, findings
+from vfl_jax.audits.sentences import sentences
+from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.files import load, save
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FACTS = "facts"
+"""The attribute of all that a report tells beside numbers, as JSON."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Audit:
+    """What an audit found; :func:`vfl_jax.audit` makes one, and ``print`` says it in three sentences.
+
+    Args:
+      results: the numbers, with the dimensions ``defense``, ``reader``, ``attack`` and ``seed``: ``main_accuracy`` and
+        ``test_auc`` of honest runs; ``read``, the share of labels that a reader names rightly, and ``read_auc``;
+        ``attack_success``, ``attack_success_honest`` and ``accuracy_attacked``; NaN where something was not tried.
+    """
+
+    results: xr.Dataset
+
+    @functools.cached_property
+    def facts(self) -> dict[str, Any]:
+        """All that the report tells beside numbers: data, setting, what was not tried, versions."""
+        return json.loads(self.results.attrs[FACTS])
+
+    @functools.cached_property
+    def findings(self) -> Findings:
+        """The numbers that sentences and tables are made of."""
+        return findings(self.results)
+
+    @property
+    def sentences(self) -> tuple[str, str, str]:
+        """The answer: on reading labels, on backdoors, on defenses."""
+        return sentences(self.findings)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """A row per defense, as text."""
+        from vfl_jax.audits.tables import defense_rows
+
+        return defense_rows(self.findings)
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the numbers to a NetCDF file, from which :meth:`load` makes the audit again.
+
+        Args:
+          path: the file.
+        """
+        save(self.results, path)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Audit:
+        """Returns the audit of a file.
+
+        Args:
+          path: the file that :meth:`save` wrote.
+        """
+        return cls(load(path))
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Returns the report, a page of HTML that works offline.
+
+        Args:
+          path: a file to write it to.
+        """
+        from vfl_jax.audits.page import page
+
+        text = page(self)
+        if path is not None:
+            write_atomically(Path(path), functools.partial(Path.write_text, data=text, encoding="utf-8"))
+        return text
+
+    @staticmethod
+    def attributes(facts: dict[str, Any]) -> dict[str, Any]:
+        """Returns the attributes of results: the facts as JSON, and those that findings need by name.
+
+        Args:
+          facts: the facts.
+        """
+        names = ("partner", "wanted", "majority", "majority_read", "num_test", "num_read", "num_rarest", "num_attacked")
+        return {name: facts[name] for name in names} | {FACTS: json.dumps(facts)}

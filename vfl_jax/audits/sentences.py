@@ -1,0 +1,167 @@
+"""The answer of an audit in three sentences of plain words: what is read, what is planted, what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vfl_jax.audits.findings import FLOOR_AT_MOST, READS_ABOVE, Defended, Findings, Range
+from vfl_jax.sweeps.cautions import FEW_ROWS
+
+
+def sentences(found: Findings) -> tuple[str, str, str]:
+    """Returns the answer: on reading labels, on backdoors, and on defenses.
+
+    Every sentence speaks of what was tried, and of nothing else.
+
+    Args:
+      found: what the audit found.
+    """
+    return _reading(found), _planting(found), _defending(found)
+
+
+def share(value: float) -> str:
+    """Returns a share in words: whole per cents, or one digit more near none and near all.
+
+    Args:
+      value: from 0 to 1.
+
+    Example:
+      >>> share(0.974), share(0.0031), share(1.0)
+      ('97%', '0.3%', '100%')
+    """
+    per_cent = 100 * value
+    return f"{per_cent:.1f}%" if 0.05 <= per_cent < 1 or 99 < per_cent < 99.95 else f"{per_cent:.0f}%"
+
+
+def _reading(found: Findings) -> str:
+    if not found.can_tell_reading:
+        rows = f"{found.num_read} training rows, {found.num_rarest} of them of the rarest class"
+        return (
+            f"Not enough to say whether “{found.partner}” could read your labels: {rows}, measure it; below {FEW_ROWS} "
+            "of either a share says little."
+        )
+    plain, reads = found.undefended, found.reads(found.undefended)
+    beside = (
+        f"naming the most frequent label for all would give {share(found.majority_read)}; without your gradients it "
+        f"reads {share(found.silent)}"
+    )
+    if reads and plain.read.low <= found.floor_read + READS_ABOVE and plain.read_auc is not None:
+        return (
+            f"A malicious “{found.partner}” could rank your rows by label with an area under the curve of "
+            f"{plain.read_auc.value:.2f} (0.5 is guessing, {found.silent_auc:.2f} what it has without your gradients), "
+            f"though it names only {share(plain.read.value)} rightly ({beside})."
+        )
+    if reads:
+        return f"A malicious “{found.partner}” could read {share(plain.read.value)} of your labels ({beside})."
+    named = f"the best reader tried names {share(plain.read.value)} ({beside})."
+    if reads is None:
+        return f"{found.num_seeds} seeds do not settle whether “{found.partner}” could read your labels: {named}"
+    return f"“{found.partner}” learns no more of your labels from the gradients than it does without: {named}"
+
+
+def _planting(found: Findings) -> str:
+    plain = found.undefended
+    if plain.planted is None or plain.lift is None:
+        return f"Whether “{found.partner}” could plant a backdoor was not tried."
+    if not found.can_tell_planting:
+        rows = f"{found.num_attacked} test row{'' if found.num_attacked == 1 else 's'}"
+        return (
+            f"Not enough to say whether “{found.partner}” could plant a backdoor: {rows} can measure it, and below "
+            f"{FEW_ROWS} a share says little."
+        )
+    if plain.floor > FLOOR_AT_MOST:
+        return (
+            f"Not enough to say whether “{found.partner}” could plant a backdoor: honest models call "
+            f"{share(plain.floor)} of the rows with its mark “{found.wanted}” by themselves, which leaves an attack "
+            "nothing to show."
+        )
+    plants, rows = found.plants(plain), f"{share(plain.planted.value)} of the rows it attacks"
+    honest = f"without an attack {share(plain.floor)} are"
+    if plants:
+        return f"It could also plant a backdoor, by which {rows} are predicted as “{found.wanted}” ({honest})."
+    if plants is None:
+        return (
+            f"{found.num_seeds} seeds do not settle whether it could plant a backdoor: {rows} are predicted as "
+            f"“{found.wanted}” by the strongest attack tried ({honest})."
+        )
+    return f"No backdoor that was tried worked: {rows} are predicted as “{found.wanted}” ({honest})."
+
+
+def _defending(found: Findings) -> str:
+    plain, tried = found.undefended, found.defended[1:]
+    reads = bool(found.can_tell_reading and found.reads(plain))
+    plants = bool(found.can_tell_planting and found.plants(plain))
+    if not found.learns:
+        return (
+            f"The joint model itself is no better than naming the most frequent class ({share(plain.accuracy.value)} "
+            f"of test rows against {share(found.majority)}), so no defense can be judged by what it costs."
+        )
+    if not reads and not plants:
+        return "So no defense was needed against what was tried, which is no proof that nothing else would work."
+    if not tried:
+        return "No defense was tried in the time given."
+    spared = [defense for defense in tried if found.spares(defense)]
+    no_reading = [defense for defense in spared if found.reads(defense) is False]
+    no_planting = [defense for defense in spared if found.plants(defense) is False]
+    if reads and plants:
+        both = [defense for defense in no_reading if defense in no_planting]
+        if both:
+            return _stops(_cheapest(both), plain, "would stop both")
+        maybe_reading = _unsettled([d for d in spared if found.reads(d) is None], found)
+        maybe_planting = _unsettled([d for d in spared if found.plants(d) is None], found)
+        parts = [
+            _or_nothing(no_reading, plain, "the reading", maybe_reading),
+            _or_nothing(no_planting, plain, "the backdoors", maybe_planting),
+        ]
+        if not no_reading and not no_planting:
+            maybe = _unsettled([d for d in spared if found.reads(d) is None or found.plants(d) is None], found)
+            return f"Nothing that was tried stops either and leaves the model useful{maybe}."
+        text = "; ".join(part[0].lower() + part[1:] if i else part for i, part in enumerate(parts))
+        return f"{text}; nothing that was tried stops both." if no_reading and no_planting else f"{text}."
+    unsettled = [d for d in spared if (found.reads(d) if reads else found.plants(d)) is None]
+    return _or_nothing(no_reading if reads else no_planting, plain, "it", _unsettled(unsettled, found)) + "."
+
+
+def _unsettled(defenses: Sequence[Defended], found: Findings) -> str:
+    """Which defenses may stop something, in brackets; only those that were tried."""
+    names = [f"“{d.name}”" for d in defenses if d.lift is not None or found.undefended.lift is None]
+    return f" ({found.num_seeds} seeds do not settle whether {' or '.join(names)} does)" if names else ""
+
+
+def _or_nothing(stopping: Sequence[Defended], plain: Defended, what: str, unsettled: str) -> str:
+    if not stopping:
+        return f"Nothing that was tried stops {what} and leaves the model useful{unsettled}"
+    return _stops(_cheapest(stopping), plain, f"would stop {what}").rstrip(".")
+
+
+def _stops(defense: Defended, plain: Defended, would: str) -> str:
+    words = defense.words[0].upper() + defense.words[1:]
+    return f"{words} {would} of those tried, {cost(defense.cost)}{_areas(defense, plain)}."
+
+
+def cost(points: Range) -> str:
+    """Returns in words what a defense costs of the accuracy.
+
+    Args:
+      points: the loss, over seeds.
+
+    Example:
+      >>> cost(Range(0.012, 0.008, 0.015)), cost(Range(0.001, -0.002, 0.003))
+      ('at a cost of 1.2 points of accuracy', 'at no cost of accuracy that could be measured')
+    """
+    if points.low <= 0 <= points.high or round(100 * abs(points.value), 1) == 0:
+        return "at no cost of accuracy that could be measured"
+    amount = f"{100 * abs(points.value):.1f} points of accuracy"
+    return f"at a cost of {amount}" if points.value > 0 else f"and gains {amount}"
+
+
+def _areas(defense: Defended, plain: Defended) -> str:
+    """The model's area under the curve beside that without the defense, where there are two classes."""
+    if defense.auc is None or plain.auc is None:
+        return ""
+    return f" (its area under the curve is {defense.auc.value:.2f} instead of {plain.auc.value:.2f})"
+
+
+def _cheapest(stopping: Sequence[Defended]) -> Defended:
+    """The defense that costs least: of the area under the curve, where there is one."""
+    return min(stopping, key=lambda defense: -defense.auc.value if defense.auc is not None else defense.cost.value)

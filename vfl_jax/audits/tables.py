@@ -1,0 +1,127 @@
+"""The tables of an audit's report: defenses, readers and attacks, and models beside the honest one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vfl_jax.audits.findings import Findings, Range
+from vfl_jax.reports.tables import UNDEFINED, Row
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+JUDGED = {True: "yes", False: "no", None: "not settled"}
+
+
+def defense_rows(found: Findings) -> list[Row]:
+    """Returns a row per defense: what it leaves to be read and planted, and what it costs.
+
+    Args:
+      found: what the audit found.
+    """
+    is_of_two = found.undefended.auc is not None
+    rows = []
+    for defense in found.defended:
+        row = {"defense": defense.name, "accuracy": said(defense.accuracy)}
+        if is_of_two:
+            row["AUC"] = said(defense.auc)
+        row |= {
+            "spares the model": "–" if defense is found.undefended else JUDGED[found.spares(defense)],
+            "labels read": said(defense.read),
+            "best reader": defense.reader,
+        }
+        if is_of_two:
+            row["readers' AUC"] = said(defense.read_auc)
+        row |= {
+            "reads": JUDGED[found.reads(defense)] if found.can_tell_reading else "not enough rows",
+            "attack success": said(defense.planted),
+            "strongest attack": defense.attack or UNDEFINED,
+            "honest": UNDEFINED if defense.planted is None else f"{defense.floor:.3f}",
+            "plants": UNDEFINED
+            if defense.planted is None
+            else JUDGED[found.plants(defense)]
+            if found.can_tell_planting
+            else "not enough rows",
+        }
+        rows.append(row)
+    return rows
+
+
+def short_rows(found: Findings) -> list[Row]:
+    """Returns a row per defense, without intervals.
+
+    Args:
+      found: what the audit found.
+    """
+    is_of_two = found.undefended.auc is not None
+    rows = []
+    for defense in found.defended:
+        row = {"defense": defense.name, "accuracy": _number(defense.accuracy.value)}
+        row |= {"AUC": _number(defense.auc.value)} if is_of_two and defense.auc is not None else {}
+        row |= {"labels read": _number(defense.read.value), "by": defense.reader.replace("_", " ")}
+        planted = None if defense.planted is None else defense.planted.value
+        row |= {"attack success": _number(planted), "by the attack": defense.attack or UNDEFINED}
+        verdicts = (found.reads(defense), found.plants(defense))
+        row["stops"] = UNDEFINED if defense is found.undefended else _stopped(*verdicts)
+        rows.append(row)
+    return rows
+
+
+def _stopped(reads: bool | None, plants: bool | None) -> str:
+    """What a defense stops, in words."""
+    stopped = [what for what, does in (("reading", reads), ("backdoors", plants)) if does is False]
+    return " and ".join(stopped) or "neither"
+
+
+def model_rows(found: Findings, baselines: list[dict[str, Any]]) -> list[Row]:
+    """Returns a row per model: the honest joint model, and the baselines.
+
+    Args:
+      found: what the audit found.
+      baselines: name, accuracy and area of every baseline.
+    """
+    plain = found.undefended
+    mine = {"model": "joint model, honest, without a defense", "accuracy": said(plain.accuracy), "AUC": said(plain.auc)}
+    others = [
+        {"model": row["model"], "accuracy": _number(row["accuracy"]), "AUC": _number(row["auc"])} for row in baselines
+    ]
+    rows = [mine, *others]
+    return rows if plain.auc is not None else [{k: v for k, v in row.items() if k != "AUC"} for row in rows]
+
+
+def wide_rows(results: xr.Dataset, name: str, over: str, centre: str) -> list[Row]:
+    """Returns a row per defense and a column per reader or attack, of means or medians over seeds.
+
+    Args:
+      results: the numbers of the audit.
+      name: the variable.
+      over: the dimension of the columns.
+      centre: "median" or "mean".
+    """
+    values = getattr(results[name], centre)("seed").transpose("defense", over).values
+    columns = [str(column) for column in results[over].values]
+    return [
+        {"defense": str(defense), **{column: _number(value) for column, value in zip(columns, of, strict=True)}}
+        for defense, of in zip(results["defense"].values, values, strict=True)
+    ]
+
+
+def said(found: Range | None) -> str:
+    """Returns a number with its interval.
+
+    Args:
+      found: the number; a dash stands for None and for NaN.
+
+    Example:
+      >>> said(Range(0.5, 0.25, 0.75)), said(None)
+      ('0.500 [0.250, 0.750]', '–')
+    """
+    if found is None or np.isnan(found.value):
+        return UNDEFINED
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return UNDEFINED if value is None or np.isnan(value) else f"{value:.3f}"
