@@ -33,21 +33,56 @@ def baselines(data: VerticalData) -> list[Row]:
     return [*found, _regression("logistic regression, all features in one place", data, every)]
 
 
+def alone(data: VerticalData, party: int, num_known: int, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what a party names of the training labels by itself, without any joint training.
+
+    Logistic regression learns from its own features of ``num_known`` rows of every class, drawn by each seed, and names
+    the labels of all other training rows.
+
+    Args:
+      data: the data set.
+      party: the number of the party.
+      num_known: the number of rows of every class whose labels it knows.
+      seeds: the number of draws.
+
+    Returns:
+      the shares of labels named rightly, and the areas under the curve, float[S] each; an area is NaN of several
+      classes.
+    """
+    labels, columns = np.asarray(data.train.labels), _joined([data.train.features[party]])
+    found = []
+    for seed in range(seeds):
+        draw = np.random.default_rng(seed)
+        known = np.concatenate(
+            [draw.permutation(np.flatnonzero(labels == label))[:num_known] for label in np.unique(labels)]
+        )
+        asked = np.setdiff1d(np.arange(len(labels)), known)
+        found.append(_scores(columns[known], labels[known], columns[asked], labels[asked], data.num_classes))
+    accuracy, area = np.array(found).T
+    return accuracy, area
+
+
 def _regression(name: str, data: VerticalData, parties: list[int]) -> Row:
+    train, test = (_joined([rows.features[k] for k in parties]) for rows in (data.train, data.test))
+    labels = [np.asarray(rows.labels) for rows in (data.train, data.test)]
+    accuracy, area = _scores(train, labels[0], test, labels[1], data.num_classes)
+    return {"model": name, "accuracy": accuracy, "auc": area}
+
+
+def _scores(train: Any, labels: np.ndarray, test: Any, asked: np.ndarray, num_classes: int) -> tuple[float, float]:
+    """The accuracy and the area under the curve of a logistic regression."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
 
-    train, test = ([rows.features[k] for k in parties] for rows in (data.train, data.test))
     model = LogisticRegression(max_iter=1000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(_joined(train), np.asarray(data.train.labels))
-    labels, columns = np.asarray(data.test.labels), _joined(test)
+        model.fit(train, labels)
     area = float("nan")
-    if data.num_classes == 2 and len(np.unique(labels)) == 2:
-        area = float(roc_auc_score(labels, model.predict_proba(columns)[:, 1]))
-    return {"model": name, "accuracy": float(model.score(columns, labels)), "auc": area}
+    if num_classes == 2 and len(np.unique(asked)) == 2:
+        area = float(roc_auc_score(asked, model.predict_proba(test)[:, 1]))
+    return float(model.score(test, asked)), area
 
 
 def _joined(features: list[Any]) -> Any:

@@ -113,19 +113,23 @@ def levels(sizes: Sizes) -> tuple[Level, ...]:
 
 
 def over(chosen: Sequence[Level]) -> dict[Any, list[Any]]:
-    """Returns the axis of a sweep over levels: the paths of all numbers, and their values at every level.
+    """Returns the axis of a sweep over levels: the paths of all numbers that any level switches on, and their values.
+
+    The paths are the same whatever levels are chosen, so that equally many of them share a compiled program.
 
     Args:
-      chosen: the levels, at least two.
+      chosen: the levels.
 
     Example:
       >>> from vfl_jax.audits.battery import Sizes, levels, over
-      >>> over(levels(Sizes(0.002, 0.01, 3.0))[:3])
-      {('defense.parts.7.stddev',): [(0.0,), (0.002,), (0.02,)]}
+      >>> ((paths, points),) = over(levels(Sizes(0.002, 0.01, 3.0))[:3]).items()
+      >>> paths[-1], [point[-1] for point in points]
+      ('defense.parts.7.stddev', [0.0, 0.002, 0.02])
     """
     off = numbers(CHAIN)
+    switched = {_path(*place) for level in levels(Sizes(1.0, 1.0, 1.0)) for place in level.numbers}
+    swept = [path for path in off if path in switched]
     settings = [{_path(part, field): value for (part, field), value in level.numbers.items()} for level in chosen]
-    swept = [path for path in off if any(path in setting for setting in settings)]
     points = [tuple(float(setting.get(path, off[path])) for path in swept) for setting in settings]
     return {tuple(f"defense.{path}" for path in swept): points}
 

@@ -1,4 +1,4 @@
-"""The time of an audit: how long programs take, how much is left, and how much of the work fits into it."""
+"""The time of an audit: how long programs take here, how much is left, and how many defenses fit into it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 SPARE = 0.9
 """The share of the time that is planned; the rest is for the report, and for a machine that others use, too."""
-FEWEST_LEVELS = 3
-"""So many levels of defenses come before the last attacks; what is left of the time is for more of them."""
 
 
 class Work(NamedTuple):
@@ -18,7 +16,7 @@ class Work(NamedTuple):
 
     Args:
       name: the words for it.
-      compiling: seconds before its first step and after its last, measured on two cores.
+      compiling: seconds to compile it, measured on two cores.
       step: seconds of one replica's step, likewise.
     """
 
@@ -27,7 +25,7 @@ class Work(NamedTuple):
     step: float
 
     def seconds(self, num_steps: float) -> float:
-        """Returns about how long it takes on such a machine.
+        """Returns about how long its first run takes on such a machine.
 
         Args:
           num_steps: the number of steps of all replicas.
@@ -37,20 +35,21 @@ class Work(NamedTuple):
 
 CALIBRATING = Work("honest runs that choose the learning rate and the trigger", 8.0, 4e-5)
 READING = Work("label inference", 20.0, 1.1e-4)
-PLANTING = Work("backdoors", 22.0, 6e-5)
+PLANTING = Work("backdoors by other messages", 22.0, 6e-5)
 REPLACING = Work("backdoors by replaced gradients", 22.0, 6e-5)
+LEARNING = Work("a backdoor by a learnt trigger", 22.0, 1e-4)
 
 
 class Planned(NamedTuple):
-    """A program that shall run.
+    """A program that shall run in every round.
 
     Args:
       work: its kind.
-      num_points: the number of grid points beside the levels of defenses.
+      num_steps: the number of steps of all replicas of a round.
     """
 
     work: Work
-    num_points: int
+    num_steps: float
 
 
 @dataclasses.dataclass
@@ -64,11 +63,11 @@ class Clock:
 
     minutes: float
     now: Callable[[], float] = time.monotonic
-    guessed: float = 0.0
-    took: float = 0.0
 
     def __post_init__(self) -> None:
         self.started = self.now()
+        self._guessed = self._took = 0.0
+        self._last: dict[Work, float] = {}
 
     @property
     def seconds(self) -> float:
@@ -80,45 +79,45 @@ class Clock:
         """The seconds that may still be planned."""
         return 60.0 * self.minutes * SPARE - self.seconds
 
-    def estimate(self, work: Work, num_steps: float) -> float:
-        """Returns about how many seconds a program takes here: as those before, beside what was guessed of them.
+    def estimate(self, programs: Sequence[Planned]) -> float:
+        """Returns about how many seconds programs take here: as long as their last run.
+
+        One that has not run yet takes as many times its guess as all that have run took of theirs.
 
         Args:
-          work: its kind.
-          num_steps: the number of steps of all its replicas.
+          programs: the programs.
         """
-        return work.seconds(num_steps) * (self.took / self.guessed if self.guessed else 1.0)
+        slowness = self._took / self._guessed if self._guessed else 1.0
+        return sum(self._last.get(work, slowness * work.seconds(steps)) for work, steps in programs)
 
     def note(self, work: Work, num_steps: float, seconds: float) -> None:
         """Learns from a program that has run.
 
         Args:
-          work, num_steps: as in :meth:`estimate`.
+          work, num_steps: its kind, and its number of steps.
           seconds: how long it took.
         """
-        self.guessed, self.took = self.guessed + work.seconds(num_steps), self.took + seconds
+        if work not in self._last:
+            self._guessed, self._took = self._guessed + work.seconds(num_steps), self._took + seconds
+        self._last[work] = seconds
 
-    def fitting(self, programs: Sequence[Planned], num_levels: int, steps: float) -> tuple[int, int]:
-        """Returns (how many of the programs fit, in order; how many levels of defenses each of them has).
+    def plan(self, first: float, programs: Sequence[Planned], num_rounds: int) -> tuple[int, int, float]:
+        """Returns (how many of the programs fit, in order; how many rounds; about how many seconds), before any ran.
 
-        Fewer defenses come first, fewer attacks after that. The first program always runs, with one level at least.
-
-        Args:
-          programs: what would run, the most important first.
-          num_levels: the number of levels of defenses.
-          steps: the number of steps of one grid point, over all seeds.
-        """
-        for count in range(len(programs), 0, -1):
-            least = FEWEST_LEVELS if count > 1 else 1
-            for levels in range(num_levels, min(least, num_levels) - 1, -1):
-                if self.total(programs[:count], levels, steps) <= self.left:
-                    return count, levels
-        return 1, 1
-
-    def total(self, programs: Sequence[Planned], num_levels: int, steps: float) -> float:
-        """Returns about how many seconds programs take.
+        Fewer rounds come first, fewer programs after that. One round of the first program is the least.
 
         Args:
-          programs, num_levels, steps: as in :meth:`fitting`.
+          first: the seconds of what runs before them.
+          programs: what would run in every round, the most important first.
+          num_rounds: the number of rounds.
         """
-        return sum(self.estimate(work, points * num_levels * steps) for work, points in programs)
+        options = [
+            (
+                count,
+                rounds,
+                first + sum(work.compiling + rounds * work.step * steps for work, steps in programs[:count]),
+            )
+            for count in range(len(programs), 0, -1)
+            for rounds in range(num_rounds, 0, -1)
+        ]
+        return next((option for option in options if option[2] <= 60.0 * self.minutes * SPARE), options[-1])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 READS_ABOVE = 0.05
-"""A reader reads where it names at least so many more rows, as a share, than who has no message; so the area of AUC."""
+"""A reader reads where it names so many more rows, as a share, than its party by itself; likewise the area of AUC."""
 PLANTS_ABOVE = 0.1
 """A backdoor works where it leads so many more rows, as a share, to the wanted class than honest models say by it."""
 FLOOR_AT_MOST = 0.5
@@ -50,12 +50,15 @@ class Defended:
       accuracy: of honest runs, on all test rows.
       cost: what it takes of the accuracy, by seed.
       auc: of honest runs, for two classes; else None.
-      read: the share of labels that the best reader of messages names rightly.
+      read: the share of labels that the best reader names rightly.
       reader: the name of this reader.
-      read_auc: the largest area under the curve of a reader of messages, for two classes; else None.
+      most_read: the largest upper end of the interval of any reader's share.
+      read_auc: the largest area under the curve of a reader, for two classes; else None.
+      most_read_auc: the largest upper end of the interval of any reader's area.
       planted: the share of attacked rows that the strongest attack leads to the wanted class; None where none was
-        tried, or not the one that is strongest without a defense.
+        tried.
       lift: the same above honest runs of the same seeds.
+      most_lift: the largest upper end of the interval of any attack's lift.
       attack: the name of this attack.
       floor: the share that honest models call the wanted class.
     """
@@ -67,9 +70,12 @@ class Defended:
     auc: Range | None
     read: Range
     reader: str
-    read_auc: Range | None
+    most_read: float
+    read_auc: Range | None = None
+    most_read_auc: float = 0.0
     planted: Range | None = None
     lift: Range | None = None
+    most_lift: float = 0.0
     attack: str = ""
     floor: float = 0.0
 
@@ -85,8 +91,8 @@ class Findings:
       num_seeds: the number of seeds of every number.
       majority: the share of test rows of the most frequent class.
       majority_read: the same of the training rows that readers are asked about.
-      silent: the share of labels named rightly without any message, by the best of such readers, undefended.
-      silent_auc: their area under the curve, for two classes; else None.
+      alone: the share of labels that the party names rightly by its own features and known rows alone.
+      alone_auc: its area under the curve, for two classes; else None.
       num_test: the number of test rows.
       num_read: the number of training rows that readers are asked about.
       num_rarest: how many of these are of the rarest class.
@@ -99,8 +105,8 @@ class Findings:
     num_seeds: int
     majority: float
     majority_read: float
-    silent: float
-    silent_auc: float | None
+    alone: float
+    alone_auc: float | None
     num_test: int
     num_read: int
     num_rarest: int
@@ -113,8 +119,13 @@ class Findings:
 
     @property
     def floor_read(self) -> float:
-        """The share of labels that who has no message names rightly."""
-        return max(self.majority_read, self.silent)
+        """The share of labels that is named rightly without joint training."""
+        return max(self.majority_read, self.alone)
+
+    @property
+    def floor_auc(self) -> float:
+        """The area under the curve that is reached without joint training."""
+        return max(0.5, self.alone_auc or 0.5)
 
     @property
     def can_tell_reading(self) -> bool:
@@ -132,12 +143,11 @@ class Findings:
         Args:
           found: the runs behind it.
         """
-        pairs = [(found.read, self.floor_read)]
-        if found.read_auc is not None:
-            pairs.append((found.read_auc, max(0.5, self.silent_auc or 0.5)))
-        if any(told.low > floor + READS_ABOVE for told, floor in pairs):
+        by_share, by_auc = self.floor_read + READS_ABOVE, self.floor_auc + READS_ABOVE
+        if found.read.low > by_share or (found.read_auc is not None and found.read_auc.low > by_auc):
             return True
-        return False if all(told.high <= floor + READS_ABOVE for told, floor in pairs) else None
+        is_below = found.most_read <= by_share and (found.read_auc is None or found.most_read_auc <= by_auc)
+        return False if is_below else None
 
     def plants(self, found: Defended) -> bool | None:
         """Whether a partner plants a backdoor behind a defense; None where the seeds do not tell, or none was tried.
@@ -149,7 +159,7 @@ class Findings:
             return None
         if found.lift.low > PLANTS_ABOVE:
             return True
-        return False if found.lift.high <= PLANTS_ABOVE else None
+        return False if found.most_lift <= PLANTS_ABOVE else None
 
     @property
     def learns(self) -> bool:
@@ -178,22 +188,15 @@ def findings(results: xr.Dataset) -> Findings:
       results: as an audit holds them, with the dimensions ``defense``, ``reader``, ``attack`` and ``seed``.
     """
     facts = results.attrs
-    silent = [bool(value) for value in results["is_silent"].values]
-    loud = [not value for value in silent]
-    is_of_two = "read_auc" in results
-    plain = results.sel(defense=NONE)
-    without = plain.isel(reader=np.flatnonzero(silent))
-    readers, others = np.flatnonzero(loud), range(1, results.sizes["defense"])
-    undefended = _defended(results, 0, readers)
     return Findings(
         partner=facts["partner"],
         wanted=facts["wanted"],
-        defended=(undefended, *(_defended(results, i, readers, undefended.attack) for i in others)),
+        defended=tuple(_defended(results, place) for place in range(results.sizes["defense"])),
         num_seeds=results.sizes["seed"],
         majority=float(facts["majority"]),
         majority_read=float(facts["majority_read"]),
-        silent=float(without["read"].median("seed").max()),
-        silent_auc=float(without["read_auc"].median("seed").max()) if is_of_two else None,
+        alone=float(results["alone"].median()),
+        alone_auc=float(results["alone_auc"].median()) if "alone_auc" in results else None,
         num_test=int(facts["num_test"]),
         num_read=int(facts["num_read"]),
         num_rarest=int(facts["num_rarest"]),
@@ -201,38 +204,40 @@ def findings(results: xr.Dataset) -> Findings:
     )
 
 
-def _defended(results: xr.Dataset, place: int, loud: np.ndarray, strongest_of_all: str = "") -> Defended:
-    """What became of the runs behind one defense. Where the attack that is strongest without one was not tried behind
-    it, no attack counts: it may be the one that gets through.
-    """
+def _defended(results: xr.Dataset, place: int) -> Defended:
+    """What became of the runs behind one defense."""
     here, plain = results.isel(defense=place), results.sel(defense=NONE)
-    heard = here.isel(reader=loud)
-    best = heard["read"].median("seed").fillna(-1.0).argmax("reader").item()
-    read_auc = None
-    if "read_auc" in results:
-        areas = heard["read_auc"]
-        read_auc = _median(areas.isel(reader=areas.median("seed").fillna(-1.0).argmax("reader").item()).values)
+    reads = [_median(values) for values in here["read"].transpose("reader", "seed").values]
+    best = int(np.argmax([read.value for read in reads]))
     found = Defended(
         name=str(here["defense"].item()),
         words=str(here["words"].item()),
         accuracy=_median(here["main_accuracy"].values),
         cost=_median((plain["main_accuracy"] - here["main_accuracy"]).values),
         auc=_median(here["test_auc"].values) if "test_auc" in results else None,
-        read=_median(heard["read"].isel(reader=best).values),
-        reader=str(heard["reader"].values[best]),
-        read_auc=read_auc,
+        read=reads[best],
+        reader=str(here["reader"].values[best]),
+        most_read=max(read.high for read in reads),
     )
-    lift = here["attack_success"] - here["attack_success_honest"]
-    tried = np.flatnonzero(lift.notnull().all("seed").values)
-    if not len(tried) or strongest_of_all not in ("", *results["attack"].values[tried]):
+    if "read_auc" in results:
+        areas = [_median(values) for values in here["read_auc"].transpose("reader", "seed").values]
+        known = [area for area in areas if not np.isnan(area.value)]
+        best_area = max(known, key=lambda area: area.value) if known else None
+        most = max((area.high for area in known), default=0.0)
+        found = dataclasses.replace(found, read_auc=best_area, most_read_auc=most)
+    if not results.sizes["attack"]:
         return found
-    strongest = tried[int(lift.isel(attack=tried).mean("seed").argmax("attack"))]
+    success = here["attack_success"].transpose("attack", "seed").values
+    honest = here["attack_success_honest"].transpose("attack", "seed").values
+    lifts = [_mean(values) for values in success - honest]
+    strongest = int(np.argmax([lift.value for lift in lifts]))
     return dataclasses.replace(
         found,
-        planted=_mean(here["attack_success"].isel(attack=strongest).values),
-        lift=_mean(lift.isel(attack=strongest).values),
+        planted=_mean(success[strongest]),
+        lift=lifts[strongest],
+        most_lift=max(lift.high for lift in lifts),
         attack=str(here["attack"].values[strongest]),
-        floor=float(here["attack_success_honest"].isel(attack=strongest).mean()),
+        floor=float(honest[strongest].mean()),
     )
 
 

@@ -23,7 +23,8 @@ UNTRIED = (
     "labels of test rows, and the features of any party: only labels of training rows and predictions were attacked",
     "defenses that watch messages, such as GBD, VFLIP and VFLMonitor, and defenses with a model of their own, such as "
     "MID, CAE and distance correlation",
-    "attacks of the package beside those in the tables, such as LR-BA, TECB, Villain and LFBA",
+    "attacks of the package beside those in the tables, such as LR-BA, Villain, LFBA, and model completion by MixMatch "
+    "(a regression on the trained embedding stands for it)",
 )
 """What no audit tries."""
 OWN_TERMS = {
@@ -69,8 +70,9 @@ def page(audit: Audit) -> str:
             html.details("Accuracy of attacked models on clean rows, medians over seeds", [html.table(costs)]),
         ]
     caption = (
-        "Dots are over seeds, bars are 95 % intervals. Hollow: the defense does not spare the model. Dashed: what "
-        "needs no gradient; short strokes: honest models."
+        "A row per defense. Dots are medians over seeds (means of attacks), bars are 95 % intervals. Hollow: the "
+        "defense does not spare the model. Dashed: guessing, and what the partner's own features alone give. Short "
+        "strokes: honest models."
     )
     parts = [
         html.answer(*audit.sentences),
@@ -119,14 +121,18 @@ def _sureness(audit: Audit) -> list[str]:
         f"({found.num_rarest:,} of the rarest class), {found.num_attacked:,} test rows measure backdoors, "
         f"{found.num_test:,} the accuracy; below {FEW_ROWS} the answer is “not enough to say”.",
         "Intervals are 95 % bootstrap intervals over seeds: of the median, and of the mean for attacks. They cover "
-        "what differs between trainings, not which rows the data happen to have; "
-        "of ten seeds they are rather too narrow.",
-        f"A partner reads where the lower end of the best reader's interval is more than {READS_ABOVE:g} above what is "
-        "named without any gradient; so does the AUC. A defense stops the reading where both upper ends are below "
-        f"that. An attack plants where its lift over honest models is above {PLANTS_ABOVE:g} at the lower end; a "
-        "defense stops it where the strongest attack tried behind it stays below that at the upper end. Between them "
-        f"the seeds do not settle it. Where honest models call more than {share(FLOOR_AT_MOST)} of marked rows the "
-        "wanted class, nothing is said.",
+        "what differs between trainings, not which rows the data happen to have; of ten seeds they are rather too "
+        f"narrow. What happens in one of four trainings is missed by {found.num_seeds} seeds with a chance of "
+        f"{share(0.75**found.num_seeds)}.",
+        f"The partner reads where the lower end of the best reader's interval is more than {READS_ABOVE:g} above what "
+        "the most frequent label and the partner's own features give, in labels named rightly or in AUC. A defense "
+        "stops the reading where the upper ends of all readers are at most that, in both. A backdoor works where the "
+        f"lower end of its lift over honest models of the same seeds is above {PLANTS_ABOVE:g}; a defense stops it "
+        "where the upper ends of all attacks are at most that. So “stops” means: by no more than these margins above "
+        "what happens without an attack. Between the two, the seeds do not settle it. Where honest models call more "
+        f"than {share(FLOOR_AT_MOST)} of marked rows the wanted class, nothing is said.",
+        f"{len(found.defended) - 1} defenses were tried, and the cheapest of those that stop is named: of many, one "
+        "may pass by chance. Try it on other seeds and rows before you rely on it.",
         "The best reader and the strongest attack are chosen by the same runs that report them, behind every defense "
         "anew, so that their numbers are rather too large: the careful side for whoever holds the labels.",
     ]
@@ -152,18 +158,19 @@ def _assumed(facts: dict[str, Any]) -> list[str]:
         f"{facts['learning_rate']:g}, the largest of three within 0.01 of the best accuracy of honest runs with "
         f"{len(SEEDS)} other seeds.",
         f"A reader knows the labels of {facts['num_known']} training rows of every class, an attack "
-        f"{facts['num_targets']} rows of class “{facts['wanted']}”, the rarest, to which backdoors lead.",
+        f"{facts['num_targets']} rows of class “{facts['wanted']}”, the rarest, to which backdoors lead. What the "
+        "partner's own features give is a logistic regression on as many known rows, without joint training.",
         f"The mark of attacked rows: {facts['trigger']}.",
         f"Levels are multiples of messages in honest training: an entry of a gradient is "
         f"{sizes['gradient_entry']:.2g} large (root mean square), a row {sizes['gradient_norm']:.2g} long, an "
         f"embedding {sizes['embedding_norm']:.3g}.",
         "The partner knows every defense. Readers that add up or learn from known rows answer noise, coding and what "
-        "is held back; attacks that use no gradient (BASL, replay) answer all defenses of gradients and labels; BASL "
-        "ordinary answers bounds on embeddings.",
+        "is held back; attacks that use no gradient (BASL, the replays) answer all defenses of gradients and labels; "
+        "BASL ordinary answers bounds on embeddings.",
     ]
 
 
 def _versions(facts: dict[str, Any]) -> str:
     lines = [f"{name} {version}" for name, version in facts["versions"].items()]
-    took = f"{facts['seconds'] / 60:.1f} of {facts['minutes']:g} minutes"
+    took = f"{facts['seconds'] / 60:.1f} of {facts['minutes']:g} minutes; how many defenses fit depends on the machine"
     return "\n".join([f"data {facts['data']}, SHA-256 {facts['fingerprint']}", f"time {took}", *lines])

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from vfl_jax import attacks
+from vfl_jax.arenas.boards import Board
 from vfl_jax.core.record import numbers
 from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.needs import Needs, Where
@@ -27,7 +28,7 @@ _READERS: dict[str, Attack] = {
     "cluster": attacks.ClusterInference(evidence="directions", way="cluster", at_epochs=END),
     "regression": attacks.RegressionInference(way="regression", at_epochs=END),
     "regression_sum": attacks.RegressionInference(evidence="sum", way="regression_sum", at_epochs=END),
-    "embeddings": attacks.RegressionInference(of="embeddings", way="embeddings", at_epochs=END),
+    "completion": attacks.RegressionInference(of="embeddings", way="completion", at_epochs=END),
 }
 _OF_TWO: dict[str, Attack] = {
     "length": attacks.NormInference(evidence="fading", threshold="two_means", way="length", at_epochs=END),
@@ -39,9 +40,6 @@ _OF_SUM: dict[str, Attack] = {
     "signs": attacks.SignInference(way="signs", at_epochs=END),
     "signs_sum": attacks.SignInference(evidence="sum", way="signs_sum", at_epochs=END),
 }
-SILENT = ("embeddings",)
-"""The readers that use their own model and no message but those that trained it: the floor of the others."""
-
 READERS = {
     "direction": "the direction of a row's mean gradient, beside known rows",
     "direction_last": "the direction of a row's last gradient, beside known rows",
@@ -53,9 +51,18 @@ READERS = {
     "spectral": "the direction in which gradients differ most",
     "signs": "the negative entry of a gradient of the sum head",
     "signs_sum": "the same of the sum of gradients: an answer to noise",
-    "embeddings": "a regression of known labels on the own embeddings, without any gradient",
+    "completion": "a regression of known labels on the own embeddings, which training has shaped",
 }
 """What every reader goes by, in words."""
+
+
+def known(board: Board) -> int:
+    """Returns of how many rows of every class a reader knows the labels.
+
+    Args:
+      board: the board.
+    """
+    return min(NUM_KNOWN, *board.most_known)
 
 
 def readers(num_classes: int, head: str) -> dict[str, Attack]:
@@ -106,8 +113,10 @@ ATTACKS = {
     "BASL ×30": "the same vector, thirty times as long",
     "BASL ordinary": "the vector of BASL ×5, drawn back into the range of honest embeddings: an answer to bounds",
     "replay": "sends an own embedding of a row of the wanted class; training is honest, so no gradient shows it",
+    "centre replay": "sends the mean of its own embeddings of known rows of the wanted class",
     "fresh replacement": "trains marked rows with the gradient of rows of the wanted class",
     "fresh replacement ×10": "the same, ten times as long",
+    "TECB": "learns a mark on all its features from rows of the wanted class, then aligns other rows with them",
 }
 """What every attack does, in words."""
 
@@ -122,17 +131,24 @@ def plants(epochs: int, has_stamp: bool) -> Plants:
     Example:
       >>> from vfl_jax.audits.partner import plants
       >>> list(plants(30, has_stamp=False).points)
-      ['BASL', 'BASL ×5', 'BASL ×30', 'BASL ordinary', 'replay']
+      ['BASL', 'BASL ×5', 'BASL ×30', 'BASL ordinary', 'replay', 'centre replay']
     """
     late = tuple(sorted({max(1, round(0.8 * epochs)), max(1, round(0.9 * epochs))}))
     stamping: tuple[Attack, ...] = (attacks.PoisonedData(rows="target"),) if has_stamp else ()
-    parts = (*stamping, attacks.BASL(at_epochs=late), attacks.Replay(most_rows=NUM_TARGETS), attacks.StayInRange())
-    basl, replay, ordinary = (f"parts.{len(parts) - i}." for i in (3, 2, 1))
+    parts = (
+        *stamping,
+        attacks.BASL(at_epochs=late),
+        attacks.Replay(most_rows=NUM_TARGETS),
+        attacks.CentroidReplay(most_known=NUM_TARGETS),
+        attacks.StayInRange(),
+    )
+    basl, replay, centre, ordinary = (f"parts.{len(parts) - i}." for i in (4, 3, 2, 1))
     points = {"poisoned rows": {"parts.0.enabled": 1.0}} if has_stamp else {}
     for name, scale in (("BASL", 0.85), ("BASL ×5", 5.0), ("BASL ×30", 30.0)):
         points[name] = {f"{basl}enabled": 1.0, f"{basl}scale": scale}
     points["BASL ordinary"] = {**points["BASL ×5"], f"{ordinary}enabled": 1.0}
     points["replay"] = {f"{replay}enabled": 1.0}
+    points["centre replay"] = {f"{centre}enabled": 1.0}
     where: Where = "features" if has_stamp else "message"
     return Plants(PartyChain(parts=parts), points, Needs(trigger=where, poison_rate=0.0, num_targets=NUM_TARGETS))
 
@@ -146,3 +162,20 @@ def replacements() -> Plants:
     }
     needs = Needs(poison_rate=0.01, num_targets=NUM_TARGETS)
     return Plants(PartyChain(parts=(blurring, attacks.FreshReplacement())), points, needs)
+
+
+def learnt(epochs: int) -> Plants:
+    """Returns the attack that learns a trigger: TECB, its phases at their shares of its source's 100 epochs.
+
+    Args:
+      epochs: the number of epochs.
+
+    Example:
+      >>> from vfl_jax.audits.partner import learnt
+      >>> list(learnt(20).points)
+      ['TECB']
+    """
+    align_from = min(round(0.79 * epochs), epochs - 1)
+    tecb = attacks.TECB(learn_until=max(1, round(0.49 * epochs)), align_from=align_from)
+    needs = Needs(trigger="message", poison_rate=0.0, num_targets=NUM_TARGETS)
+    return Plants(PartyChain(parts=(tecb,)), {"TECB": {"parts.0.enabled": 1.0}}, needs)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def picture(found: Findings) -> Figure:
     """Returns three panels that share their rows, the defenses: the honest model, labels read, rows led to the class.
 
-    Dots are medians (of attacks means) over seeds, bars are 95 % intervals, dashed lines are what needs no message and
-    no attack.
+    Dots are medians (of attacks means) over seeds, bars are 95 % intervals, dashed lines are guessing, and what the
+    partner's own features alone give.
 
     Args:
       found: what the audit found.
@@ -35,7 +35,7 @@ def picture(found: Findings) -> Figure:
     _line(panels[0, 0], 0.5 if is_of_two else found.majority, "guessing" if is_of_two else "most frequent class")
     panels[0, 0].set_title("honest model, " + ("AUC" if is_of_two else "accuracy"), fontsize=9)
     _draw(panels[0, 1], [d.read for d in found.defended], spared, 1)
-    _line(panels[0, 1], found.floor_read, "without gradients")
+    _line(panels[0, 1], found.floor_read, "own features alone")
     panels[0, 1].set_title("labels read by the best reader", fontsize=9)
     if has_attacks:
         _draw(panels[0, 2], [d.planted for d in found.defended], spared, 5)

@@ -28,7 +28,8 @@ class Audit:
     Args:
       results: the numbers, with the dimensions ``defense``, ``reader``, ``attack`` and ``seed``: ``main_accuracy`` and
         ``test_auc`` of honest runs; ``read``, the share of labels that a reader names rightly, and ``read_auc``;
-        ``attack_success``, ``attack_success_honest`` and ``accuracy_attacked``; NaN where something was not tried.
+        ``attack_success``, ``attack_success_honest`` and ``accuracy_attacked``; and ``alone`` with ``alone_auc``, what
+        the partner names by its own features without any joint training.
     """
 
     results: xr.Dataset

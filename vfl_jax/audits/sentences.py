@@ -42,13 +42,13 @@ def _reading(found: Findings) -> str:
         )
     plain, reads = found.undefended, found.reads(found.undefended)
     beside = (
-        f"naming the most frequent label for all would give {share(found.majority_read)}; without your gradients it "
-        f"reads {share(found.silent)}"
+        f"naming the most frequent label for all would give {share(found.majority_read)}; by its own features alone it "
+        f"names {share(found.alone)}"
     )
     if reads and plain.read.low <= found.floor_read + READS_ABOVE and plain.read_auc is not None:
         return (
             f"A malicious “{found.partner}” could rank your rows by label with an area under the curve of "
-            f"{plain.read_auc.value:.2f} (0.5 is guessing, {found.silent_auc:.2f} what it has without your gradients), "
+            f"{plain.read_auc.value:.2f} (0.5 is guessing, {found.alone_auc:.2f} what its own features alone give), "
             f"though it names only {share(plain.read.value)} rightly ({beside})."
         )
     if reads:
@@ -56,7 +56,7 @@ def _reading(found: Findings) -> str:
     named = f"the best reader tried names {share(plain.read.value)} ({beside})."
     if reads is None:
         return f"{found.num_seeds} seeds do not settle whether “{found.partner}” could read your labels: {named}"
-    return f"“{found.partner}” learns no more of your labels from the gradients than it does without: {named}"
+    return f"Nothing that was tried lets “{found.partner}” read your labels: {named}"
 
 
 def _planting(found: Findings) -> str:

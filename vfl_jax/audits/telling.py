@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vfl_jax.audits.battery import Level
 from vfl_jax.audits.clock import Clock
-from vfl_jax.audits.partner import NUM_KNOWN, NUM_TARGETS
+from vfl_jax.audits.measured import Measured
+from vfl_jax.audits.partner import ATTACKS, NUM_TARGETS, known
 from vfl_jax.audits.setting import Setting
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import DenseHead
 from vfl_jax.protocol.triggers import FeatureTrigger
 from vfl_jax.sweeps.study import versions
 
-if TYPE_CHECKING:
-    from vfl_jax.audits.running import _Table
-
 
 def facts_of(
-    whole: VerticalData, setting: Setting, levels: Sequence[Level], table: _Table, epochs: int, clock: Clock
+    whole: VerticalData, setting: Setting, levels: Sequence[Level], measured: Measured, epochs: int, clock: Clock
 ) -> dict[str, Any]:
     """Returns what a report tells beside numbers, as JSON content.
 
@@ -30,15 +28,15 @@ def facts_of(
       whole: the data set before rows were left out.
       setting: the setting.
       levels: all levels of defenses, also those that were not tried.
-      table: what was measured.
+      measured: what was measured.
       epochs: the number of epochs.
       clock: the time of the audit.
     """
     board, data = setting.board, setting.board.data
     plan, who = board.scenario.poison, board.attackers[0]
     train, test = (np.bincount(np.asarray(rows.labels), minlength=data.num_classes) for rows in (data.train, data.test))
-    known = np.minimum(NUM_KNOWN, np.full(data.num_classes, min(board.most_known)))
-    asked = train - known
+    num_known = known(board)
+    asked = train - num_known
     targets = min(NUM_TARGETS, board.most_known[plan.target_class])
     return {
         "partner": data.parties[who],
@@ -57,7 +55,7 @@ def facts_of(
         "rows_used": [data.train.num_samples, data.test.num_samples],
         "classes": dict(zip(data.classes, train.tolist(), strict=True)),
         "share": board.share,
-        "num_known": int(known[0]),
+        "num_known": num_known,
         "num_targets": int(targets),
         "head": "trainable" if isinstance(board.scenario.head, DenseHead) else "sum",
         "epochs": epochs,
@@ -65,7 +63,7 @@ def facts_of(
         "learning_rate": float(board.scenario.head_optimizer.learning_rate),
         "sizes": setting.sizes._asdict(),
         "trigger": _trigger(setting),
-        "not_tried": _not_tried(levels, table),
+        "not_tried": _not_tried(levels, measured),
         "minutes": clock.minutes,
         "seconds": round(clock.seconds, 1),
         "versions": {"vfl_jax": importlib.metadata.version("vfl_jax"), **versions()},
@@ -83,13 +81,13 @@ def _trigger(setting: Setting) -> str:
     return f"a mark on the partner's own features ({type(trigger).__name__})"
 
 
-def _not_tried(levels: Sequence[Level], table: _Table) -> list[str]:
-    """What was left out for time, and what no audit tries."""
-    tried = {level.name for level in table.levels}
+def _not_tried(levels: Sequence[Level], measured: Measured) -> list[str]:
+    """What was left out for time."""
+    tried = {level.name for level in measured.levels}
     left = [level.name for level in levels if level.name not in tried]
+    attacks = [name for name in ATTACKS if name not in measured.attacks]
     found = [f"for lack of time, the defenses {', '.join(left)}"] if left else []
-    none = [name for name, count in table.tried.items() if not count]
-    found += [f"for lack of time, the attacks {', '.join(none)}"] if none else []
-    some = [f"{name} ({count})" for name, count in table.tried.items() if 0 < count < len(table.levels)]
-    found += [f"for lack of time, these attacks behind the first defenses alone: {', '.join(some)}"] if some else []
-    return found
+    return [
+        *found,
+        *([f"the attacks {', '.join(attacks)}: for lack of time, or because they do not fit"] if attacks else []),
+    ]

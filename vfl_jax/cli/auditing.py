@@ -6,6 +6,8 @@ import dataclasses
 import functools
 import inspect
 import shlex
+import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import tyro
 from vfl_jax.cli.own_tables import OwnTables, Repeated
 from vfl_jax.core.atomic import check_writable
 from vfl_jax.presets import HeadName
+from vfl_jax.sweeps.devices import use_all_cores
 
 if TYPE_CHECKING:
     from vfl_jax.core.vertical_data import VerticalData
@@ -61,6 +64,7 @@ def perform_audit(chosen: Audit) -> None:
     """
     from vfl_jax.audits import audit
 
+    use_all_cores()
     load = source_of(chosen)
     for flag, path in (("--out", chosen.out), ("--results", chosen.results)):
         if path is not None:
@@ -74,7 +78,9 @@ def perform_audit(chosen: Audit) -> None:
         epochs=chosen.epochs,
         command=words_of(chosen),
     )
-    print(found)
+    width = shutil.get_terminal_size().columns
+    for sentence in found.sentences:
+        print(textwrap.fill(sentence, max(width, 40), break_long_words=False, break_on_hyphens=False))
     found.to_html(chosen.out)
     if chosen.results is not None:
         found.save(chosen.results)
