@@ -143,7 +143,7 @@ def _assumed(facts: dict[str, Any]) -> list[str]:
     used, whole = facts["rows_used"], facts["rows"]
     rows = f"{used[0]:,} training and {used[1]:,} test rows"
     if used != whole:
-        rows += f", drawn from {whole[0]:,} and {whole[1]:,} alike in all classes, to keep the time"
+        rows += f", drawn from {whole[0]:,} and {whole[1]:,} alike in all classes"
     holder = facts["active_party"] or "somebody without features"
     sizes = facts["sizes"]
     classes = ", ".join(f"{name} {count:,}" for name, count in facts["classes"].items())

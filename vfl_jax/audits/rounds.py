@@ -165,7 +165,7 @@ class Running:
         used, whole = self.used, self.whole
         rows = f"{used.train.num_samples:,} training and {used.test.num_samples:,} test rows"
         if used.train.num_samples < whole.train.num_samples:
-            rows += f" (of {whole.train.num_samples:,} and {whole.test.num_samples:,}, for time)"
+            rows += f" (of {whole.train.num_samples:,} and {whole.test.num_samples:,})"
         expected = [(READING, 1), (PLANTING, len(partner.plants(self.epochs, has_stamp=True).points) + 1)]
         expected += [(REPLACING, 3)] + ([(LEARNING, 2)] if self.has_numbers else [])
         steps = self.steps_each * self.seeds * ROUND
@@ -207,5 +207,5 @@ class Running:
         """The call that repeats the audit in Python, for the data at hand."""
         return (
             f"vfl.audit(data, attacker={self.whole.parties[self.who]!r}, minutes={self.clock.minutes:g}, "
-            f"seeds={self.seeds}, head={self.head!r}, epochs={self.epochs})"
+            f"seeds={self.seeds}, head={self.head!r}, epochs={self.epochs}, rows={self.used.train.num_samples})"
         )

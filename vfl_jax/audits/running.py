@@ -12,6 +12,7 @@ from vfl_jax.audits.result import Audit
 from vfl_jax.audits.rounds import Running
 from vfl_jax.audits.setting import largest_party, subsample
 from vfl_jax.core.checks import check_choice, check_count, check_kind, check_range, place_of
+from vfl_jax.core.extras import extra
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.presets.common import HeadName
 from vfl_jax.sweeps.cautions import EvidenceWarning
@@ -19,9 +20,8 @@ from vfl_jax.sweeps.cautions import EvidenceWarning
 FEWEST_SEEDS = 10
 """An audit has at least so many seeds: of fewer the intervals are too narrow."""
 EPOCHS = 20
-ROWS_PER_MINUTE = 500
-"""So many training rows are used for every minute, at least the first number below, and half as many test rows."""
-FEWEST_ROWS = 2000
+ROWS = 3000
+"""So many training rows are used at most, and half as many test rows."""
 FEWEST_TRAINING_ROWS = 100
 """Of fewer training rows an audit tells nothing."""
 
@@ -34,6 +34,7 @@ def audit(
     seeds: int = 10,
     head: HeadName = "trainable",
     epochs: int = EPOCHS,
+    rows: int = ROWS,
     progress: bool = True,
     command: str = "",
 ) -> Audit:
@@ -50,8 +51,7 @@ def audit(
     Defenses come in rounds of three, the most important first; in a round every reader and every attack meets each of
     them. What is to run, and about how long it takes, is said before it starts. Where the time is short, fewer rounds
     are run, and where even one is too long, fewer attacks; the report says which. No round begins that would not end
-    in time, as far as the rounds before it tell; one that has begun is not stopped. Seeds are never fewer. Large data
-    are cut to 500 training rows a minute (at least 2,000), drawn alike in all classes.
+    in time, as far as the rounds before it tell; one that has begun is not stopped. Seeds are never fewer.
 
     Args:
       data: the data set, the result of ``load_tables``, or a function without arguments that returns either.
@@ -61,6 +61,8 @@ def audit(
       seeds: how many seeds every number has, at least 10.
       head: "trainable" or "sum".
       epochs: the number of epochs of every training.
+      rows: the largest number of training rows that are used, drawn alike in all classes; of
+        test rows half as many.
       progress: whether to say on the error stream what is to run, and what has run.
       command: the command that repeats the audit, for the report.
 
@@ -78,7 +80,7 @@ def audit(
       found.to_html("report.html")
     """
     check_kind(bool, "True or False", progress=progress)
-    check_count(seeds=seeds, epochs=epochs)
+    check_count(seeds=seeds, epochs=epochs, rows=rows)
     check_range("audit", 0.0, minutes=minutes)
     check_choice("audit", HeadName, head=head)
     if not minutes or seeds < FEWEST_SEEDS or epochs < 2:
@@ -86,12 +88,15 @@ def audit(
             f"audit has minutes={minutes:g}, seeds={seeds} and epochs={epochs}; give more than 0 minutes, at least "
             f"{FEWEST_SEEDS} seeds (of fewer the intervals say too little) and 2 epochs."
         )
+    with extra("plots,sklearn", "An audit"):
+        import matplotlib  # noqa: F401
+        import sklearn  # noqa: F401
     clock = Clock(minutes)
     whole = data_of(data)
     _check_data(whole)
     who = _partner(whole, attacker)
-    most = max(FEWEST_ROWS, round(ROWS_PER_MINUTE * minutes))
-    used = subsample(whole, most, most // 2)
+    used = subsample(whole, rows, rows // 2)
+    _check_data(used)
     running = Running(whole, used, who, head, seeds, epochs, clock, progress)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EvidenceWarning)  # the report says how many rows measure

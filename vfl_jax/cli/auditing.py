@@ -44,6 +44,8 @@ class Audit(OwnTables):
     head: HeadName = "trainable"
     """The active party's model: a layer of its own, or the sum of all embeddings."""
     epochs: int = 20
+    rows: int = 3000
+    """The largest number of training rows that are used; of test rows half as many. More rows take more time."""
     out: Path = Path("audit.html")
     """File of the report, one page of HTML."""
     results: Path | None = None
@@ -76,6 +78,7 @@ def perform_audit(chosen: Audit) -> None:
         seeds=chosen.seeds,
         head=chosen.head,
         epochs=chosen.epochs,
+        rows=chosen.rows,
         command=words_of(chosen),
     )
     width = shutil.get_terminal_size().columns
