@@ -24,6 +24,8 @@ from vfl_jax.audits.sizes import MessageSizes
 from vfl_jax.audits.tables import short_rows
 from vfl_jax.cli import auditing
 from vfl_jax.cli.commands import main
+from vfl_jax.cli.own_tables import OwnTables
+from vfl_jax.cli.subcommands import Audit
 from vfl_jax.core.record import numbers
 
 
@@ -460,13 +462,13 @@ def test_data_of_which_nothing_can_be_said_are_refused():
     ("flags", "words"),
     [
         ({}, ("--table", "--data NAME")),
-        ({"data": "digits", "table": ("a=a.csv",)}, ("--data is digits", "give one")),
+        ({"data": "digits", "own": OwnTables(table=("a=a.csv",))}, ("--data is digits", "give one")),
         ({"data": "digitz"}, ("--data", "digits")),
     ],
 )
 def test_the_flags_of_an_audit_name_one_source(flags, words):
     with pytest.raises(ValueError, match=words[0]) as error:
-        auditing.source_of(auditing.Audit(**flags))
+        auditing.source_of(Audit(**flags))
     assert says(str(error.value), *words)
 
 

@@ -15,7 +15,7 @@ import tyro
 
 from vfl_jax.cli import saved
 from vfl_jax.cli.overview import FILE, HELP, OWN, page
-from vfl_jax.cli.subcommands import Arena, Completion, Data, Demo, Doctor, List, Paths, Run, Sweep
+from vfl_jax.cli.subcommands import Arena, Audit, Completion, Data, Demo, Doctor, List, Paths, Run, Sweep
 
 ABOUT = "Train, attack and defend vertical federated models."
 INTERRUPTED = 130
@@ -113,7 +113,7 @@ def _perform(chosen: Any, words: list[str]) -> None:
     if isinstance(chosen, Sweep):
         return training.perform_sweep(chosen, words[1])
     perform: dict[type, Any] = {
-        **{Demo: _demo, Arena: _arena, Paths: _paths, Data: _check_data, List: _list},
+        **{Demo: _demo, Audit: _audit, Arena: _arena, Paths: _paths, Data: _check_data, List: _list},
         **{Doctor: _doctor, Completion: _completion},
         **saved.PERFORM,
     }
@@ -161,6 +161,13 @@ def _demo(chosen: Demo) -> None:
 
     check_folder("--out", chosen.out)
     demo(chosen.seeds, chosen.epochs, chosen.out)
+
+
+def _audit(chosen: Audit) -> None:
+    """Performs ``vfl-jax audit``."""
+    from vfl_jax.cli.auditing import perform_audit
+
+    perform_audit(chosen)
 
 
 def _arena(chosen: Arena) -> None:

@@ -77,6 +77,37 @@ class Sweep(Training):
     """File to which progress is appended, one JSON object per line."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Audit:
+    """Finds out what a malicious party could do with your tables, and which defenses would stop it; writes a report."""
+
+    file: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[FILE]", help_behavior_hint="")] = None
+    """TOML file that names your tables, as --tables."""
+    data: Name = None
+    """Data set, in place of your tables; vfl-jax list shows all."""
+    data_folder: Folder = None
+    """Folder of data sets. Default: VFL_JAX_DATA."""
+    attacker: Name = None
+    """The malicious party. Default: of those that lack the labels the one with the most features."""
+    minutes: float = 10.0
+    """The time that the audit may take. Where it is short, fewer defenses and attacks are tried; the report says which
+    were not."""
+    seeds: int = 10
+    """How many seeds every number has, at least 10."""
+    head: Literal["trainable", "sum"] = "trainable"
+    """The active party's model: a layer of its own, or the sum of all embeddings."""
+    epochs: int = 20
+    rows: int = 3000
+    """Training rows that are used at most; of test rows half as many. More rows take more time."""
+    out: Path = Path("audit.html")
+    """File of the report, one page of HTML."""
+    results: File = None
+    """NetCDF file for the numbers."""
+    plugin: Repeated = ()
+    """MODULE whose data sets the command shall know."""
+    own: Annotated[OwnTables, tyro.conf.arg(name="")] = dataclasses.field(default_factory=OwnTables)
+
+
 @dataclasses.dataclass(frozen=True)
 class Arena:
     """Lets attacks meet defenses on data sets, and says who wins."""
@@ -160,7 +191,7 @@ class Completion:
 
 
 SUBCOMMANDS: dict[str, type] = {
-    **{"demo": Demo, "run": Run, "sweep": Sweep, "arena": Arena},
+    **{"demo": Demo, "run": Run, "sweep": Sweep, "audit": Audit, "arena": Arena},
     **{"report": Report, "show": Show, "plot": Plot, "status": Status},
     **{"paths": Paths, "list": List, "data": Data, "doctor": Doctor},
     "completion": Completion,
