@@ -34,10 +34,10 @@ class Work(NamedTuple):
 
 
 CALIBRATING = Work("honest runs that choose the learning rate and the trigger", 8.0, 4e-5)
-READING = Work("label inference", 20.0, 1.1e-4)
-PLANTING = Work("backdoors by other messages", 22.0, 6e-5)
-REPLACING = Work("backdoors by replaced gradients", 22.0, 6e-5)
-LEARNING = Work("a backdoor by a learnt trigger", 22.0, 1e-4)
+READING = Work("label inference", 40.0, 1.1e-4)
+PLANTING = Work("backdoors by other messages", 40.0, 1.5e-4)
+REPLACING = Work("backdoors by replaced gradients", 35.0, 1.5e-4)
+LEARNING = Work("a backdoor by a learnt trigger", 30.0, 1.5e-4)
 
 
 class Planned(NamedTuple):

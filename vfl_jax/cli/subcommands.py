@@ -90,8 +90,7 @@ class Audit:
     attacker: Name = None
     """The malicious party. Default: of those that lack the labels the one with the most features."""
     minutes: float = 10.0
-    """The time that the audit may take. Where it is short, fewer defenses and attacks are tried; the report says which
-    were not."""
+    """The time that it may take. In less of it fewer defenses are tried, and the report says which were not."""
     seeds: int = 10
     """How many seeds every number has, at least 10."""
     head: Literal["trainable", "sum"] = "trainable"
