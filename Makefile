@@ -18,6 +18,7 @@ TEST = env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loads
 .PHONY: demo test test-long test-lowest lint types docs check clean
 
 demo: $(READY)
+	@echo "Installation took $$(cat $(READY)) s; it is done once."
 	$(BIN)/vfl-jax demo
 
 test: $(READY)
@@ -46,9 +47,9 @@ check: lint types test
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "vfl_jax needs Python 3.11 or newer; set PYTHON=..."'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(READY)
+	start=$$(date +%s) && $(PYTHON) -m venv $(VENV) \
+		&& $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' \
+		&& echo $$(( $$(date +%s) - start )) > $(READY)
 
 $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)

@@ -60,7 +60,7 @@ def test_the_answer_names_the_strongest_and_the_cheapest():
     )
     assert "where honest runs lead 2%" in said
     assert "Without a defense the strongest attack of each board reaches 70% in the mean" in said
-    assert "wall leaves least: 35%, at 0.5% of main accuracy" in said
+    assert "wall leaves least: 35%, at 0.5 percentage points of main accuracy" in said
     dear = report.answer(report.joined([board("mnist", (0.8, 0.2), 0.3)], "there"))
     assert dear.endswith("there is none here.")
 

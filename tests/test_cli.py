@@ -128,18 +128,6 @@ def test_without_honest_runs_the_table_says_so(capsys):
     assert "no honest run" in shown
 
 
-def test_the_demo_writes_tables_results_and_figures(tmp_path, capsys):
-    commands.main(["demo", "--seeds", "2", "--epochs", "2", "--out", str(tmp_path / "shown")])
-    shown = capsys.readouterr().out
-    for words in ("sum head", "trainable head", "label", "replacement", "sparsification", "honest", "rows measured: "):
-        assert words in shown
-    names = {path.name for path in (tmp_path / "shown").iterdir()}
-    assert {"sum_head.nc", "trainable_head.nc"} <= names
-    assert len([name for name in names if name.endswith(".png")]) == 8
-    results = vfl_jax.load(tmp_path / "shown" / "sum_head.nc")
-    assert json.loads(results.attrs["data"])["name"] == "digits"
-
-
 def test_warnings_are_lines(capsys):
     """8 of 40 test rows are triggered; a line says so, with no place in the code."""
     commands.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.enabled=0,1", "--seeds", "1"])

@@ -64,14 +64,17 @@ def test_a_cap_of_inf_is_none_in_the_notebook_of_own_methods():
 
 
 def test_the_readme_runs(tmp_path, monkeypatch, request):
-    """The README's Python blocks, on digits for a few epochs and seeds."""
+    """The Python blocks of the README and of the pages that go on with its names, on digits, few epochs and seeds."""
     import vfl_jax
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(vfl_jax, "load_mnist", vfl_jax.load_digits)
-    text = (NOTEBOOKS[0].parents[1] / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 7
+    pages = {"README.md": 2, "docs/using.md": 2, "docs/plugins.md": 1, "docs/data.md": 1}
+    blocks = []
+    for page, count in pages.items():
+        found = re.findall(r"```python\n(.*?)```", (NOTEBOOKS[0].parents[1] / page).read_text(), re.DOTALL)
+        assert len(found) == count, page
+        blocks += found
     names: dict = {}
     for registry in (vfl_jax.data.LOADERS, vfl_jax.presets.PRESETS):  # what the README registers is not there later
         before = dict(registry)

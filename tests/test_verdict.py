@@ -18,10 +18,11 @@ from experiments.liu2020.saved import Results
 from experiments.liu2020.sparsification.cases import CASES as SPARSIFIED
 from experiments.liu2020.table_1.count import FILE
 from experiments.liu2020.verdict import attacks, defenses, labels
-from experiments.liu2020.verdict.__main__ import README, SECTIONS, page
+from experiments.liu2020.verdict.__main__ import README
 from experiments.liu2020.verdict.data import TEXTS, judge_counts
-from experiments.liu2020.verdict.judge import Claim, Finding, judge, outcome
+from experiments.liu2020.verdict.judge import Claim, Examined, Finding, judge, outcome
 from experiments.liu2020.verdict.judge import row as row_of
+from experiments.liu2020.verdict.page import SECTIONS, answer, examined_claims, marks, page, whole
 from experiments.liu2020.what_success_depends_on.cases import CASES as DEPENDING
 from experiments.shared.outcomes import at
 from vfl_jax.core.files import save
@@ -178,14 +179,15 @@ def test_an_attack_that_moves_rows_without_a_backdoor_leaves_nothing_to_fail(tmp
 
 def test_of_many_groups_a_verdict_counts_and_the_evidence_names():
     findings = {f"g{i}": Finding(held, f"seen {i}") for i, held in enumerate([1.0] * 4 + [0.5] * 2 + [0.0] * 2)}
-    assert row_of("", "", "", findings, [])["verdict"].startswith("**holds only: g0; g1; g2; g3; g4 (some seeds)")
-    found = row_of("", "", "", findings | {"g8": Finding(None, "seen 8")}, ["g9"])
+    few = row_of(Examined("", "", "", findings, [], {}))
+    assert few["verdict"].startswith("**holds only: g0; g1; g2; g3; g4 (some seeds)")
+    found = row_of(Examined("", "", "", findings | {"g8": Finding(None, "seen 8")}, ["g9"], {}))
     assert found["verdict"] == "**holds in 4 of 9 groups, on some seeds in 2, not in 2. Cannot be judged: 1** (so far)"
-    assert found["evidence"].startswith("<details><summary>9 groups</summary>**holds**, g0: seen 0<br>**holds**, g1")
-    assert "**some seeds**, g4: seen 4<br>" in found["evidence"]
-    assert found["evidence"].endswith("**cannot be judged**, g8: seen 8</details><br>not run yet: g9")
+    assert found["evidence"].startswith("g0: seen 0<br>g1: seen 1<br>")
+    assert "<br>g4: seen 4<br>" in found["evidence"]
+    assert found["evidence"].endswith("g8: seen 8<br>not run yet: g9")
     all_good = {f"g{i}": Finding(1.0, "") for i in range(9)}
-    assert row_of("", "", "", all_good, [])["verdict"] == "**holds**"
+    assert row_of(Examined("", "", "", all_good, [], {}))["verdict"] == "**holds**"
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "of other data"}, {"seeds": 3}])
@@ -393,10 +395,44 @@ def test_sparsification_is_judged_against_the_rate_0_of_the_published_residual(t
 
 def test_the_page_shows_the_saved_results():
     text = README.read_text()
-    found = page(README.parent)
-    assert found in text
-    num_tables = len(SECTIONS) + 1
-    assert len(EVERY_CLAIM) + len(TEXTS) == found.count("\n| ") - 2 * num_tables
+    home = README.parent
+    assert page(home) in text
+    assert text.index(answer(examined_claims(home))) < text.index("![") < text.index("| claim |")
+    (table, *_) = page(home).partition("### The evidence")
+    assert len(EVERY_CLAIM) + len(TEXTS) == table.count("\n| ") - 1
+
+
+def examined(findings, runs=None):
+    runs = dict.fromkeys(findings, "gamma/liu2020_code_mnist") if runs is None else runs
+    return Examined("A claim", "section 1", "what", findings, [], runs)
+
+
+def test_marks_stand_with_their_data_and_preset_and_count_several_groups():
+    findings = {
+        "MNIST, liu2020_code, sum head": Finding(1.0, ""),
+        "MNIST, liu2020_code, trainable head": Finding(0.0, ""),
+        "NUS-WIDE twin, gaussian": Finding(None, ""),
+    }
+    runs = dict.fromkeys(findings, "noise/liu2020_code") | {"NUS-WIDE twin, gaussian": "noise/liu2020_paper_a"}
+    row = marks(examined(findings, runs))
+    assert row["MNIST, as run"] == "✓ holds (1)<br>✗ does not (1)"
+    assert row["twin, as written"] == "– not judged"
+    assert row["MNIST, as written"] == row["twin, as run"] == ""
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ((1.0, None), "holds"),
+        ((0.0, 0.1), "does not hold"),
+        ((0.5,), "holds on some seeds"),
+        ((1.0, 0.0), "depends on the group"),
+        ((None,), "cannot be judged"),
+        ((), "cannot be judged"),
+    ],
+)
+def test_the_answer_counts_claims_by_what_became_of_them(held, said):
+    assert whole(examined({f"MNIST, {i}": Finding(one, "") for i, one in enumerate(held)})) == said
 
 
 def test_counts_are_judged_where_they_are_of_the_real_set(tmp_path):

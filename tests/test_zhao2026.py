@@ -266,7 +266,7 @@ def test_the_page_says_what_results_say(digits, tmp_path):
         "6": "**contradicted** (6 of 7)",
     }
     assert "these claims hold: 3, 5; and these are contradicted: 2a, 2b, 6." in page
-    drawn = {f"claim_{name}.png" for name, verdict in verdicts.items() if verdict != UNJUDGED}
+    drawn = {"verdicts.png"} | {f"claim_{name}.png" for name, verdict in verdicts.items() if verdict != UNJUDGED}
     assert {path.name for path in tmp_path.glob("*.png")} == drawn
     (gbd,) = (row for row in table_rows(page, "data", "item", "share that comes back") if row["item"] == "GBD")
     assert gbd["share that comes back"] == "1.000 [1.000, 1.000]"

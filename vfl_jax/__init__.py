@@ -194,9 +194,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports ``vfl_jax.testing`` where it is asked for: it has methods of its own, which no list should show."""
+    """Gives ``vfl_jax.testing``, whose methods no list should show, and the version, where they are asked for."""
     if name == "testing":
         import vfl_jax.testing
 
         return vfl_jax.testing
+    if name == "__version__":
+        import importlib.metadata
+
+        return importlib.metadata.version("vfl_jax")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

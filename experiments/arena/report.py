@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from experiments.arena.kinds import TITLES, Kind, file_name
-from experiments.shared.readme import add_picture, details, section, write_tables
+from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
     NOTE,
     attack_rows,
@@ -23,6 +23,7 @@ from vfl_jax.arenas.leaderboard import (
 from vfl_jax.arenas.lineup import ABSENT, ATTACKS, BOARDS, DEFENSES, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
 from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses, strongest_attacks
+from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load
 from vfl_jax.core.words import duration
 from vfl_jax.reports import Row, to_markdown
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 README = Path(__file__).with_name("README.md")
+FIRST_PAGE = README.parents[2] / "README.md"
+BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
+END_SHORT = "<!-- end of the leaderboard -->"
+LEADERS = 3
+"""So many attacks and defenses stand on the first page."""
 RUN_NOTE = (
     "Wall time of compiling and training, summed over programs that ran one after another on two CPU cores. Other work "
     "ran beside them, so these are upper bounds and no benchmark.\n"
@@ -41,8 +47,15 @@ CHEAP = 0.01
 
 
 def write_report(folder: Path) -> None:
-    """Writes the tables into README.md, or beside other results than those that are committed."""
-    write_tables(README, folder, page(folder))
+    """Writes the page and the leaderboard of the README; or tables beside other results than the committed ones."""
+    results = joined(_saved(folder, "trainable"), folder)
+    picture = add_picture(
+        folder, "heat_map", heat_map(results), "attack success above the floor, by attack and defense"
+    )
+    write_tables(README, folder, page(folder), f"{answer(results)}\n\n{so_far(results)}\n{picture}")
+    if folder == README.with_name("results"):
+        first = FIRST_PAGE.read_text()
+        write_atomically(FIRST_PAGE, lambda path: path.write_text(put(first, BEGIN_SHORT, short(results), END_SHORT)))
 
 
 def page(folder: Path) -> str:
@@ -56,9 +69,6 @@ def page(folder: Path) -> str:
     """
     results = joined(_saved(folder, "trainable"), folder)
     parts = [
-        f"{answer(results)}\n",
-        so_far(results),
-        add_picture(folder, "heat_map", heat_map(results), "attack success above the floor, by attack and defense"),
         section("Attacks, the strongest first", to_markdown(attack_rows(results)), f"{NOTE}\n"),
         section(
             "Defenses, the one that leaves least first",
@@ -134,7 +144,8 @@ def answer(results: xr.Dataset) -> str:
         f"{num_boards} board{'s' * (num_boards > 1)}: over {strongest.num_cells} cells "
         f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to τ, "
         f"where honest runs lead {floor:.0%}. Without a defense the strongest attack of each board reaches "
-        f"{undefended.success[0]:.0%} in the mean; of the defenses that cost at most {CHEAP:.0%} of main accuracy, "
+        f"{undefended.success[0]:.0%} in the mean; of the defenses that cost at most {100 * CHEAP:g} percentage point "
+        "of main accuracy, "
     )
     if not cheap:
         return said + "there is none here."
@@ -142,6 +153,41 @@ def answer(results: xr.Dataset) -> str:
     return (
         f"{said}{best.name} leaves least: {best.success[0]:.0%}, {_price(best)}{_by_board(results, best.name)}. "
         f"{_whole_truth(results, defenses, best)}"
+    )
+
+
+def short(results: xr.Dataset) -> str:
+    """The leaderboard of the first page: the answer, the figure, who leads.
+
+    Args:
+      results: those of all boards.
+    """
+    attacks = [place for place in rank_attacks(results) if place.rank is not None][:LEADERS]
+    defenses = [place for place in rank_defenses(results) if place.rank is not None and place.name != "none"][:LEADERS]
+    rows = [
+        {
+            "rank": str(place + 1),
+            "strongest attacks": f"`{attack.name}`, {attack.success[0]:.0%}",
+            "defenses that leave least": f"`{defense.name}`, {defense.success[0]:.0%}",
+            "and cost": f"{_price(defense).removeprefix('at ')}",
+        }
+        for place, (attack, defense) in enumerate(zip(attacks, defenses, strict=False))
+    ]
+    return (
+        "\n".join(
+            [
+                answer(results),
+                "",
+                "![attack success above the floor, by attack and defense](experiments/arena/results/heat_map.png)",
+                "",
+                to_markdown(rows),
+                "Percentages of attacks are means of attack success over defenses that spare the task, those of "
+                "defenses what the strongest attack is left with; costs are of main accuracy. Neighbours may be tied.",
+                so_far(results).rstrip(),
+                "[All ranks, intervals and boards](experiments/arena/README.md).",
+            ]
+        ).replace("\n\n\n", "\n\n")
+        + "\n"
     )
 
 
@@ -164,7 +210,9 @@ def so_far(results: xr.Dataset) -> str:
 
 def _price(place: Standing) -> str:
     """What a defense costs, as a sentence has it."""
-    return "at no cost" if place.cost[0] < 0.0005 else f"at {place.cost[0]:.1%} of main accuracy"
+    if place.cost[0] < 0.0005:
+        return "at no cost"
+    return f"at {100 * place.cost[0]:.1f} percentage points of main accuracy"
 
 
 def _by_board(results: xr.Dataset, defense: str) -> str:

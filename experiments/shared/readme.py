@@ -12,16 +12,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BEGIN, END = "<!-- tables: written by the command above -->", "<!-- end of tables -->"
+BEGIN_ANSWER, END_ANSWER = "<!-- answer: written by the command below -->", "<!-- end of the answer -->"
 
 
-def write_tables(readme: Path, folder: Path, text: str) -> None:
-    """Writes the tables of the committed results, ``results/`` beside the README, into it; others into their folder."""
+def write_tables(readme: Path, folder: Path, text: str, answer: str = "") -> None:
+    """Writes the tables of the committed results, ``results/`` beside the README, into it; others into their folder.
+
+    A page whose answer is made of results has a place for it at its top.
+    """
     if folder == readme.with_name("results"):
-        path, (before, _, rest) = readme, readme.read_text().partition(BEGIN)
-        text = f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}"
+        page = put(readme.read_text(), BEGIN_ANSWER, answer, END_ANSWER) if answer else readme.read_text()
+        path, text = readme, put(page, BEGIN, text, END)
     else:
-        path, text = folder / "tables.md", text.replace("](results/", "](")
+        path, text = folder / "tables.md", f"{answer}\n{text}".lstrip().replace("](results/", "](")
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def put(page: str, begin: str, text: str, end: str) -> str:
+    """Puts a text between two marks of a page, in place of what was there."""
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n\n{text}\n{end}{rest.partition(end)[2]}"
 
 
 def add_picture(folder: Path, name: str, figure: Figure, caption: str) -> str:

@@ -33,11 +33,12 @@ def write_report(folder: Path, epochs: int | None = None) -> None:
     cases = make_cases(epochs)
     found = read(folder, cases)
     looked = look(found)
-    sections = [answer(looked), to_markdown(verdict_rows(looked)), RULE]
+    sections = [to_markdown(verdict_rows(looked)), RULE]
     for claim in CLAIMS:
         sections.append(_evidence(folder, claim, looked[claim.name]))
     sections.append(section("Runtime", _runtimes(found), _missing([c.title for c in cases if c.name not in found])))
-    write_tables(README, folder, "\n".join(sections))
+    picture = add_picture(folder, "verdicts", overview(looked), "the verdict on every claim, by data set")
+    write_tables(README, folder, "\n".join(sections), f"{answer(looked)}\n{picture}")
 
 
 RULE = """\
@@ -80,6 +81,24 @@ def answer(looked: Looked) -> str:
         f"{listed[CONTRADICTED]}.** These depend on the data set or are undecided: {listed[UNDECIDED]}; and nothing "
         f"can be said yet of: {listed[UNJUDGED]}.{rest}{lacking}\n"
     )
+
+
+def overview(looked: Looked) -> Figure:
+    """Claims down, data sets across, the verdict in words and in colour."""
+    drawing, panels = plots.grid_of_panels(1, 1, None, size=(9.0, 0.6 + 0.36 * len(CLAIMS)))
+    panel = panels[0, 0]
+    colors = {HOLDS: plots.COLORS[2], CONTRADICTED: plots.COLORS[1], UNDECIDED: plots.COLORS[3]}
+    for row, claim in enumerate(CLAIMS):
+        for column, (judged, _) in enumerate(looked[claim.name].values()):
+            color = colors.get(judged.verdict, "#EEEEEE")
+            panel.barh(row, 0.96, left=column - 0.48, height=0.85, color=color)
+            panel.text(column, row, judged.verdict, ha="center", va="center", fontsize=8)
+    panel.set_yticks(range(len(CLAIMS)), [f"{claim.name}. {claim.text}" for claim in CLAIMS], fontsize=8)
+    panel.set_xticks(range(len(DATA_SETS)), [shape.title for shape in DATA_SETS.values()])
+    panel.set(xlim=(-0.5, len(DATA_SETS) - 0.5), ylim=(len(CLAIMS) - 0.5, -0.5))
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    return drawing
 
 
 def verdict_rows(looked: Looked) -> list[Row]:

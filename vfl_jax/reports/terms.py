@@ -46,3 +46,18 @@ def terms_in(texts: Iterable[str]) -> dict[str, str]:
     """
     said = " ".join(texts).lower()
     return {term: meaning for term, meaning in TERMS.items() if term.lower() in said}
+
+
+def glossary() -> str:
+    """The page ``docs/glossary.md``: every term with its meaning, as Markdown.
+
+    Example:
+      >>> glossary().splitlines()[0]
+      '# Glossary'
+    """
+    rows = "\n".join(f"| {term} | {meaning} |" for term, meaning in TERMS.items())
+    return (
+        "# Glossary\n\nReports explain their words by these sentences; both have one source, "
+        "`vfl_jax/reports/terms.py`. The words of the code stand in [house.md](house.md#words).\n\n"
+        f"| word | what it means |\n|---|---|\n{rows}\n"
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.liu2020.table_1.count import FILE
-from experiments.liu2020.verdict.judge import Finding, row
+from experiments.liu2020.verdict.judge import Examined, Finding, row
 from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.reports import Row
 
@@ -18,7 +18,12 @@ TEXTS = {
 
 
 def judge_counts(folder: Path) -> list[Row]:
-    """The rows of Table 1; only counts of original files and labels say anything, for the twin is made to fit it."""
+    """The rows of Table 1, judged."""
+    return [row(examined) for examined in examine_counts(folder)]
+
+
+def examine_counts(folder: Path) -> list[Examined]:
+    """What is found of Table 1; only counts of original files and labels say anything: the twin is made to fit it."""
     found = json.loads((folder / FILE).read_text()) if (folder / FILE).is_file() else {}
     original = found["nus_wide"] if found.get("nus_wide", {}).get("data") == "nus_wide" else None
     rows = {split: original[split]["rows"] for split in PAPER} if original else found.get("real_labels", {})
@@ -31,7 +36,8 @@ def judge_counts(folder: Path) -> list[Row]:
     for name, text in TEXTS.items():
         counts, source = counted[name]
         findings = {split: _compared(counts[split], getattr(PAPER[split], name).tolist()) for split in counts}
-        told.append(row(text, "Table 1", f"counted in {source}", findings, [s for s in PAPER if s not in findings]))
+        missing = [split for split in PAPER if split not in findings]
+        told.append(Examined(text, "Table 1", f"counted in {source}", findings, missing, {}))
     return told
 
 

@@ -46,9 +46,29 @@ class Claim:
     beside: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
+class Examined(NamedTuple):
+    """A claim with what was found of it; ``missing`` are the groups that nothing is known of yet."""
+
+    text: str
+    where: str
+    ran: str
+    findings: Mapping[str, Finding]
+    missing: Sequence[str]
+    runs: Mapping[str, str]  # what was run first in a group, by the group's name
+
+    @property
+    def verdict(self) -> str:
+        return _verdict(self.findings) + (" (so far)" if self.findings and self.missing else "")
+
+
 def judge(claim: Claim, results: Results) -> Row:
     """The row of a claim: what it says, what was run, the verdict, the evidence."""
-    findings, missing = {}, []
+    return row(examine(claim, results))
+
+
+def examine(claim: Claim, results: Results) -> Examined:
+    """Looks at every group of a claim that has its results."""
+    findings, missing, runs = {}, [], {}
     for label, places in claim.groups.items():
         found = [results.find(place) for place in places]
         trained = [dataset for dataset in found if dataset is not None]
@@ -58,8 +78,9 @@ def judge(claim: Claim, results: Results) -> Row:
         elif not all(are_alike(trained[0], other) for other in trained):
             missing.append(f"{_named(label, DATA)} (so far on other data, for other epochs or with other seeds)")
         else:
-            findings[_named(label, dict.fromkeys(DATA, data_name(trained[0])))] = claim.look(*trained, *beside)
-    return row(claim.text, claim.where, claim.ran, findings, missing)
+            name = _named(label, dict.fromkeys(DATA, data_name(trained[0])))
+            findings[name], runs[name] = claim.look(*trained, *beside), places[0]
+    return Examined(claim.text, claim.where, claim.ran, findings, missing, runs)
 
 
 def _named(label: str, names: Mapping[str, str]) -> str:
@@ -68,27 +89,24 @@ def _named(label: str, names: Mapping[str, str]) -> str:
     return names.get(task, task) + comma + rest
 
 
-def row(text: str, where: str, ran: str, findings: Mapping[str, Finding], missing: Sequence[str]) -> Row:
-    """A claim as a row of the page; ``missing`` are the groups that nothing is known of yet."""
-    lines = [f"{label}: {finding.evidence}" for label, finding in findings.items()]
-    if len(findings) > MANY:
-        each = [
-            f"**{_GRADES[_grade(finding)]}**, {said}" for finding, said in zip(findings.values(), lines, strict=True)
-        ]
-        lines = [f"<details><summary>{len(findings)} groups</summary>{'<br>'.join(each)}</details>"]
-    lines += [f"not run yet: {'; '.join(missing)}"] if missing else []
+def row(examined: Examined) -> Row:
+    """A claim as a row of a table."""
+    lines = [f"{label}: {finding.evidence}" for label, finding in examined.findings.items()]
+    lines += [f"not run yet: {'; '.join(examined.missing)}"] if examined.missing else []
+    said, so_far, _ = examined.verdict.partition(" (so far)")
     return {
-        "claim": f"{text} ({where})",
-        "what was run": ran,
-        "verdict": f"**{_verdict(findings)}**" + (" (so far)" if findings and missing else ""),
+        "claim": f"{examined.text} ({examined.where})",
+        "what was run": examined.ran,
+        "verdict": f"**{said}**{so_far}",
         "evidence": "<br>".join(lines),
     }
 
 
-_GRADES = {"good": "holds", "partly": "some seeds", "bad": "does not hold", "unjudged": "cannot be judged"}
+GRADES = {"good": "holds", "partly": "some seeds", "bad": "does not hold", "unjudged": "cannot be judged"}
 
 
-def _grade(finding: Finding) -> str:
+def grade(finding: Finding) -> str:
+    """The key of ``GRADES`` that a finding has."""
     if finding.held is None:
         return "unjudged"
     return "good" if finding.held >= MOST else "bad" if finding.held <= 1 - MOST + 1e-9 else "partly"
@@ -97,9 +115,9 @@ def _grade(finding: Finding) -> str:
 def _verdict(findings: Mapping[str, Finding]) -> str:
     if not findings:
         return "not run yet"
-    graded: dict[str, list[str]] = {grade: [] for grade in _GRADES}
+    graded: dict[str, list[str]] = {grade: [] for grade in GRADES}
     for label, finding in findings.items():
-        graded[_grade(finding)].append(label)
+        graded[grade(finding)].append(label)
     num_judged = len(findings) - len(graded["unjudged"])
     if not num_judged:
         return "cannot be judged"

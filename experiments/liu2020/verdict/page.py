@@ -1,0 +1,157 @@
+"""The page of verdicts: counts first, then claims × groups with marks; the evidence is folded below."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.liu2020.saved import Results
+from experiments.liu2020.verdict import attacks, defenses, labels
+from experiments.liu2020.verdict.data import examine_counts
+from experiments.liu2020.verdict.judge import GRADES, Examined, Finding, examine, grade
+from experiments.shared.outcomes import DATA
+from experiments.shared.readme import details
+from vfl_jax import plots
+from vfl_jax.reports import Row, to_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SECTIONS = {
+    "The protocol and attacks": attacks.CLAIMS,
+    "Defenses": defenses.CLAIMS,
+    "Labels": labels.CLAIMS,
+    "Beyond what it claims": attacks.EXTENSIONS,
+}
+MARKS = {"good": "✓ holds", "partly": "◐ some seeds", "bad": "✗ does not", "unjudged": "– not judged"}
+"""The mark of a grade, with its word, for who hears the page or prints it."""
+COLORS = dict(zip(MARKS, (plots.COLORS[2], plots.COLORS[3], plots.COLORS[1], plots.COLORS[6]), strict=True))
+COLUMNS = {
+    f"{title}, {how}": (task, preset)
+    for task, title in {"mnist": "MNIST", "nus_wide": "twin"}.items()
+    for preset, how in {"liu2020_code": "as run", "liu2020_paper": "as written"}.items()
+}
+"""The groups of a claim by their data and their preset."""
+MIXED, ONLY = "depends on the group", {"good": "holds", "bad": "does not hold", "partly": "holds on some seeds"}
+
+
+def examined_claims(home: Path) -> dict[str, list[Examined]]:
+    """Every claim with what was found of it, by section; the experiments and their results lie in ``home``."""
+    results = Results(home)
+    found = {"The data": examine_counts(home / "table_1" / "results")}
+    return found | {title: [examine(claim, results) for claim in claims] for title, claims in SECTIONS.items()}
+
+
+def answer(found: Mapping[str, Sequence[Examined]]) -> str:
+    """How many claims hold, in two sentences; what the paper does not claim is counted beside."""
+    claimed = [one for title, of_title in found.items() if title != "Beyond what it claims" for one in of_title]
+    counts = Counter(whole(one) for one in claimed)
+    judged = len(claimed) - counts["cannot be judged"]
+    rest = counts["cannot be judged"]
+    return (
+        f"**Of the paper's {len(claimed)} claims {counts['holds']} hold in every group of runs that can be judged, "
+        f"{counts['does not hold']} in none, and {judged - counts['holds'] - counts['does not hold']} depend on the "
+        f"data, the preset, the head or the seed; {rest} cannot be judged.**{_refuted(claimed)}\n"
+    )
+
+
+def _refuted(claimed: Sequence[Examined]) -> str:
+    """The claims that hold in no group, in the paper's words."""
+    texts = [f"“{one.text}”" for one in claimed if whole(one) == ONLY["bad"]]
+    return f" In none holds: {'; '.join(texts)}." if texts else ""
+
+
+def whole(examined: Examined) -> str:
+    """What became of a claim over all its groups."""
+    grades = {grade(finding) for finding in examined.findings.values()} - {"unjudged"}
+    if not grades:
+        return "cannot be judged"
+    return ONLY[grades.pop()] if len(grades) == 1 else MIXED
+
+
+def page(home: Path) -> str:
+    """The table of marks, a row per claim, then the evidence of every claim, folded."""
+    found = examined_claims(home)
+    rows = [marks(one) for of_title in found.values() for one in of_title]
+    folded = [details(summary_of(one), _evidence(one)) for of_title in found.values() for one in of_title]
+    return "\n".join([to_markdown(rows), NOTE, "### The evidence\n", *folded])
+
+
+NOTE = """\
+As run: preset `liu2020_code`; as written: `liu2020_paper`. A number is how many groups of runs (heads, attacks,
+residuals) have a mark, where there are several. An empty cell: not part of the claim, or not run.
+"""
+
+
+def marks(examined: Examined) -> Row:
+    """The row of a claim: where it holds, by data and preset."""
+    cells = {column: _cell(_of(examined, *key)) for column, key in COLUMNS.items()}
+    if not examined.findings:
+        cells = dict.fromkeys(COLUMNS, "not run yet")
+    elif not examined.runs:  # counts of the real set, by split
+        cells["twin, as written"] = f"{_cell(list(examined.findings.values()))}, real set"
+    return {"claim": f"{examined.text} ({examined.where})"} | cells
+
+
+def _of(examined: Examined, task: str, preset: str) -> list[Finding]:
+    """The findings of a claim on one data set under one preset."""
+    return [
+        finding
+        for label, finding in examined.findings.items()
+        if label in examined.runs and _task(label) == task and _preset(f"{label} {examined.runs[label]}") == preset
+    ]
+
+
+def _task(label: str) -> str:
+    """The task that a group's name begins with."""
+    data = label.partition(",")[0]
+    return "mnist" if data == DATA["mnist"] else "nus_wide"
+
+
+def _preset(said: str) -> str:
+    """The preset that a group's name or results name."""
+    return "liu2020_paper" if "liu2020_paper" in said else "liu2020_code"
+
+
+def _cell(findings: Sequence[Finding]) -> str:
+    """Marks with their counts, where groups differ or are several."""
+    counts = Counter(map(grade, findings))
+    return "<br>".join(f"{MARKS[key]}{f' ({counts[key]})' * (len(findings) > 1)}" for key in MARKS if counts[key])
+
+
+def summary_of(examined: Examined) -> str:
+    """What stands on a folded claim."""
+    counts = Counter(grade(finding) for finding in examined.findings.values())
+    told = ", ".join(f"{MARKS[key]} {counts[key]}" for key in MARKS if counts[key]) or "not run yet"
+    return f"{examined.text} ({examined.where}): {told}"
+
+
+def _evidence(examined: Examined) -> str:
+    """What was run, the verdict, and what was found, a line per group."""
+    lines = [f"What was run: {examined.ran}.\n", f"Verdict: **{examined.verdict}**.\n"]
+    lines += [
+        f"* **{GRADES[grade(finding)]}**, {label}: {finding.evidence}" for label, finding in examined.findings.items()
+    ]
+    lines += [f"* not run yet: {'; '.join(examined.missing)}"] if examined.missing else []
+    return "\n".join(lines) + "\n"
+
+
+def figure(found: Mapping[str, Sequence[Examined]]) -> Figure:
+    """Claims down, and to the right how many of their groups hold, hold on some seeds, do not, cannot be judged."""
+    claims = [one for of_title in found.values() for one in of_title]
+    drawing, panels = plots.grid_of_panels(1, 1, None, size=(9.0, 0.4 + 0.27 * len(claims)))
+    panel, left = panels[0, 0], [0.0] * len(claims)
+    for key, mark in MARKS.items():
+        shares = [
+            sum(grade(finding) == key for finding in one.findings.values()) / max(len(one.findings), 1)
+            for one in claims
+        ]
+        panel.barh(range(len(claims)), shares, left=left, color=COLORS[key], label=mark.partition(" ")[2], height=0.75)
+        left = [begin + share for begin, share in zip(left, shares, strict=True)]
+    panel.set_yticks(range(len(claims)), [one.text if len(one.text) < 75 else one.text[:72] + "…" for one in claims])
+    panel.tick_params(axis="y", labelsize=8, length=0)
+    panel.set(ylim=(len(claims) - 0.5, -0.5), xlim=(0, 1), xlabel="share of groups of runs")
+    panel.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+    return drawing

@@ -1,0 +1,86 @@
+"""What the demo's numbers say, in three sentences: the backdoor, and each of two defenses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vfl_jax.statistics.judging import ABOVE_FLOOR, BACKDOOR_ABOVE
+
+SIGNIFICANT = 0.005
+"""A change of main accuracy below this is told as none: half a percentage point."""
+
+
+class Side(NamedTuple):
+    """What one setting shows at the last epoch, a number per seed.
+
+    Args:
+      success: float[S], the share of attacked test rows of other classes that are taken for the target class.
+      floor: float[S], the same share of the honest runs of the same seeds.
+      main: float[S], the main accuracy of the honest runs, in [0, 1].
+    """
+
+    success: np.ndarray
+    floor: np.ndarray
+    main: np.ndarray
+
+    def backdoors(self) -> int:
+        """Counts the seeds with a backdoor: most attacked rows, many more than honest runs have by mistake."""
+        return int(np.sum((self.success > BACKDOOR_ABOVE) & (self.success - self.floor >= ABOVE_FLOOR)))
+
+
+def tell(target: str, undefended: Side, defended: dict[str, Side]) -> list[str]:
+    """Returns the sentences: one of the undefended model, then one per defense.
+
+    Args:
+      target: the target class, in words.
+      undefended: what the model without a defense shows.
+      defended: what it shows behind each defense, by the name of the defense.
+
+    Example:
+      >>> import numpy as np
+      >>> open_door = Side(np.array([0.9, 1.0]), np.array([0.0, 0.0]), np.array([0.9, 0.9]))
+      >>> tell("the digit 3", open_door, {})[0][31:]
+      'works: 95 % of other digits are taken for the digit 3 (honest runs: 0 %), in 2 of 2 seeds.'
+    """
+    return [_without(target, undefended)] + [_behind(name, side, undefended) for name, side in defended.items()]
+
+
+def _without(target: str, side: Side) -> str:
+    """The sentence of the model without a defense."""
+    count, of = side.backdoors(), len(side.success)
+    word = "works" if count == of else "fails" if count == 0 else "works on some seeds"
+    return (
+        f"Without a defense the backdoor {word}: {_percent(side.success)} of other digits are taken for {target} "
+        f"(honest runs: {_percent(side.floor)}), in {count} of {of} seeds."
+    )
+
+
+def _behind(name: str, side: Side, undefended: Side) -> str:
+    """The sentence of a defense: whether it stopped the backdoor, and what it costs honest runs."""
+    count, before = side.backdoors(), undefended.backdoors()
+    if before == 0:
+        word = "had no backdoor to stop" if count == 0 else "let a backdoor in"
+    elif count == 0:
+        word = "stopped it"
+    else:
+        word = "stopped it on some seeds" if count < before else "did not stop it"
+    return (
+        f"{name} {word}: {_percent(side.success)} (honest runs: {_percent(side.floor)}), in {count} of "
+        f"{len(side.success)} seeds, {_price(side, undefended)}."
+    )
+
+
+def _price(side: Side, undefended: Side) -> str:
+    """What a defense takes from honest runs, the median of the differences of each seed."""
+    lost = float(np.median(undefended.main - side.main))
+    if abs(lost) < SIGNIFICANT:
+        return "at no cost of main accuracy"
+    points = f"{abs(100 * lost):.1f} percentage points of main accuracy"
+    return f"at a cost of {points}" if lost > 0 else f"with a gain of {points}"
+
+
+def _percent(values: np.ndarray) -> str:
+    """A median over seeds, in percent."""
+    return f"{100 * float(np.median(values)):.0f} %"
