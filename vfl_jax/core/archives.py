@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -112,8 +113,10 @@ def _named(path: Path, name: str | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) and (isinstance(error, Damaged) or error.errno is not None):
+        if isinstance(error, Damaged | FileNotFoundError):
             raise
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL is a place before the file
+            raise OSError(error.errno, error.strerror, str(path)) from error
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         what = "is no whole npz file" if name is None else f"has no plain array {name[:80]!r} that is whole"
         raise Damaged(f"{path} {what} ({reason}).") from error

@@ -31,8 +31,8 @@ def named(path: Path, what: str, advice: str) -> Iterator[None]:
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL is a place before the file
+            raise OSError(error.errno, error.strerror, str(path)) from error
         if isinstance(error, ValueError) and str(path) in str(error):
             raise
         reason = str(error) or type(error).__name__

@@ -29,6 +29,7 @@ def main(handle: int, group: str) -> None:
     """
     netcdf = _load(Path(__file__).with_name("netcdf.py"))
     connection = Connection(handle)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libraries complain of damage there at length
     connection.send_bytes(READY)
     while True:
         try:
