@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vfl_jax.core.atomic import check_writable
+from vfl_jax.core.atomic import check_log, check_writable
 from vfl_jax.core.checks import check_count
 from vfl_jax.core.files import beside
 from vfl_jax.core.record import with_numbers
@@ -109,7 +109,7 @@ def check_outputs(out: Path | None, log_json: Path | None = None) -> None:
     taken: dict[Path, str] = {}
     for name, path in files.items():
         if path is not None:
-            check_writable(name, path, appends=name == "--log-json")
+            (check_log if path is log_json else check_writable)(name, path)
             if (other := taken.setdefault(path.resolve(), name)) != name:
                 raise ValueError(f"{name} is {path}, and so is {other}; they must be two files.")
 

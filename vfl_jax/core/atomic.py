@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import tempfile
 import uuid
@@ -12,8 +13,12 @@ from typing import Any
 
 from vfl_jax.core.checks import shown
 
+logger = logging.getLogger("vfl_jax")
+
 NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR, errno.ENOTTY}
 """The errors of file systems that offer no flush."""
+NOT_NOW = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""The errors of a disk that is full, or may only be read."""
 NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 """The errors where a folder cannot be opened: on Windows, on some mounts, or without the right to list it."""
 
@@ -106,6 +111,25 @@ def check_writable(argument: str, path: Any, appends: bool = False) -> None:
             tempfile.NamedTemporaryFile(dir=_nearest_folder(path), prefix=f".{path.name}.").close()
     except (OSError, ValueError) as error:  # ValueError: a path that no system can have
         raise OSError(f"{argument} is {path}, which cannot be written ({_reason(error)}).") from error
+
+
+def check_log(argument: str, path: Any) -> None:
+    """Checks early that a path can be that of a log. A disk that is full or may only be read is no reason to stop.
+
+    Args:
+      argument: the name of the argument that gives the path, for messages.
+      path: the path.
+
+    Raises:
+      ValueError: where ``path`` is no path.
+      OSError: where no file can ever be there, such as in the place of a folder.
+    """
+    try:
+        check_writable(argument, path, appends=True)
+    except OSError as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in NOT_NOW:
+            raise
+        logger.warning("%s The work goes on without it.", error)
 
 
 def check_folder(argument: str, path: Any) -> None:

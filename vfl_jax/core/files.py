@@ -265,8 +265,9 @@ def load_params(path: str | os.PathLike[str], like: Any) -> Any:
             name: np.dtype(getattr(leaf, "dtype", None) or np.asarray(leaf).dtype) for name, leaf in wanted.items()
         }
         for name, dtype in dtypes.items():
-            if (found := archive.headers[name].dtype).str != dtype.str:
+            found = archive.headers[name].dtype
+            is_raw = found.kind == dtype.kind == "V" and found.itemsize == dtype.itemsize  # NumPy has no bfloat16
+            if found != dtype and not is_raw:
                 raise ValueError(f"{path} holds {found} at {name}; expected {dtype}.")
-        # The bytes of a dtype that NumPy itself does not have, such as bfloat16, come back as that dtype.
         leaves = [archive.read(name).view(dtype) for name, dtype in dtypes.items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)

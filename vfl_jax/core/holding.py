@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax.core import stopping
 from vfl_jax.core.words import duration
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def hold(path: Path, what: str, wait: bool = True, say: Callable[[str], Any] = l
             if not wait:
                 yield False
                 return
+            stopping.check()
             waiting.look()
     try:
         with _signs_of_life(_note(path)):

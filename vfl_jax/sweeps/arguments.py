@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vfl_jax.core.atomic import check_folder, check_writable
+from vfl_jax.core.atomic import check_folder, check_log
 from vfl_jax.core.checks import check_count, check_kind, is_whole, shown
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.replica.arguments import SCENARIO, check_given
@@ -51,7 +51,7 @@ def check_options(
     if folder is not None:
         check_folder("folder", folder)
     if log_json is not None:
-        check_writable("log_json", log_json, appends=True)
+        check_log("log_json", log_json)
     if executor is not None:
         check_kind(Executor, "of concurrent.futures (of a Dask client, client.get_executor())", executor=executor)
         check_executor(executor)

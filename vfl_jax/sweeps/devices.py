@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -108,6 +112,31 @@ def agree_on(tree: Any) -> Any:
         jax.tree.map(lambda leaf: np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), tree)
     )
     return jax.tree.map(lambda leaf, said: said.view(leaf.dtype).reshape(leaf.shape), tree, told)
+
+
+def largest(number: int) -> int:
+    """The largest ``number`` of all processes, in all of them. Every process must call this."""
+    if jax.process_count() == 1:
+        return number
+    from jax.experimental import multihost_utils
+
+    return int(np.max(multihost_utils.process_allgather(np.int32(number))))
+
+
+@contextlib.contextmanager
+def failing_together() -> Iterator[None]:
+    """Ends a process of several that fails within the block, because the others wait for it; they then fail as well.
+
+    A program of one process raises as always.
+    """
+    try:
+        yield
+    except Exception:
+        if jax.process_count() == 1:
+            raise
+        traceback.print_exc()
+        print("This process ends at once, so that the others do not wait for it.", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def is_first_process() -> bool:

@@ -51,7 +51,8 @@ def in_notebook() -> bool:
 
 def say(line: str) -> None:
     """Prints a line: on the error stream, but in a notebook, which paints errors red, on the other."""
-    print(line, file=sys.stdout if in_notebook() else sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a terminal may be closed while a sweep goes on
+        print(line, file=sys.stdout if in_notebook() else sys.stderr, flush=True)
 
 
 class Lines:

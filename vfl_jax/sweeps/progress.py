@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,16 +55,21 @@ class Progress:
     def show(self) -> Iterator[Progress]:
         """Shows and logs progress until the block ends.
 
-        Raises:
-          OSError: where the log cannot be written.
+        A log that cannot be written, and an error stream that is gone, cost the words and not the training.
         """
         with contextlib.ExitStack() as stack:
             if self.log is not None:
-                Path(self.log).absolute().parent.mkdir(parents=True, exist_ok=True)
-                self._file = stack.enter_context(open(self.log, "a", encoding="utf-8", buffering=1))
+                try:
+                    Path(self.log).absolute().parent.mkdir(parents=True, exist_ok=True)
+                    self._file = open(self.log, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  closed below
+                    stack.callback(_quietly, self._file.close)
+                except OSError as error:
+                    self._lose_log(error)
             if self.shown:
                 self._display = fitting()
-                self._display.open(stack, counted(sum(self.replicas), "replica"), self.total)
+                shows = contextlib.ExitStack()
+                stack.callback(_quietly, shows.close)
+                self._display.open(shows, counted(sum(self.replicas), "replica"), self.total)
                 self.say(self._whose())
             self.event("sweep", chunks=len(self.replicas), replicas=sum(self.replicas), epochs=self.epochs)
             yield self
@@ -94,7 +99,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Shows a ``line`` that is not about an epoch."""
         if self._display is not None:
-            self._display.say(line)
+            _quietly(self._display.say, line)
 
     def waits(self, line: str) -> None:
         """Shows and logs the ``line`` that says for whom this process waits."""
@@ -113,7 +118,15 @@ class Progress:
         if self._file is not None:
             plain = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in facts.items()}
             stamp = {"event": kind, "time": round(time.time(), 3)}
-            self._file.write(json.dumps(stamp | plain, allow_nan=False) + "\n")
+            try:
+                self._file.write(json.dumps(stamp | plain, allow_nan=False) + "\n")
+            except OSError as error:
+                self._lose_log(error)
+
+    def _lose_log(self, error: OSError) -> None:
+        """Says that there is no log from here on."""
+        self._file = None
+        logger.warning("The log %s cannot be written (%s). The work goes on without it.", self.log, error.strerror)
 
     @property
     def pace(self) -> float:
@@ -161,7 +174,8 @@ class Progress:
     def _show(self, text: str, is_due: bool) -> None:
         """Shows how far training is, with a text."""
         if self._display is not None:
-            self._display.update(self.done, time.monotonic() - self.started, self.left(), text, is_due)
+            seconds = time.monotonic() - self.started
+            _quietly(self._display.update, self.done, seconds, self.left(), text, is_due)
 
     def _medians_of(self, number: int) -> str:
         """Whose medians those of a chunk are: "attacked" or "honest" replicas."""
@@ -245,6 +259,12 @@ class ChunkProgress:
         """Counts epochs of these replicas."""
         self._done += epochs * self.replicas
         self.progress.done += epochs * self.replicas
+
+
+def _quietly(function: Callable[..., Any], *arguments: Any) -> None:
+    """Calls a function, and passes over that a file or a terminal is full, gone or closed."""
+    with contextlib.suppress(OSError, ValueError):
+        function(*arguments)
 
 
 def _mean(metric: Any) -> np.ndarray:

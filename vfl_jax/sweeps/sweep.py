@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import jax
 import numpy as np
 
+from vfl_jax.core import stopping
 from vfl_jax.core.checks import check_count, check_kind
 from vfl_jax.core.types import Key
 from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
@@ -71,7 +72,8 @@ def run(
     scenario.to_json()  # raises where a number is none, before anything is trained
     study = Study(scenario, load(data), int(epochs), given, evaluate_every)
     one = Chunk(({},), (0,))
-    with Progress(study.epochs, [1], shown=progress, attacked=[one.attacked(scenario)]).show() as told:
+    told = Progress(study.epochs, [1], shown=progress, attacked=[one.attacked(scenario)])
+    with stopping.in_order(stopping.NOT_KEPT), told.show():
         return train_one(study, key, ChunkProgress(told))
 
 
@@ -99,9 +101,11 @@ def sweep(
     paired. The seeds lie over all devices; on a CPU call ``use_all_cores`` first. A swept ``poison.rate`` costs time,
     because the batch then differs between grid points.
 
-    With a ``folder`` a sweep can be stopped at any moment. The same call goes on from there, and the results are those
-    of a sweep that never stopped, bit for bit on the same devices and versions. A complete sweep is only read. More
-    seeds or grid points reuse finished ones. Several processes may work in one folder at the same time.
+    A first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the epoch end, saves it in the ``folder``, and ends the process with
+    status 130, 143 or 129; a second one ends it at once. With a ``folder`` a sweep can be stopped at any moment. The
+    same call goes on from there, and the results are those of a sweep that never stopped, bit for bit on the same
+    devices and versions. A complete sweep is only read. More seeds or grid points reuse finished ones. Several
+    processes may work in one folder at the same time.
 
     Args:
       scenario: the configuration of every grid point, but for the swept numbers.
@@ -151,6 +155,7 @@ def sweep(
       OSError: where the folder cannot be written, or a file in it cannot be read just now. Finished chunks stay whole.
         A damaged file is no error: it is set aside with a warning, and its chunk is trained again.
       SweepIncomplete: where chunks failed on an executor.
+      SystemExit: after an epoch, where a signal was heard that nobody else handles.
     """
     check_kind(bool, "True or False", progress=progress, accept_changed_code=accept_changed_code)
     check_options(folder, checkpoint_every, max_replicas, evaluate_every, executor, log_json, keep)
@@ -182,7 +187,7 @@ def sweep(
     if store is None:
         states: list[TrainState] = []
         keeper = None if keep is None else states.append
-        with progress_of(chunks).show() as told:
+        with stopping.in_order(stopping.NOT_KEPT), progress_of(chunks).show() as told:
             parts = [
                 train(prepared(chunk), ChunkProgress(told, i), None, checkpoint_every, keeper)
                 for i, chunk in enumerate(chunks)
@@ -193,13 +198,14 @@ def sweep(
             results.encoding[TRAINED] = Trained(study, grid, seeds, tuple(chunks), states.__getitem__)
         return results
 
-    while missing := _missing(store, chunks):
-        if executor is None:
-            told = progress_of(missing)
-            train_here(prepared, store, missing, told, checkpoint_every)
-            note_pace(study, steps, told.pace)
-        else:
-            train_through(executor, data, study, store, missing, progress_of(missing), checkpoint_every)
+    with stopping.in_order(f"what is done is saved in {store.path}, and the same command goes on from there"):
+        while missing := _missing(store, chunks):
+            if executor is None:
+                told = progress_of(missing)
+                train_here(prepared, store, missing, told, checkpoint_every)
+                note_pace(study, steps, told.pace)
+            else:
+                train_through(executor, data, study, store, missing, progress_of(missing), checkpoint_every)
     parts = [store.read(chunk) for chunk in chunks]
     results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
     if first:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.core import stopping
 from vfl_jax.core.row_ids import set_apart
 from vfl_jax.core.types import Key
 from vfl_jax.replica import passes, phases
@@ -110,8 +111,9 @@ def _trained_at_once(
     )
     loop = _Loop(study, of_chunk, ready.on_host)
 
-    def save(state: TrainState, history: History) -> None:
-        if checkpoints is not None and len(history) % checkpoint_every == 0 and len(history) < study.epochs:
+    def save(state: TrainState, history: History, stops: bool) -> None:
+        is_due = stops or len(history) % checkpoint_every == 0
+        if checkpoints is not None and is_due and len(history) < study.epochs:
             whole = ready.on_host(state)
             if devices.is_first_process():
                 checkpoints.save(len(history), {"state": whole, "history": jax.tree.map(_stack, *history)})
@@ -163,7 +165,7 @@ def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Datas
 
     with halving.of_one_replica():
         state = _init_one(*arguments, one.given)
-        state, history = _Loop(study, of_one, to_host).run(state, [], lambda state, history: None, progress)
+        state, history = _Loop(study, of_one, to_host).run(state, [], lambda *_: None, progress)
     one_seed = jax.tree.map(lambda leaf: leaf[None], one.draws)
     found = to_dataset(history, study, 1, (0,), one_seed, Period(started, time.time()))
     return set_apart(found.isel(point=0, seed=0).drop_vars("seed")), state
@@ -186,7 +188,7 @@ class _Loop:
         self,
         state: TrainState,
         history: History,
-        keep: Callable[[TrainState, History], None],
+        keep: Callable[[TrainState, History, bool], None],
         progress: ChunkProgress,
     ) -> tuple[TrainState, History]:
         """Trains to the last epoch.
@@ -194,8 +196,11 @@ class _Loop:
         Args:
           state: the state after the epochs of ``history``.
           history: the metrics of the epochs that are done.
-          keep: is called with the state and the history after every epoch.
+          keep: is called with the state and the history after every epoch, and whether training stops now.
           progress: the progress of these replicas.
+
+        Raises:
+          Stopped: where a signal was heard, here or in another process of the program, and epochs are left.
         """
         history = list(history)
         if not history:
@@ -206,8 +211,11 @@ class _Loop:
             if history:
                 found["is_finite"] = found["is_finite"] & history[-1]["is_finite"]
             history.append(found)
-            keep(state, history)
+            stops = devices.largest(stopping.asked())
+            keep(state, history, bool(stops))
             progress.epoch_done(number, found)
+            if stops and number + 1 < self.study.epochs:
+                raise stopping.Stopped(stops)
         return state, history
 
     def found_shapes(self, state: TrainState) -> Any:

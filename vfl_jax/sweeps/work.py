@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -10,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from os import PathLike
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
+from vfl_jax.core import stopping
 from vfl_jax.core.checks import shown
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.tables import LoadedTables
@@ -32,6 +34,8 @@ Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
 """Data, or a function that loads it. With a function a task carries no data, and every worker loads its own."""
 
 
+LOOK_EVERY = 0.5
+"""A process that waits for workers looks for signals so often, in seconds."""
 BUSY, DONE, TRAIN = range(3)
 """The state of a chunk when a process turns to it: another works on it, it is finished, or it waits for training."""
 
@@ -112,9 +116,11 @@ def train_here(
       OSError: where the folder cannot be written, or a file in it cannot be read just now.
     """
     left = list(enumerate(chunks))
-    with progress.show():
+    with progress.show(), devices.failing_together():
         for wait_for_others in (False, True):
             for number, chunk in left.copy():
+                if stops := devices.largest(stopping.asked()):
+                    raise stopping.Stopped(stops)
                 if _train_if_free(prepared, folder, chunk, number, progress, checkpoint_every, wait_for_others):
                     left.remove((number, chunk))
 
@@ -224,7 +230,7 @@ def train_through(
             for number in sorted(left):
                 submit(number)
             while left:
-                future = results.get()
+                future = _next(results)
                 number = waiting.pop(future)
                 error = _error(future)
                 if error is not None and _is_lost(error):
@@ -252,6 +258,14 @@ def train_through(
             "command goes on from there:"
             + "".join(f"\n  {folder.name(chunks[i])} ({chunks[i]}): {_reason(e)}" for i, e in sorted(failed.items()))
         ) from next(iter(failed.values()))
+
+
+def _next(results: SimpleQueue[Future[None]]) -> Future[None]:
+    """The next task that has ended; ``Stopped`` where a signal is heard before."""
+    while True:
+        stopping.check()
+        with contextlib.suppress(Empty):
+            return results.get(timeout=LOOK_EVERY)
 
 
 def train_task(

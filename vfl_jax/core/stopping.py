@@ -1,0 +1,125 @@
+"""Stops in good order: the first signal lets an epoch end and be saved, a second one ends the process at once.
+
+Python looks at signals between two of its own steps alone, and an epoch may be a single call into a compiled program.
+A thread hears them here, so that the second one counts at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What a user's keyboard, a scheduler of a cluster and a closed terminal send."""
+NOT_KEPT = "nothing of it is kept, because it has no folder"
+"""How a sweep without a folder goes on."""
+
+_asked: int | None = None
+"""The first signal that was heard; None before."""
+_listens = False
+"""Whether this process listens already."""
+
+
+class Stopped(SystemExit):
+    """A signal has ended the work in good order. Nobody needs to catch it: the process ends with the signal's status.
+
+    Args:
+      number: the number of the signal; the status is 128 more, as shells have it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.signal = signal.Signals(number)
+
+
+def asked() -> int:
+    """Returns the number of the signal that was heard; 0 before."""
+    return _asked or 0
+
+
+def check() -> None:
+    """Raises :class:`Stopped` where a signal was heard."""
+    if _asked is not None:
+        raise Stopped(_asked)
+
+
+@contextlib.contextmanager
+def in_order(how: str) -> Iterator[None]:
+    """Listens to signals until the block ends.
+
+    Signals that are ignored, or that somebody else handles, stay as they are. So do all of them outside the main
+    thread, where Python handles none.
+
+    Args:
+      how: how the work goes on, for the sentence that is printed where a signal has ended the block.
+
+    Raises:
+      Stopped: at the end of the block at the latest, where a signal was heard.
+    """
+    global _listens
+    default = (signal.SIG_DFL, signal.default_int_handler)
+    ours = [number for number in SIGNALS if signal.getsignal(number) in default]
+    if _listens or not ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _listens = True
+    with contextlib.ExitStack() as stack:
+        stack.callback(_forget)
+        stack.enter_context(_listening(ours))
+        try:
+            yield
+            check()
+        except Stopped as stopped:
+            _print(f"Stopped by {stopped.signal.name}: {how}.")
+            raise
+
+
+@contextlib.contextmanager
+def _listening(ours: list[int]) -> Iterator[None]:
+    """Lets a thread hear some signals until the block ends."""
+    hears, tells = os.pipe()
+    os.set_blocking(tells, False)
+    fd_before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _leave_to_thread) for number in ours}
+    threading.Thread(target=_hear, args=(hears, ours), daemon=True).start()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(fd_before)
+        os.close(tells)
+
+
+def _leave_to_thread(number: int, frame: Any) -> None:
+    """Does nothing: the thread has heard the signal."""
+
+
+def _hear(hears: int, ours: list[int]) -> None:
+    """Hears signals until the other end of the pipe is closed."""
+    global _asked
+    while heard := os.read(hears, 1):
+        if heard[0] not in ours:
+            continue
+        if _asked is not None:
+            os._exit(128 + heard[0])
+        _asked = heard[0]
+        _print(f"{signal.Signals(_asked).name}: this epoch ends first and is saved. A second signal ends at once.")
+    os.close(hears)
+
+
+def _forget() -> None:
+    """Forgets what was heard, for the next block."""
+    global _asked, _listens
+    _asked, _listens = None, False
+
+
+def _print(sentence: str) -> None:
+    """Prints a sentence on the error stream, which may be gone with its terminal."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"\n{sentence}", file=sys.stderr, flush=True)
