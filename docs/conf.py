@@ -21,6 +21,7 @@ suppress_warnings = ["myst.header"]
 html_theme = "furo"
 html_title = "vfl_jax"
 html_copy_source = False
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
 
 myst_heading_anchors = 4

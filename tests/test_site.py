@@ -61,7 +61,7 @@ def test_every_hook_has_words():
 
 def test_a_finding_names_the_defense_that_leaves_least():
     text = findings.of("BASL", is_attack=True)
-    assert "| bank_marketing | BASL-30 | 1.00 | 0.19 | 0.98, MID |" in text
+    assert "| bank_marketing | BASL-30 | 1.00 | 0.19 | 0.98: MID |" in text
     assert "strongest attack behind it" in findings.of("GBD", is_attack=False)
     assert "not met others" in findings.of("Nobody", is_attack=True)
 
@@ -83,7 +83,12 @@ def test_links_to_what_is_not_on_the_site_become_words():
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("a |p − y| is", r"a \|p − y\| is"), ("``factor``² times", r"``factor``\ ² times"), (">>> a | b", ">>> a | b")],
+    [
+        ("a |p − y| is", r"a \|p − y\| is"),
+        ("``factor``² times", r"``factor``\ ² times"),
+        (">>> a | b\na|b\n\n|c|", ">>> a | b\na|b\n\n\\|c\\|"),
+        ("``row``, ``class`` and\n⌊``a b``⌋", "``row``, ``class`` and\n⌊\\ ``a b``\\ ⌋"),
+    ],
 )
 def test_docstrings_are_read_as_they_are_meant(line, expected):
     assert docstrings.read(line) == expected

@@ -74,14 +74,14 @@ def _attack(board: xr.Dataset, name: str) -> list[dict]:
         success = met[SUCCESS].median("seed")
         spared = is_judged(board).sel(data=met["data"], attack=entry).any("seed") & (met["defense"] != UNDEFENDED)
         left = success.where(spared)
-        best = str(left["defense"].values[int(np.nanargmin(left.values))]) if bool(left.notnull().any()) else ""
+        best = ", ".join(map(str, left["defense"].values[np.isclose(left, left.min(), atol=0.005)])) or "none was met"
         rows.append(
             {
                 "board": str(met["data"].values),
                 "as": str(entry),
                 "attack success, no defense": _number(success.sel(defense=UNDEFENDED)),
                 "floor": _number(met[SUCCESS + HONEST].sel(defense=UNDEFENDED).median("seed")),
-                "least behind a defense that spares the task": f"{_number(left.min())}, {best}" if best else "–",
+                "least behind a defense that spares the task": f"{_number(left.min())}: {best}",
             }
         )
     return rows

@@ -106,7 +106,9 @@ def _knows(kind: Any) -> str:
     if needs is None:
         return "all labels, which are its own"
     where = "in its own message" if needs.trigger == "message" else "stamped on its features"
-    parts = [f"the trigger is {where}", f"{100 * needs.poison_rate:g} % of the training rows carry it"]
+    parts = [f"the trigger is {where}"]
+    if needs.poison_rate:
+        parts.append(f"{100 * needs.poison_rate:g} % of the training rows carry it")
     parts.append(f"{needs.num_targets} training row{'s' * (needs.num_targets > 1)} known to be of the target class")
     if needs.num_known:
         parts.append(f"{needs.num_known} rows of every class with their labels")
