@@ -5,6 +5,7 @@ import importlib
 import json
 import math
 import re
+import tomllib
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from vfl_jax.attacks import ActivationBlurring, GradientReplacement
 from vfl_jax.core.record import Record, cast, from_json, kinds, numbers, static, with_numbers
+from vfl_jax.core.toml_text import from_toml, to_toml
 from vfl_jax.data import FeatureTrigger, NaturalTrigger, PixelTrigger
 from vfl_jax.defenses import Clipping, GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.models import CNN, MLP, DenseHead, Linear
@@ -84,6 +86,16 @@ def test_json_round_trip_of_any_chain(parts):
     assert read == chain
     assert hash(read) == hash(chain)
     assert jax.tree.leaves(cast(read)) == jax.tree.leaves(cast(chain))
+
+
+@properties
+@given(st.lists(defenses, max_size=3).map(tuple), st.sampled_from(sorted(SCENARIOS)))
+def test_toml_round_trip_of_any_scenario(parts, name):
+    scenario = SCENARIOS[name].replace(defense=ActiveChain(parts=parts))
+    text = to_toml(scenario)
+    assert tomllib.loads(text)["record"] == "Scenario"
+    assert from_toml(text) == scenario
+    assert to_toml(from_toml(text)) == text
 
 
 def test_json_is_sorted_strict_and_shortest():

@@ -8,6 +8,7 @@ from data_helpers import says, tiny_scenario
 
 import vfl_jax as vfl
 from vfl_jax.cli import commands, training
+from vfl_jax.cli.choices import with_attacks
 from vfl_jax.cli.own_tables import OwnTables
 from vfl_jax.cli.scenarios import RunFile, RunOwn, RunPreset, presets
 from vfl_jax.cli.studies import begin, read_scenario, write_scenario
@@ -52,14 +53,47 @@ def test_parties_and_attackers_arrive(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [
-        (["--attacker", "7"], ("attackers is (7,)", "0 to 1")),
+        (["--attacker", "7"], ("--attacker cannot be: ", "attackers is (7,)", "0 to 1")),
+        (["--parties", "99"], ("--parties is 99", "2 to 8")),
         (["--attacker", "bank"], ("--attacker is 'bank'", "numbers of parties")),
-        (["--parties", "0"], ("0",)),
+        (["--parties", "0"], ("--parties is 0", "at least 1")),
     ],
 )
 def test_parties_that_cannot_be_are_named(flags, parts):
     with pytest.raises(SystemExit, match=says("error: ", *parts)):
         commands.main(["run", "digits_demo-sum", *flags])
+
+
+def test_the_active_partys_attack_is_one_of_its_own():
+    chosen = with_attacks(SCENARIO, ["1=PartyTransform", "active=ActiveBackdoor"])
+    assert (chosen.active_attack, chosen.attackers) == (vfl.attacks.ActiveBackdoor(), ())
+    with pytest.raises(ValueError, match=says("--attack has '0=ActiveBackdoor'", "active=ActiveBackdoor")):
+        with_attacks(SCENARIO, ["0=ActiveBackdoor"])
+    with pytest.raises(ValueError, match=says("--attack is 'LabelReplacement'", "attack by the active party")):
+        with_attacks(SCENARIO, ["active=LabelReplacement"])
+
+
+WRONG = [
+    (["run", "digits_demo-sum", "--epochs", "0"], "--epochs is 0"),
+    (["run", "digits_demo-sum", "--evaluate-every", "-1"], "--evaluate-every is -1"),
+    (["run", "digits_demo-sum", "--set", "poison.rate=3"], "--set has 'poison.rate=3': poison.rate is 3"),
+    (["sweep", "digits_demo-sum", "--over", "poison.rate=0.1,3"], "--over has a point that cannot be: poison.rate is 3"),
+    (["sweep", "digits_demo-sum", "--seeds", "5000000000"], "--seeds is 5000000000; there are 2"),
+    (["sweep", "digits_demo-sum", "--max-replicas", "0"], "--max-replicas is 0"),
+    (
+        ["sweep", "digits_demo-sum", "--over", "defense.stddev=0,1"],
+        "It has no defense. Add one.* --defense GaussianNoise",
+    ),
+    (["sweeep", "digits_demo-sum"], "SUBCOMMAND is 'sweeep'.* Did you mean 'sweep'"),
+    (["paths", "digits_demo-sum", "--attacker", "bank"], "--attacker is 'bank'"),
+    (["demo", "--seeds", "0"], "--seeds is 0"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG)
+def test_a_flag_is_named_as_it_was_typed(words, message):
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        commands.main(words)
 
 
 def test_a_preset_without_such_an_argument_says_so(monkeypatch):

@@ -15,7 +15,7 @@ import tyro
 
 from vfl_jax.cli import saved
 from vfl_jax.cli.overview import FILE, HELP, OWN, page
-from vfl_jax.cli.subcommands import Arena, Audit, Completion, Data, Demo, Doctor, List, Paths, Run, Sweep
+from vfl_jax.cli.subcommands import SUBCOMMANDS, Arena, Audit, Completion, Data, Demo, Doctor, List, Paths, Run, Sweep
 
 ABOUT = "Train, attack and defend vertical federated models."
 INTERRUPTED = 130
@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if not isinstance(error, _expected()):
             raise
-        raise SystemExit(f"error: {error}") from error
+        from vfl_jax.cli.flags import as_typed
+
+        raise SystemExit(f"error: {as_typed(str(error), words)}") from error
 
 
 def _early(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -62,14 +64,15 @@ def _early(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if words[:1] in (["run"], ["sweep"]) and words[1:] and words[1].lower().endswith((".toml", ".json")):
         words.insert(1, FILE)
     peeking = argparse.ArgumentParser(prog="vfl-jax", add_help=False, allow_abbrev=False)
-    peeking.add_argument("--parties", type=int)
+    peeking.add_argument("--parties")
     peeking.add_argument("--attacker", action="append", default=[])
     return peeking.parse_known_args(words, early)[0], words
 
 
 def _perform_words(early: argparse.Namespace, words: list[str]) -> None:
     """Performs the subcommand of the words."""
-    from vfl_jax.cli.scenarios import presets, subcommands
+    from vfl_jax.cli.scenarios import asked_of, presets, subcommands
+    from vfl_jax.core.checks import did_you_mean
     from vfl_jax.core.registry import find
     from vfl_jax.plugins import load_plugins
 
@@ -80,9 +83,11 @@ def _perform_words(early: argparse.Namespace, words: list[str]) -> None:
         return
     if words[0] in ("run", "sweep") and not words[1].startswith("-") and words[1] not in (OWN, FILE, "json"):
         find({**known, OWN: None, "FILE.toml": None}, "PRESET", "preset", words[1])
-    asked: dict[str, Any] = {} if early.parties is None else {"num_parties": early.parties}
-    if early.attacker and all(text.lstrip("-").isdecimal() for text in early.attacker):
-        asked["attackers"] = tuple(map(int, early.attacker))
+    if not words[0].startswith("-") and words[0] not in SUBCOMMANDS:
+        near = did_you_mean(words[0], SUBCOMMANDS)
+        raise ValueError(f"SUBCOMMAND is {words[0]!r}, no known one.{near} There are {', '.join(SUBCOMMANDS)}.")
+    parties = int(early.parties) if (early.parties or "").isdecimal() else None  # tyro refuses what is no number
+    asked = asked_of(parties, early.attacker)
     is_short = "-h" in words or "--help" in words
     words = ["--help" if word in HELP else word for word in words]
     # In short help "{None}|" before every value and "--no-" beside every switch would say nothing.

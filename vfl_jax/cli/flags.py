@@ -35,7 +35,11 @@ def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
     """
     for path, value in assignments("--set", entries, SET).items():
         exact = resolve(scenario, path, "--set")
-        scenario = with_numbers(scenario, dict.fromkeys(exact, _number("--set", path, value)))
+        number = _number("--set", path, value)
+        try:
+            scenario = with_numbers(scenario, dict.fromkeys(exact, number))
+        except ValueError as error:
+            raise ValueError(f"--set has '{path}={value}': {error}") from error
     return scenario
 
 
@@ -85,6 +89,23 @@ def check_counts(chosen: Any) -> None:
         value = getattr(chosen, field.name)
         if isinstance(value, int) and not isinstance(value, bool) and field.name != "seed":
             check_count(**{f"--{field.name.replace('_', '-')}": value})
+
+
+def as_typed(message: str, words: Sequence[str]) -> str:
+    """A message that begins with an argument of Python, with the flag in its place, where this flag was typed.
+
+    Args:
+      message: the message of an error.
+      words: the words of the command.
+
+    Example:
+      >>> as_typed("max_replicas is 0; …", ["sweep", "zou2022", "--max-replicas=0"])
+      '--max-replicas is 0; …'
+    """
+    name = message.partition(" ")[0]
+    flag = "--parties" if name == "num_parties" else f"--{name.replace('_', '-')}"
+    is_typed = flag in {word.partition("=")[0] for word in words}
+    return flag + message[len(name) :] if is_typed else message
 
 
 def check_outputs(out: Path | None, log_json: Path | None = None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfl_jax.cli.choices import with_attacks, with_defenses
-from vfl_jax.cli.scenarios import presets
+from vfl_jax.cli.scenarios import asked_of, presets
 from vfl_jax.cli.studies import read_scenario
 from vfl_jax.cli.subcommands import Paths
 from vfl_jax.core.record import numbers
@@ -52,9 +52,9 @@ def scenario_to_list(chosen: Paths) -> Scenario:
     if chosen.preset not in known and Path(chosen.preset).suffix:
         scenario = read_scenario(Path(chosen.preset))
     else:
-        asked: dict[str, Any] = {} if chosen.parties is None else {"num_parties": chosen.parties}
-        if chosen.attacker:
-            asked["attackers"] = tuple(map(int, chosen.attacker))
+        if names := [text for text in chosen.attacker if not text.isdecimal()]:
+            raise ValueError(f"--attacker is {names[0]!r}; it takes the numbers of parties, from 0.")
+        asked = asked_of(chosen.parties, chosen.attacker)
         scenario = find(known, "PRESET", "preset", chosen.preset).scenario(asked)
     return with_defenses(with_attacks(scenario, chosen.attack), chosen.defense)
 

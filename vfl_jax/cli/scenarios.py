@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -15,11 +15,13 @@ from vfl_jax.cli.overview import FILE, OWN, PRESET_LINES, first_paragraph
 from vfl_jax.cli.own_tables import OwnTables
 from vfl_jax.cli.subcommands import SUBCOMMANDS, Run, Sweep
 from vfl_jax.cli.values import Name, Text
-from vfl_jax.core.checks import check_kind
+from vfl_jax.core.checks import check_count, check_kind
 from vfl_jax.presets import PRESETS, HeadName, Task, digits_demo, liu2020_code, liu2020_paper, zou2022
 from vfl_jax.presets.registered import DATA_OF
 from vfl_jax.scenario import Scenario
 
+ASKED = {"num_parties": "--parties", "attackers": "--attacker"}
+"""The arguments of presets that have flags of their own."""
 HINT = """
 --set and --over change the numbers that vfl-jax paths PRESET lists.
 --help-all shows the flags of every field, too, and --table for your own tables."""
@@ -113,10 +115,39 @@ class Preset:
           ValueError: naming the flag, where the preset takes no such number.
         """
         taken = inspect.signature(self.make).parameters
-        for name, flag in (("num_parties", "--parties"), ("attackers", "--attacker")):
+        for name, flag in ASKED.items():
             if name in asked and name not in taken:
                 raise ValueError(f"{flag} is given, but preset {self.name!r} has no argument {name!r}; leave it out.")
-        return self.make(**asked)
+        try:
+            return self.make(**asked)
+        except ValueError as error:
+            if not asked:
+                raise
+            named = " and ".join(flag for name, flag in ASKED.items() if name in asked)
+            raise ValueError(f"{named} cannot be: {error}") from error
+
+
+def asked_of(parties: int | None, attackers: Sequence[str]) -> dict[str, Any]:
+    """What flags ask of a preset, as :meth:`Preset.scenario` takes it.
+
+    Args:
+      parties: the number of ``--parties``, or None.
+      attackers: the texts of ``--attacker``; names of parties, which only tables of your own have, are left out.
+
+    Raises:
+      ValueError: naming the flag, where the number of parties is below 1.
+
+    Example:
+      >>> asked_of(4, ["2", "3"])
+      {'num_parties': 4, 'attackers': (2, 3)}
+    """
+    asked: dict[str, Any] = {}
+    if parties is not None:
+        check_count(**{"--parties": parties})
+        asked["num_parties"] = parties
+    if attackers and all(text.lstrip("-").isdecimal() for text in attackers):
+        asked["attackers"] = tuple(map(int, attackers))
+    return asked
 
 
 def presets() -> dict[str, Preset]:

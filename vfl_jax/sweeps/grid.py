@@ -138,8 +138,11 @@ def parse(scenario: Scenario, over: Over, argument: str = "over") -> Grid:
         axes.append(Axis(names=names, paths=paths, values=_entries(where, key, names, are_floats, values)))
     _check_effect(scenario, seen, argument)
     grid = Grid(tuple(axes))
-    for point in grid.scenarios(scenario):
-        point.to_json()  # raises where a number is none
+    try:
+        for point in grid.scenarios(scenario):
+            point.to_json()  # raises where a number is none
+    except ValueError as error:
+        raise ValueError(f"{argument} has a point that cannot be: {error}") from error
     return grid
 
 
