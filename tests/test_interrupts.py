@@ -13,6 +13,7 @@ from sweep_helpers import content, swept
 
 from vfl_jax.core import atomic, holding, stopping
 from vfl_jax.core.holding import hold
+from vfl_jax.core.platforms import check_platform
 from vfl_jax.sweeps import progress as progress_module
 from vfl_jax.sweeps.progress import Progress
 
@@ -118,6 +119,7 @@ def test_who_waits_says_for_whom_and_since_when(tmp_path, monkeypatch):
         import sys, time
         from pathlib import Path
         from vfl_jax.core.holding import hold
+from vfl_jax.core.platforms import check_platform
         with hold(Path({str(lock)!r}), "the chunk a"):
             print("held", flush=True)
             time.sleep(600)
@@ -190,3 +192,11 @@ def test_a_terminal_that_is_gone_stops_nothing(monkeypatch):
 
     monkeypatch.setattr(sys, "stderr", Gone())
     assert bool(swept(**FOLDER | {"progress": True}).is_finite.all())
+
+
+@pytest.mark.parametrize("name", ["win32", "cygwin", "emscripten", "freebsd14"])
+def test_other_platforms_are_refused_by_name(name):
+    with pytest.raises(ImportError, match=says("Linux", "macOS", name, "WSL 2")):
+        check_platform(name)
+    check_platform("linux")
+    check_platform("darwin")
