@@ -77,7 +77,7 @@ WRONG = [
     (["run", "digits_demo-sum", "--epochs", "0"], "--epochs is 0"),
     (["run", "digits_demo-sum", "--evaluate-every", "-1"], "--evaluate-every is -1"),
     (["run", "digits_demo-sum", "--set", "poison.rate=3"], "--set has 'poison.rate=3': poison.rate is 3"),
-    (["sweep", "digits_demo-sum", "--over", "poison.rate=0.1,3"], "--over has a point that cannot be: poison.rate is 3"),
+    (["sweep", "digits_demo-sum", "--over", "poison.rate=0.1,3"], "--over has a point that cannot be: poison.rate is"),
     (["sweep", "digits_demo-sum", "--seeds", "5000000000"], "--seeds is 5000000000; there are 2"),
     (["sweep", "digits_demo-sum", "--max-replicas", "0"], "--max-replicas is 0"),
     (

@@ -85,7 +85,7 @@ def steps(name: Name) -> described_gpu.Loop:
 
 
 def summary(loop: described_gpu.Loop) -> dict[str, object]:
-    """Returns the counts of a loop as JSON: the launches of one step, those outside inner loops, and the inner loops."""
+    """Returns the counts of a loop as JSON: a step's launches, those outside inner loops, and the inner loops."""
     inner = [f"{found.turns} × {found.launches}" for found in loop.inner]
     return {"launches": loop.launches, "outside": len(loop.kernels), "loops": inner}
 
