@@ -172,6 +172,13 @@ def test_a_parquet_file_does_not_fill_the_memory(tmp_path, monkeypatch):
         vfl.load_tables({"A": pd.DataFrame({"id": [0], "y": [0]}), "B": tmp_path / "b.parquet"}, id="id", label="A.y")
 
 
+def test_too_few_rows_in_common_name_the_tables(tmp_path):
+    (tmp_path / "b.csv").write_text("id,b\n1,2\n2,3\n77,4\n")
+    frame = pd.DataFrame({"id": range(9), "y": [0, 1, 0, 1, 0, 1, 0, 1, 0]})
+    with pytest.raises(ValueError, match=says("test is 0.2", "b.csv", "have 2 rows in common")):
+        vfl.load_tables({"A": frame, "B": tmp_path / "b.csv"}, id="id", label="A.y")
+
+
 LIKE = {"w": np.zeros((3, 4), np.float32)}
 
 

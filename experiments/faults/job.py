@@ -50,6 +50,7 @@ def run(counts: Path, share: float) -> dict[str, dict[str, Any]]:
         of_reader = found.setdefault(name, {"tried": 0, "right": 0, "refused": 0, "failed": {}})
         for number in list(of_reader["failed"]):  # of an earlier start, perhaps with earlier code
             note(of_reader, {int(number): batch(name, int(number), int(number) + 1)[0]})
+    write_counts(counts, found)
     while left := [name for name, reader in READERS.items() if found[name]["tried"] < int(reader.cases * share)]:
         for name in left:  # in turns, so that a part of the job says something of every kind
             of_reader, cases = found[name], int(READERS[name].cases * share)
@@ -57,8 +58,7 @@ def run(counts: Path, share: float) -> dict[str, dict[str, Any]]:
             outcomes = batch(name, first, min(first + BATCH, cases))
             note(of_reader, dict(enumerate(outcomes, first)))
             of_reader["tried"] += len(outcomes)
-            written = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-            write_atomically(counts, functools.partial(Path.write_text, data=written))
+            write_counts(counts, found)
             print(f"{name}: {of_reader['tried']} of {cases}, {len(of_reader['failed'])} did not hold", flush=True)
     return found
 
@@ -71,6 +71,12 @@ def note(of_reader: dict[str, Any], outcomes: dict[int, str]) -> None:
             of_reader[outcome_of] += 1
         else:
             of_reader["failed"][str(number)] = outcome_of
+
+
+def write_counts(counts: Path, found: dict[str, dict[str, Any]]) -> None:
+    """Writes the counts, whole or not at all."""
+    written = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(counts, functools.partial(Path.write_text, data=written))
 
 
 def read_counts(counts: Path) -> dict[str, dict[str, Any]]:

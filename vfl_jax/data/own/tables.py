@@ -154,7 +154,11 @@ def load_tables(
         test = fulfilled(test, "test", joined, kinds)
     elif not isinstance(test, float | np.floating):
         test, test_ids_lost = listed_rows(test, ids)
-    is_test = split_rows(test, codes, seed)
+    try:
+        is_test = split_rows(test, codes, seed)
+    except ValueError as error:  # often a damaged table, of which few ids are left
+        places = ", ".join(table.where for table in read.values())
+        raise ValueError(f"{error} The tables ({places}) have {len(codes)} rows in common.") from error
     has_trigger = None if trigger is None else fulfilled(trigger, "trigger", joined, kinds)
 
     features, feature_names, reports = {}, [], {}
