@@ -157,8 +157,8 @@ def load_tables(
     try:
         is_test = split_rows(test, codes, seed)
     except ValueError as error:  # often a damaged table, of which few ids are left
-        places = ", ".join(table.where for table in read.values())
-        raise ValueError(f"{error} The tables ({places}) have {len(codes)} rows in common.") from error
+        of_parties = ", ".join(table.where for table in read.values())
+        raise ValueError(f"{error} The tables ({of_parties}) have {len(codes)} rows in common.") from error
     has_trigger = None if trigger is None else fulfilled(trigger, "trigger", joined, kinds)
 
     features, feature_names, reports = {}, [], {}
