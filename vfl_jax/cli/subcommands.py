@@ -79,7 +79,7 @@ class Sweep(Training):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Finds out what a malicious party could do with your tables, and which defenses would stop it; writes a report."""
+    """Reports what a malicious party could do with your tables, and what stops it."""
 
     file: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[FILE]", help_behavior_hint="")] = None
     """TOML file that names your tables, as --tables."""
@@ -132,7 +132,7 @@ class Arena:
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
-    """Plants a backdoor in a model of digits, behind a defense that stops it and one that does not."""
+    """Plants a backdoor, behind a defense that stops it and one that does not."""
 
     seeds: int = 8
     epochs: int = 50
