@@ -45,7 +45,7 @@ SUCCESS, MAIN = "full_attack_success", "full_clean_accuracy"
 FEWEST_EPOCHS = 5
 """With fewer the attack has no two places to begin at."""
 RULE = (
-    f"An example, no ranking: on the arena's board of digits {ATTACK}, the strongest attack of the arena's page so far, "
+    f"An example, no ranking: on digits {ATTACK}, the strongest attack of the arena's page so far, "
     "meets two affordable defenses that were chosen because one stops it and one does not (seeds 100 to 102). "
     "EmbeddingNormalisation, tried first because that page has it first of the cheap ones, left 71 % of attacked rows."
 )
