@@ -84,7 +84,9 @@ def test_a_leak_that_a_defense_stops_at_a_cost():
         "It could also plant a backdoor, by which 90% of the rows it attacks are predicted as “fraud” (without an "
         "attack 1% are)."
     )
-    assert stopping == "The defense noise 1× would stop both of those tried, at a cost of 2.0 points of accuracy."
+    assert (
+        stopping == "Of the 1 defense tried, the defense noise 1× would stop both, at a cost of 2.0 points of accuracy."
+    )
 
 
 def test_the_cheapest_of_those_that_stop_is_named_and_a_ruined_model_is_no_defense():
@@ -92,17 +94,15 @@ def test_the_cheapest_of_those_that_stop_is_named_and_a_ruined_model_is_no_defen
     cheap = defended("cheap", accuracy=0.897, read=0.79, planted=0.02, lift=0.01)
     ruined = defended("ruined", accuracy=0.80, read=0.5, planted=0.0, lift=0.0, cost=near(-0.2))
     assert "defense cheap would stop both" in sentences(made_up(dear, cheap, ruined))[2]
-    assert sentences(made_up(ruined))[2] == "Nothing that was tried stops either and leaves the model useful."
+    assert sentences(made_up(ruined))[2] == "No defense of the 1 tried stops either and leaves the model useful."
 
 
 def test_defenses_that_stop_one_thing_each_are_told_apart():
     quiet, firm = defended("quiet", read=0.79), defended("firm", planted=0.02, lift=0.01)
     said = sentences(made_up(quiet, firm))[2]
-    assert says(
-        said, "quiet would stop the reading", "firm would stop the backdoors", "nothing that was tried stops both"
-    )
+    assert says(said, "quiet would stop the reading", "firm would stop the backdoors", "none of the 2 tried stops both")
     said = sentences(made_up(quiet))[2]
-    assert says(said, "quiet would stop the reading", "nothing that was tried stops the backdoors")
+    assert says(said, "quiet would stop the reading", "no defense of the 1 tried stops the backdoors")
 
 
 def test_what_seeds_do_not_settle_is_no_defense_and_is_said():
@@ -140,7 +140,7 @@ def test_backdoors_that_were_not_tried_are_not_judged():
     quiet = defended("quiet", read=0.79, planted=None, lift=None)
     _, planting, stopping = sentences(made_up(quiet, plain=defended(planted=None, lift=None)))
     assert planting == "Whether “shop” could plant a backdoor was not tried."
-    assert stopping.startswith("The defense quiet would stop it of those tried")
+    assert stopping.startswith("Of the 1 defense tried, the defense quiet would stop the reading, at ")
 
 
 def test_labels_that_are_ranked_but_not_named():
@@ -494,5 +494,5 @@ def test_an_audit_of_two_tables_ends_in_time_with_a_report(tmp_path, monkeypatch
     assert str(audit) in said.out
     assert audit.results.sizes["seed"] == 10
     assert audit.facts["seconds"] < 120
-    assert "vfl-jax audit --minutes 0.5 --epochs 4 --results audit.nc audit.toml" in page
+    assert "vfl-jax audit --minutes 0.5 --epochs 4 audit.toml" in page
     assert audit.findings.undefended.read.value > 0.8  # gradients under a trainable head tell labels

@@ -16,8 +16,8 @@ class Work(NamedTuple):
 
     Args:
       name: the words for it.
-      compiling: seconds to compile it, measured on two cores.
-      step: seconds of one replica's step, likewise.
+      compiling: about how many seconds one core takes to compile it.
+      step: about how many seconds it takes for one replica's step.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Work(NamedTuple):
         return self.compiling + self.step * num_steps
 
 
-CALIBRATING = Work("honest runs that choose the learning rate and the trigger", 8.0, 4e-5)
+CALIBRATING = Work("honest runs that choose the learning rate and the trigger", 16.0, 1e-4)
 READING = Work("label inference", 40.0, 1.1e-4)
 PLANTING = Work("backdoors by other messages", 40.0, 1.5e-4)
 REPLACING = Work("backdoors by replaced gradients", 35.0, 1.5e-4)

@@ -71,7 +71,7 @@ def page(audit: Audit) -> str:
         ]
     caption = (
         "A row per defense. Dots are medians over seeds (means of attacks), bars are 95 % intervals. Hollow: the "
-        "defense does not spare the model. Dashed: guessing, and what the partner's own features alone give. Short "
+        "defense does not spare the model. Dashed: guessing, and what is named without joint training. Short "
         "strokes: honest models."
     )
     parts = [

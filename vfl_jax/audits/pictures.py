@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def picture(found: Findings) -> Figure:
     """Returns three panels that share their rows, the defenses: the honest model, labels read, rows led to the class.
 
-    Dots are medians (of attacks means) over seeds, bars are 95 % intervals, dashed lines are guessing, and what the
-    partner's own features alone give.
+    Dots are medians (of attacks means) over seeds, bars are 95 % intervals, dashed lines are guessing, and what is
+    named without joint training.
 
     Args:
       found: what the audit found.
@@ -35,7 +35,7 @@ def picture(found: Findings) -> Figure:
     _line(panels[0, 0], 0.5 if is_of_two else found.majority, "guessing" if is_of_two else "most frequent class")
     panels[0, 0].set_title("honest model, " + ("AUC" if is_of_two else "accuracy"), fontsize=9)
     _draw(panels[0, 1], [d.read for d in found.defended], spared, 1)
-    _line(panels[0, 1], found.floor_read, "own features alone")
+    _line(panels[0, 1], found.floor_read, "no joint training")
     panels[0, 1].set_title("labels read by the best reader", fontsize=9)
     if has_attacks:
         _draw(panels[0, 2], [d.planted for d in found.defended], spared, 5)
@@ -46,6 +46,7 @@ def picture(found: Findings) -> Figure:
         panel.set_yticks(range(len(names)), names if panel is panels[0, 0] else [""] * len(names), fontsize=8)
         panel.set_ylim(len(names) - 0.5, -0.5)
         panel.set_xlim(-0.03, 1.03)
+        panel.set_xticks([0.0, 0.5, 1.0])
         panel.tick_params(labelsize=8, length=0)
         panel.grid(axis="x", color=COLORS[6], linewidth=0.4)
         panel.set_axisbelow(True)

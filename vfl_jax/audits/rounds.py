@@ -132,13 +132,15 @@ class Running:
         ]
 
     def _first_round(self, groups: Sequence[Group], levels: Sequence[battery.Level], measured: Measured) -> list[Group]:
-        """Runs the first round, and returns the groups for whose programs there was time. The first always runs."""
+        """Runs the first round, and returns the groups for whose programs there was time, up to the
+        first that did not fit. The first of all always runs."""
         measured.begin(levels)
         kept: list[Group] = []
         for group in groups:
             if kept and self.clock.estimate([self._planned(group)]) > self.clock.left:
-                self._say(f"no time is left for {group.work.name}")
-                continue
+                left_out = ", ".join(other.work.name for other in groups[len(kept) :])
+                self._say(f"no time is left for {left_out}")
+                break
             self._run(group, levels, measured)
             kept.append(group)
         return kept
@@ -177,7 +179,7 @@ class Running:
         self._say("to run: " + ", ".join(work.name for work, _ in programs[:count]))
         self._say(
             f"each behind {rounds * ROUND} of {num_levels} defenses with {self.seeds} seeds, in about "
-            f"{duration(seconds)} (a guess for two idle cores), at most {self.clock.minutes:g} min"
+            f"{duration(seconds)} (a guess for idle cores), at most {self.clock.minutes:g} min"
         )
         if seconds > 60 * self.clock.minutes:
             self._say("even the least takes longer than that; give more minutes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vfl_jax.audits.findings import FLOOR_AT_MOST, READS_ABOVE, Defended, Findings, Range
+from vfl_jax.core.words import counted
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
 
@@ -106,20 +107,29 @@ def _defending(found: Findings) -> str:
     if reads and plants:
         both = [defense for defense in no_reading if defense in no_planting]
         if both:
-            return _stops(_cheapest(both), plain, "would stop both")
+            return _stops(_cheapest(both), plain, "would stop both", len(tried))
         maybe_reading = _unsettled([d for d in spared if found.reads(d) is None], found)
         maybe_planting = _unsettled([d for d in spared if found.plants(d) is None], found)
         parts = [
-            _or_nothing(no_reading, plain, "the reading", maybe_reading),
-            _or_nothing(no_planting, plain, "the backdoors", maybe_planting),
+            _or_nothing(no_reading, plain, "the reading", maybe_reading, len(tried)),
+            _or_nothing(no_planting, plain, "the backdoors", maybe_planting, len(tried)),
         ]
         if not no_reading and not no_planting:
             maybe = _unsettled([d for d in spared if found.reads(d) is None or found.plants(d) is None], found)
-            return f"Nothing that was tried stops either and leaves the model useful{maybe}."
+            return f"No defense of the {len(tried)} tried stops either and leaves the model useful{maybe}."
         text = "; ".join(part[0].lower() + part[1:] if i else part for i, part in enumerate(parts))
-        return f"{text}; nothing that was tried stops both." if no_reading and no_planting else f"{text}."
+        return f"{text}; none of the {len(tried)} tried stops both." if no_reading and no_planting else f"{text}."
     unsettled = [d for d in spared if (found.reads(d) if reads else found.plants(d)) is None]
-    return _or_nothing(no_reading if reads else no_planting, plain, "it", _unsettled(unsettled, found)) + "."
+    return (
+        _or_nothing(
+            no_reading if reads else no_planting,
+            plain,
+            "the reading" if reads else "the backdoors",
+            _unsettled(unsettled, found),
+            len(tried),
+        )
+        + "."
+    )
 
 
 def _unsettled(defenses: Sequence[Defended], found: Findings) -> str:
@@ -128,15 +138,15 @@ def _unsettled(defenses: Sequence[Defended], found: Findings) -> str:
     return f" ({found.num_seeds} seeds do not settle whether {' or '.join(names)} does)" if names else ""
 
 
-def _or_nothing(stopping: Sequence[Defended], plain: Defended, what: str, unsettled: str) -> str:
+def _or_nothing(stopping: Sequence[Defended], plain: Defended, what: str, unsettled: str, num_tried: int) -> str:
     if not stopping:
-        return f"Nothing that was tried stops {what} and leaves the model useful{unsettled}"
-    return _stops(_cheapest(stopping), plain, f"would stop {what}").rstrip(".")
+        return f"No defense of the {num_tried} tried stops {what} and leaves the model useful{unsettled}"
+    return _stops(_cheapest(stopping), plain, f"would stop {what}", num_tried).rstrip(".")
 
 
-def _stops(defense: Defended, plain: Defended, would: str) -> str:
-    words = defense.words[0].upper() + defense.words[1:]
-    return f"{words} {would} of those tried, {cost(defense.cost)}{_areas(defense, plain)}."
+def _stops(defense: Defended, plain: Defended, would: str, num_tried: int) -> str:
+    paid = f"{cost(defense.cost)}{_areas(defense, plain)}"
+    return f"Of the {counted(num_tried, 'defense')} tried, {defense.words} {would}, {paid}."
 
 
 def cost(points: Range) -> str:

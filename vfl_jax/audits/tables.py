@@ -61,6 +61,8 @@ def short_rows(found: Findings) -> list[Row]:
         row = {"defense": defense.name, "accuracy": _number(defense.accuracy.value)}
         row |= {"AUC": _number(defense.auc.value)} if is_of_two and defense.auc is not None else {}
         row |= {"labels read": _number(defense.read.value), "by": defense.reader.replace("_", " ")}
+        if defense.read_auc is not None:
+            row["readers' AUC"] = _number(defense.read_auc.value)
         planted = None if defense.planted is None else defense.planted.value
         row |= {"attack success": _number(planted), "by the attack": defense.attack or UNDEFINED}
         verdicts = (found.reads(defense), found.plants(defense))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from vfl_jax.core.vertical_data import VerticalData
     from vfl_jax.data.own.tables import LoadedTables
 
+NOT_REPEATED = ("file", "own", "out", "results", "data_folder")
+"""The fields of an audit's flags that the command in its report leaves out, or says in another way."""
+
 
 def perform_audit(chosen: Audit) -> None:
     """Audits, prints the answer, and writes the report.
@@ -86,7 +89,7 @@ def source_of(chosen: Audit) -> Callable[[], VerticalData | LoadedTables]:
 
 
 def words_of(chosen: Audit) -> str:
-    """The command that says the flags again.
+    """The command that says the flags again, but for where files and data sets lie, which differs by machine.
 
     Args:
       chosen: the flags.
@@ -101,7 +104,7 @@ def words_of(chosen: Audit) -> str:
     for record in (chosen.own, chosen):
         for field in dataclasses.fields(record):
             value = getattr(record, field.name)
-            if field.name in ("file", "own") or value == field.default:
+            if field.name in NOT_REPEATED or value == field.default:
                 continue
             flag = "--" + field.name.replace("_", "-")
             words += [word for one in value for word in (flag, one)] if isinstance(value, tuple) else [flag, value]
