@@ -1,6 +1,8 @@
 """What the command says of itself: nothing is wider than 80 columns, every preset and subcommand has a line."""
 
 import importlib.metadata
+import subprocess
+import sys
 
 import pytest
 from data_helpers import says
@@ -144,3 +146,16 @@ def test_a_command_that_ctrl_c_ends_says_how_it_goes_on(monkeypatch, capsys):
             commands.main(["sweep", "digits_demo-sum", *flags])
         assert ended.value.code == 130
         assert capsys.readouterr().err.startswith(message)
+
+
+def test_nobody_who_reads_on_is_no_error():
+    words = [sys.executable, "-m", "vfl_jax.cli", "--help"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (141, b"")
+
+
+def test_a_file_that_is_missing_is_named_in_words(tmp_path):
+    with pytest.raises(SystemExit, match=r"error: .*nowhere\.toml: No such file or directory\.$"):
+        commands.main(["run", str(tmp_path / "nowhere.toml")])

@@ -20,6 +20,8 @@ from vfl_jax.cli.subcommands import SUBCOMMANDS, Arena, Audit, Completion, Data,
 ABOUT = "Train, attack and defend vertical federated models."
 INTERRUPTED = 130
 """The status of a command that Ctrl-C ended, as shells count it."""
+UNREAD = 141
+"""The status of a command whose output nobody reads any more."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,17 +31,22 @@ def main(arguments: list[str] | None = None) -> None:
       arguments: the words after ``vfl-jax``; by default those of the process.
 
     Raises:
-      SystemExit: with one line and status 1 on bad input, instead of a traceback; with status 130 after Ctrl-C.
+      SystemExit: with one line and status 1 on bad input, instead of a traceback; with status 130 after Ctrl-C, and 141
+        where nobody reads on, as after ``| head``.
     """
     early, words = _early(sys.argv[1:] if arguments is None else arguments)
     is_extended = bool(early.plugin or importlib.metadata.entry_points(group="vfl_jax.plugins"))
-    if not is_extended and (text := page(words, {})) is not None:
-        print(text)
-        return
     try:
+        if not is_extended and (text := page(words, {})) is not None:
+            print(text, flush=True)
+            return
         if early.plugin:
             sys.path.append(os.getcwd())  # at the end, so that nothing there hides an installed module
         _perform_words(early, words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again when it ends
+        raise SystemExit(UNREAD) from None
     except KeyboardInterrupt:
         goes_on = any(word.partition("=")[0] == "--folder" for word in words)
         print("interrupted." + " The same command goes on from its folder." * goes_on, file=sys.stderr, flush=True)
@@ -49,7 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         from vfl_jax.cli.flags import as_typed
 
-        raise SystemExit(f"error: {as_typed(str(error), words)}") from error
+        is_of_system = isinstance(error, OSError) and error.strerror and error.filename
+        said = f"{error.filename}: {error.strerror}." if is_of_system else str(error)
+        raise SystemExit(f"error: {as_typed(said, words)}") from error
 
 
 def _early(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
