@@ -27,8 +27,8 @@ from vfl_jax.presets import MNIST_PIXELS, liu2020_code
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.replica.draws import Given, draw, epoch_ids
+from vfl_jax.replica.keys import SEND, UPLOAD, party_key
 from vfl_jax.replica.state import Streams
-from vfl_jax.replica.stepping import SEND, UPLOAD, party_key
 from vfl_jax.scenario import BatchPlan, Scenario
 from vfl_jax.sweeps.sweep import run
 

@@ -61,7 +61,7 @@ class Batched:
         self.params: Params = first, second, head
         self.case, self.blur_stddev = problem.case, problem.blur_stddev
         self.batches = batches_of(problem, flat_tags=False)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
         self.recorded, self.is_seen = torch.zeros(self.shape[0], self.shape[2]), False
         self.numbers = {"gamma": torch.tensor(gammas, dtype=torch.float32)}
         if stddevs is not None:
@@ -82,7 +82,7 @@ class Batched:
         for _ in range(steps):
             losses.append(self._step(self.batches[self.num_steps % len(self.batches)]))
             self.num_steps += 1
-        return torch.stack(losses, dim=1).numpy()
+        return torch.stack(losses, dim=1).cpu().numpy()
 
     def _step(self, batch: Batch) -> Tensor:
         is_blurred = self.case == "nus" or self.is_seen

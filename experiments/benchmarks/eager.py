@@ -41,7 +41,7 @@ class Eager:
         self.bottoms = tuple(_leaves(party) for party in problem.bottoms)
         self.head = _leaves(problem.head)
         self.batches = batches_of(problem, flat_tags=True)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
         self.recorded, self.is_seen = torch.zeros(problem.bottoms[1][-1].shape), False
         self.num_steps = 0
 
@@ -51,7 +51,7 @@ class Eager:
         for _ in range(steps):
             losses.append(self._step(self.batches[self.num_steps % len(self.batches)]))
             self.num_steps += 1
-        return torch.stack(losses).numpy()
+        return torch.stack(losses).cpu().numpy()
 
     def _step(self, batch: Batch) -> Tensor:
         embeddings = [dense(self.bottoms[0], batch.xs[0]), self._second(batch)]
@@ -151,7 +151,8 @@ def batches_of(problem: Problem, flat_tags: bool) -> list[Batch]:
     """All batches of an epoch, in file order; tags as ids of all rows, one row after another, or all
     places of each row, with ``NUM_TAGS`` in those not used."""
     first, second, labels, is_poison = (
-        torch.from_numpy(np.require(rows, requirements="W"))  # torch warns of read-only arrays
+        # torch warns of read-only arrays
+        torch.from_numpy(np.require(rows, requirements="W")).to(torch.get_default_device())
         for rows in (*problem.train, problem.labels, problem.is_poison)
     )
     batches = []

@@ -12,11 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.core.by_platform import on_cpu_or_accelerator
 from vfl_jax.core.types import Array
 
 SLOTS_AT_ONCE = 8
 """So many of the L slots become one fused loop. With 131 slots in one loop a program takes ten times as long to
 compile, and nearly twice as long to run."""
+
+LARGEST_PRODUCT = 4096
+"""Tables with more rows are changed slot by slot on an accelerator too; a product would touch all of their rows."""
 
 
 def _sum(ids: jax.Array, weights: jax.Array | None, table: jax.Array) -> jax.Array:
@@ -38,6 +42,19 @@ def _add(ids: jax.Array, weights: jax.Array | None, table: jax.Array, change: ja
         return table.at[ids].add(_weighted(weights, change), mode="drop"), None
 
     return _over_slots(add, table, ids, weights)
+
+
+def _sum_at_once(ids: jax.Array, weights: jax.Array | None, table: jax.Array) -> jax.Array:
+    """Does as :func:`_sum`, with all slots in one kernel of an accelerator."""
+    rows = table.at[ids].get(mode="fill", fill_value=0)
+    return (rows if weights is None else weights[..., None] * rows).sum(axis=1)
+
+
+def _add_at_once(ids: jax.Array, weights: jax.Array | None, table: jax.Array, change: jax.Array) -> jax.Array:
+    """Does as :func:`_add`, by one product with the multi-hot rows, in the same order at every run."""
+    slots = jax.nn.one_hot(ids, table.shape[0], dtype=table.dtype)
+    multi_hot = (slots if weights is None else weights[..., None] * slots).sum(axis=1)
+    return table + jnp.matmul(multi_hot.T, change, precision="highest")
 
 
 def _over_slots(add: Callable[..., Any], start: jax.Array, ids: jax.Array, weights: jax.Array | None) -> jax.Array:
@@ -78,8 +95,22 @@ def _grid_in_columns(function: Callable[..., Array]) -> Callable[..., Array]:
     return mapped
 
 
-_sum_on_grid = _grid_in_columns(_sum)
-add_rows = _grid_in_columns(_add)
+def _sum_by_platform(ids: jax.Array, weights: jax.Array | None, table: jax.Array) -> jax.Array:
+    """Sums the looked-up rows in the way of the platform; see :data:`LARGEST_PRODUCT`."""
+    if table.shape[0] > LARGEST_PRODUCT:
+        return _sum(ids, weights, table)
+    return on_cpu_or_accelerator(_sum, _sum_at_once, ids, weights, table)
+
+
+def _add_by_platform(ids: jax.Array, weights: jax.Array | None, table: jax.Array, change: jax.Array) -> jax.Array:
+    """Adds the changed rows in the way of the platform; see :data:`LARGEST_PRODUCT`."""
+    if table.shape[0] > LARGEST_PRODUCT:
+        return _add(ids, weights, table, change)
+    return on_cpu_or_accelerator(_add, _add_at_once, ids, weights, table, change)
+
+
+_sum_on_grid = _grid_in_columns(_sum_by_platform)
+add_rows = _grid_in_columns(_add_by_platform)
 """``add_rows(ids, weights, table, change)`` adds row i of ``change``, float32[B, E], to every row of ``table`` that bag
 i looks up, times its weight; it returns float32[F, E]."""
 

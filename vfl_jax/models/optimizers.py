@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import jax.numpy as jnp
 import optax
 
 from vfl_jax.core.checks import check_range
@@ -48,7 +49,24 @@ class Optimizer(Record):
 
     def rate(self, epoch: Array) -> Array:
         """Returns the learning rate of one epoch, float32[]; ``epoch`` is int32[], counted from 0."""
+        if isinstance(self.epoch_decay, float) and self.epoch_decay == 1.0:
+            return jnp.asarray(self.learning_rate, jnp.float32)
         return self.learning_rate * self.epoch_decay ** epoch.astype("float32")
+
+    def at(self, epoch: Array, decays: bool = True) -> Optimizer:
+        """Returns the optimizer of one epoch, all of which is settled that can be; one of your own returns as it is.
+
+        A loop over steps then computes no learning rate, and adds no decay that is 0: on a GPU these would be kernels
+        of their own in every step.
+
+        Args:
+          epoch: int32[], counted from 0; ``build`` and ``rate`` give the same for it as before.
+          decays: whether ``weight_decay``, which may be traced, is anything but 0; static.
+        """
+        if type(self) is not Optimizer:
+            return self
+        weight_decay = self.weight_decay if decays else 0.0
+        return self.replace(learning_rate=self.rate(epoch), epoch_decay=1.0, weight_decay=weight_decay)
 
     def build(self, epoch: Array) -> optax.GradientTransformation:
         """Builds the optax transformation of one epoch.
@@ -64,4 +82,5 @@ class Optimizer(Record):
             "momentum": lambda: optax.sgd(rate, momentum=self.momentum),
             "adam": lambda: optax.adam(rate),
         }[self.kind]()
-        return optax.chain(optax.add_decayed_weights(self.weight_decay), update)
+        has_none = isinstance(self.weight_decay, float) and self.weight_decay == 0.0
+        return optax.chain(optax.identity() if has_none else optax.add_decayed_weights(self.weight_decay), update)

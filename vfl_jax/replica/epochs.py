@@ -13,9 +13,9 @@ from vfl_jax.protocol.knowledge import Knowledge, Shapes
 from vfl_jax.protocol.methods import acts
 from vfl_jax.protocol.views import ActiveEpochView, PartyEpochView
 from vfl_jax.replica import capabilities
+from vfl_jax.replica.keys import party_key
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Streams, TrainState
-from vfl_jax.replica.stepping import party_key
 from vfl_jax.scenario import Scenario
 
 BETWEEN_EPOCHS = np.uint32(2**32 - 3)

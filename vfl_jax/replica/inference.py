@@ -15,8 +15,9 @@ from vfl_jax.protocol.local import embed
 from vfl_jax.protocol.methods import changes, methods
 from vfl_jax.protocol.views import ActiveInferView, EmbedView, PartyInferView, Suspicion
 from vfl_jax.replica import capabilities
+from vfl_jax.replica.keys import EMBED, FEATURES, GUESSES, LABELS, RECEIVE, SUSPICION, UPLOAD
 from vfl_jax.replica.state import TrainState
-from vfl_jax.replica.stepping import EMBED, FEATURES, GUESSES, LABELS, RECEIVE, SUSPICION, UPLOAD, with_crossing
+from vfl_jax.replica.stepping import with_crossing
 from vfl_jax.scenario import Scenario
 
 

@@ -6,6 +6,8 @@ gathers batches and draws noise once for all grid points.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,15 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.core.types import Array
+from vfl_jax.core.vertical_data import Rows
 from vfl_jax.protocol import own_params
 from vfl_jax.protocol.knowledge import Knowledge, Shapes
 from vfl_jax.protocol.mistakes import call
 from vfl_jax.replica import epochs
 from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
+from vfl_jax.replica.keys import Keys, party_key
 from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Batch, Streams, TrainState
-from vfl_jax.replica.stepping import Clock, party_key, step
+from vfl_jax.replica.stepping import Clock, step
 from vfl_jax.scenario import Scenario
 
 BEFORE_TRAINING = np.uint32(2**32 - 1)
@@ -136,34 +140,43 @@ def train_epoch(
     num_steps = ids.shape[0]
     chex.assert_shape([ids, roles], (None, shapes.batch_rows))
 
-    def one_step(scenario: Scenario, state: TrainState, batch: Batch, clock: Clock) -> Any:
+    # What no step changes is computed here, for all steps: in a step each would be a kernel of its own on a GPU.
+    settled = scenario.at(epoch, inputs.decays)
+    numbers = epoch * num_steps + jnp.arange(num_steps, dtype=jnp.int32)
+    keys = jax.vmap(lambda number: Keys.at(streams, number, len(shapes.widths)))(numbers)
+    keys = jax.tree.map(jax.random.key_data, keys)
+    labels, has_trigger = (jnp.asarray(leaf)[ids] for leaf in (inputs.train.labels, inputs.train.has_trigger))
+    rows = Rows(features=(), labels=labels, has_trigger=has_trigger)  # features of all steps would take much memory
+    batches = Batch(sample_ids=ids, roles=roles, poison_rank=jnp.asarray(draws.poison_rank)[ids], rows=rows)
+
+    def one_step(scenario: Scenario, state: TrainState, batch: Batch, clock: Clock, keys: Keys) -> Any:
         knowledge = grant(shapes, inputs, scenario, draws)
-        return step(shapes, inputs, scenario, state, batch, clock, streams, knowledge)
+        return step(shapes, inputs, scenario, state, batch, clock, keys, knowledge)
 
     mapped_step = over_grid(one_step, returns_state=True)
 
-    def body(state: TrainState, slot: tuple[jax.Array, jax.Array, jax.Array]) -> Any:
-        step_ids, step_roles, number = slot
-        batch = Batch(
-            sample_ids=step_ids,
-            roles=step_roles,
-            poison_rank=jnp.asarray(draws.poison_rank)[step_ids],
-            rows=jax.tree.map(lambda leaf: leaf[step_ids], inputs.train),
-        )
-        return mapped_step(scenario, state, batch, Clock(epoch=epoch, step=epoch * num_steps + number))
+    def body(state: TrainState, slot: tuple[Batch, jax.Array, Keys]) -> tuple[TrainState, jax.Array]:
+        batch, number, keys = slot
+        keys = jax.tree.map(functools.partial(jax.random.wrap_key_data, impl=jax.random.key_impl(draws.key)), keys)
+        features = jax.tree.map(lambda leaf: leaf[batch.sample_ids], inputs.train.features)
+        batch = dataclasses.replace(batch, rows=dataclasses.replace(batch.rows, features=features))
+        state, info = mapped_step(settled, state, batch, Clock(epoch=epoch, step=number), keys)
+        facts = (info.loss, info.num_correct, info.is_finite, *(() if info.penalty is None else (info.penalty,)))
+        return state, jnp.stack([fact.astype(info.loss.dtype) for fact in facts])
 
-    state, infos = jax.lax.scan(body, state, (ids, roles, jnp.arange(num_steps, dtype=jnp.int32)))
-    steps, rows = jnp.float32(num_steps), jnp.float32(num_steps * shapes.batch_rows)
+    state, facts = jax.lax.scan(body, state, (batches, numbers, keys))
+    loss, num_correct, is_finite, *penalty = jnp.moveaxis(facts, 1, 0)
+    steps, rows_used = jnp.float32(num_steps), jnp.float32(num_steps * shapes.batch_rows)
     metrics = {
-        "loss": Metric(infos.loss.sum(axis=0), steps),
-        "train_accuracy": Metric(infos.num_correct.sum(axis=0).astype(jnp.float32), rows),
+        "loss": Metric(loss.sum(axis=0), steps),
+        "train_accuracy": Metric(num_correct.astype(jnp.int32).sum(axis=0).astype(jnp.float32), rows_used),
     }
-    if infos.penalty is not None:
-        metrics["penalty"] = Metric(infos.penalty.sum(axis=0), steps)
+    if penalty:
+        metrics["penalty"] = Metric(penalty[0].sum(axis=0), steps)
     ends_finite = over_grid(_has_finite_params, returns_state=False)(scenario, state)
     was_used = jnp.zeros(shapes.num_samples, bool).at[ids].set(True)
     found = metrics | {LEFT_OUT: jnp.sum(~was_used, dtype=jnp.int32)}
-    return state, found, infos.is_finite.all(axis=0) & ends_finite
+    return state, found, (is_finite > 0).all(axis=0) & ends_finite
 
 
 def between_epochs(

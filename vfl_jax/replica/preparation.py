@@ -32,6 +32,7 @@ class Inputs:
       blur: float32[N, E], where a user gives it.
       attack_masks: the places of the attack trigger, likewise; None where the scenario has none that can be stamped.
       rowwise: whether a step changes only the rows of a party's table that its batch looks up, per party; static.
+      decays: whether the optimizer of every party, and last that of the head, decays weights; static.
     """
 
     train: Rows
@@ -41,6 +42,7 @@ class Inputs:
     blur: Array | None
     attack_masks: tuple[Array | None, ...] | None
     rowwise: tuple[bool, ...] = flax.struct.field(pytree_node=False)
+    decays: tuple[bool, ...] = flax.struct.field(pytree_node=False)
 
 
 def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) -> Inputs:
@@ -66,6 +68,7 @@ def to_device(scenario: Scenario, data: VerticalData, given: Given = Given()) ->
         blur=None if given.blur is None else np.asarray(given.blur, np.float32),
         attack_masks=None if scenario.attack_trigger is None else scenario.attack_trigger.masks(data),
         rowwise=rowwise_parties(scenario, data),
+        decays=scenario.decays,
     )
     return jax.tree.map(jnp.asarray, inputs)
 

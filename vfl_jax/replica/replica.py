@@ -30,6 +30,7 @@ from vfl_jax.protocol.knowledge import ORDINARY, Knowledge, Shapes
 from vfl_jax.replica import inference, passes, phases, stepping
 from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Draws, Given, draw
+from vfl_jax.replica.keys import Keys
 from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.preparation import Inputs, to_device
 from vfl_jax.replica.state import Batch, StepInfo, Streams, TrainState
@@ -144,7 +145,7 @@ def step(
         state,
         batch,
         clock,
-        Streams.of(replica.draws.key),
+        Keys.at(Streams.of(replica.draws.key), clock.step, len(replica.shapes.widths)),
         replica.knowledge,
     )
 

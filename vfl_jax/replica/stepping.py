@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from vfl_jax.core.types import Array, Key, Params, State
 from vfl_jax.models import Head, Loss, Optimizer
@@ -26,12 +25,10 @@ from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.protocol.views import ActiveView, EmbedView, Messages, PartyView
 from vfl_jax.replica import capabilities
 from vfl_jax.replica.draws import poison_count
+from vfl_jax.replica.keys import DOWNLOAD, EMBED, FEATURES, LABELS, RECEIVE, SEND, UPLOAD, Keys
 from vfl_jax.replica.preparation import Inputs
-from vfl_jax.replica.state import Batch, StepInfo, Streams, TrainState
+from vfl_jax.replica.state import Batch, StepInfo, TrainState
 from vfl_jax.scenario import Scenario
-
-FEATURES, UPLOAD, DOWNLOAD, LABELS, RECEIVE, SEND, EMBED, SUSPICION, GUESSES = range(9)
-"""The number of a hook in its keys."""
 
 
 class Clock(NamedTuple):
@@ -53,7 +50,7 @@ def step(
     state: TrainState,
     batch: Batch,
     clock: Clock,
-    streams: Streams,
+    keys: Keys,
     knowledge: Knowledge,
 ) -> tuple[TrainState, StepInfo]:
     """Takes one training step of one replica; pure.
@@ -65,7 +62,7 @@ def step(
       state: the state before the step.
       batch: B rows of every party, not stamped yet.
       clock: the time of the step.
-      streams: the seed's random streams.
+      keys: the keys of its draws.
       knowledge: the attackers' knowledge; no defense sees it.
 
     Returns:
@@ -99,21 +96,21 @@ def step(
             stamp=capabilities.own_stamp(scenario, inputs, k),
         )
         attack = scenario.attacks[k]
-        key = party_key(streams.attack, clock.step, k)
-        key_features, key_upload = (jax.random.fold_in(key, hook) for hook in (FEATURES, UPLOAD))
-        x, attack_states[k] = run_hook(attack, "on_features", key_features, attack_states[k], view, features[k])
+        keys_here = keys.attack[k]
+        x, attack_states[k] = run_hook(attack, "on_features", keys_here[FEATURES], attack_states[k], view, features[k])
         view = dataclasses.replace(view, pull_back=capabilities.pull_back_of(bottom, params, model_state, x))
-        key_model = party_key(streams.models, clock.step, k)
-        embedding, model_state, pullback = local.forward(bottom, params, model_state, key_model, x, inputs.rowwise[k])
+        embedding, model_state, pullback = local.forward(
+            bottom, params, model_state, keys.models[k], x, inputs.rowwise[k]
+        )
         chex.assert_shape(embedding, (shapes.batch_rows, shapes.widths[k]))
-        message, attack_states[k] = run_hook(attack, "on_upload", key_upload, attack_states[k], view, embedding)
+        message, attack_states[k] = run_hook(attack, "on_upload", keys_here[UPLOAD], attack_states[k], view, embedding)
         model_states.append(model_state)
         views.append(view)
         sent.append(message)
         pullbacks.append(pullback)
 
     # The active party changes what it received, computes the loss, and sends the gradients back.
-    sides, labels = _Sides.of(scenario, clock, streams), jnp.asarray(batch.rows.labels)
+    sides, labels = _Sides.of(scenario, keys), jnp.asarray(batch.rows.labels)
     inside = EmbedView(batch.sample_ids, labels, knowledge=knowledge, roles=batch.roles)
     loss_of = functools.partial(_loss, scenario.head, scenario.loss, sides, shapes, inside)
     learnt = state.head_params, state.method_params
@@ -159,9 +156,8 @@ def step(
     # Every party changes the gradient it received, and updates its own model.
     new_params, opt_states = list(state.params), list(state.opt_states)
     for k in parties:
-        key = jax.random.fold_in(party_key(streams.attack, clock.step, k), DOWNLOAD)
-        attack, state_here = scenario.attacks[k], attack_states[k]
-        used, attack_states[k] = run_hook(attack, "on_download", key, state_here, views[k], messages[k])
+        attack, key = scenario.attacks[k], keys.attack[k][DOWNLOAD]
+        used, attack_states[k] = run_hook(attack, "on_download", key, attack_states[k], views[k], messages[k])
         chex.assert_equal_shape([used, messages[k]])
         new_params[k], opt_states[k] = local.update(
             scenario.optimizers[k],
@@ -199,43 +195,43 @@ def step(
         loss=loss,
         penalty=penalty,
         num_correct=jnp.sum(predicted_class(logits) == batch.rows.labels, dtype=jnp.int32),
-        is_finite=jnp.isfinite(loss) & jnp.stack([jnp.isfinite(m).all() for m in messages]).all(),
+        is_finite=jnp.isfinite(loss) & all_finite(messages),
     )
     return new_state, info
 
 
 class _Sides(NamedTuple):
-    """The two methods of the active party at one step, each with its key: first its attack, then its defense."""
+    """The two methods of the active party at one step, each with its keys: first its attack, then its defense."""
 
-    attack: tuple[Any, Any]
-    defense: tuple[Any, Any]
+    attack: tuple[Any, dict[int, Key]]
+    defense: tuple[Any, dict[int, Key]]
 
     @classmethod
-    def of(cls, scenario: Scenario, clock: Clock, streams: Streams) -> _Sides:
+    def of(cls, scenario: Scenario, keys: Keys) -> _Sides:
         """Returns the methods of a scenario with their keys at this step."""
-        pairs = (scenario.active_attack, streams.active_attack), (scenario.defense, streams.defense)
-        return cls(*((transform, jax.random.fold_in(stream, clock.step)) for transform, stream in pairs))
+        return cls((scenario.active_attack, keys.active_attack), (scenario.defense, keys.defense))
 
     def run(
         self, hook: str, hook_number: int, states: tuple[State, State], views: tuple[ActiveView, ActiveView], value: Any
     ) -> tuple[Any, tuple[State, State]]:
         """Calls one hook of both, each with its own view; returns (value, states)."""
         after = []
-        for (transform, key), state, view in zip(self, states, views, strict=True):
-            value, state = run_hook(transform, hook, jax.random.fold_in(key, hook_number), state, view, value)
+        for (transform, keys), state, view in zip(self, states, views, strict=True):
+            value, state = run_hook(transform, hook, keys[hook_number], state, view, value)
             after.append(state)
         return value, (after[0], after[1])
 
     def defense_alone(self) -> _Sides:
         """Returns the same without the attack."""
-        return self._replace(attack=(ActiveTransform(), None))
+        return self._replace(attack=(ActiveTransform(), self.defense[1]))
 
     def embed(self, params: tuple[Params, Params], view: EmbedView, embeddings: Messages) -> tuple[Messages, Any]:
         """Calls ``on_embed`` of both; returns (embeddings, the penalty or None where no method has one)."""
         penalty = None
-        for (transform, key), own in zip(self, params, strict=True):
+        for (transform, keys), own in zip(self, params, strict=True):
             if changes(transform, "on_embed"):
-                embeddings, more = run_embed_hook(transform, own, jax.random.fold_in(key, EMBED), view, embeddings)
+                key = jax.random.clone(keys[EMBED])  # all losses of a step have the same draws
+                embeddings, more = run_embed_hook(transform, own, key, view, embeddings)
                 penalty = more if penalty is None else penalty + more
         return embeddings, penalty
 
@@ -275,9 +271,13 @@ def predicted_class(logits: Array) -> Array:
     return jnp.where(is_defined, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
 
 
-def party_key(stream: Key, step: Array | np.uint32, party: int) -> Key:
-    """Returns the key of one party at one step of a stream."""
-    return jax.random.fold_in(jax.random.fold_in(stream, step), party)
+def all_finite(arrays: Sequence[Array]) -> Array:
+    """Whether all entries of some arrays are finite, bool[]; arrays of one shape are looked at together."""
+    by_shape: dict[tuple[int, ...], Array] = {}
+    for array in arrays:
+        found = jnp.isfinite(array)
+        by_shape[array.shape] = by_shape[array.shape] & found if array.shape in by_shape else found
+    return jnp.stack([found.all() for found in by_shape.values()]).all()
 
 
 def with_crossing(shapes: Shapes, everyone: Sequence[Any], crossing: Sequence[Any]) -> tuple[jax.Array, ...]:

@@ -13,6 +13,7 @@ from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_choice, check_count, check_kind, is_whole, shown
 from vfl_jax.core.fields import check_fields
 from vfl_jax.core.record import Record, leaf
+from vfl_jax.core.types import Array
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.models.losses import Loss, Regularizer, SoftmaxCrossEntropy
@@ -115,6 +116,21 @@ class Scenario(Record):
         if is_attack(self.active_attack):
             wanted.add(self.poison.target_class)
         return tuple(sorted(wanted or {self.poison.target_class}))
+
+    @property
+    def decays(self) -> tuple[bool, ...]:
+        """Whether the optimizer of every party, and last that of the head, decays weights; numbers must be concrete."""
+        return tuple(bool(np.any(o.weight_decay)) for o in (*self.optimizers, self.head_optimizer))
+
+    def at(self, epoch: Array, decays: tuple[bool, ...]) -> Scenario:
+        """Returns the scenario of one epoch, with the optimizers of the parties and the head settled.
+
+        Args:
+          epoch: int32[], counted from 0.
+          decays: what :attr:`decays` says of the scenario with concrete numbers; static.
+        """
+        *parties, head = (o.at(epoch, d) for o, d in zip((*self.optimizers, self.head_optimizer), decays, strict=True))
+        return self.replace(optimizers=tuple(parties), head_optimizer=head)
 
     def due(self, epoch: int, num_epochs: int) -> frozenset[tuple[int, ...]]:
         """Returns those ``at_epochs`` of methods that name an epoch.

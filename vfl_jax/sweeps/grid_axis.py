@@ -49,17 +49,17 @@ def map_over_grid(scenario: Scenario, axes: TrainState, size: int) -> Callable[.
       axes: the place of the grid axis in a state, as :func:`state_axes` returns it.
       size: G, the number of grid points.
     """
-    leaves, structure = jax.tree.flatten(scenario)
-    scenario_axes = [0 if np.ndim(leaf) else None for leaf in leaves]
+    structure = jax.tree.structure(scenario)
 
     def over_grid(function: Callable[..., Any], returns_state: bool) -> Callable[..., Any]:
         def at_point(point: list[Any], state: TrainState, *shared: Any) -> Any:
             return function(jax.tree.unflatten(structure, point), state, *shared)
 
         def mapped(scenario: Scenario, state: TrainState, *shared: Any) -> Any:
-            in_axes = (scenario_axes, axes, *(None for _ in shared))
+            leaves = jax.tree.leaves(scenario)
+            in_axes = ([0 if np.ndim(leaf) else None for leaf in leaves], axes, *(None for _ in shared))
             out_axes = (axes, 0) if returns_state else 0
-            return jax.vmap(at_point, in_axes, out_axes, axis_size=size)(jax.tree.leaves(scenario), state, *shared)
+            return jax.vmap(at_point, in_axes, out_axes, axis_size=size)(leaves, state, *shared)
 
         return mapped
 

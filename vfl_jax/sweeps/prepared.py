@@ -80,14 +80,14 @@ def prepare(study: Study, chunk: Chunk, inputs: Inputs | None = None) -> Prepare
         # Only an appended pair needs these ids. Their number depends on the rate, so that every rate would otherwise
         # need a program of its own.
         needed = dataclasses.replace(drawn, poison_ids=drawn.poison_ids[:, :0])
+    rowwise = rowwise_parties(stacked, study.data)
+    inputs = dataclasses.replace(inputs or study.inputs, rowwise=rowwise, decays=stacked.decays)
     mesh = devices.seed_mesh(len(chunk.seeds))
     draws = devices.shard_seeds(devices.pad_seeds(needed, mesh), mesh)
     arguments = Arguments(
         shapes=stacked.shapes(study.data),
         layout=programs.layout(mesh, len(draws.poison_rank), len(chunk.points)),
-        inputs=devices.replicate(
-            dataclasses.replace(inputs or study.inputs, rowwise=rowwise_parties(stacked, study.data)), mesh
-        ),
+        inputs=devices.replicate(inputs, mesh),
         scenario=devices.replicate(jax.tree.map(jnp.asarray, stacked), mesh),
         draws=draws,
     )
