@@ -56,8 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         from vfl_jax.cli.flags import as_typed
 
-        is_of_system = isinstance(error, OSError) and error.strerror and error.filename
-        said = f"{error.filename}: {error.strerror}." if is_of_system else str(error)
+        said = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            said = f"{error.filename}: {error.strerror}."
         raise SystemExit(f"error: {as_typed(said, words)}") from error
 
 
