@@ -1,6 +1,7 @@
 """Input that others wrote: damaged, odd, too large. It is refused by name, or read rightly."""
 
 import gzip
+import signal
 import struct
 import time
 import tracemalloc
@@ -123,6 +124,27 @@ def test_a_crash_of_the_reading_process_is_one_of_the_file(tmp_path, monkeypatch
         vfl.load(tmp_path / "results.nc")
     monkeypatch.undo()
     assert vfl.load(tmp_path / "results.nc").identical(results())
+
+
+def test_a_reading_process_that_cannot_be_started_says_nothing_about_the_file(tmp_path, monkeypatch):
+    READERS["earlier"].make(tmp_path)
+    foreign._end()
+    monkeypatch.setattr(foreign.sys, "executable", "/bin/false")
+    with pytest.raises(OSError, match="cannot be started") as raised:
+        vfl.load(tmp_path / "results.nc")
+    assert not isinstance(raised.value, Damaged)
+    monkeypatch.undo()
+    assert vfl.load(tmp_path / "results.nc").identical(results())
+
+
+def test_a_terminal_s_signal_says_nothing_about_the_file(tmp_path):
+    READERS["earlier"].make(tmp_path)
+    vfl.load(tmp_path / "results.nc")
+    process = foreign._reader[1]
+    for number in (signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+    assert vfl.load(tmp_path / "results.nc").identical(results())
+    assert foreign._reader[1] is process
 
 
 def test_a_small_file_of_results_does_not_fill_the_memory(tmp_path):

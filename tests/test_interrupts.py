@@ -59,7 +59,7 @@ def test_a_signal_lets_the_epoch_end_and_saves_it(tmp_path, signalled, name, sta
     (checkpoint,) = tmp_path.glob("checkpoints/*/0*")
     assert checkpoint.name.startswith("00000003-")  # it came after the second, so the third was ended and saved
     said = capsys.readouterr().err
-    assert f"{name}: this epoch ends first and is saved. A second signal ends at once." in said
+    assert f"{name}: this epoch ends first. A second signal ends at once." in said
     assert f"Stopped by {name}: what is done is saved in {tmp_path}, and the same command goes on from there." in said
     if name == "SIGINT":
         signalled.clear()

@@ -1,12 +1,9 @@
 """The demo: a backdoor in a model of real handwritten digits, behind a defense that stops it and one that does not.
 
-Its setting follows a rule. Data, models, target class and known rows are those of the arena's board of digits. The
-attack is the first of the arena's page. The defenses are of its line-up, and were chosen on seeds 100 to 102, which
-nothing reports, of those that act on embeddings or test rows, since this attack needs no gradient:
-
-* the one that leaves the attack least, of those that cost honest runs at most 0.1 of main accuracy, in medians. Its
-  level is the strictest of 0.5, 1, 1.5, 2 and 3 deviations that costs honest runs at most 0.01;
-* the one that leaves the attack most, of equals the cheapest.
+It is an example, no ranking. Data, models, target class and known rows are those of the arena's board of digits, and
+the attack is the first of the arena's page. The defenses are of its line-up. They were chosen because one stops the
+attack and one does not, after the first choice, the cheap one that leaves least on the arena's page, had not stopped
+it: CONTRIBUTING.md says what had been seen when.
 """
 
 from __future__ import annotations
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
 ATTACK = "BASL-30"
 """The strongest attack of the arena's page."""
 LEAST, MOST = "VFLIP", "EmbeddingDropout"
-"""The defense that left the attack least, and the one that left it most, on seeds that nothing reports."""
+"""A defense that stops the attack, and one that does not."""
 NEVER = 1e6
 """So many deviations from the mean no row has: VFLIP is off."""
 NUMBERS = {"none": (NEVER, 0.0), LEAST: (3.0, 0.0), MOST: (NEVER, 0.5)}
@@ -46,7 +43,7 @@ FEWEST_EPOCHS = 5
 """With fewer the attack has no two places to begin at."""
 RULE = (
     f"An example, no ranking: on digits {ATTACK}, the strongest attack of the arena's page so far, "
-    "meets two affordable defenses that were chosen because one stops it and one does not (seeds 100 to 102). "
+    "meets two affordable defenses that were chosen because one stops it and one does not. "
     "EmbeddingNormalisation, tried first because that page has it first of the cheap ones, left 71 % of attacked rows."
 )
 

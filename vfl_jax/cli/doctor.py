@@ -108,15 +108,15 @@ def _devices() -> Diagnosis:
     kinds = sorted({device.device_kind for device in found})
     text = f"{len(found)} × {', '.join(kinds)} ({found[0].platform}), {os.cpu_count()} CPU cores"
     if found[0].platform == "cpu" and Path("/dev/nvidia0").exists():
-        return Diagnosis("missing", "devices", f"{text}; JAX does not use the NVIDIA GPU", "pip install 'jax[cuda12]'")
+        return Diagnosis("missing", "devices", f"{text}; JAX does not use the NVIDIA GPU", "pip install 'jax[cuda13]'")
     return Diagnosis("works", "devices", text)
 
 
 def _memory() -> Diagnosis:
     """The memory that is free."""
-    import psutil
+    from vfl_jax.sweeps.limits import free_on_host
 
-    free = psutil.virtual_memory().available / 2**30
+    free = free_on_host() / 2**30
     if free < LITTLE_MEMORY:
         mend = "Larger sweeps are cut into more chunks; close other programs, or give --max-replicas."
         return Diagnosis("missing", "memory", f"{free:.1f} GiB free", mend)

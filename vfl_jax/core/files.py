@@ -99,7 +99,7 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     """Reads results that :func:`save` wrote, into memory.
 
     Another NetCDF file, or one of an earlier version, is first read by another process, under limits: 30 seconds and a
-    second per MiB, and 64 MiB of memory or 1,100 times the file's size, where this is more. Such a file is refused
+    second per MiB, and arrays of 64 MiB or of 1,100 times the file's size, where this is more. Such a file is refused
     beyond them, so that damage can neither hang this process nor fill its memory.
 
     Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -93,9 +94,13 @@ def _connection() -> Connection:
         there.close()
         _reader = os.getpid(), process, here
         if not here.poll(START_SECONDS):
-            raise OSError(f"The process that reads files of others was not there after {START_SECONDS:.0f} s.")
-        if here.recv_bytes() != READY:
-            raise OSError("The process that reads files of others cannot be started; its error stream says why.")
+            raise OSError(errno.ECHILD, f"The reader of others' files was not there after {START_SECONDS:.0f} s")
+        try:
+            is_there = here.recv_bytes() == READY
+        except (EOFError, ConnectionResetError):
+            is_there = False
+        if not is_there:
+            raise OSError(errno.ECHILD, "The reader of others' files cannot be started; its error stream says why")
     return _reader[2]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import signal
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +28,8 @@ def main(handle: int, group: str) -> None:
       handle: the file descriptor of the connection.
       group: the name of a further group that is read where it is there.
     """
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all its processes
+        signal.signal(number, signal.SIG_IGN)
     netcdf = _load(Path(__file__).with_name("netcdf.py"))
     connection = Connection(handle)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # libraries complain of damage there at length
@@ -40,7 +43,7 @@ def main(handle: int, group: str) -> None:
         try:
             netcdf.read_stored(content, group)
             answer = ""
-        except BaseException as error:
+        except Exception as error:
             answer = f"{type(error).__name__}: {error}"[:2000]
         connection.send_bytes(answer.encode(errors="replace"))
 

@@ -86,7 +86,8 @@ def _listening(ours: list[int]) -> Iterator[None]:
     os.set_blocking(tells, False)
     fd_before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
     before = {number: signal.signal(number, _leave_to_thread) for number in ours}
-    threading.Thread(target=_hear, args=(hears, ours), daemon=True).start()
+    thread = threading.Thread(target=_hear, args=(hears, ours), daemon=True)
+    thread.start()
     try:
         yield
     finally:
@@ -94,6 +95,7 @@ def _listening(ours: list[int]) -> Iterator[None]:
             signal.signal(number, handler)
         signal.set_wakeup_fd(fd_before)
         os.close(tells)
+        thread.join()  # what it still hears belongs to this block, not to the next one
 
 
 def _leave_to_thread(number: int, frame: Any) -> None:
@@ -109,7 +111,7 @@ def _hear(hears: int, ours: list[int]) -> None:
         if _asked is not None:
             os._exit(128 + heard[0])
         _asked = heard[0]
-        _print(f"{signal.Signals(_asked).name}: this epoch ends first and is saved. A second signal ends at once.")
+        _print(f"{signal.Signals(_asked).name}: this epoch ends first. A second signal ends at once.")
     os.close(hears)
 
 
