@@ -119,7 +119,6 @@ def test_who_waits_says_for_whom_and_since_when(tmp_path, monkeypatch):
         import sys, time
         from pathlib import Path
         from vfl_jax.core.holding import hold
-from vfl_jax.core.platforms import check_platform
         with hold(Path({str(lock)!r}), "the chunk a"):
             print("held", flush=True)
             time.sleep(600)
