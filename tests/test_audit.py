@@ -51,6 +51,7 @@ def defended(name="none", accuracy=0.9, read=0.97, planted=0.9, lift=0.89, cost=
         lift=None if lift is None else near(lift),
         most_lift=more.pop("most_lift", (lift or 0.0) + 0.01),
         attack="BASL",
+        loss=more.pop("loss", None),
         floor=more.pop("floor", 0.01),
     )
 
@@ -63,7 +64,7 @@ def made_up(*others, plain=None, **changes):
         "num_seeds": 10,
         "majority": 0.78,
         "majority_read": 0.78,
-        "alone": 0.7,
+        "alone": near(0.7, 0.0),
         "alone_auc": None,
         "num_test": 500,
         "num_read": 2000,
@@ -105,6 +106,88 @@ def test_defenses_that_stop_one_thing_each_are_told_apart():
     assert says(said, "quiet would stop the reading", "no defense of the 1 tried stops the backdoors")
 
 
+NEITHER = "Neither was shown, so no defense can be judged."
+
+
+def test_a_defense_was_not_needed_only_where_both_were_settled():
+    quiet = defended(read=0.79, planted=0.02, lift=0.01)
+    assert "no defense was needed" in sentences(made_up(plain=quiet))[2]
+    unsettled = dataclasses.replace(quiet, lift=Range(0.1, 0.02, 0.2), most_lift=0.2)
+    for open_ in (
+        made_up(plain=unsettled),
+        made_up(plain=quiet, num_attacked=5),
+        made_up(plain=quiet, num_rarest=5),
+        made_up(plain=dataclasses.replace(quiet, floor=0.7)),
+        made_up(plain=dataclasses.replace(quiet, planted=None, lift=None)),
+    ):
+        assert sentences(open_)[2] == NEITHER
+
+
+def test_the_second_sentence_names_the_party_where_the_first_found_nothing():
+    planting = sentences(made_up(plain=defended(read=0.79)))[1]
+    assert planting.startswith("A malicious “shop” could plant a backdoor, by which 90%")
+    open_ = dataclasses.replace(defended(), lift=Range(0.1, 0.02, 0.2))
+    assert sentences(made_up(plain=open_))[1].startswith("10 seeds do not settle whether “shop” could plant a backdoor")
+
+
+def test_an_attack_that_ruins_the_model_plants_no_backdoor():
+    ruined = defended(loss=near(0.3), most_lift=0.0)
+    found = made_up(plain=ruined)
+    assert found.plants(ruined) is False
+    assert says(sentences(found)[1], "No backdoor that was tried worked: 90%", "takes 30.0 points of accuracy")
+    assert found.plants(defended(loss=near(0.02))) is True
+    table = results()
+    table["accuracy_attacked"][0, 1] = 0.5  # the strongest
+    plain = findings(table).undefended
+    assert (plain.attack, plain.is_ruined) == ("BASL", False)
+    assert plain.most_lift < 0.2
+    table["accuracy_attacked"][0, 0] = 0.5
+    plain = findings(table).undefended
+    assert (plain.attack, plain.is_ruined, plain.most_lift) == ("replay", True, 0.0)
+    assert findings(table).plants(plain) is False
+    table["accuracy_attacked"][0, 1, :4] = 0.85  # of seeds that do not settle whether it ruins, a defense stops nothing
+    assert findings(table).plants(findings(table).undefended) is None
+
+
+def test_what_the_partner_names_by_itself_counts_by_the_careful_end():
+    wide = Range(0.8, 0.78, 0.9)
+    between, above, below = defended("between", read=0.9), defended("above", read=0.97), defended("below", read=0.8)
+    found = made_up(between, above, below, alone=wide)
+    assert [found.reads(each) for each in (between, above, below)] == [None, True, False]
+    by_area = defended(read=0.79, read_auc=near(0.68))
+    assert made_up(plain=by_area, alone_auc=Range(0.55, 0.5, 0.65)).reads(by_area) is None
+    assert made_up(plain=by_area, alone_auc=Range(0.55, 0.5, 0.6)).reads(by_area) is True
+
+
+def test_the_short_table_tells_what_is_not_settled_from_what_is_not_stopped():
+    open_read = {"read": Range(0.82, 0.79, 0.9), "most_read": 0.9}
+    open_plant = {"lift": Range(0.1, 0.02, 0.2), "most_lift": 0.2}
+    leaks, stops = defended("leaks"), defended("stops", read=0.79, planted=0.02, lift=0.01)
+    said = {}
+    cases = {
+        "leaks": leaks,
+        "stops": stops,
+        "open": dataclasses.replace(leaks, **open_read, **open_plant),
+        "half": dataclasses.replace(stops, **open_plant),
+        "other half": dataclasses.replace(leaks, **open_plant),
+        "untried": dataclasses.replace(stops, planted=None, lift=None),
+        "high": dataclasses.replace(stops, floor=0.7),
+    }
+    for name, case in cases.items():
+        said[name] = short_rows(made_up(case))[1]["stops"]
+    assert said == {
+        "leaks": "neither",
+        "stops": "reading and backdoors",
+        "open": "not settled",
+        "half": "reading; backdoors: not settled",
+        "other half": "not reading; backdoors: not settled",
+        "untried": "reading; backdoors: not tried",
+        "high": "reading; backdoors: floor too high",
+    }
+    assert short_rows(made_up(stops, num_rarest=5, num_attacked=5))[1]["stops"] == "not enough rows"
+    assert short_rows(made_up(stops, num_attacked=5))[1]["stops"] == "reading; backdoors: not enough rows"
+
+
 def test_what_seeds_do_not_settle_is_no_defense_and_is_said():
     between = dataclasses.replace(defended("between"), read=Range(0.82, 0.79, 0.9), most_read=0.9)
     said = sentences(made_up(between))[2]
@@ -112,7 +195,7 @@ def test_what_seeds_do_not_settle_is_no_defense_and_is_said():
     plain = dataclasses.replace(defended(planted=0.01, lift=0.0), read=Range(0.82, 0.79, 0.9), most_read=0.9)
     reading, _, stopping = sentences(made_up(plain=plain))
     assert reading.startswith("10 seeds do not settle whether “shop” could read your labels: ")
-    assert stopping.startswith("So no defense was needed against what was tried, which is no proof")
+    assert stopping == NEITHER
 
 
 def test_no_leak():
@@ -127,7 +210,7 @@ def test_few_rows_say_nothing():
     reading, planting, stopping = sentences(few)
     assert says(reading, "Not enough to say", "2000 training rows, 29 of them of the rarest class")
     assert says(planting, "Not enough to say", "1 test row can measure it")
-    assert "no defense was needed" in stopping
+    assert stopping == NEITHER
     assert "Not enough" not in "".join(sentences(made_up(num_rarest=30, num_attacked=30)))
 
 
@@ -145,7 +228,7 @@ def test_backdoors_that_were_not_tried_are_not_judged():
 
 def test_labels_that_are_ranked_but_not_named():
     plain = defended(read=0.79, read_auc=near(0.93), auc=near(0.8))
-    reading, _, _ = sentences(made_up(plain=plain, alone_auc=0.6))
+    reading, _, _ = sentences(made_up(plain=plain, alone_auc=near(0.6, 0.01)))
     assert says(reading, "rank your rows by label", "0.93", "names only 79% rightly", "0.60")
 
 
@@ -240,7 +323,8 @@ def test_findings_are_the_numbers_of_numpy():
     assert plain.lift.value == pytest.approx(success[0, 1].mean() - 0.05)
     assert plain.floor == pytest.approx(0.05)
     assert plain.lift.low < plain.lift.value < plain.lift.high == plain.most_lift
-    assert found.alone == pytest.approx(np.median(table["alone"].values))
+    assert found.alone[:1] == pytest.approx((np.median(table["alone"].values),))
+    assert found.alone[1:] == pytest.approx(vfl.statistics.interval(table["alone"].values))
     assert found.floor_read == found.alone
     assert noise.cost.value == pytest.approx(0.01)
     assert [row["stops"] for row in short_rows(found)] == ["–", "neither"]
@@ -267,6 +351,8 @@ def test_the_page_begins_with_the_answer_and_tells_what_limits_it(tmp_path):
     assert len(page) < 500_000
     body = page[page.index("<main>") :]
     text = re.sub(r"<[^>]+>", " ", body)
+    assert says(text, "tuned to a defense's level", "own features give depends", "at most 0.02", "of attacks means")
+    assert "knows every defense" not in text
     assert text.index("could read 95% of your labels") < text.index("The picture") < text.index("The table")
     headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", body)
     assert headings == [
@@ -284,6 +370,38 @@ def test_an_audit_is_saved_whole(tmp_path):
     again = vfl.Audit.load(tmp_path / "audit.nc")
     assert str(again) == str(audit)
     assert json.dumps(again.facts) == json.dumps(audit.facts)
+
+
+def test_an_audit_is_shown_and_reported_like_other_results(tmp_path, capsys):
+    audit = vfl.Audit(results())
+    audit.save(tmp_path / "audit.nc")
+    main(["show", str(tmp_path / "audit.nc")])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert says(shown, audit.sentences[0], "The defenses", "noise 1×")
+    main(["report", str(tmp_path / "audit.nc"), "--html", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert says(page, "could read 95% of your labels", "vfl-jax audit --table bank=a.csv", "f00d")
+
+
+def test_a_file_of_other_results_is_no_audit(tmp_path):
+    vfl.save(results().drop_vars("read").drop_attrs(), tmp_path / "other.nc")
+    with pytest.raises(ValueError, match="no audit") as error:
+        vfl.Audit.load(tmp_path / "other.nc")
+    assert says(str(error.value), "other.nc has no facts, partner", "num_attacked, read,", "--results")
+
+
+def test_the_command_asks_for_as_many_rows_as_the_audit_was_given(capsys):
+    data = vfl.load_digits()
+    running = Running(data, subsample(data, 3000, 1500), 1, "trainable", 10, 4, 3000, Clock(10), progress=True)
+    assert running.used.train.num_samples < 3000
+    assert "rows=3000)" in running._command()
+    running._announce()
+    said = " ".join(capsys.readouterr().err.split())
+    assert says(said, "aims at 10 min, and what has begun ends first")
+
+
+def test_names_of_levels_can_be_listed():
+    assert not [level.name for level in battery.levels(battery.Sizes(1.0, 1.0, 1.0)) if "," in level.name]
 
 
 def test_levels_differ_in_numbers_that_are_multiples_of_messages():
@@ -314,12 +432,15 @@ def test_time_drops_defenses_before_attacks_and_the_first_program_last():
     programs = [Planned(READING, 10_000), Planned(PLANTING, 70_000)]
     once, every = READING.compiling + PLANTING.compiling, 10_000 * READING.step + 70_000 * PLANTING.step
     plans = {}
-    for rounds in (6, 3, 1):
+    for rounds in (6, 4, 3):
         minutes = (5 + once + (rounds + 0.5) * every) / 60 / 0.9
         plans[rounds] = Clock(minutes, lambda: 0.0).plan(5.0, programs, 6)
         assert plans[rounds] == (2, rounds, pytest.approx(5 + once + rounds * every))
-    minutes = (5 + READING.compiling + 2.5 * 10_000 * READING.step) / 60 / 0.9
-    assert Clock(minutes, lambda: 0.0).plan(5.0, programs, 6)[:2] == (1, 2)
+    minutes = (5 + once + every + 0.5 * PLANTING.seconds(70_000) - 1) / 60 / 0.9  # a second of the reserve lacks
+    assert Clock(minutes, lambda: 0.0).plan(5.0, programs, 6)[:2] == (1, 6)
+    minutes = (5 + 1.5 * READING.seconds(10_000) + 0.5) / 60 / 0.9
+    assert Clock(minutes, lambda: 0.0).plan(5.0, programs, 6)[:2] == (1, 6)
+    assert Clock(minutes - 1 / 60, lambda: 0.0).plan(5.0, programs, 6)[:2] == (1, 1)  # the reserve is not there
     assert Clock(0.01, lambda: 0.0).plan(5.0, programs, 6)[:2] == (1, 1)
 
 
@@ -336,6 +457,19 @@ def test_the_clock_learns_from_what_programs_took():
     assert clock.estimate([reading, planting]) == pytest.approx(7 + 3 * (PLANTING.compiling + 500 * PLANTING.step))
     now[0] = 120.0
     assert clock.left == pytest.approx(0.9 * 600 - 120)
+
+
+def test_a_program_begins_where_there_is_time_for_half_as_much_again():
+    now = [0.0]
+    clock, planting = Clock(10, lambda: now[0]), Planned(PLANTING, 500)
+    once = PLANTING.seconds(500)
+    now[0] = 540 - 1.49 * once
+    assert not clock.has_time_for([planting])
+    now[0] = 540 - 1.51 * once
+    assert clock.has_time_for([planting])
+    clock.note(*planting, once)
+    now[0] = 540 - 1.01 * once  # it has run here, so its time is known
+    assert clock.has_time_for([planting])
 
 
 class Machine:
@@ -358,8 +492,8 @@ def test_rounds_end_in_time_with_every_attack_behind_every_defense(monkeypatch, 
     machine = Machine(seconds)
     data = vfl.load_digits()
     clock = Clock(10, lambda: machine.now)
-    running = Running(data, data, 1, "trainable", 10, 4, clock, progress=False)
-    setting = Setting(vfl.board_for(data, epochs=4), battery.Sizes(0.1, 0.1, 1.0), floor=0.1, has_stamp=True)
+    running = Running(data, data, 1, "trainable", 10, 4, 3000, clock, progress=False)
+    setting = Setting(vfl.board_for(data, epochs=4), battery.Sizes(0.1, 0.1, 1.0), has_stamp=True)
     monkeypatch.setattr(running, "_run", lambda *parts: machine.run(running, *parts))
     measured = Measured(list(running.readers))
     running._rounds(setting, battery.levels(setting.sizes), measured)

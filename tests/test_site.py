@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pkgutil
 
 import pytest
 
@@ -27,6 +28,12 @@ def test_every_public_name_is_in_the_reference(reference):
         for name in getattr(module, "__all__", ()):
             if not inspect.ismodule(getattr(module, name)) and name not in methods_of_the_package:
                 assert f".{name}\n" in listed, (room, name)
+
+
+def test_every_room_of_the_package_is_listed():
+    """The rooms are the package's folders and modules, but for the command, which has a page of its own."""
+    rooms = {module.name for module in pkgutil.iter_modules(vfl.__path__)} - {"cli"}
+    assert set(names.ROOMS) | set(names.METHODS) == rooms
 
 
 def test_every_room_with_public_names_has_a_page_in_the_list(reference):

@@ -24,6 +24,7 @@ ROOMS = (
     "reports",
     "plots",
     "arenas",
+    "audits",
     "core",
     "plugins",
     "testing",

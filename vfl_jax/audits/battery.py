@@ -81,7 +81,7 @@ def levels(sizes: Sizes) -> tuple[Level, ...]:
         *(_noise(factor, *noise[factor]) for factor in (1.0, 10.0)),
         Level("same length", f"embeddings brought to one length ({sizes.embedding_norm:.3g})", dict([unit])),
         Level(
-            "noise 1×, same length",
+            "noise 1× + same length",
             f"noise of {noise[1.0][1]:.2g} on every entry of the gradients together with embeddings brought to one "
             f"length ({sizes.embedding_norm:.3g})",
             dict([noise[1.0], unit]),
@@ -99,7 +99,7 @@ def levels(sizes: Sizes) -> tuple[Level, ...]:
             {("bounded", "bound"): sizes.embedding_norm},
         ),
         Level(
-            "noise 10×, same length",
+            "noise 10× + same length",
             f"noise of {noise[10.0][1]:.2g} on every entry of the gradients together with embeddings brought to one "
             f"length ({sizes.embedding_norm:.3g})",
             dict([noise[10.0], unit]),

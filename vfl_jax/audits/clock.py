@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 SPARE = 0.9
 """The share of the time that is planned; the rest is for the report, and for a machine that others use, too."""
+FIRST = 1.5
+"""A program that has not run here yet begins where so many times its estimate are left: it may well take longer."""
 
 
 class Work(NamedTuple):
@@ -57,7 +59,7 @@ class Clock:
     """The time of one audit.
 
     Args:
-      minutes: the time that it may take.
+      minutes: the time that it aims at.
       now: tells the time in seconds.
     """
 
@@ -90,6 +92,15 @@ class Clock:
         slowness = self._took / self._guessed if self._guessed else 1.0
         return sum(self._last.get(work, slowness * work.seconds(steps)) for work, steps in programs)
 
+    def has_time_for(self, programs: Sequence[Planned]) -> bool:
+        """Returns whether programs would end in time, with a reserve for those that have not run yet.
+
+        Args:
+          programs: the programs.
+        """
+        reserve = (FIRST - 1.0) * self.estimate([program for program in programs if program.work not in self._last])
+        return self.estimate(programs) + reserve <= self.left
+
     def note(self, work: Work, num_steps: float, seconds: float) -> None:
         """Learns from a program that has run.
 
@@ -111,13 +122,13 @@ class Clock:
           programs: what would run in every round, the most important first.
           num_rounds: the number of rounds.
         """
-        options = [
-            (
-                count,
-                rounds,
-                first + sum(work.compiling + rounds * work.step * steps for work, steps in programs[:count]),
-            )
-            for count in range(len(programs), 0, -1)
-            for rounds in range(num_rounds, 0, -1)
-        ]
-        return next((option for option in options if option[2] <= 60.0 * self.minutes * SPARE), options[-1])
+        most = 60.0 * self.minutes * SPARE
+        for count in range(len(programs), 0, -1):
+            once = [work.seconds(steps) for work, steps in programs[:count]]
+            again = sum(work.step * steps for work, steps in programs[:count])
+            with_reserve = first + sum(once) + (FIRST - 1.0) * once[-1]
+            for rounds in range(num_rounds, 0, -1):
+                seconds = first + sum(once) + (rounds - 1) * again
+                if max(seconds, with_reserve) <= most:
+                    return count, rounds, seconds
+        return 1, 1, first + programs[0].work.seconds(programs[0].num_steps)

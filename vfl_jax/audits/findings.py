@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from vfl_jax.audits.battery import NONE
-from vfl_jax.statistics import interval
+from vfl_jax.statistics import MAIN_LOSS_AT_MOST, interval
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ class Defended:
       planted: the share of attacked rows that the strongest attack leads to the wanted class; None where none was
         tried.
       lift: the same above honest runs of the same seeds.
-      most_lift: the largest upper end of the interval of any attack's lift.
-      attack: the name of this attack.
+      most_lift: the largest upper end of the interval of any attack's lift, of those that may leave the model as good
+        as it was.
+      attack: the name of the strongest attack; one that ruins the model is named only where all others do, too.
+      loss: what this attack takes of the accuracy on clean rows, by seed.
       floor: the share that honest models call the wanted class.
     """
 
@@ -77,7 +79,13 @@ class Defended:
     lift: Range | None = None
     most_lift: float = 0.0
     attack: str = ""
+    loss: Range | None = None
     floor: float = 0.0
+
+    @property
+    def is_ruined(self) -> bool:
+        """Whether even the strongest attack takes so much accuracy that its training counts as collapsed."""
+        return self.loss is not None and not self.loss.value <= MAIN_LOSS_AT_MOST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Findings:
       num_seeds: the number of seeds of every number.
       majority: the share of test rows of the most frequent class.
       majority_read: the same of the training rows that readers are asked about.
-      alone: the share of labels that the party names rightly by its own features and known rows alone.
+      alone: the share of labels that the party names rightly by its own features and known rows alone, by seed.
       alone_auc: its area under the curve, for two classes; else None.
       num_test: the number of test rows.
       num_read: the number of training rows that readers are asked about.
@@ -105,8 +113,8 @@ class Findings:
     num_seeds: int
     majority: float
     majority_read: float
-    alone: float
-    alone_auc: float | None
+    alone: Range
+    alone_auc: Range | None
     num_test: int
     num_read: int
     num_rarest: int
@@ -118,14 +126,14 @@ class Findings:
         return self.defended[0]
 
     @property
-    def floor_read(self) -> float:
+    def floor_read(self) -> Range:
         """The share of labels that is named rightly without joint training."""
-        return max(self.majority_read, self.alone)
+        return Range(*(max(self.majority_read, value) for value in self.alone))
 
     @property
-    def floor_auc(self) -> float:
+    def floor_auc(self) -> Range:
         """The area under the curve that is reached without joint training."""
-        return max(0.5, self.alone_auc or 0.5)
+        return Range(*(max(0.5, value) for value in self.alone_auc or (0.5, 0.5, 0.5)))
 
     @property
     def can_tell_reading(self) -> bool:
@@ -140,24 +148,31 @@ class Findings:
     def reads(self, found: Defended) -> bool | None:
         """Whether a partner reads labels behind a defense; None where the seeds do not tell.
 
+        What is named without joint training differs by seed, too: it reads what is above the upper end of that, and
+        is stopped below the lower end.
+
         Args:
           found: the runs behind it.
         """
-        by_share, by_auc = self.floor_read + READS_ABOVE, self.floor_auc + READS_ABOVE
-        if found.read.low > by_share or (found.read_auc is not None and found.read_auc.low > by_auc):
+        share, area = self.floor_read, self.floor_auc
+        reads_by_area = found.read_auc is not None and found.read_auc.low > area.high + READS_ABOVE
+        if found.read.low > share.high + READS_ABOVE or reads_by_area:
             return True
-        is_below = found.most_read <= by_share and (found.read_auc is None or found.most_read_auc <= by_auc)
+        is_below = found.most_read <= share.low + READS_ABOVE
+        is_below &= found.read_auc is None or found.most_read_auc <= area.low + READS_ABOVE
         return False if is_below else None
 
     def plants(self, found: Defended) -> bool | None:
         """Whether a partner plants a backdoor behind a defense; None where the seeds do not tell, or none was tried.
+
+        An attack that ruins the model plants nothing: whoever holds the labels sees it, and does not use the model.
 
         Args:
           found: the runs behind it.
         """
         if found.lift is None or found.floor > FLOOR_AT_MOST:
             return None
-        if found.lift.low > PLANTS_ABOVE:
+        if found.lift.low > PLANTS_ABOVE and not found.is_ruined:
             return True
         return False if found.most_lift <= PLANTS_ABOVE else None
 
@@ -195,8 +210,8 @@ def findings(results: xr.Dataset) -> Findings:
         num_seeds=results.sizes["seed"],
         majority=float(facts["majority"]),
         majority_read=float(facts["majority_read"]),
-        alone=float(results["alone"].median()),
-        alone_auc=float(results["alone_auc"].median()) if "alone_auc" in results else None,
+        alone=_median(results["alone"].values),
+        alone_auc=_median(results["alone_auc"].values) if "alone_auc" in results else None,
         num_test=int(facts["num_test"]),
         num_read=int(facts["num_read"]),
         num_rarest=int(facts["num_rarest"]),
@@ -230,13 +245,18 @@ def _defended(results: xr.Dataset, place: int) -> Defended:
     success = here["attack_success"].transpose("attack", "seed").values
     honest = here["attack_success_honest"].transpose("attack", "seed").values
     lifts = [_mean(values) for values in success - honest]
-    strongest = int(np.argmax([lift.value for lift in lifts]))
+    attacked = here["accuracy_attacked"].transpose("attack", "seed").values
+    losses = [_median(values) for values in here["main_accuracy"].values - attacked]
+    strongest = max(range(len(lifts)), key=lambda place: (losses[place].value <= MAIN_LOSS_AT_MOST, lifts[place].value))
     return dataclasses.replace(
         found,
         planted=_mean(success[strongest]),
         lift=lifts[strongest],
-        most_lift=max(lift.high for lift in lifts),
+        most_lift=max(
+            (lift.high for lift, loss in zip(lifts, losses, strict=True) if loss.low <= MAIN_LOSS_AT_MOST), default=0.0
+        ),
         attack=str(here["attack"].values[strongest]),
+        loss=losses[strongest],
         floor=float(honest[strongest].mean()),
     )
 

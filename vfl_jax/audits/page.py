@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vfl_jax.audits.findings import COST_AT_MOST, FLOOR_AT_MOST, KEEPS, PLANTS_ABOVE, READS_ABOVE
+from vfl_jax.audits.findings import COST_AT_MOST, FLOOR_AT_MOST, KEEPS, PLANTS_ABOVE, READS_ABOVE, Range
 from vfl_jax.audits.partner import ATTACKS, READERS
 from vfl_jax.audits.pictures import picture
 from vfl_jax.audits.sentences import share
@@ -12,6 +12,7 @@ from vfl_jax.audits.setting import SEEDS
 from vfl_jax.audits.tables import defense_rows, model_rows, short_rows, wide_rows
 from vfl_jax.reports import html
 from vfl_jax.reports.terms import TERMS
+from vfl_jax.statistics import MAIN_LOSS_AT_MOST
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ UNTRIED = (
     "labels of test rows, and the features of any party: only labels of training rows and predictions were attacked",
     "defenses that watch messages, such as GBD, VFLIP and VFLMonitor, and defenses with a model of their own, such as "
     "MID, CAE and distance correlation",
+    "readers and attacks that are tuned to a defense's level: all are the same behind every defense",
     "attacks of the package beside those in the tables, such as LR-BA, Villain, LFBA, and model completion by MixMatch "
     "(a regression on the trained embedding stands for it)",
 )
@@ -33,11 +35,19 @@ OWN_TERMS = {
     f"costs at most {COST_AT_MOST:g} of accuracy.",
     "labels read": "The share of the training rows' labels that a reader names rightly; rows it was told do not count.",
     "reader": "What a partner does with the messages that it gets, in order to find labels.",
+    "floor": "The share of attacked rows that honest models call the wanted class by themselves.",
     "gradient": "The message that comes back to a party: how its embedding should change.",
     "noise 1×": "Noise as large as the entries of the gradients are in honest training: their root mean square.",
     "same length": "Every embedding is brought to the typical length, so that none can win by size.",
     "response ε": "Labels are drawn anew with some probability before training: differential privacy of labels.",
 }
+
+CAPTION = (
+    "A row per defense. Dots are medians over seeds (means of attacks), bars are 95 % intervals. Hollow: the defense "
+    "does not spare the model. Dashed: guessing, and what is named without joint training. Short strokes: honest "
+    "models."
+)
+"""What the picture shows."""
 
 
 def page(audit: Audit) -> str:
@@ -47,7 +57,7 @@ def page(audit: Audit) -> str:
       audit: the audit.
     """
     found, facts, results = audit.findings, audit.facts, audit.results
-    undecided = [html.paragraph(line) for line in _sureness(audit)]
+    undecided = [html.paragraph(line) for line in sureness(audit)]
     wide = [
         html.details(
             "Labels read by every reader, medians over seeds",
@@ -69,28 +79,26 @@ def page(audit: Audit) -> str:
             html.details("The same of honest models", [html.table(honest)]),
             html.details("Accuracy of attacked models on clean rows, medians over seeds", [html.table(costs)]),
         ]
-    caption = (
-        "A row per defense. Dots are medians over seeds (means of attacks), bars are 95 % intervals. Hollow: the "
-        "defense does not spare the model. Dashed: guessing, and what is named without joint training. Short "
-        "strokes: honest models."
-    )
     parts = [
         html.answer(*audit.sentences),
-        html.section("The picture", [html.figure(picture(found), caption)]),
+        html.section("The picture", [html.figure(picture(found), CAPTION)]),
         html.section(
             "The table",
             [
-                html.table(short_rows(found), "A row per defense, the most important first; medians over seeds."),
+                html.table(
+                    short_rows(found),
+                    "A row per defense, the most important first; medians over seeds, of attacks means.",
+                ),
                 html.details("The same with 95 % intervals and verdicts", [html.table(defense_rows(found))]),
                 html.table(model_rows(found, facts["baselines"]), "The honest model beside others, on the same rows."),
                 *wide,
             ],
         ),
         html.section("How sure this is", undecided),
-        html.section("What was assumed", [html.bullets(_assumed(facts))]),
+        html.section("What was assumed", [html.bullets(assumed(facts))]),
         html.section("What was not tried", [html.bullets([*facts["not_tried"], *UNTRIED])]),
         html.section("Terms", [html.glossary(OWN_TERMS | {k: v for k, v in TERMS.items() if k in _USED})]),
-        html.section("How to repeat it", [html.code(facts["command"]), html.code(_versions(facts))]),
+        html.section("How to repeat it", [html.code(facts["command"]), html.code(versions(facts))]),
     ]
     title = f"What could {found.partner} do with your labels? An audit of {facts['data']}"
     return html.document(title, parts, description=audit.sentences[0])
@@ -113,8 +121,12 @@ def _words(names: Any, words: dict[str, str]) -> str:
     return html.glossary({str(name): words[str(name)] for name in names})
 
 
-def _sureness(audit: Audit) -> list[str]:
-    """How sure the answer is: seeds, rows, intervals, and the rules of every verdict."""
+def sureness(audit: Audit) -> list[str]:
+    """Returns how sure the answer is: seeds, rows, intervals, and the rules of every verdict.
+
+    Args:
+      audit: the audit.
+    """
     found = audit.findings
     return [
         f"Every number is over {found.num_seeds} seeds. {found.num_read:,} training rows measure what is read "
@@ -126,9 +138,14 @@ def _sureness(audit: Audit) -> list[str]:
         f"{share(0.75**found.num_seeds)}.",
         f"The partner reads where the lower end of the best reader's interval is more than {READS_ABOVE:g} above what "
         "the most frequent label and the partner's own features give, in labels named rightly or in AUC. A defense "
-        "stops the reading where the upper ends of all readers are at most that, in both. A backdoor works where the "
-        f"lower end of its lift over honest models of the same seeds is above {PLANTS_ABOVE:g}; a defense stops it "
-        "where the upper ends of all attacks are at most that. So “stops” means: by no more than these margins above "
+        "stops the reading where the upper ends of all readers are at most that, in both. What the partner's own "
+        f"features give depends on the rows it knows (interval: {_ends(found.alone)} of labels): its upper end "
+        "counts for “reads”, the lower end for “stops”.",
+        f"A backdoor works where the lower end of its lift over honest models of the same seeds is above "
+        f"{PLANTS_ABOVE:g}, and the median loss of accuracy on clean rows by the attack is at most "
+        f"{MAIN_LOSS_AT_MOST:g}: an attack that ruins the model would be noticed. A defense stops backdoors where the "
+        "upper ends of all attacks are at most that lift; an attack is left out only where even the lower end of its "
+        "loss is larger. So “stops” means: by no more than these margins above "
         "what happens without an attack. Between the two, the seeds do not settle it. Where honest models call more "
         f"than {share(FLOOR_AT_MOST)} of marked rows the wanted class, nothing is said.",
         f"{len(found.defended) - 1} defenses were tried, and the cheapest of those that stop is named: of many, one "
@@ -138,8 +155,17 @@ def _sureness(audit: Audit) -> list[str]:
     ]
 
 
-def _assumed(facts: dict[str, Any]) -> list[str]:
-    """What was assumed, a line each."""
+def _ends(found: Range) -> str:
+    """An interval in words."""
+    return f"{share(found.low)} to {share(found.high)}"
+
+
+def assumed(facts: dict[str, Any]) -> list[str]:
+    """Returns what was assumed, a line each.
+
+    Args:
+      facts: the facts of the audit.
+    """
     used, whole = facts["rows_used"], facts["rows"]
     rows = f"{used[0]:,} training and {used[1]:,} test rows"
     if used != whole:
@@ -161,16 +187,21 @@ def _assumed(facts: dict[str, Any]) -> list[str]:
         f"{facts['num_targets']} rows of class “{facts['wanted']}”, the rarest, to which backdoors lead. What the "
         "partner's own features give is a logistic regression on as many known rows, without joint training.",
         f"The mark of attacked rows: {facts['trigger']}.",
-        f"Levels are multiples of messages in honest training: an entry of a gradient is "
+        f"Levels of noise and bounds are multiples of messages in honest training: an entry of a gradient is "
         f"{sizes['gradient_entry']:.2g} large (root mean square), a row {sizes['gradient_norm']:.2g} long, an "
         f"embedding {sizes['embedding_norm']:.3g}.",
-        "The partner knows every defense. Readers that add up or learn from known rows answer noise, coding and what "
-        "is held back; attacks that use no gradient (BASL, the replays) answer all defenses of gradients and labels; "
-        "BASL ordinary answers bounds on embeddings.",
+        "The readers and attacks are fixed; none is tuned to a defense's level. Some are built to answer defenses: "
+        "readers that add up or learn from known rows answer noise, coding and what is held back; attacks that use no "
+        "gradient (BASL, the replays) answer all defenses of gradients and labels; BASL ordinary answers bounds on embeddings.",
     ]
 
 
-def _versions(facts: dict[str, Any]) -> str:
+def versions(facts: dict[str, Any]) -> str:
+    """Returns the data, the time and the versions, a line each.
+
+    Args:
+      facts: the facts of the audit.
+    """
     lines = [f"{name} {version}" for name, version in facts["versions"].items()]
     took = f"{facts['seconds'] / 60:.1f} of {facts['minutes']:g} minutes; how many defenses fit depends on the machine"
     return "\n".join([f"data {facts['data']}, SHA-256 {facts['fingerprint']}", f"time {took}", *lines])

@@ -35,7 +35,7 @@ def picture(found: Findings) -> Figure:
     _line(panels[0, 0], 0.5 if is_of_two else found.majority, "guessing" if is_of_two else "most frequent class")
     panels[0, 0].set_title("honest model, " + ("AUC" if is_of_two else "accuracy"), fontsize=9)
     _draw(panels[0, 1], [d.read for d in found.defended], spared, 1)
-    _line(panels[0, 1], found.floor_read, "no joint training")
+    _line(panels[0, 1], found.floor_read.value, "no joint training")
     panels[0, 1].set_title("labels read by the best reader", fontsize=9)
     if has_attacks:
         _draw(panels[0, 2], [d.planted for d in found.defended], spared, 5)

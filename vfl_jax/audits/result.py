@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 
 FACTS = "facts"
 """The attribute of all that a report tells beside numbers, as JSON."""
+NAMED = ("partner", "wanted", "majority", "majority_read", "num_test", "num_read", "num_rarest", "num_attacked")
+"""The facts that are attributes of their own, too."""
+NEEDED = ("main_accuracy", "read", "alone", "attack_success", "attack_success_honest", "accuracy_attacked")
+"""The variables that every audit has."""
+
+
+def lacking(dataset: xr.Dataset) -> list[str]:
+    """Returns the attributes and variables of an audit that a data set lacks; none where it is one.
+
+    Args:
+      dataset: labelled results.
+    """
+    attributes = [name for name in (FACTS, *NAMED) if name not in getattr(dataset, "attrs", ())]
+    return attributes + [name for name in NEEDED if name not in getattr(dataset, "data_vars", ())]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,8 +88,18 @@ class Audit:
 
         Args:
           path: the file that :meth:`save` wrote.
+
+        Raises:
+          ValueError: where the file holds something else, with what it lacks.
+          OSError: where the file cannot be read.
         """
-        return cls(load(path))
+        results = load(path)
+        if missing := lacking(results):
+            raise ValueError(
+                f"{path} has no {', '.join(missing)}, so it is no audit. Give a file that Audit.save wrote, or "
+                "vfl-jax audit --results."
+            )
+        return cls(results)
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """Returns the report, a page of HTML that works offline.
@@ -97,5 +121,4 @@ class Audit:
         Args:
           facts: the facts.
         """
-        names = ("partner", "wanted", "majority", "majority_read", "num_test", "num_read", "num_rarest", "num_attacked")
-        return {name: facts[name] for name in names} | {FACTS: json.dumps(facts)}
+        return {name: facts[name] for name in NAMED} | {FACTS: json.dumps(facts)}

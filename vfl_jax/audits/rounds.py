@@ -64,6 +64,7 @@ class Running:
       head: "trainable" or "sum".
       seeds: the number of seeds.
       epochs: the number of epochs.
+      rows: the largest number of training rows that are used, as it was asked for.
       clock: the time.
       progress: whether to say on the error stream what is to run, and what has run.
     """
@@ -76,11 +77,12 @@ class Running:
         head: HeadName,
         seeds: int,
         epochs: int,
+        rows: int,
         clock: Clock,
         progress: bool,
     ) -> None:
         self.whole, self.used, self.who, self.head = whole, used, who, head
-        self.seeds, self.epochs, self.clock, self.progress = seeds, epochs, clock, progress
+        self.seeds, self.epochs, self.rows, self.clock, self.progress = seeds, epochs, rows, clock, progress
         batch = min(64, max(1, used.train.num_samples // 10))
         self.steps_each = epochs * (used.train.num_samples // batch)
         self.readers = partner.readers(used.num_classes, head)
@@ -108,7 +110,7 @@ class Running:
         first, *others = (levels[i : i + ROUND] for i in range(0, len(levels), ROUND))
         groups = self._first_round(self._groups(setting), first, measured)
         for chosen in others:
-            if self.clock.estimate([self._planned(group) for group in groups]) > self.clock.left:
+            if not self.clock.has_time_for([self._planned(group) for group in groups]):
                 return
             measured.begin(chosen)
             for group in groups:
@@ -137,7 +139,7 @@ class Running:
         measured.begin(levels)
         kept: list[Group] = []
         for group in groups:
-            if kept and self.clock.estimate([self._planned(group)]) > self.clock.left:
+            if kept and not self.clock.has_time_for([self._planned(group)]):
                 left_out = ", ".join(other.work.name for other in groups[len(kept) :])
                 self._say(f"no time is left for {left_out}")
                 break
@@ -179,7 +181,8 @@ class Running:
         self._say("to run: " + ", ".join(work.name for work, _ in programs[:count]))
         self._say(
             f"each behind {rounds * ROUND} of {num_levels} defenses with {self.seeds} seeds, in about "
-            f"{duration(seconds)} (a guess for idle cores), at most {self.clock.minutes:g} min"
+            f"{duration(seconds)} (a guess for idle cores); the audit aims at {self.clock.minutes:g} min, and what has "
+            "begun ends first"
         )
         if seconds > 60 * self.clock.minutes:
             self._say("even the least takes longer than that; give more minutes")
@@ -189,7 +192,7 @@ class Running:
         return self.steps_each * len(RATES) * len(PERCENTILES) * len(SEEDS)
 
     def _calibrated(self) -> Setting:
-        return calibrate(self.used, self.who, self.head, self.epochs)[0]
+        return calibrate(self.used, self.who, self.head, self.epochs)
 
     def _timed(self, work: Work, num_steps: float, run: Callable[[], Any]) -> Any:
         """Runs something, and lets the clock learn how long it took."""
@@ -209,5 +212,5 @@ class Running:
         """The call that repeats the audit in Python, for the data at hand."""
         return (
             f"vfl.audit(data, attacker={self.whole.parties[self.who]!r}, minutes={self.clock.minutes:g}, "
-            f"seeds={self.seeds}, head={self.head!r}, epochs={self.epochs}, rows={self.used.train.num_samples})"
+            f"seeds={self.seeds}, head={self.head!r}, epochs={self.epochs}, rows={self.rows})"
         )

@@ -1,4 +1,4 @@
-"""An audit: it derives the setting, lets a partner read and plant, and tries defenses, within a given time."""
+"""An audit: it derives the setting, lets a partner read and plant, and tries defenses, and aims at a given time."""
 
 from __future__ import annotations
 
@@ -50,14 +50,15 @@ def audit(
 
     Defenses come in rounds of three, the most important first; in a round every reader and every attack meets each of
     them. What is to run, and about how long it takes, is said before it starts. Where the time is short, fewer rounds
-    are run, and where even one is too long, fewer attacks; the report says which. No round begins that would not end
-    in time, as far as the rounds before it tell; one that has begun is not stopped. Seeds are never fewer.
+    are run, and where even one is too long, fewer attacks; the report says which. Nothing begins that would not end
+    in time, as far as what ran before it tells; but what has begun ends first, and the readers always run, so that an
+    audit may take longer than it was given. Seeds are never fewer.
 
     Args:
       data: the data set, the result of ``load_tables``, or a function without arguments that returns either.
       attacker: the malicious party, by name or number. By default it is the one with the most features among those
         that lack the labels.
-      minutes: the time that the audit may take, above 0.
+      minutes: the time that the audit aims at, above 0; what has begun ends first.
       seeds: how many seeds every number has, at least 10.
       head: "trainable" or "sum".
       epochs: the number of epochs of every training.
@@ -97,7 +98,7 @@ def audit(
     who = _partner(whole, attacker)
     used = subsample(whole, rows, rows // 2)
     _check_data(used)
-    running = Running(whole, used, who, head, seeds, epochs, clock, progress)
+    running = Running(whole, used, who, head, seeds, epochs, rows, clock, progress)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EvidenceWarning)  # the report says how many rows measure
         return running.audited(command)

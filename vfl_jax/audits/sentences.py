@@ -44,12 +44,13 @@ def _reading(found: Findings) -> str:
     plain, reads = found.undefended, found.reads(found.undefended)
     beside = (
         f"naming the most frequent label for all would give {share(found.majority_read)}; by its own features alone it "
-        f"names {share(found.alone)}"
+        f"names {share(found.alone.value)}"
     )
-    if reads and plain.read.low <= found.floor_read + READS_ABOVE and plain.read_auc is not None:
+    area = found.floor_auc.value
+    if reads and plain.read.low <= found.floor_read.high + READS_ABOVE and plain.read_auc is not None:
         return (
             f"A malicious “{found.partner}” could rank your rows by label with an area under the curve of "
-            f"{plain.read_auc.value:.2f} (0.5 is guessing, {found.alone_auc:.2f} what its own features alone give), "
+            f"{plain.read_auc.value:.2f} (0.5 is guessing, {area:.2f} what its own features alone give), "
             f"though it names only {share(plain.read.value)} rightly ({beside})."
         )
     if reads:
@@ -79,25 +80,37 @@ def _planting(found: Findings) -> str:
     plants, rows = found.plants(plain), f"{share(plain.planted.value)} of the rows it attacks"
     honest = f"without an attack {share(plain.floor)} are"
     if plants:
-        return f"It could also plant a backdoor, by which {rows} are predicted as “{found.wanted}” ({honest})."
+        could = (
+            "It could also" if found.can_tell_reading and found.reads(plain) else f"A malicious “{found.partner}” could"
+        )
+        return f"{could} plant a backdoor, by which {rows} are predicted as “{found.wanted}” ({honest})."
     if plants is None:
         return (
-            f"{found.num_seeds} seeds do not settle whether it could plant a backdoor: {rows} are predicted as "
-            f"“{found.wanted}” by the strongest attack tried ({honest})."
+            f"{found.num_seeds} seeds do not settle whether “{found.partner}” could plant a backdoor: {rows} are "
+            f"predicted as “{found.wanted}” by the strongest attack tried ({honest}{_ruin(plain)})."
         )
-    return f"No backdoor that was tried worked: {rows} are predicted as “{found.wanted}” ({honest})."
+    return f"No backdoor that was tried worked: {rows} are predicted as “{found.wanted}” ({honest}{_ruin(plain)})."
+
+
+def _ruin(plain: Defended) -> str:
+    """What even the strongest attack takes of the accuracy, where that ruins the model."""
+    if plain.loss is None or not plain.is_ruined:
+        return ""
+    return f"; but the attack takes {100 * plain.loss.value:.1f} points of accuracy, which ruins the model"
 
 
 def _defending(found: Findings) -> str:
     plain, tried = found.undefended, found.defended[1:]
-    reads = bool(found.can_tell_reading and found.reads(plain))
-    plants = bool(found.can_tell_planting and found.plants(plain))
+    reads = found.reads(plain) if found.can_tell_reading else None
+    plants = found.plants(plain) if found.can_tell_planting else None
     if not found.learns:
         return (
             f"The joint model itself is no better than naming the most frequent class ({share(plain.accuracy.value)} "
             f"of test rows against {share(found.majority)}), so no defense can be judged by what it costs."
         )
     if not reads and not plants:
+        if reads is None or plants is None:
+            return "Neither was shown, so no defense can be judged."
         return "So no defense was needed against what was tried, which is no proof that nothing else would work."
     if not tried:
         return "No defense was tried in the time given."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,15 +11,13 @@ import numpy as np
 from vfl_jax.arenas.boards import Board, board_for
 from vfl_jax.attacks import PoisonedData
 from vfl_jax.audits.battery import Sizes
+from vfl_jax.audits.findings import FLOOR_AT_MOST
 from vfl_jax.audits.sizes import MessageSizes
 from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.presets.common import HeadName
 from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.triggers import FeatureTrigger, StampTrigger
 from vfl_jax.sweeps.sweep import sweep
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 RATES = (0.03, 0.1, 0.3)
 """The learning rates that are tried."""
@@ -29,8 +27,6 @@ PERCENTILES = (99.0, 1.0)
 """The trigger of a table sets the attacker's last features to one of these percentiles of their values."""
 SEEDS = (2**31, 2**31 + 1, 2**31 + 2)
 """The seeds of the honest runs that choose the setting; no number of a report is of one of them."""
-FLOOR_AT_MOST = 0.5
-"""A stamped trigger that leads a larger share of rows to the wanted class by itself is no trigger."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +36,12 @@ class Setting:
     Args:
       board: the data with the model, the attacker and the trigger.
       sizes: how large the partner's messages are in honest training.
-      floor: the share of stamped rows that honest models call the wanted class, for the trigger that was taken.
       has_stamp: whether the trigger is stamped on features; else no attack stamps, because honest models obeyed every
         trigger that was tried, or none fits.
     """
 
     board: Board
     sizes: Sizes
-    floor: float
     has_stamp: bool
 
 
@@ -95,7 +89,7 @@ def largest_party(data: VerticalData) -> int:
     return max(passive, key=lambda k: (board_for(data, attacker=k).share, k))
 
 
-def calibrate(data: VerticalData, attacker: int, head: HeadName, epochs: int) -> tuple[Setting, xr.Dataset]:
+def calibrate(data: VerticalData, attacker: int, head: HeadName, epochs: int) -> Setting:
     """Chooses learning rate and trigger by honest runs whose seeds are not reported, and measures messages.
 
     Of the rates whose median main accuracy is within 0.01 of the best the largest is taken. Of the two values of a
@@ -108,7 +102,7 @@ def calibrate(data: VerticalData, attacker: int, head: HeadName, epochs: int) ->
       epochs: the number of epochs.
 
     Returns:
-      the setting, and the results of the honest runs.
+      the setting.
     """
     boards = [board_for(data, attacker=attacker, head=head, epochs=epochs, percentile=p) for p in PERCENTILES]
     board, trigger = boards[0], boards[0].scenario.poison.trigger
@@ -136,9 +130,8 @@ def calibrate(data: VerticalData, attacker: int, head: HeadName, epochs: int) ->
         data, attacker=attacker, head=head, epochs=epochs, percentile=PERCENTILES[value], learning_rate=RATES[place]
     )
     sizes = Sizes(*(float(taken[name]) for name in Sizes._fields))
-    floor = float(floors[value])
-    has_stamp = isinstance(trigger, StampTrigger) and floor <= FLOOR_AT_MOST
-    return Setting(board, sizes, floor, has_stamp), results
+    has_stamp = isinstance(trigger, StampTrigger) and float(floors[value]) <= FLOOR_AT_MOST
+    return Setting(board, sizes, has_stamp)
 
 
 def largest_good(accuracy: np.ndarray) -> int:

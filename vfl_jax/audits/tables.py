@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.audits.findings import Findings, Range
+from vfl_jax.audits.findings import FLOOR_AT_MOST, Defended, Findings, Range
 from vfl_jax.reports.tables import UNDEFINED, Row
 
 if TYPE_CHECKING:
     import xarray as xr
 
 JUDGED = {True: "yes", False: "no", None: "not settled"}
+NOT_TRIED = "not tried"
 
 
 def defense_rows(found: Findings) -> list[Row]:
@@ -35,15 +36,12 @@ def defense_rows(found: Findings) -> list[Row]:
         if is_of_two:
             row["readers' AUC"] = said(defense.read_auc)
         row |= {
-            "reads": JUDGED[found.reads(defense)] if found.can_tell_reading else "not enough rows",
+            "reads": _reads(found, defense),
             "attack success": said(defense.planted),
             "strongest attack": defense.attack or UNDEFINED,
             "honest": UNDEFINED if defense.planted is None else f"{defense.floor:.3f}",
-            "plants": UNDEFINED
-            if defense.planted is None
-            else JUDGED[found.plants(defense)]
-            if found.can_tell_planting
-            else "not enough rows",
+            "accuracy it takes": said(defense.loss),
+            "plants": _plants(found, defense),
         }
         rows.append(row)
     return rows
@@ -65,16 +63,38 @@ def short_rows(found: Findings) -> list[Row]:
             row["readers' AUC"] = _number(defense.read_auc.value)
         planted = None if defense.planted is None else defense.planted.value
         row |= {"attack success": _number(planted), "by the attack": defense.attack or UNDEFINED}
-        verdicts = (found.reads(defense), found.plants(defense))
-        row["stops"] = UNDEFINED if defense is found.undefended else _stopped(*verdicts)
+        row["stops"] = UNDEFINED if defense is found.undefended else _stopped(found, defense)
         rows.append(row)
     return rows
 
 
-def _stopped(reads: bool | None, plants: bool | None) -> str:
-    """What a defense stops, in words."""
-    stopped = [what for what, does in (("reading", reads), ("backdoors", plants)) if does is False]
-    return " and ".join(stopped) or "neither"
+def _reads(found: Findings, defense: Defended) -> str:
+    """Whether a partner reads behind a defense, in a word or two."""
+    return JUDGED[found.reads(defense)] if found.can_tell_reading else "not enough rows"
+
+
+def _plants(found: Findings, defense: Defended) -> str:
+    """Whether a partner plants a backdoor behind a defense, in a word or two."""
+    if defense.planted is None:
+        return NOT_TRIED
+    if not found.can_tell_planting:
+        return "not enough rows"
+    return "floor too high" if defense.floor > FLOOR_AT_MOST else JUDGED[found.plants(defense)]
+
+
+def _stopped(found: Findings, defense: Defended) -> str:
+    """What a defense stops, in words, and what cannot be said."""
+    verdicts = {"reading": _reads(found, defense), "backdoors": _plants(found, defense)}
+    by_verdict: dict[str, list[str]] = {}
+    for what, verdict in verdicts.items():
+        by_verdict.setdefault(verdict, []).append(what)
+    stopped, leaking = (" and ".join(by_verdict.pop(verdict, [])) for verdict in ("no", "yes"))
+    if not by_verdict:
+        return stopped or "neither"
+    if len(by_verdict) == 1 and not stopped and not leaking:
+        return next(iter(by_verdict))
+    unknown = [f"{what}: {verdict}" for verdict, (what,) in by_verdict.items()]
+    return "; ".join([*([stopped] if stopped else []), *([f"not {leaking}"] if leaking else []), *unknown])
 
 
 def model_rows(found: Findings, baselines: list[dict[str, Any]]) -> list[Row]:

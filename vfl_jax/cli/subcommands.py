@@ -90,7 +90,7 @@ class Audit:
     attacker: Name = None
     """The malicious party. Default: of those that lack the labels the one with the most features."""
     minutes: float = 10.0
-    """The time that it may take. In less of it fewer defenses are tried, and the report says which were not."""
+    """Aims at so many minutes; what has begun ends first. In fewer, fewer defenses are tried; the report says which."""
     seeds: int = 10
     """How many seeds every number has, at least 10."""
     head: Literal["trainable", "sum"] = "trainable"
@@ -101,7 +101,7 @@ class Audit:
     out: Path = Path("audit.html")
     """File of the report, one page of HTML."""
     results: File = None
-    """NetCDF file for the numbers."""
+    """NetCDF file for the numbers, which vfl-jax show and vfl-jax report read."""
     plugin: Repeated = ()
     """MODULE whose data sets the command shall know."""
     own: Annotated[OwnTables, tyro.conf.arg(name="")] = dataclasses.field(default_factory=OwnTables)

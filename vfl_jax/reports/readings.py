@@ -60,7 +60,7 @@ def read(dataset: xr.Dataset, name: str) -> Reading:
     """Reads one result.
 
     Args:
-      dataset: labelled results of ``sweep``, ``sweep_cases``, ``run`` or ``arena``.
+      dataset: labelled results of ``sweep``, ``sweep_cases``, ``run``, ``arena`` or an audit.
       name: what the report calls it.
 
     Raises:
@@ -72,7 +72,7 @@ def read(dataset: xr.Dataset, name: str) -> Reading:
     if lacking := [variable for variable in NEEDED if variable not in getattr(dataset, "data_vars", ())]:
         raise ValueError(
             f"{name} has no {', '.join(lacking)}, which a report needs. Give what sweep, sweep_cases, run or arena "
-            "returns, or a file of it."
+            "returns, the results of an audit, or a file of them."
         )
     return _of_sweep(dataset, name)
 

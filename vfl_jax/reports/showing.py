@@ -21,8 +21,8 @@ def show(results: xr.Dataset | str | os.PathLike[str]) -> None:
     """Shows results: the answer in sentences, then the table; in a notebook the figure stands between them.
 
     Args:
-      results: what ``sweep``, ``sweep_cases``, ``run`` or ``arena`` returns; or a file of it, or a folder that has come
-        to its end.
+      results: what ``sweep``, ``sweep_cases``, ``run`` or ``arena`` returns, or the results of an audit; or a file of
+        them, or a folder that has come to its end.
 
     Raises:
       ValueError: where ``results`` is something else.
