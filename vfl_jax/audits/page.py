@@ -192,7 +192,8 @@ def assumed(facts: dict[str, Any]) -> list[str]:
         f"embedding {sizes['embedding_norm']:.3g}.",
         "The readers and attacks are fixed; none is tuned to a defense's level. Some are built to answer defenses: "
         "readers that add up or learn from known rows answer noise, coding and what is held back; attacks that use no "
-        "gradient (BASL, the replays) answer all defenses of gradients and labels; BASL ordinary answers bounds on embeddings.",
+        "gradient (BASL, the replays) answer all defenses of gradients and labels; BASL ordinary answers bounds "
+        "on embeddings.",
     ]
 
 
