@@ -625,7 +625,7 @@ def test_an_audit_of_two_tables_ends_in_time_with_a_report(tmp_path, monkeypatch
     assert says(said.err, "'shop' is malicious", "to run: label inference", "10 seeds")
     page = (tmp_path / "audit.html").read_text(encoding="utf-8")
     audit = vfl.Audit.load(tmp_path / "audit.nc")
-    assert str(audit) in said.out
+    assert " ".join(str(audit).split()) in " ".join(said.out.split())  # wrapped at the width of the terminal
     assert audit.results.sizes["seed"] == 10
     assert audit.facts["seconds"] < 120
     assert "vfl-jax audit --minutes 0.5 --epochs 4 audit.toml" in page
