@@ -60,8 +60,8 @@ def quick_results(tmp_path_factory):
 
 
 def told_scenarios(attributes):
-    """The scenario of results, or of an arena those of its boards, each with its epochs beside."""
+    """The scenario of results, or of an arena those of its boards, each with its epochs beside; an audit tells none."""
     if "scenario" in attributes:
         return [json.loads(attributes["scenario"])]
-    boards = json.loads(attributes["boards"]).values()
+    boards = json.loads(attributes.get("boards", "{}")).values()
     return [{name: value for name, value in board.items() if name != "epochs"} for board in boards]

@@ -157,6 +157,7 @@ def test_a_folder_holds_the_results_of_the_last_call(found):
     assert vfl.load(folder / "results.nc").equals(results)
 
 
+@pytest.mark.long
 def test_progress_says_how_many_programs_and_about_how_long(found, board, capsys):
     _, folder = found
     vfl.arena({"weak": Echo(factor=0.5)}, {}, {"digits": board}, 1, progress=True, folder=folder / "other")

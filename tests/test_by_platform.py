@@ -67,9 +67,9 @@ def test_a_settled_optimizer_updates_as_before(kind, weight_decay):
 
 
 def test_an_optimizer_of_ones_own_stays_as_it_is():
-    class Halved(Optimizer):
+    class HalvedRate(Optimizer):
         def rate(self, epoch):
             return super().rate(epoch) / 2
 
-    mine = Halved()
+    mine = HalvedRate()
     assert mine.at(jnp.int32(3)) is mine

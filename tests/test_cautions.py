@@ -28,6 +28,7 @@ def swept(scenario, data, over=None, **options):
     return said(lambda: vfl.sweep(scenario, data, over or {}, **options))
 
 
+@pytest.mark.long
 def test_few_rows_are_warned_of_once():
     """6 of 12 test rows are triggered; of them those of another class than τ measure something."""
     (message,) = swept(tiny_scenario(), tiny_data(), {"attack.enabled": [0, 1]}, max_replicas=1)

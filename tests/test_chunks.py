@@ -39,6 +39,7 @@ seed_lists = st.lists(st.integers(0, 9), min_size=1, max_size=6, unique=True)
 requests = st.tuples(lengths, seed_lists, st.integers(1, 30), st.integers(1, 4))
 
 
+@pytest.mark.long
 @properties
 @given(st.lists(requests, min_size=1, max_size=3))
 def test_what_is_lacking_is_cut_once_and_never_too_large(asked):

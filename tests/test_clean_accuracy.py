@@ -56,6 +56,7 @@ def test_bad_arguments_are_refused(tmp_path):
         main(["--report-only", "--out", str(tmp_path)])
 
 
+@pytest.mark.long
 def test_the_readme_has_the_tables_of_the_saved_results():
     text = report.README.read_text()
     assert text.count(readme.BEGIN) == text.count(readme.END) == 1

@@ -314,10 +314,13 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, case):
 BAD_LINES = {
     "a row too few": (lambda lines: lines[:-1], ("1999 rows of 6", "2000 of 6")),
     "columns too many": (lambda lines: [line + " 1" for line in lines], ("2000 rows of 7", "2000 of 6")),
-    "a number too many": (lambda lines: [*lines[:4], lines[4] + " 1", *lines[5:]], ("no table", "6 fields in line 5")),
+    "a number too many": (
+        lambda lines: [*lines[:4], lines[4] + " 1", *lines[5:]],
+        ("not a table of numbers", "6 fields in line 5"),
+    ),
     "a number too few": (lambda lines: [*lines[:4], "1 2 3", *lines[5:]], ("too few numbers in line 5", "expected 6")),
-    "a word": (lambda lines: [*lines[:4], "1 2 3 x 5 6", *lines[5:]], ("no table", "'x'")),
-    "nothing": (lambda lines: [], ("no table", "No columns")),
+    "a word": (lambda lines: [*lines[:4], "1 2 3 x 5 6", *lines[5:]], ("not a table of numbers", "'x'")),
+    "nothing": (lambda lines: [], ("not a table of numbers", "No columns")),
 }
 
 

@@ -156,6 +156,7 @@ def test_what_a_defense_costs(results):
     assert clean["grad perturb"] > 0.8
 
 
+@pytest.mark.long
 def test_embeddings_of_one_length_and_with_gaps_stand_an_attack_on_them(results):
     """A loud message wins by its size, unless it has none; a head that is used to gaps does without a silent party."""
     success, recovered = results["full_attack_success"], results["full_recovered_utility"]

@@ -280,6 +280,7 @@ def results():
     return swept()
 
 
+@pytest.mark.long
 def test_its_numbers_are_swept(results):
     """A point of the grid is the run of its scenario alone; the penalty falls where it counts and is learnt."""
     point = {"defense.weight": 1, "defense.optimizer.learning_rate": 1}

@@ -66,6 +66,7 @@ def test_a_complete_sweep_is_only_read(at_once, tmp_path, trained):
     assert len(logged(tmp_path.with_suffix(".log"), "sweep")) == 1
 
 
+@pytest.mark.long
 def test_the_cut_is_settled_at_the_first_start(at_once, tmp_path, monkeypatch, trained):
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "finish", stop)
@@ -79,6 +80,7 @@ def test_the_cut_is_settled_at_the_first_start(at_once, tmp_path, monkeypatch, t
     assert (tmp_path / "manifest.json").read_bytes() == planned
 
 
+@pytest.mark.long
 def test_growth_and_shrinking_reuse(at_once, tmp_path, trained):
     def grown(over=OVER, **options):
         trained.clear()
@@ -110,6 +112,7 @@ def test_growth_and_shrinking_reuse(at_once, tmp_path, trained):
         assert_close(found, swept(over=over, seeds=seeds, max_replicas=2))
 
 
+@pytest.mark.long
 def test_an_axis_that_grows(tmp_path, trained):
     over = {"attack.amplify": [10.0, 3.0]} | OWN
     swept(tmp_path, over=OWN, seeds=1, max_replicas=1)

@@ -27,6 +27,7 @@ def joined():
     return vfl.sweep_cases(CASES, helpers.table_data(), **OPTIONS)
 
 
+@pytest.mark.long
 def test_what_a_case_lacks_is_undefined_and_counts_nothing(joined):
     lacking = {
         "full_attack_success": ["without"],

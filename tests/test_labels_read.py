@@ -150,6 +150,7 @@ def test_sparsification_hides_which_rows_speak_not_what_they_say(digits):
     np.testing.assert_allclose(last.label_inference_accuracy_count, 1436 * last.label_inference_rate, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_what_is_read_in_several_ways_is_told_apart(digits):
     """Parts of one chain under names of their own; two of one name are refused."""
     parts = LabelReplacement(enabled=0.0), LabelReplacement(evidence="sum", enabled=0.0)

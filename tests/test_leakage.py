@@ -81,6 +81,7 @@ def test_known_rows_are_of_every_class_and_do_not_count():
     assert np.isnan(score(np.full(30, -1), truth, known)[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["liu2020_code_listened_mnist_sum", "liu2020_code_listened_nus_wide_trainable_own"])
 def test_an_epoch_is_listened_to(tmp_path, monkeypatch, name):
     """A real epoch on little data: without a defense signs read all; embeddings of other widths have no signs."""

@@ -162,6 +162,7 @@ def digits_study(attack, **plan):
     )
 
 
+@pytest.mark.long
 def test_it_plants_a_backdoor_in_real_data_and_rates_are_swept():
     """With one label known; beside it the honest run, which never says the target class for the trigger."""
     over = {"attacks.1.enabled": [0.0, 1.0], "attacks.1.switch_rate": [0.0, 1.0]}
@@ -199,6 +200,7 @@ def bag_study(attack):
     )
 
 
+@pytest.mark.long
 def test_switched_off_it_is_the_honest_run_bit_for_bit():
     study = bag_study(LFBA(poison_rate=0.2, enabled=0.0))
     honest = study.replace(attacks=(PartyTransform(), PartyTransform()))
@@ -207,6 +209,7 @@ def test_switched_off_it_is_the_honest_run_bit_for_bit():
     assert len(switched(finals[0].attack_states[1])) == 5  # it listened, and half of its 10 rows would be switched
 
 
+@pytest.mark.long
 def test_bags_of_ids_are_switched_like_the_rows_they_stand_for_also_in_a_chain():
     chain = PartyChain(parts=(LFBA(poison_rate=0.3), GradientReplacement(amplify=2.0)))
     data = helpers.bag_data(weighted=False)
@@ -217,6 +220,7 @@ def test_bags_of_ids_are_switched_like_the_rows_they_stand_for_also_in_a_chain()
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     study = tiny_scenario(plan={"rate": 0.0}, attacks=(PartyTransform(), LFBA()))
     swept = functools.partial(

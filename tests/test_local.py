@@ -9,6 +9,7 @@ import optax
 import pytest
 from helpers import everyone
 
+import vfl_jax as vfl
 from vfl_jax.attacks import GradientReplacement
 from vfl_jax.core.bags import BagOfIds, multi_hot
 from vfl_jax.data import FeatureTrigger
@@ -163,7 +164,7 @@ def closely(found, expected):
         one_row = 1.5 / float(expected[f"{name}_count"].min())
         tolerance = {"rtol": 1e-4, "atol": 1e-5} if name.endswith("loss") else {"rtol": 0, "atol": one_row}
         np.testing.assert_allclose(found[name], expected[name], **tolerance, err_msg=name)
-    np.testing.assert_array_equal(found.poison_ids, expected.poison_ids)
+    np.testing.assert_array_equal(vfl.row_ids(found).poison_ids, vfl.row_ids(expected).poison_ids)
 
 
 def drawn_scenario(**fields):
@@ -183,6 +184,7 @@ OVER = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", OVER)
 def test_a_sweep_of_bags_is_the_sweep_of_dense_rows(data, case):
     scenario, over = drawn_scenario(), OVER[case]
@@ -193,6 +195,7 @@ def test_a_sweep_of_bags_is_the_sweep_of_dense_rows(data, case):
         assert (np.abs(results.loss.diff(name).isel(epoch=-1)) > 1e-4).all(), name
 
 
+@pytest.mark.long
 def test_a_swept_weight_decay_is_never_rowwise(data):
     """Though the scenario itself has none, and one of the grid points."""
     scenario = drawn_scenario()
@@ -238,6 +241,7 @@ class Retag(PartyTransform):
         return self._change(features)
 
 
+@pytest.mark.long
 def test_an_attacker_may_feed_another_bag(data):
     """The rows that are updated are those of the bag that its bottom saw."""
     scenario = scenario_of(attack=Retag())

@@ -112,6 +112,7 @@ def test_all_its_numbers_are_swept_and_no_table_is_updated_by_rows():
     assert not may_update_rowwise(linear, optimizer, regularizer, bag)
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     study = tiny_scenario().replace(optimizers=(Optimizer(), MaliciousSGD(kind="momentum")))
     over = {"optimizers.1.boost": [0.0, 1.0]}

@@ -156,6 +156,7 @@ def of_ones(data):
 BATCHES = [np.arange(8) + 8 * t for t in range(4)]
 
 
+@pytest.mark.long
 def test_steps_are_those_of_flaxs_own_training_loop(table):
     """Parameters, running means and variances after every step: the loop that Flax's guide writes, with optax."""
     replica = prepare(normed_scenario(), table, jax.random.key(0))

@@ -330,9 +330,9 @@ def flipped(content):
 
 
 DAMAGES = {
-    "flipped": (flipped, "not a whole file of text"),
-    "cut": (lambda content: content[:-20], "not a whole file of text"),
-    "a page": (lambda content: b"<html>not found</html>", "not a whole file of text"),
+    "flipped": (flipped, "not a whole gzip file"),
+    "cut": (lambda content: content[:-20], "not a whole gzip file"),
+    "a page": (lambda content: b"<html>not found</html>", "not a whole gzip file"),
     "not text": (lambda content: gzip.compress(b"\xff\xfe1,2"), "not a whole file of text"),
     "empty": (lambda content: b"", "xpected"),
     "a line too few": (lambda content: gzip.compress(gzip.decompress(content).rstrip().rpartition(b"\n")[0]), "rows;"),

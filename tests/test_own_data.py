@@ -166,6 +166,7 @@ def test_a_number_that_names_another_party_is_refused():
     assert attackers(vfl.scenario_for(data, attacker=-3)) == [0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["sum", "trainable"])
 def test_bags_are_trained_on(head):
     data = helpers.bag_data()

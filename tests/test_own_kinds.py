@@ -155,6 +155,7 @@ def swept():
     return sweep(OWN, DATA, {tuple(CHANGED): points}, seeds=1, epochs=2, progress=False)
 
 
+@pytest.mark.long
 def test_at_neutral_numbers_own_kinds_are_the_packages(swept):
     expected = sweep(PLAIN, DATA, seeds=1, epochs=2, progress=False)
     for name in ("loss", "test_loss", "main_task_accuracy", "backdoor_accuracy"):

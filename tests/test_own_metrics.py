@@ -145,6 +145,7 @@ ChangedMetric = enclosing()
     return names["ChangedMetric"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("through", ["itself", "global", "closure"])
 def test_a_folder_notices_a_changed_metric(through, tmp_path):
     options = {"seeds": 1, "epochs": 1, "folder": tmp_path, "progress": False}

@@ -41,6 +41,7 @@ def test_a_trigger_without_a_pixel_of_the_attacker_is_refused():
         above.check(data)
 
 
+@pytest.mark.long
 def test_dense_features_and_bags_over_sixteen_parties_are_trained():
     data = load_nus_wide_twin(num_train=640, num_test=200, num_parties=16)
     scenario = liu2020_paper(head="trainable", task="nus_wide", num_parties=16)

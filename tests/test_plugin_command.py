@@ -122,7 +122,7 @@ def test_a_plugin_that_fails_ends_with_one_line(tmp_path):
     [
         ("{", ("no JSON",)),
         ('{"record": "Clipping"}', ("Clipping", "must be a Scenario")),
-        (None, ("No such file", "scenario.json")),
+        (None, ("scenario.json", "No such file")),
     ],
 )
 def test_files_that_hold_no_scenario_are_named(text, parts, tmp_path):

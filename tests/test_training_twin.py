@@ -188,6 +188,7 @@ def attacked(case, *twins, **fields):
     return Pair(case.with_attack(ZERO_BLUR, REPLACE, **fields), case.replacement(blur=zeros), twins)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", [None, (HIDDEN,)], ids=["sum", "trainable"])
 def test_attack_with_zero_blur(head):
     # Without a head to train the attack works fast, and at the same learning rate the run blows up.
@@ -249,6 +250,7 @@ def test_noise(noise, sample, level):
     compare(lambda case: attacked(case, twin.Noise(level, case.noise_draws(sample)), defense=noise))
 
 
+@pytest.mark.long
 def test_active_party_keeps_its_own_message():
     """Three parties, the first of them active: its own gradient gets no noise, and no draw is made for it."""
 
@@ -286,6 +288,7 @@ def test_linear_output_and_plain_loss():
     compare(lambda case: Pair(case.with_attack(REPLACE, **fields), case.replacement(), options=options))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("residual", [None, "sample"])
 def test_zou2022(residual):
     """The pair appended to every batch, weight decay, a learning rate that falls, one dense layer as head.

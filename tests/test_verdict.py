@@ -396,9 +396,10 @@ def test_sparsification_is_judged_against_the_rate_0_of_the_published_residual(t
 def test_the_page_shows_the_saved_results():
     text = README.read_text()
     home = README.parent
-    assert page(home) in text
+    whole = page(home)
+    assert whole in text
     assert text.index(answer(examined_claims(home))) < text.index("![") < text.index("| claim |")
-    (table, *_) = page(home).partition("### The evidence")
+    (table, *_) = whole.partition("### The evidence")
     assert len(EVERY_CLAIM) + len(TEXTS) == table.count("\n| ") - 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import json
@@ -34,16 +35,21 @@ def nearest(scenario: Scenario) -> tuple[str, Scenario] | None:
     own = dict(_leaves(json.loads(scenario.to_json())))
     found: tuple[int, str, Scenario] | None = None
     for name, function in PRESETS.items():
-        for call, candidate in _calls(name, function, len(scenario.bottoms)):
-            other = dict(_leaves(json.loads(candidate.to_json())))
+        for call, candidate, other in _calls(name, function, len(scenario.bottoms)):
             distance = sum(own.get(path) != other.get(path) for path in own.keys() | other.keys())
             if len(candidate.bottoms) == len(scenario.bottoms) and (found is None or distance < found[0]):
                 found = distance, call, candidate
     return None if found is None else found[1:]
 
 
-def _calls(name: str, function: Callable[..., Scenario], num_parties: int) -> Iterator[tuple[str, Scenario]]:
-    """Yields the calls of a preset with their scenarios; none where it cannot be called so."""
+@functools.lru_cache(maxsize=256)
+def _calls(
+    name: str, function: Callable[..., Scenario], num_parties: int
+) -> tuple[tuple[str, Scenario, dict[str, Any]], ...]:
+    """The calls of a preset with their scenarios and the leaves of these; none where it cannot be called so.
+
+    They are kept, because a command line asks for many scenarios' text and a preset never gives another one.
+    """
     try:
         hints = typing.get_type_hints(function)
     except (TypeError, NameError):  # of a partial function, or with names that are not there
@@ -54,6 +60,7 @@ def _calls(name: str, function: Callable[..., Scenario], num_parties: int) -> It
         for key, hint in hints.items()
         if typing.get_origin(hint) is Literal and key in arguments
     }
+    found = []
     for chosen in itertools.product(*choices.values()):
         options: dict[str, Any] = dict(zip(choices, chosen, strict=True))
         if "num_parties" in arguments:
@@ -63,7 +70,9 @@ def _calls(name: str, function: Callable[..., Scenario], num_parties: int) -> It
         except (TypeError, ValueError):
             continue
         said = {key: value for key, value in options.items() if value != arguments[key].default}
-        yield f"{name}({', '.join(f'{key}={value!r}' for key, value in said.items())})", made
+        call = f"{name}({', '.join(f'{key}={value!r}' for key, value in said.items())})"
+        found.append((call, made, dict(_leaves(json.loads(made.to_json())))))
+    return tuple(found)
 
 
 def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
