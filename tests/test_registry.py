@@ -145,12 +145,13 @@ def test_not_equal(first, second):
     assert first != second
 
 
+BASES = "Attack|ActiveAttack|PartyTransform|ActiveTransform|PartyChain|ActiveChain"
+
+
 def import_own_methods():
     """Registers the methods that studies bring along."""
     for path in (ROOT / "experiments").rglob("*.py"):
-        if re.search(
-            r"^class \w+\((vfl\.)?(Attack|ActiveAttack|PartyTransform|ActiveTransform)\):", path.read_text(), re.M
-        ):
+        if re.search(rf"^class \w+\((vfl\.)?({BASES})\):", path.read_text(), re.M):
             importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
