@@ -324,12 +324,14 @@ def test_what_cannot_be_written_is_found_before_the_data_are_loaded(tmp_path):
     assert sorted(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.long
 def test_numbers_of_numpy_are_taken(tmp_path):
     plain = sweep(**(WHOLE | {"seeds": [0, 1], "folder": tmp_path / "plain"}))
     numpy = {"epochs": np.int64(1), "checkpoint_every": np.int8(1), "max_replicas": np.int64(2)}
     assert sweep(**(WHOLE | {"seeds": np.arange(2), "folder": tmp_path / "numpy"} | numpy)).identical(plain)
 
 
+@pytest.mark.long
 def test_loaded_tables_are_taken_whole():
     frame = pd.DataFrame({"id": range(40), "label": [0, 1] * 20, "a": np.arange(40) / 40})
     other = pd.DataFrame({"id": range(40), "b": np.arange(40) / 40})

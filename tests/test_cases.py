@@ -48,6 +48,7 @@ def joined():
     return sweep_cases(CASES, DATA, **OPTIONS)
 
 
+@pytest.mark.long
 def test_every_case_is_the_sweep_of_its_scenario(joined):
     assert joined.loss.dims == ("case", "attack.enabled", "seed", "epoch")
     for name, scenario in CASES.items():

@@ -102,6 +102,7 @@ def test_what_attacks_nothing_is_not_warned_of():
     assert len(swept(tiny_scenario(), tiny_data(), {"attack.enabled": [1]})) == 1
 
 
+@pytest.mark.long
 def test_a_trigger_in_the_message_that_no_attack_puts_there_is_warned_of():
     """An attack that reads features alone; beside one that sends another message it is well."""
     in_message, data = tiny_scenario(plan={"trigger": EmbeddingTrigger(), "test_rate": 1.0}), tiny_data(num_test=90)

@@ -150,7 +150,7 @@ def test_what_was_not_finite_once_never_is_again():
         assert [bool(epoch["is_finite"][0]) for epoch in found] == [True, False, False, False]
 
 
-def test_memory_decides_how_many(at_once, monkeypatch):
+def test_memory_decides_how_many(monkeypatch):
     def with_memory(free):
         monkeypatch.setattr(devices, "free_memory", lambda mesh: free)
 
@@ -163,10 +163,14 @@ def test_memory_decides_how_many(at_once, monkeypatch):
         with_memory((fixed + fitting * each) / 0.8)
         counts.append(memory.most_replicas(ready))
     assert counts == [1, 1, 1, 4, 8, 9, 9]
+
+
+@pytest.mark.long
+def test_without_memory_replicas_are_trained_one_by_one(at_once, monkeypatch):
     trained = record_training(monkeypatch)
     swept()
     assert len(trained) == 1
-    with_memory(0)
+    monkeypatch.setattr(devices, "free_memory", lambda mesh: 0)
     assert_close(swept(), at_once)
     assert len(trained) == 1 + 9
 

@@ -65,6 +65,7 @@ def test_a_data_folder_is_checked(tmp_path, capsys):
         commands.main(["data", "check", str(tmp_path / "nowhere")])
 
 
+@pytest.mark.long
 def test_sweep_takes_typed_flags_defenses_and_a_grid(tmp_path, capsys):
     out = tmp_path / "grid.nc"
     flags = ["--scenario.batches.size", "16", "--defense", "Clipping", "GaussianNoise", "--set", "defense.bound=0.5"]
@@ -100,6 +101,7 @@ def test_a_sweep_in_a_folder_goes_on_where_it_was(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.long
 def test_a_folder_of_another_study_is_refused(tmp_path):
     flags = ["sweep", "digits_demo-sum", "--seeds", "1", "--folder", str(tmp_path)]
     commands.main([*flags, *QUICK])

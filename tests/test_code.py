@@ -166,6 +166,7 @@ def test_a_module_s_name_and_place_do_not_count():
     assert code.digest(made(BEFORE, None, 3)) == DIGEST  # exec without a name
 
 
+@pytest.mark.long
 def test_every_process_finds_the_same(tmp_path):
     """Also one that reads the compiled file, and one of another order of sets."""
     (tmp_path / "of_a_user.py").write_text(BEFORE.replace("{number}", "1"))

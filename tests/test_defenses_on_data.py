@@ -87,6 +87,7 @@ def tissue():
     return load_breast_cancer()
 
 
+@pytest.mark.long
 def test_at_neutral_numbers_a_replica_trains_as_without_any_bit_for_bit():
     after = {}
     for name, defense in {"none": ActiveTransform(), "off": chain(), "on": chain(isotropic=1.0)}.items():

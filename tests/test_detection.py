@@ -193,6 +193,7 @@ def test_more_classes_have_neither():
     assert not {"test_auc", "accuracy_by_class", "balanced_accuracy"} & set(results.data_vars)
 
 
+@pytest.mark.long
 def test_the_grid_and_seeds_have_the_numbers_of_single_runs():
     data, over = two_classes(), {"defense.bound": [0.5, 1.5]}
     scenario = scenario_of((HONEST, Firing()), width=2, plan={"trigger": EmbeddingTrigger()}, defense=Watch())

@@ -300,6 +300,7 @@ def test_its_numbers_are_swept(results):
     ).all()
 
 
+@pytest.mark.long
 def test_what_it_learns_goes_on_from_a_checkpoint(results, tmp_path, monkeypatch):
     class Stopped(Exception):
         pass

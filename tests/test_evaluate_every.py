@@ -45,6 +45,7 @@ def of_epochs(results):
     return [name for name in names if not name.endswith("_count")]
 
 
+@pytest.mark.long
 def test_both_passes_follow_the_epochs_that_are_asked_for_and_the_last(always, sometimes):
     assert {"full_attack_success", "detection_auc", "full_stealth_l2", "class_score"} <= set(of_epochs(sometimes))
     assert set(always.data_vars) == set(sometimes.data_vars)
@@ -87,6 +88,7 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.long
 def test_a_folder_of_another_number_is_refused_and_a_stopped_one_goes_on_bit_for_bit(sometimes, tmp_path, monkeypatch):
     whole, folder = tmp_path / "whole", tmp_path / "folder"
     assert vfl.load(_path(swept(2, folder=whole), tmp_path)).equals(sometimes)
@@ -121,6 +123,7 @@ def _path(results, folder):
     return path
 
 
+@pytest.mark.long
 def test_workers_evaluate_at_the_same_epochs(sometimes, tmp_path):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         found = sweep(

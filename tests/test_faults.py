@@ -106,6 +106,7 @@ def test_bytes_that_are_not_as_they_were_written_never_reach_hdf5(tmp_path, monk
 HANGS = Path(__file__).parent / "fixtures" / "hangs_hdf5.nc"
 
 
+@pytest.mark.long
 def test_bytes_that_hang_hdf5_end_at_the_limit_and_the_next_file_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign, "SECONDS", 2.0)
     with pytest.raises(Damaged, match=says("hangs_hdf5.nc is damaged", "HDF5 had not read it after 2 s")):

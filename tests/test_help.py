@@ -131,6 +131,7 @@ def test_the_doctor_ends_with_status_1_where_nothing_can_be_written(monkeypatch,
     assert "Read-only file system" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_printed(shell, capsys):
     assert "digits_demo-sum" in said(["completion", shell], capsys)

@@ -52,6 +52,7 @@ def test_what_a_case_lacks_is_undefined_and_counts_nothing(joined):
     assert joined["full_attack_success_by_class"].dims[-1] == "class"
 
 
+@pytest.mark.long
 def test_a_case_has_the_numbers_of_its_own_sweep(joined):
     alone = vfl.sweep(CASES["by party"], helpers.table_data(), **OPTIONS)
     for name in alone.data_vars:

@@ -326,6 +326,7 @@ def swept(table, tmp_path_factory):
     return folder, sweep(normed_scenario(rate=0.5), table, OVER, seeds=2, epochs=3, progress=False, folder=folder)
 
 
+@pytest.mark.long
 def test_a_sweep_of_seeds_and_a_grid_is_its_single_runs(swept, table):
     _, results = swept
     for seed, rate in ((0, 0.05), (1, 0.2)):

@@ -162,6 +162,7 @@ def test_at_neutral_numbers_own_kinds_are_the_packages(swept):
         np.testing.assert_allclose(swept[name][0], expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.long
 def test_every_own_number_counts(swept):
     losses = swept["test_loss"].isel(epoch=-1).values[:, 0]
     assert np.isfinite(losses).all()

@@ -50,6 +50,7 @@ def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
 
 
+@pytest.mark.long
 def test_metrics_are_means_over_rows_by_hand():
     """Both passes, from logits that predict gives, on rows stamped in NumPy."""
     results, state = run(scenario(), DATA, jax.random.key(0), epochs=2)

@@ -239,6 +239,7 @@ def test_a_sweep_says_before_it_compiles_what_it_will_do(tmp_path, capsys, monke
     assert max(map(len, compiled[0].splitlines())) <= 80
 
 
+@pytest.mark.long
 def test_the_estimate_follows_what_was_measured(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(estimates, "_paces", {})
     over = {"attack.enabled": [0, 1]}
@@ -268,6 +269,7 @@ def test_a_pace_is_of_all_but_the_numbers_that_can_be_swept(monkeypatch):
     assert "A guess" in estimates.announcement(study(bottoms=wide), 1, 1, 10, "")
 
 
+@pytest.mark.long
 def test_a_sweep_logs_what_it_does_and_adds_to_the_log(tmp_path):
     log = tmp_path / "log"
     log.write_text('{"event": "old"}\n')

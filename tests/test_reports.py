@@ -86,6 +86,7 @@ def reported(*contents, defense=None, data=None, **fields):
     return shared.trained(scenario, data or helpers.table_data())[0]
 
 
+@pytest.mark.long
 def test_a_number_is_a_variable_and_of_several_methods_the_mean():
     assert float(reported("number").reach) == 0.25
     both = reported("number", "number", defense="whole")
@@ -93,6 +94,7 @@ def test_a_number_is_a_variable_and_of_several_methods_the_mean():
     assert int(both.reach_count) == 3
 
 
+@pytest.mark.long
 def test_scores_of_two_classes_have_an_area():
     data = two_classes()
     labels = data.train.labels

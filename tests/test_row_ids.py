@@ -70,6 +70,7 @@ def test_an_older_file_reads_as_the_same_results(results, tmp_path):
     assert vfl.row_ids(old).identical(vfl.row_ids(results))
 
 
+@pytest.mark.long
 def test_a_folder_of_before_goes_on(tmp_path, monkeypatch):
     first = swept(tmp_path, over=None, seeds=[4], epochs=1)
     chunk = next((tmp_path / "chunks").glob("*.nc"))

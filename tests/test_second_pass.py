@@ -137,6 +137,7 @@ def test_attacks_alone_are_told_which_rows_are_attacked():
     assert int(plain.backdoor_accuracy_count) == 4
 
 
+@pytest.mark.long
 def test_an_honest_run_of_the_grid_is_the_floor_and_single_runs_are_the_grid():
     data = helpers.table_data()
     scenario = scenario_of((HONEST, Firing()), plan={"trigger": EmbeddingTrigger()})

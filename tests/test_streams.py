@@ -185,6 +185,7 @@ def test_given_batches_stand_in_place_of_any_order(order):
         np.testing.assert_array_equal(ids_of(scenario, epoch=epoch, given=Given(batch_ids=batches)), batches[epoch])
 
 
+@pytest.mark.long
 def test_run_follows_given_batches():
     """The batches that a seed would draw, given, are the same run; others are not, and too few are an error."""
     scenario, data, key = digits_scenario(), small_digits(), jax.random.key(0)

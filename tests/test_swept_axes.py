@@ -3,6 +3,7 @@
 import chex
 import jax
 import numpy as np
+import pytest
 from replica_helpers import OVER, assert_same, quiet_sweep
 from training_helpers import digits_scenario, digits_weights, small_digits
 
@@ -14,6 +15,7 @@ from vfl_jax.sweeps.grid import parse
 from vfl_jax.sweeps.sweep import run
 
 
+@pytest.mark.long
 def test_one_trace_for_a_grid_and_none_for_later_epochs(monkeypatch):
     traces = []
 
@@ -51,6 +53,7 @@ def test_diverging_replica_is_marked_and_alone():
     assert_same(results.isel(learning_rate=[0, 2]), calm.isel(learning_rate=[0, 2]))
 
 
+@pytest.mark.long
 def test_swept_poison_rate_equals_separate_run():
     """The smaller of two rates, whose rows are the first of the larger one's."""
     scenario, data = digits_scenario(), small_digits()

@@ -229,6 +229,7 @@ def test_chains_keep_their_promises():
         check_method(vfl.ActiveChain(parts=[vfl.defenses.Clipping(), planted.CutsRows()]))
 
 
+@pytest.mark.long
 def test_a_scenario_and_data_of_one_s_own(two_parties):
     scenario = vfl.scenario_for(two_parties, attacker=1, trigger=vfl.data.PixelTrigger(pixels=((5, 5),), party=1))
     check_method(planted.Innocent, scenario=scenario, data=two_parties)

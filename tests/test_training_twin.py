@@ -195,6 +195,7 @@ def test_attack_with_zero_blur(head):
     compare(attacked, head=head, rate=RATE if head else 0.004)
 
 
+@pytest.mark.long
 def test_replacement_without_blur():
     none = ActivationBlurring(kind="none")
     state, pair = compare(lambda case: Pair(case.with_attack(none, REPLACE), case.replacement()), head=None, rate=0.004)

@@ -124,6 +124,7 @@ def by_task(mnist, nus_wide):
     return lambda case: attacked(**(mnist if case.task == "mnist" else nus_wide))
 
 
+@pytest.mark.long
 def test_attacks_and_heads(tmp_path):
     """The paper's own picture, and its opposite."""
     save_all(tmp_path, "gamma", AMPLIFIED, by_task(SUCCESS, COLLAPSED))
@@ -162,6 +163,7 @@ def test_an_accuracy_is_reached_neither_far_below_nor_above(tmp_path, accuracy, 
     assert verdict("MNIST, trainable head: 97.1%") == f"**{trainable}**"
 
 
+@pytest.mark.long
 def test_a_collapsed_seed_with_a_backdoor_has_not_been_defended(tmp_path):
     save_all(tmp_path, "head", on_mnist(HEADS), attacked_as(COLLAPSED))
     save_all(tmp_path, "gamma", on_mnist(AMPLIFIED), attacked_as(SUCCESS))
