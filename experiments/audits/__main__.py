@@ -20,15 +20,15 @@ class Arguments:
 
     minutes: float = 7.5
     """The time of each audit."""
-    only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = NAMES
-    """Audit this data set only (may be repeated)."""
+    only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Audit this data set only (may be repeated); all of them where none is named."""
     report_only: bool = False
     """Write reports and the page from saved results; train nothing."""
 
 
 if __name__ == "__main__":
     chosen = tyro.cli(Arguments)
-    for name in () if chosen.report_only else chosen.only:
+    for name in () if chosen.report_only else chosen.only or NAMES:
         page, numbers = RESULTS / f"{name}.html", RESULTS / f"{name}.nc"
         main(["audit", "--data", name, f"--minutes={chosen.minutes}", f"--out={page}", f"--results={numbers}"])
     write_report(RESULTS)

@@ -35,5 +35,5 @@ def answer(folder: Path, name: str) -> str:
         f"{found.num_seeds} seeds, {used}, {took}; [the whole report](results/{name}.html).\n",
         to_markdown(short_rows(found)),
         to_markdown(model_rows(found, facts["baselines"])),
-        f"Not tried: {'; '.join(facts['not_tried']) or 'nothing'}.\n",
+        f"Not tried: {'; '.join(facts['not_tried']) or 'nothing of its list'}.\n",
     )
