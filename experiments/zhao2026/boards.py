@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vfl_jax.arenas.boards import Board, board_for, data_of
+from vfl_jax.arenas.boards import Board, board_for
 from vfl_jax.arenas.lineup import LARGE, SMALL
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import load_default_credit, load_handwritten, load_mnist
+from vfl_jax.sweeps.work import load
 
 LEARNING_RATE = 0.3
 """Of every party and of the head."""
@@ -57,7 +58,7 @@ def make_board(name: str, parties: int) -> Board:
 
 def frequent_first(board: Board) -> list[int]:
     """The classes of a board, the most frequent among the training rows first, of equals the first."""
-    counts = np.bincount(np.asarray(data_of(board.source).train.labels))
+    counts = np.bincount(np.asarray(load(board.source).train.labels))
     return np.argsort(-counts, kind="stable").tolist()
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
-from vfl_jax.core.checks import check_count, check_kind, check_range, place_of
+from vfl_jax.core.checks import check_count, check_range, place_of
 from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.data.own.tables import LoadedTables
 from vfl_jax.models import MLP, Bottom, DenseHead, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets.common import HeadName
@@ -20,6 +18,7 @@ from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.protocol.triggers import FeatureTrigger, PixelTrigger, Trigger
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.sweeps.work import Source, load
 
 WIDTH = 32
 """E, the width of every party's embedding under the trainable head."""
@@ -29,8 +28,6 @@ KNOWN_AT_MOST = 0.1
 """An attacker knows at most this share of the training rows of a class, at least one row."""
 TEST_RATE = 0.2
 """The share of test rows that are attacked in the first pass."""
-
-Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +124,7 @@ def board_for(
     """
     check_count(epochs=epochs)
     check_range("board_for", 0.0, 100.0, percentile=percentile)
-    data = data_of(source)
+    data = load(source)
     passive = [k for k in range(data.num_parties) if k != data.active_party]
     chosen = (
         passive[-1]
@@ -163,21 +160,6 @@ def board_for(
         most_known=tuple(max(1, int(KNOWN_AT_MOST * count)) for count in counts),
         share=sizes[chosen] / sum(sizes),
     )
-
-
-def data_of(source: Source) -> VerticalData:
-    """Returns the data set of a source.
-
-    Args:
-      source: as :func:`board_for` takes it.
-
-    Raises:
-      ValueError: where it is something else.
-    """
-    found = source() if callable(source) else source
-    data = found.data if isinstance(found, LoadedTables) else found
-    check_kind(VerticalData, "as vfl.from_arrays or vfl.load_tables make it", data=data)
-    return data
 
 
 def rarest(counts: np.ndarray) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from vfl_jax.arenas.boards import Board, Source, board_for
+from vfl_jax.arenas.boards import Board, board_for
 from vfl_jax.arenas.cells import Entrant, Group, groups
 from vfl_jax.arenas.table import UNDEFENDED, read, table
 from vfl_jax.core.atomic import check_folder
@@ -30,6 +30,7 @@ from vfl_jax.sweeps.cautions import EvidenceWarning
 from vfl_jax.sweeps.estimates import guess
 from vfl_jax.sweeps.labels import run_of
 from vfl_jax.sweeps.sweep import sweep
+from vfl_jax.sweeps.work import Source
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 
-from vfl_jax.arenas.boards import Source, data_of
 from vfl_jax.audits.clock import Clock
 from vfl_jax.audits.result import Audit
 from vfl_jax.audits.rounds import Running
@@ -16,6 +15,7 @@ from vfl_jax.core.extras import extra
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.presets.common import HeadName
 from vfl_jax.sweeps.cautions import EvidenceWarning
+from vfl_jax.sweeps.work import Source, load
 
 FEWEST_SEEDS = 10
 """An audit has at least so many seeds: of fewer the intervals are too narrow."""
@@ -93,7 +93,7 @@ def audit(
         import matplotlib  # noqa: F401
         import sklearn  # noqa: F401
     clock = Clock(minutes)
-    whole = data_of(data)
+    whole = load(data)
     _check_data(whole)
     who = _partner(whole, attacker)
     used = subsample(whole, rows, rows // 2)

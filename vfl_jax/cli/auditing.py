@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 import shlex
 import shutil
 import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax.cli.choices import source
 from vfl_jax.cli.subcommands import Audit
 from vfl_jax.core.atomic import check_writable
 
@@ -67,8 +66,6 @@ def source_of(chosen: Audit) -> Callable[[], VerticalData | LoadedTables]:
     Raises:
       ValueError: naming the flag, where the data are named twice or not at all.
     """
-    from vfl_jax.data import LOADERS
-
     own = chosen.own
     if chosen.file is not None:
         if own.tables is not None:
@@ -83,9 +80,7 @@ def source_of(chosen: Audit) -> Callable[[], VerticalData | LoadedTables]:
         return own.source()
     if own.is_given:
         raise ValueError(f"--data is {chosen.data}, and your tables are given, too; give one.")
-    load = LOADERS.find("--data", chosen.data)
-    takes_folder = "folder" in inspect.signature(load).parameters
-    return functools.partial(load, folder=chosen.data_folder) if takes_folder else load
+    return source(chosen.data, chosen.data_folder, None)
 
 
 def words_of(chosen: Audit) -> str:

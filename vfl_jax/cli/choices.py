@@ -102,13 +102,13 @@ def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
     return scenario.replace(attacks=tuple(attacks), active_attack=active)
 
 
-def source(name: str, folder: Path | None, num_parties: int) -> Callable[[], VerticalData | LoadedTables]:
+def source(name: str, folder: Path | None, num_parties: int | None) -> Callable[[], VerticalData | LoadedTables]:
     """The function that loads the data, here or at a worker, which need not know its name.
 
     Args:
       name: the name of the data set.
       folder: the data folder; None leaves the choice to the loader.
-      num_parties: K of the scenario. A loader without such an argument has parties of its own.
+      num_parties: K of the scenario; None leaves it to the loader. A loader without such an argument has its own.
 
     Raises:
       ValueError: naming --data, where the name is unknown.
@@ -119,7 +119,7 @@ def source(name: str, folder: Path | None, num_parties: int) -> Callable[[], Ver
     parameters = inspect.signature(load).parameters
     takes_more = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     arguments: dict[str, Any] = {"folder": folder} if "folder" in parameters else {}
-    if "num_parties" in parameters or takes_more:
+    if num_parties is not None and ("num_parties" in parameters or takes_more):
         arguments["num_parties"] = num_parties
     return functools.partial(load, **arguments)
 

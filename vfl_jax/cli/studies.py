@@ -120,10 +120,10 @@ def _source(chosen: Training, num_parties: int) -> Source:
 def _fitted(chosen: OfOwn, data_of: Source) -> Scenario:
     """The scenario fitted to the data, which it loads; a party or class may be given by name or number."""
     from vfl_jax.presets import scenario_for
+    from vfl_jax.sweeps.work import load
 
     assert isinstance(chosen, Training)
-    loaded = data_of()
-    data = loaded.data if isinstance(loaded, LoadedTables) else loaded
+    data = load(data_of)
     trigger = None if chosen.stamp is None else _stamp(chosen.stamp, data)
     if trigger is None and not data.train.has_trigger.any():
         first = data.feature_names[-1][0] if data.feature_names else "FEATURE"
