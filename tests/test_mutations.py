@@ -1,0 +1,414 @@
+"""Mistakes made on purpose: which are drawn, which tests meet them, what becomes of them, and what the page says."""
+
+import dataclasses
+from collections import Counter
+
+import pytest
+from data_helpers import says
+
+from experiments.mutations import __main__ as command
+from experiments.mutations import job, recording, report
+from experiments.mutations.choice import choose
+from experiments.mutations.draw import apply, candidates, draw, find
+from experiments.mutations.operators import OPERATORS
+from experiments.mutations.places import Source, places
+
+SUMS = '''
+"""Sums: 1 + 1."""
+from __future__ import annotations
+
+import functools
+
+STEP = 1
+
+
+@functools.cache
+def double(number: int = 2) -> int:
+    """Returns 2 * number."""
+    return 2 * number
+
+
+def upto(last):
+    total = 0
+    while last > 0:
+        total += last
+        last -= STEP
+    return total
+
+
+def unseen(number):
+    return number + 3
+
+
+def checked(number):
+    if number < 0:
+        raise ValueError(f"number is {number - 1}")
+    return number
+'''
+TESTS = """
+import pytest
+from tiny.core import sums
+from tiny.core.sums import checked, double, upto
+
+
+@pytest.fixture(scope="module")
+def ten():
+    return upto(4)
+
+
+def test_first(ten):
+    assert ten
+
+
+def test_shared(ten):
+    assert ten == 10
+
+
+def test_double():
+    assert double(3)
+
+
+def test_double_again():
+    assert double(3) == 6
+
+
+def test_checked():
+    assert checked(1) == 1
+
+
+def test_source():
+    assert len(open(sums.__file__).read().splitlines()) == 32, "this test fails where a text changed"
+"""
+OTHER = """
+from tiny.core.sums import checked
+
+
+def test_other():
+    assert checked(2) == 2
+"""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A package of one room, with two test files."""
+    root = tmp_path_factory.mktemp("root")
+    files = {"tiny/__init__.py": "", "tiny/core/__init__.py": "", "tiny/core/sums.py": SUMS}
+    files |= {"tests/test_all_sums.py": TESTS, "tests/test_other.py": OTHER}
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.fixture(scope="module")
+def study(tree, tmp_path_factory):
+    """A study of it whose tests are recorded."""
+    folder = tmp_path_factory.mktemp("study")
+    recording.snapshot(tree, folder)
+    recording.record(folder, "tiny", [], [])
+    return job.Study(folder, folder / "mutants.jsonl", "tiny", limit=30.0)
+
+
+def mutants_of(root):
+    return [one for path in sorted((root / "tiny").rglob("*.py")) for one in candidates(root, [path], "core")]
+
+
+def mutant(root, operator, line):
+    """The first mutant of an operator at a line of the package's text."""
+    (number,) = (number for number, text in enumerate(SUMS.splitlines(), 1) if text.strip() == line)
+    name = next(one.id for one in mutants_of(root) if one.operator == operator and one.lines[0] == number)
+    return find(root, "tiny", {name})[name]
+
+
+CHANGED = {
+    "comparison": [
+        ("a < b", ["a >= b"]),
+        ("a == b != c", ["a != b != c", "a == b == c"]),
+        ("a not  in (b)", ["a in (b)"]),
+        ("(a) is (\n  b  # is not\n)", ["(a) is not (\n  b  # is not\n)"]),
+    ],
+    "off by one": [
+        ("a < b", ["a <= b"]),
+        ("x[1:]", ["x[2:]"]),
+        ("x[0]", ["x[1]"]),
+        ("range(3)", ["range(4)"]),
+        ("n - 1", ["n - 2"]),
+    ],
+    "arithmetic": [
+        ("'é' if a else b*c", ["'é' if a else b/c"]),
+        ("-a", ["a"]),
+        ("a += b", ["a -= b"]),
+        ("f'{a}' + b", []),
+        ("A = b | c", []),
+    ],
+    "constant": [
+        ("f(3, True)", ["f(4, True)", "f(3, False)"]),
+        ("0.5 * a", ["1.0 * a"]),
+        ("a(0.0)", ["a(1.0)"]),
+        ("a('3')", []),
+        ("warn(a, stacklevel=2)", []),
+    ],
+    "boolean": [("a and b and c", ["a or b and c", "a and b or c"])],
+    "not": [
+        ("not (a and b)", ["(a and b)"]),
+        ("a if b else c", ["a if (not (b)) else c"]),
+        ("[a for a in b if a]", ["[a for a in b if (not (a))]"]),
+        ("while True: pass", []),
+    ],
+    "return": [
+        ("def f(): return g(a, b)", ["def f(): return a"]),
+        ("def f(): return a + b", ["def f(): return None"]),
+    ],
+    "removal": [
+        ("f(a)", ["pass"]),
+        ("a = b", []),
+        ("a = f(a)", ["pass"]),
+        ("a.b = c", ["pass"]),
+        ("if a: raise B(c - 1)", ["if a: pass"]),
+        ("def f():\n  if a: return b\n  return c", ["def f():\n  if a: pass\n  return c"]),
+        ("logger.info(a)", []),
+    ],
+    "swap": [("f(a, b , c)", ["f(b, a , c)", "f(a, c , b)"]), ("isinstance(a, b)", []), ("f(a, a)", [])],
+    "branches": [
+        ("jnp.where(a, b, c)", ["jnp.where(a, c, b)"]),
+        ("f(b) if a else c", ["c if a else f(b)"]),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("operator", "text", "expected"), [(k, *case) for k, cases in CHANGED.items() for case in cases]
+)
+def test_an_operator_makes_its_mistakes(operator, text, expected):
+    source = Source(text.encode())
+    edits = [edit for place in places(source.tree) for edit in OPERATORS[operator](source, place)]
+    assert [apply(source.data, edit).decode() for edit in edits] == expected
+
+
+LEFT_OUT = {
+    "a docstring": '"""1 < 2."""',
+    "an annotation": "a: Literal[1 < 2]",
+    "a type that is returned": "def f() -> A[1 < 2]: ...",
+    "a message": "raise",
+    "a decorator": "@f(1)\nclass A: ...",
+    "an assertion": "assert a < b, 1",
+    "what is shown": "class A:\n  def __repr__(self): return f(a < 1)",
+    "names for types": "if TYPE_CHECKING:\n  a(1 < 2)",
+    "a formatted text": "a = f'{1 < 2}'",
+    "what is exported": "__all__ = [1]",
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_computes_nothing_is_left_out(name):
+    source = Source(LEFT_OUT[name].encode())
+    edits = [edit for place in places(source.tree) for find_in in OPERATORS.values() for edit in find_in(source, place)]
+    assert [edit.text for edit in edits] == (["pass"] if name == "a message" else [])
+
+
+def test_inside_a_message_nothing_is_changed():
+    source = Source(b"def f(a):\n  if a: raise B(a - 1, c(2))\n  warn(a < b)\n")
+    texts = {edit.text for place in places(source.tree) for f in OPERATORS.values() for edit in f(source, place)}
+    assert texts == {"pass", "(not (a))"}
+
+
+def test_a_draw_is_that_of_its_seed_and_grows(tmp_path):
+    for room in ("core", "protocol", "data"):
+        (tmp_path / "tiny" / room).mkdir(parents=True)
+        (tmp_path / "tiny" / room / "sums.py").write_text(SUMS)
+    few, many = (draw(tmp_path, "tiny", count, seed=0) for count in (10, 20))
+    assert draw(tmp_path, "tiny", 10, seed=0) == few
+    assert draw(tmp_path, "tiny", 10, seed=1) != few
+    assert {one.id for one in few} < {one.id for one in many}
+    assert Counter(one.room for one in many) == {"core": 4, "protocol": 12, "data": 4}
+    assert len({one.operator for one in many if one.room == "core"}) == 4
+    assert {one.id for one in draw(tmp_path, "tiny", 4, 0, ("core",))} == {o.id for o in many if o.room == "core"}
+    with pytest.raises(ValueError, match=says("rooms", "kitchen", "core")):
+        draw(tmp_path, "tiny", 4, 0, ("kitchen",))
+
+
+def test_a_mutant_keeps_its_name_where_lines_move(tree, tmp_path):
+    (tmp_path / "tiny").mkdir()
+    moved = "# one more line\n" + SUMS.replace("def unseen(number):\n    return number + 3\n", "")
+    for text in (SUMS, moved):
+        (tmp_path / "tiny" / "sums.py").write_text(text)
+        names = {one.id: one for one in candidates(tmp_path, [tmp_path / "tiny" / "sums.py"], "core")}
+        if text == SUMS:
+            before = names
+    assert set(names) < set(before)
+    assert {one.operator for one in names.values()} > {"arithmetic", "removal"}
+    assert all(before[name].lines != names[name].lines for name in names)
+
+
+def test_tests_are_chosen_by_the_lines_that_they_run(tree, study):
+    files = list(recording.recorded(study.folder))
+    assert sorted(test.partition("::")[2] for file in files for test in file.seconds) == sorted(
+        ["test_first", "test_shared", "test_double", "test_double_again", "test_checked", "test_other"]
+    )  # test_source failed, because the text was changed
+
+    def running(operator, line):
+        one = mutant(tree, operator, line)
+        return {test.partition("::")[2] for test in choose(tree, files, [one], 60.0)[one.id].running}
+
+    in_file = {"test_first", "test_shared", "test_double", "test_double_again", "test_checked"}
+    assert running("arithmetic", "return 2 * number") == {"test_double", "test_double_again"}  # though it is cached
+    assert running("removal", "total += last") == in_file  # by a fixture that they may share
+    assert running("comparison", "if number < 0:") == {"test_checked", "test_other"}
+    assert running("constant", "STEP = 1") == in_file | {"test_other"}  # at import
+    assert running("arithmetic", "return number + 3") == in_file | {"test_other"}  # by none
+
+
+def test_the_budget_keeps_tests_by_name_and_then_the_quickest(tree, study):
+    first, other = recording.recorded(study.folder)
+    first = first._replace(seconds={test: 9.0 if "again" in test else 2.0 for test in first.seconds})
+    other = other._replace(seconds=dict.fromkeys(other.seconds, 0.1))
+    one = mutant(tree, "comparison", "if number < 0:")
+
+    def chosen(budget):
+        choice = choose(tree, [other, first], [one], budget)[one.id]
+        return [test.partition("::")[2] for test in choice.tests], choice.left_out
+
+    named = ["test_checked", "test_double", "test_first", "test_shared"]
+    assert chosen(60.0) == ([*named, "test_double_again", "test_other"], 0)
+    assert chosen(10.0) == ([*named, "test_other"], 1)
+    assert chosen(0.0) == (["test_checked"], 5)
+
+
+def judged(study, tree, operator, line, **others):
+    one = mutant(tree, operator, line)
+    copy = study.folder / "copy"
+    if not copy.exists():
+        job.copy_tree(study.folder / "tree", copy)
+    choice = choose(tree, recording.recorded(study.folder), [one], study.budget)[one.id]
+    row = job.judged(dataclasses.replace(study, **others), copy, one, choice)
+    assert (copy / one.path).read_text() == SUMS  # taken back
+    return row
+
+
+def test_a_mistake_is_caught_by_the_test_that_fails(tree, study):
+    row = judged(study, tree, "arithmetic", "return 2 * number")
+    assert (row["outcome"], row["by"]) == ("caught", "tests/test_all_sums.py::test_double_again")
+    assert row["diff"] == "-    return 2 * number\n+    return 2 / number"
+    assert (row["room"], row["path"], row["left_out"]) == ("core", "tiny/core/sums.py", 0)
+
+
+def test_a_mistake_that_no_test_notices_survives(tree, study):
+    row = judged(study, tree, "removal", 'raise ValueError(f"number is {number - 1}")')
+    assert (row["outcome"], row["by"], row["chosen"], row["tests"]) == ("survived", "", 6, 6)
+
+
+@pytest.mark.long
+def test_a_mistake_that_never_ends_is_timed_out(tree, study):
+    row = judged(study, tree, "removal", "last -= STEP", limit=5.0)
+    assert row["outcome"] == "timed out"
+    assert "test_all_sums.py" in row["by"]
+
+
+@pytest.mark.long
+def test_a_test_that_fails_without_the_mistake_catches_nothing(tree, study):
+    job.copy_tree(study.folder / "tree", study.folder / "copy")
+    path = study.folder / "copy" / "tests" / "test_all_sums.py"
+    path.write_text(TESTS.replace("checked(1) == 1", "checked(1) == 2"))
+    row = judged(study, tree, "removal", 'raise ValueError(f"number is {number - 1}")')
+    job.copy_tree(study.folder / "tree", study.folder / "copy")
+    assert (row["outcome"], row["tests"]) == ("survived", 5)
+    assert row["unreliable"] == ["tests/test_all_sums.py::test_checked"]
+
+
+def test_the_job_goes_on_where_it_was_stopped(tree, study, tmp_path, monkeypatch, capsys):
+    tried = []
+
+    def instead(study, copy, one, choice):
+        tried.append(one.id)
+        outcome = "survived" if len(tried) == 1 else "caught"
+        return job.of_mutant(one) | {"outcome": outcome, "by": "", "chosen": 1, "seconds": 0.0}
+
+    monkeypatch.setattr(job, "judged", instead)
+    monkeypatch.setattr(job, "check_copy", lambda *_: None)
+    here = dataclasses.replace(study, results=tmp_path / "results" / "mutants.jsonl")
+    job.run(here, count=3, seed=0, rooms=("core",))
+    with here.results.open("a") as file:
+        file.write('{"id": "cut o')
+    first = list(tried)
+    assert len(first) == 3
+    job.run(here, count=5, seed=0, rooms=("core",))
+    assert tried[3] == first[0]  # it survived one test, and there are more
+    assert len(tried) == 6
+    assert not set(tried[4:]) & set(first)
+    assert {row["outcome"] for row in job.read_rows(here.results).values()} == {"caught"}
+    assert len(job.read_rows(here.results)) == 5
+    assert "5 mutants, 3 to try" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_a_survivor_is_caught_by_a_test_that_was_written_for_it(tree, study, tmp_path):
+    one = mutant(tree, "removal", 'raise ValueError(f"number is {number - 1}")')
+    here = dataclasses.replace(study, results=tmp_path / "mutants.jsonl")
+    job.append(here.results, job.of_mutant(one) | {"outcome": "survived", "by": ""})
+    root = tmp_path / "root"
+    job.copy_tree(tree, root)
+    (root / "tests" / "test_new.py").write_text(
+        "import pytest\nfrom tiny.core.sums import checked\n"
+        "@pytest.mark.parametrize('n', [-1, -2])\ndef test_new(n):\n  with pytest.raises(ValueError): checked(n)\n"
+    )
+    explained = tmp_path / "explained.toml"
+    explained.write_text(f'[{one.id}]\ntest = "tests/test_new.py::test_new"\n')
+    job.again(here, root, explained)
+    assert job.read_rows(here.results)[one.id] | {"diff": ""} == job.of_mutant(one) | {
+        "outcome": "caught", "by": "tests/test_new.py::test_new", "since": True, "diff": "",
+    }  # fmt: skip
+
+
+def row_of(name, outcome, room="core", operator="not", **others):
+    row = {"id": name, "room": room, "path": f"vfl_jax/{room}/x.py", "line": 7, "operator": operator, "by": "t"}
+    return row | {"outcome": outcome, "diff": "-a\n+b", "tests": 3, "left_out": 0, "commit": "abc"} | others
+
+
+def test_the_page_counts_by_room_and_operator_and_explains_survivors():
+    rows = [row_of("a", "caught"), row_of("b", "caught", since=True), row_of("c", "timed out", "data")]
+    rows += [row_of("d", "survived"), row_of("e", "survived", "data", "swap", left_out=2), row_of("f", "survived")]
+    by_id = {row["id"]: row for row in rows}
+    reasons = {"d": {"equivalent": "Both are 1."}, "e": {"harmless": "A color."}}
+    text, said = report.tables(by_id, reasons), report.answer(by_id, reasons)
+    assert "| core | 4 | 2 | 2 | 0 |" in text
+    assert "| all | 6 | 2 | 3 | 1 |" in text
+    assert "Tried at commit `abc`." in text
+    assert "| swap | 1 | 0 | 1 | 0 |" in text
+    assert "| data | 0 / 0 / 1 | 0 / 1 / 0 |" in text
+    assert "`d` vfl_jax/core/x.py:7, not; 3 tests. equivalent: Both are 1.\n\n```diff\n-a\n+b\n```" in text
+    assert "`e` vfl_jax/data/x.py:7, swap; 3 tests, 2 more were left out. harmless: A color." in text
+    assert "`f` vfl_jax/core/x.py:7, not; 3 tests. not explained yet" in text
+    assert "`a` " not in text
+    assert "notice 60 % of the mistakes" in said
+    assert "1 of them by tests that were written for them" in said
+    assert "Of the 2 others that survive 1 are harmless and 1 not explained yet" in said
+    assert report.answer({}, {}) == "**Not tried yet.**\n"
+
+
+def test_an_explanation_is_one_of_three(tmp_path):
+    path = tmp_path / "explained.toml"
+    path.write_text('[a]\nequivalent = "x"\n')
+    assert report.read_reasons(path) == {"a": {"equivalent": "x"}}
+    for wrong in ('[a]\nequivalent = " "\n', '[a]\nequal = "x"\n', '[a]\ntest = "x"\nharmless = "y"\n', "[a]\n"):
+        path.write_text(wrong)
+        with pytest.raises(ValueError, match=says("explained.toml", "a by", "equivalent, harmless, test")):
+            report.read_reasons(path)
+
+
+def test_committed_explanations_are_of_mutants_that_survived():
+    rows = job.read_rows(command.RESULTS)
+    for name, reason in report.read_reasons(report.EXPLAINED).items():
+        assert rows[name]["outcome"] == ("caught" if "test" in reason else "survived"), name
+
+
+def test_the_folder_is_outside_the_repository():
+    with pytest.raises(ValueError, match=says("--folder", "within the repository", "outside")):
+        command.main(command.Arguments(folder=command.ROOT / "build"))
+
+
+def test_results_are_lines_of_json(tmp_path):
+    job.append(tmp_path / "results", {"id": "a", "diff": "é"})
+    (tmp_path / "results").write_text((tmp_path / "results").read_text() + '{"id": ')
+    job.append(tmp_path / "results", {"id": "b"})
+    assert list(job.read_rows(tmp_path / "results")) == ["a", "b"]
+    assert job.read_rows(tmp_path / "results")["a"]["diff"] == "é"
