@@ -25,7 +25,7 @@ import jax
 import numpy as np
 import tyro
 
-from experiments.benchmarks import report, setup
+from experiments.benchmarks import page, report, setup
 from experiments.benchmarks.problem import Case
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.sweeps.devices import use_all_cores
@@ -34,6 +34,7 @@ SHAPES = {1: (1, 1), 8: (2, 4), 40: (10, 4), 160: (20, 8), 320: (40, 8)}
 """Replicas: (seeds, grid points)."""
 MAIN = 160
 RESULTS = Path(__file__).parent / "results.json"
+README = RESULTS.with_name("README.md")
 WARM_UP = 30
 """Steps of PyTorch before times are taken, the target row's among them."""
 Peer = Literal["eager", "vmap", "vmap, whole table", "vmap, compiled"]
@@ -55,12 +56,17 @@ class Arguments:
     """Also time torch.compile, which needs a C++ compiler."""
     out: Path = RESULTS
     """Needed where anything else is set: a part of the benchmark does not replace the results of all."""
+    report_only: bool = False
+    """Write the page from the saved results; measure nothing."""
     peak: tuple[str, Case, int] | None = None
     """For the benchmark's own use: one implementation, case and number of replicas in a process of its own."""
 
 
 def main(arguments: Arguments) -> None:
-    """Prints the tables and writes what was measured."""
+    """Prints the tables and writes what was measured; all of it also into the page."""
+    if arguments.report_only:
+        page.write_page(README, json.loads(RESULTS.read_text()))
+        return
     use_all_cores()
     if arguments.peak is not None:
         print(json.dumps(_alone(arguments, *arguments.peak)))
@@ -88,6 +94,8 @@ def main(arguments: Arguments) -> None:
         _say(f"memory of {case} done")
     write_atomically(arguments.out, lambda path: path.write_text(json.dumps(found, indent=1) + "\n"))
     print(report.tables(found))
+    if arguments.out == RESULTS:
+        page.write_page(README, found)
 
 
 def _times(arguments: Arguments, case: Case, defense: setup.Defense) -> dict[str, list[float]]:

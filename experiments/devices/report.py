@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.devices.answer import answer, figure
 from experiments.devices.cases import CASES
 from experiments.shared.outcomes import are_alike, at, read, results_of, runtimes, share
-from experiments.shared.readme import section, write_tables
+from experiments.shared.readme import add_picture, section, write_tables
 from vfl_jax.reports import Row, to_markdown
 from vfl_jax.statistics.judging import COLLAPSED
 
@@ -36,9 +37,14 @@ success, collapsed, neither or not to be judged on one machine and not so on the
 
 
 def write_report(folder: Path) -> None:
-    """Writes the tables into README.md, or beside other results than those that are committed."""
+    """Writes the figure into ``folder``, the answer and the tables into README.md (or beside other results)."""
     here = read(folder, CASES)
-    write_tables(README, folder, tables(of_cpu(here), here))
+    there = of_cpu(here)
+    pairs, said = paired(there, here), ""
+    if pairs:
+        caption = "accuracy of every run on both machines"
+        said = f"{answer(pairs)}\n{add_picture(folder, 'both', figure(pairs), caption)}"
+    write_tables(README, folder, tables(there, here), said)
 
 
 def of_cpu(here: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
@@ -51,13 +57,18 @@ def of_cpu(here: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     return found
 
 
-def tables(there: Mapping[str, xr.Dataset], here: Mapping[str, xr.Dataset]) -> str:
-    """What is shown of the cases that both machines have, of the same data, seeds and epochs."""
-    pairs = {
+def paired(there: Mapping[str, xr.Dataset], here: Mapping[str, xr.Dataset]) -> dict[str, tuple[xr.Dataset, xr.Dataset]]:
+    """By title the cases that both machines have, of the same data, seeds and epochs."""
+    return {
         case.title: (there[case.name], here[case.name])
         for case in CASES
         if case.name in there and case.name in here and are_alike(there[case.name], here[case.name])
     }
+
+
+def tables(there: Mapping[str, xr.Dataset], here: Mapping[str, xr.Dataset]) -> str:
+    """What is shown of the cases that both machines have, of the same data, seeds and epochs."""
+    pairs = paired(there, here)
     numbers = [
         {"sweep": title, "measure": measure} | compared(*(dataset[name] for dataset in pair))
         for title, pair in pairs.items()

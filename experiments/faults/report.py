@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from experiments.faults.answer import answer, figure
 from experiments.faults.job import REFUSED, RIGHT
 from experiments.faults.readers import READERS
-from experiments.shared.readme import write_tables
+from experiments.shared.readme import add_picture, write_tables
 from vfl_jax.reports import to_markdown
 
 SHOWN = 5
@@ -16,8 +17,10 @@ README = Path(__file__).with_name("README.md")
 
 
 def write_report(found: dict[str, dict[str, Any]]) -> None:
-    """Writes the table into README.md."""
-    write_tables(README, README.with_name("results"), table(found))
+    """Writes answer, figure and table into README.md."""
+    folder = README.with_name("results")
+    picture = add_picture(folder, "cases", figure(found), "what became of every kind of input")
+    write_tables(README, folder, table(found), f"{answer(found)}\n{picture}")
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -217,6 +218,11 @@ def share(flags: xr.DataArray) -> str:
 def _share(count: int, of: int) -> str:
     low, high = share_interval(count, of) if of else (0.0, 0.0)
     return f"{count}/{of} [{low:.2f}, {high:.2f}]" if of else UNDEFINED
+
+
+def rounded_up(points: float) -> float:
+    """The next tenth that is not smaller, so that "no more than" stays true; what float32 adds does not count."""
+    return math.ceil(round(10 * points, 3)) / 10
 
 
 def are_alike(one: xr.Dataset, other: xr.Dataset) -> bool:

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import jax
 import tyro
 
-from experiments.benchmarks.tpu import compiling, methods, report
+from experiments.benchmarks.tpu import compiling, methods, page, report
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 ON_SEVERAL = (methods.NONE, "GradientReplacement", "VFLIP", "Sparsification")
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
             if not given.only or name in given.only:
                 compile_stage(given.out, kind, name, count, stage)
     if given.out == RESULTS:
-        report.write_page(RESULTS.with_name("README.md"), report.read(RESULTS))
+        page.write_page(RESULTS.with_name("README.md"), report.read(RESULTS))
 
 
 def compile_stage(path: Path, kind: str, name: str, num_devices: int, stage: tuple[str, ...]) -> None:

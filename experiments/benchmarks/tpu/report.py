@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.shared.readme import BEGIN, END
-from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.words import counted
 
 BYTES = ("arguments", "results", "working", "code")
@@ -29,6 +27,11 @@ def read(path: Path) -> list[dict[str, Any]]:
 def is_of(line: dict[str, Any], kind: str, name: str, num_devices: int) -> bool:
     """Whether a line is about a method on so many chips."""
     return (line["kind"], line["method"], line["chips"]) == (kind, name, num_devices)
+
+
+def last_lines(lines: list[dict[str, Any]]) -> dict[tuple[str, str, int, str], dict[str, Any]]:
+    """The last line of every program, by kind, method, chips and program: a later one replaces an earlier one."""
+    return {(line["kind"], line["method"], line["chips"], line["program"]): line for line in lines if "program" in line}
 
 
 def table(lines: list[dict[str, Any]]) -> str:
@@ -61,38 +64,26 @@ def summary(lines: list[dict[str, Any]]) -> str:
     Args:
       lines: as :func:`read` returns them.
     """
-    last = {(line["kind"], line["method"], line["chips"], line["program"]): line for line in lines if "program" in line}
+    last = last_lines(lines)
     methods = {key[:2] for key in last}
     failed = sorted({key[1] for key, line in last.items() if "error" in line})
     versions = sorted({line["versions"] for line in last.values()})
-    largest = max((line for line in last.values() if "error" not in line), key=_bytes)
+    largest = max((line for line in last.values() if "error" not in line), key=bytes_of)
     works = sum("error" not in line for line in last.values())
     words = [
         f"{works} of {counted(len(last), 'program')} of {counted(len(methods), 'method')} "
         f"{'compiles' if works == 1 else 'compile'} ({'; '.join(versions)})."
     ]
     words += [f"Of these methods a program does not: {', '.join(failed)}."] if failed else []
-    words += [f"The largest is {largest['program']} of {largest['method']}, {_bytes(largest) / 1e6:,.0f} MB."]
+    words += [f"The largest is {largest['program']} of {largest['method']}, {bytes_of(largest) / 1e6:,.0f} MB."]
     return " ".join(words)
 
 
-def write_page(page: Path, lines: list[dict[str, Any]]) -> None:
-    """Writes the table between the marks of the page.
-
-    Args:
-      page: the README.
-      lines: as :func:`read` returns them.
-    """
-    before, _, rest = page.read_text().partition(BEGIN)
-    text = f"{before}{BEGIN}\n\n{summary(lines)}\n\n{table(lines)}\n\n{END}{rest.partition(END)[2]}"
-    write_atomically(page, lambda temporary: temporary.write_text(text))
-
-
-def _bytes(line: dict[str, Any]) -> int:
-    """The bytes of a program on one chip."""
+def bytes_of(line: dict[str, Any]) -> int:
+    """The bytes of a program on one chip, of a line that has them."""
     return sum(line[name] for name in BYTES)
 
 
 def _cell(line: dict[str, Any]) -> str:
     """The MB of a program, or that it does not compile."""
-    return "✗" if "error" in line else f"{_bytes(line) / 1e6:,.0f}"
+    return "✗" if "error" in line else f"{bytes_of(line) / 1e6:,.0f}"

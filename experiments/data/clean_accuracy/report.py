@@ -1,14 +1,17 @@
-"""Tables from saved results; nothing is trained here."""
+"""Tables, answer and figure from saved results; nothing is trained here."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from experiments.data.clean_accuracy.answer import answer, figure
 from experiments.data.clean_accuracy.baseline import Facts
 from experiments.data.clean_accuracy.cases import HEADS
 from experiments.data.clean_accuracy.data_sets import DATA_SETS
-from experiments.shared.readme import write_tables
+from experiments.shared.readme import add_picture, write_tables
 from vfl_jax.core.files import load
 from vfl_jax.reports import (
     Row,
@@ -23,29 +26,35 @@ from vfl_jax.statistics import honest
 from vfl_jax.statistics.judging import COLLAPSED, SUCCESS
 from vfl_jax.statistics.summaries import summary
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 ACCURACY = "main_task_accuracy"
 README = Path(__file__).with_name("README.md")
 
 
 def write_report(folder: Path) -> None:
-    """Writes the tables into README.md, or beside other results than those that are committed."""
-    write_tables(README, folder, tables(folder))
+    """Writes the figure into ``folder``, the answer and the tables into README.md (or beside other results)."""
+    text, found = tables(folder), facts_of(folder)
+    honest_runs = {(name, head): _honest(folder, name, head, ACCURACY) for name in found for head in HEADS}
+    picture = add_picture(folder, "accuracy", figure(found, honest_runs), "honest accuracy above logistic regression")
+    write_tables(README, folder, text, f"{answer(found, honest_runs, backdoors(folder, found))}\n{picture}")
+
+
+def facts_of(folder: Path) -> dict[str, Facts]:
+    """What stands beside the runs, of the data sets that have results in a folder."""
+    return {name: json.loads(path.read_text()) for name in DATA_SETS if (path := folder / f"{name}.json").is_file()}
 
 
 def tables(folder: Path) -> str:
     """All tables, of the data sets that have results in a folder."""
-    found = {name: json.loads(path.read_text()) for name in DATA_SETS if (path := folder / f"{name}.json").is_file()}
+    found = facts_of(folder)
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the experiment first.")
     text = f"### Honest training\n\n{to_markdown([clean(folder, name, known) for name, known in found.items()])}"
     if two := [two_classes(folder, name, known) for name, known in found.items() if "boosted_trees" in known]:
         text += f"\n### Two classes, beside boosted trees\n\n{to_markdown(two)}"
-    if attacked := [
-        backdoor(folder, name, head, found[name]["majority"])
-        for name in found
-        if any(found[name]["triggers"])
-        for head in HEADS
-    ]:
+    if attacked := backdoors(folder, found):
         text += f"\n### The backdoor of natural triggers\n\n{to_markdown(attacked)}"
     return text
 
@@ -75,6 +84,16 @@ def two_classes(folder: Path, name: str, known: Facts) -> Row:
     return row
 
 
+def backdoors(folder: Path, found: Mapping[str, Facts]) -> list[Row]:
+    """A row per data set with a natural trigger and head."""
+    return [
+        backdoor(folder, name, head, known["majority"])
+        for name, known in found.items()
+        if any(known["triggers"])
+        for head in HEADS
+    ]
+
+
 def backdoor(folder: Path, name: str, head: str, majority: float) -> Row:
     """One data set and head: the attacked runs beside the honest ones of the same seeds.
 
@@ -100,7 +119,7 @@ def backdoor(folder: Path, name: str, head: str, majority: float) -> Row:
     }
 
 
-def _honest(folder: Path, name: str, head: str, metric: str) -> object:
+def _honest(folder: Path, name: str, head: str, metric: str) -> xr.DataArray:
     """A metric of the honest runs at the last epoch, by seed."""
     last = load(folder / f"{name}_{head}.nc").isel(epoch=-1)
     return (honest(last) if "attack.enabled" in last.dims else last)[metric]

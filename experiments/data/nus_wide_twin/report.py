@@ -6,10 +6,11 @@ import itertools
 import json
 from pathlib import Path
 
+from experiments.data.nus_wide_twin.answer import Runs, answer, figure
 from experiments.data.nus_wide_twin.compare import COMPARISON, Line
 from experiments.shared.cases import HEADS, PRESETS
 from experiments.shared.outcomes import TABLE_2
-from experiments.shared.readme import write_tables
+from experiments.shared.readme import add_picture, write_tables
 from vfl_jax.core.files import load
 from vfl_jax.data import load_nus_wide_twin, table_1
 from vfl_jax.data.sets.nus_wide import PAPER
@@ -19,8 +20,13 @@ README = Path(__file__).with_name("README.md")
 
 
 def write_report(folder: Path) -> None:
-    """Writes the tables into README.md, or beside other results than those that are committed."""
-    write_tables(README, folder, tables(folder))
+    """Writes the figure into ``folder``, the answer and the tables into README.md (or beside other results)."""
+    runs, said = runs_of(folder), ""
+    if runs:
+        caption = "honest accuracy beside the paper's, statistics beside the real ones"
+        picture = add_picture(folder, "twin", figure(runs, lines := lines_of(folder)), caption)
+        said = f"{answer(runs, lines)}\n{picture}"
+    write_tables(README, folder, tables(folder), said)
 
 
 def tables(folder: Path) -> str:
@@ -28,11 +34,21 @@ def tables(folder: Path) -> str:
     parts = ["### Table 1\n", to_markdown(_counts())]
     if rows := _accuracies(folder):
         parts += ["\n### Accuracy without attack, last epoch\n", to_markdown(rows)]
-    if (folder / COMPARISON).is_file():
-        lines = [Line(**line) for line in json.loads((folder / COMPARISON).read_text())]
-        for group, members in itertools.groupby(lines, key=lambda line: line.group):
-            parts += [f"\n### {group[0].upper() + group[1:]}\n", to_markdown([_row(line) for line in members])]
+    for group, members in itertools.groupby(lines_of(folder), key=lambda line: line.group):
+        parts += [f"\n### {group[0].upper() + group[1:]}\n", to_markdown([_row(line) for line in members])]
     return "\n".join(parts)
+
+
+def lines_of(folder: Path) -> list[Line]:
+    """The statistics of the twin beside the real ones; none where they were not computed."""
+    path = folder / COMPARISON
+    return [Line(**line) for line in json.loads(path.read_text())] if path.is_file() else []
+
+
+def runs_of(folder: Path) -> Runs:
+    """Main accuracy at the last epoch of the honest runs that are there."""
+    paths = {(name, head): folder / f"{name}_{head}.nc" for name, head in itertools.product(PRESETS, HEADS)}
+    return {at: load(path).isel(epoch=-1).main_task_accuracy for at, path in paths.items() if path.is_file()}
 
 
 def _counts() -> list[dict[str, str]]:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from experiments.liu2020.table_1.answer import answer, figure
 from experiments.liu2020.table_1.count import FILE
 from experiments.shared.outcomes import DATA
-from experiments.shared.readme import write_tables
+from experiments.shared.readme import add_picture, write_tables
 from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.reports import to_markdown
 
@@ -19,8 +20,10 @@ ALL = "all"
 
 
 def write_report(folder: Path) -> None:
-    """Writes the tables into README.md, or beside other counts than those that are committed."""
-    write_tables(README, folder, tables(folder))
+    """Writes the figure into ``folder``, the answer and the tables into README.md (or beside other counts)."""
+    text, found = tables(folder), json.loads((folder / FILE).read_text())
+    picture = add_picture(folder, "triggers", figure(found), "test rows that carry the trigger, by class")
+    write_tables(README, folder, text, f"{answer(found)}\n{picture}")
 
 
 def tables(folder: Path) -> str:
