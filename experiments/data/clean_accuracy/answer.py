@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.data.clean_accuracy.baseline import Facts
-from experiments.data.clean_accuracy.cases import HEADS
 from experiments.data.clean_accuracy.data_sets import DATA_SETS
 from vfl_jax import plots
 from vfl_jax.core.words import counted
@@ -37,7 +36,7 @@ def answer(found: Mapping[str, Facts], honest: Honest, attacked: list[Row]) -> s
       honest: main accuracy of the honest runs.
       attacked: the rows of the table of backdoors.
     """
-    sides = {name: _side(found[name][LOGISTIC], [honest[name, head] for head in HEADS]) for name in found}
+    sides = {name: _side(found[name][LOGISTIC], [honest[name, head] for head in heads_of(honest)]) for name in found}
     above, below = (sum(side == sign for side in sides.values()) for sign in (1, -1))
     comes = [row for row in attacked if _is_mostly_won(row["success"])]
     where = "; ".join(f"{row['data set']}, {row['head']} head" for row in comes)
@@ -61,7 +60,7 @@ def figure(found: Mapping[str, Facts], honest: Honest) -> Figure:
     names = list(found)
     points = {name: 100 * found[name][LOGISTIC] for name in names}
     panel.axvline(0, color=plots.COLORS[7], linewidth=1, label="logistic regression, all features")
-    for i, head in enumerate(HEADS):
+    for i, head in enumerate(heads_of(honest)):
         values = {name: 100 * honest[name, head].values.astype(float) - points[name] for name in names}
         medians = np.array([np.median(values[name]) for name in names])
         reach = np.abs(np.array([interval(values[name]) for name in names]) - medians[:, None]).T
@@ -82,6 +81,11 @@ def figure(found: Mapping[str, Facts], honest: Honest) -> Figure:
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return picture
+
+
+def heads_of(honest: Honest) -> list[HeadName]:
+    """The heads that were trained, in order."""
+    return list(dict.fromkeys(head for _, head in honest))
 
 
 def _side(other: float, heads: list[xr.DataArray]) -> int:
