@@ -108,12 +108,12 @@ def loops(program: str) -> list[Loop]:
     Args:
       program: the optimized HLO.
     """
-    computations = _computations(program)
+    computations = instructions(program)
     entry = next(name for name in computations if name.startswith("ENTRY "))
     return sorted(_loops(computations, entry), key=lambda loop: -loop.turns * loop.launches)
 
 
-def _computations(program: str) -> dict[str, list[str]]:
+def instructions(program: str) -> dict[str, list[str]]:
     """Returns the instructions of every computation by its name; that of the entry begins with "ENTRY "."""
     found: dict[str, list[str]] = collections.defaultdict(list)
     name = None

@@ -68,8 +68,11 @@ def shows_label(kind: Kind, gradient: Array) -> jax.Array:
     return has_message(gradient) & ((gradient < 0).any(axis=-1) if kind == "last" else True)
 
 
-def keep(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array, says: Array) -> Evidence:
+def keep(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array, says: Array) -> tuple[Evidence, jax.Array]:
     """Adds the informative rows of a batch to the evidence. An appended pair is no part of the training rows.
+
+    No batch has an ordinary row twice. So the rows' sums are read, added to, and put back: nothing reads the old
+    evidence after the new one is written, and XLA writes in place. Else every step would copy the evidence of all rows.
 
     Args:
       kind: "last" keeps a row's last message; "sum" adds up all messages; "fading" lets the k-th message count 1/√k,
@@ -81,21 +84,25 @@ def keep(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array, says:
       says: bool[B], the informative rows; other rows do not change the evidence.
 
     Returns:
-      the new evidence.
+      (the new evidence; the new sums of the batch's rows, float32[B, E], of no meaning for an appended pair).
     """
-    before, weight, heard = (jnp.asarray(part) for part in (evidence.total, evidence.weight, evidence.num_heard))
+    total, weight, heard = (jnp.asarray(part) for part in (evidence.total, evidence.weight, evidence.num_heard))
     ids = jnp.where(says & (view.roles == ORDINARY), view.sample_ids, len(heard))  # ids out of range are not kept
     num_heard = heard.at[ids].add(1, mode="drop")
     message = jnp.where(says[:, None], gradient, 0.0)
     one = jnp.ones(len(gradient))
-    if kind == "last":
-        return Evidence(
-            before.at[ids].set(message, mode="drop"), weight.at[ids].set(one, mode="drop"), num_heard=num_heard
-        )
     if kind == "fading":
         one = 1.0 / jnp.sqrt(jnp.maximum(num_heard[view.sample_ids], 1))
-    message = unit(message) if kind == "directions" else one[:, None] * message
-    return Evidence(before.at[ids].add(message, mode="drop"), weight.at[ids].add(one, mode="drop"), num_heard=num_heard)
+    before, weight_before = total[view.sample_ids], weight[view.sample_ids]
+    if kind == "last":
+        after, weight_after = jnp.where(says[:, None], message, before), one
+    else:
+        weighted = unit(message) if kind == "directions" else one[:, None] * message
+        after, weight_after = before + weighted, weight_before + one
+    new = Evidence(
+        total.at[ids].set(after, mode="drop"), weight.at[ids].set(weight_after, mode="drop"), num_heard=num_heard
+    )
+    return new, after
 
 
 def unit(rows: Array) -> jax.Array:
@@ -120,9 +127,9 @@ def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -
       (the new evidence; the labels, int32[B], ``UNREAD`` for rows that are not informative).
     """
     says = shows_label(kind, gradient)
-    new = keep(kind, evidence, view, gradient, says)
+    new, of_rows = keep(kind, evidence, view, gradient, says)
     message = jnp.where(says[:, None], gradient, 0.0)
-    known = jnp.where((view.roles == ORDINARY)[:, None], new.total[view.sample_ids], message)
+    known = jnp.where((view.roles == ORDINARY)[:, None], of_rows, message)
     return new, jnp.where(says, read(known), UNREAD)
 
 

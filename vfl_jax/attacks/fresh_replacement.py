@@ -110,8 +110,8 @@ class FreshReplacement(Attack):
     ) -> tuple[jax.Array, FreshReplacementState]:
         is_poison, is_target = view.knowledge.find(view)
         says, is_ordinary = has_message(gradient), (view.roles == ORDINARY)[:, None]
-        evidence = keep(self.evidence, state.evidence, view, gradient, says)
-        old, new = (jnp.asarray(of.total)[view.sample_ids] for of in (state.evidence, evidence))
+        old = jnp.asarray(state.evidence.total)[view.sample_ids]
+        evidence, new = keep(self.evidence, state.evidence, view, gradient, says)
         before, after = jnp.where(is_ordinary, old, 0.0), jnp.where(is_ordinary, new, gradient)
         # The known rows' old directions go out of the reference, their new ones come in.
         is_told = (is_target & says)[:, None]

@@ -118,7 +118,7 @@ class Reader:
     def on_download(
         self, key: Key, state: ReaderState, view: PartyView, gradient: jax.Array
     ) -> tuple[jax.Array, ReaderState]:
-        evidence = keep(self.evidence, state.evidence, view, gradient, self.says(gradient))
+        evidence, _ = keep(self.evidence, state.evidence, view, gradient, self.says(gradient))
         return gradient, dataclasses.replace(state, evidence=evidence)
 
     def on_epoch(
