@@ -8,10 +8,11 @@ from data_helpers import says
 
 from experiments.mutations import __main__ as command
 from experiments.mutations import job, recording, report
-from experiments.mutations.choice import choose
+from experiments.mutations.choice import Choice, choose
 from experiments.mutations.draw import apply, candidates, draw, find
 from experiments.mutations.operators import OPERATORS
 from experiments.mutations.places import Source, places
+from experiments.mutations.trial import Tried
 
 SUMS = '''
 """Sums: 1 + 1."""
@@ -299,9 +300,25 @@ def test_a_mistake_that_no_test_notices_survives(tree, study):
 
 @pytest.mark.long
 def test_a_mistake_that_never_ends_is_timed_out(tree, study):
-    row = judged(study, tree, "removal", "last -= STEP", limit=5.0)
+    row = judged(study, tree, "removal", "last -= STEP", limit=20.0)
     assert row["outcome"] == "timed out"
     assert "test_all_sums.py" in row["by"]
+
+
+def test_a_time_that_is_over_for_many_tests_is_no_time_out(tree, study, monkeypatch):
+    one, runs = mutant(tree, "removal", "last -= STEP"), []
+
+    def run_tests(copy, package, files, limit, tests):
+        runs.append(tests)
+        waited = 6.0 if is_slow else 9.0
+        ended = [{"ended": "a::two", "seconds": 1.0}]
+        return Tried("timed out", "a::two", waited, [], "") if len(runs) % 2 else Tried("passed", "", 0.0, ended, "")
+
+    monkeypatch.setattr(job, "run_tests", run_tests)
+    for is_slow in (True, False):
+        row = job.judged(study, tree, one, Choice(tests=["a::one", "a::two", "a::three"]))
+        assert (row["outcome"], row["left_out"]) == (("survived", 2) if is_slow else ("timed out", 0))
+    assert runs == [["a::one", "a::two", "a::three"], ["a::one", "a::two"]] * 2
 
 
 @pytest.mark.long

@@ -39,7 +39,7 @@ class Arguments:
     pytest: str = '-m "not long"'
     """With --record: further arguments of pytest."""
     workers: int = 1
-    """How many mutants to try at a time, each in a copy of its own."""
+    """How many mutants to try at a time, each in a copy of its own, or test files to record."""
     limit: float = 120.0
     """The tests of a mutant may take so many seconds."""
     budget: float = 60.0
@@ -64,7 +64,7 @@ def main(chosen: Arguments) -> None:
         study = job.Study(folder, RESULTS, PACKAGE, chosen.workers, chosen.limit, chosen.budget)
         if chosen.record:
             snapshot(ROOT, folder)
-            record(folder, PACKAGE, list(chosen.tests), shlex.split(chosen.pytest))
+            record(folder, PACKAGE, list(chosen.tests), shlex.split(chosen.pytest), chosen.workers)
             return
         if chosen.again:
             job.again(study, ROOT, EXPLAINED)

@@ -13,11 +13,20 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from experiments.mutations import trial
 from experiments.mutations.choice import Choice, choose
 from experiments.mutations.draw import Mutant, draw, find
 from experiments.mutations.recording import commit_of, recorded
-from experiments.mutations.trial import BROKEN, FAILED, PASSED, TIMED_OUT, copy_tree, mutated, run_tests
+from experiments.mutations.trial import (
+    BROKEN,
+    FAILED,
+    PASSED,
+    TIMED_OUT,
+    Tried,
+    copy_tree,
+    mutated,
+    run_tests,
+    stopping,
+)
 
 CAUGHT, SURVIVED = "caught", "survived"
 AT_IMPORT = "collection"
@@ -75,8 +84,11 @@ def run(study: Study, count: int, seed: int, rooms: tuple[str, ...] = ()) -> Non
         copy = study.folder / f"worker_{number}"
         copy_tree(tree, copy)
         is_checked = False
-        while not waiting.empty():
-            place, mutant = waiting.get()
+        while True:
+            try:
+                place, mutant = waiting.get_nowait()
+            except queue.Empty:
+                return
             choice = choices[mutant.id]
             if choice.tests and not is_checked:
                 check_copy(study, copy, choice.tests[0])
@@ -87,13 +99,9 @@ def run(study: Study, count: int, seed: int, rooms: tuple[str, ...] = ()) -> Non
                 what = f"{mutant.path}:{mutant.lines[0]} {mutant.operator}: {row['outcome']} {row['by']}"
                 print(f"{place} of {len(left)}, {row['seconds']:.0f} s: {what}", flush=True)
 
-    with concurrent.futures.ThreadPoolExecutor(study.workers) as pool:
-        try:
-            for done in concurrent.futures.as_completed([pool.submit(work, number) for number in range(study.workers)]):
-                done.result()
-        except BaseException:
-            trial.stop()
-            raise
+    with stopping(concurrent.futures.ThreadPoolExecutor(study.workers)) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(work, number) for number in range(study.workers)]):
+            done.result()
 
 
 def _is_done(row: Row | None, choice: Choice) -> bool:
@@ -115,8 +123,8 @@ def judged(study: Study, copy: Path, mutant: Mutant, choice: Choice) -> Row:
     """Tries one mutant.
 
     Where a test fails or the time is over, the tests up to this one are repeated without the mistake. A test that fails
-    there, too, is no catch: it is left out, and the others are run again. Where the time is over there, too, the mutant
-    has survived the tests before.
+    there, too, is no catch: it is left out, and the others are run again. Where the test at which the time was over did
+    not hang, the mutant has survived the tests before.
     """
     begin, tests, left_out = time.monotonic(), list(choice.tests), choice.left_out
     outcome, by, unreliable = SURVIVED, "", []
@@ -134,8 +142,9 @@ def judged(study: Study, copy: Path, mutant: Mutant, choice: Choice) -> Row:
             break
         last = next(test for test in tests if test in (tried.last, tried.last.partition("[")[0]))
         same = tests[: tests.index(last) + 1]
-        without = run_tests(copy, study.package, list(dict.fromkeys(map(_file, same))), study.limit, same)
-        if without.outcome == PASSED:
+        limit = 2 * study.limit if tried.outcome == FAILED else study.limit
+        without = run_tests(copy, study.package, list(dict.fromkeys(map(_file, same))), limit, same)
+        if without.outcome == PASSED and (tried.outcome == FAILED or _hangs(tried, without, study.limit)):
             outcome, by = CAUGHT if tried.outcome == FAILED else TIMED_OUT, tried.last
             break
         if tried.outcome == TIMED_OUT:
@@ -153,6 +162,12 @@ def judged(study: Study, copy: Path, mutant: Mutant, choice: Choice) -> Row:
         "unreliable": unreliable,
         "seconds": round(time.monotonic() - begin, 1),
     }
+
+
+def _hangs(tried: Tried, without: Tried, limit: float) -> bool:
+    """Whether a test ran much longer than without the mistake: five times as long, and a tenth of the limit more."""
+    seconds = next(event["seconds"] for event in without.events if event.get("ended") == tried.last)
+    return tried.waited > 5 * seconds + limit / 10
 
 
 def again(study: Study, root: Path, explained: Path) -> None:

@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Says which test runs; where lines are recorded, nothing that an earlier test left in a cache hides them."""
-    log(begun=item.nodeid)
+    log(begun=item.nodeid, at=time.time())
     begin = time.perf_counter()
     if LINES is not None:
         forget()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.mutations.trial import copy_tree, run_tests, write_source
+from experiments.mutations.trial import FAILED, PASSED, copy_tree, run_tests, stopping, write_source
 from vfl_jax.core.atomic import write_atomically
 
 LIMIT = 3600.0
@@ -50,7 +51,7 @@ def commit_of(folder: Path) -> str:
     return json.loads((folder / "tree.json").read_text())["commit"]
 
 
-def record(folder: Path, package: str, files: list[str], arguments: list[str]) -> None:
+def record(folder: Path, package: str, files: list[str], arguments: list[str], workers: int = 1) -> None:
     """Records test files that are not recorded yet.
 
     Args:
@@ -58,6 +59,7 @@ def record(folder: Path, package: str, files: list[str], arguments: list[str]) -
       package: the package's name.
       files: the names of test files without ``test_`` and ``.py``; all where none is named.
       arguments: further arguments of pytest, such as ``-m "not long"``.
+      workers: how many test files to record at a time.
 
     Raises:
       ValueError: where there is no such test file.
@@ -75,21 +77,26 @@ def record(folder: Path, package: str, files: list[str], arguments: list[str]) -
         copy_tree(tree, copy)
         for path in (copy / package).rglob("*.py"):
             write_source(path, path.read_bytes() + MARKED)
-    for number, path in enumerate(left, 1):
-        about, lines = _about(folder, path.stem), _about(folder, path.stem).with_suffix(".coverage")
-        lines.unlink(missing_ok=True)
-        lines.parent.mkdir(exist_ok=True)
-        name = f"tests/{path.name}"
-        tried = run_tests(copy, package, [name, *arguments], LIMIT, record=str(lines))
-        seconds = {event["ended"]: event["seconds"] for event in tried.events if "ended" in event}
-        failed = {event["failed"] for event in tried.events if "failed" in event}
-        passed = {event["passed"] for event in tried.events if "passed" in event} - failed
-        kept = {test: seconds[test] for test in passed}
-        _write(about, {"path": name, "seconds": kept, "failed": sorted(failed), "outcome": tried.outcome})
-        print(
-            f"{number} of {len(left)}: {name}, {len(kept)} tests, {sum(kept.values()):.0f} s, {len(failed)} failed",
-            flush=True,
-        )
+    with stopping(concurrent.futures.ThreadPoolExecutor(workers)) as pool:
+        begun = [pool.submit(_record_file, folder, copy, package, path, arguments) for path in left]
+        for number, done in enumerate(concurrent.futures.as_completed(begun), 1):
+            print(f"{number} of {len(left)}: {done.result()}", flush=True)
+
+
+def _record_file(folder: Path, copy: Path, package: str, path: Path, arguments: list[str]) -> str:
+    """Records one test file, and says what was found."""
+    about, lines = _about(folder, path.stem), _about(folder, path.stem).with_suffix(".coverage")
+    lines.unlink(missing_ok=True)
+    lines.parent.mkdir(exist_ok=True)
+    name = f"tests/{path.name}"
+    tried = run_tests(copy, package, [name, *arguments], LIMIT, record=str(lines))
+    seconds = {event["ended"]: event["seconds"] for event in tried.events if "ended" in event}
+    failed = {event["failed"] for event in tried.events if "failed" in event}
+    passed = {event["passed"] for event in tried.events if "passed" in event} - failed
+    kept = {test: seconds[test] for test in sorted(passed & set(seconds))}
+    _write(about, {"path": name, "seconds": kept, "failed": sorted(failed), "outcome": tried.outcome})
+    said = f"{name} {tried.outcome}, {len(kept)} tests, {sum(kept.values()):.0f} s, {len(failed)} failed"
+    return said if tried.outcome in (PASSED, FAILED) else f"{said}: {tried.output[-300:]}"
 
 
 def recorded(folder: Path) -> Iterator[Recorded]:

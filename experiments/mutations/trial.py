@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,12 +34,14 @@ class Tried(NamedTuple):
     Fields:
       outcome: ``passed``; ``failed`` by a test; ``timed out``; or ``broken`` where tests could not even be collected.
       last: the test that failed, or ran when the time was over; empty where there is none.
+      waited: for how many seconds that test ran when the time was over.
       events: what the plugin logged.
       output: the end of what pytest printed.
     """
 
     outcome: str
     last: str
+    waited: float
     events: list[dict]
     output: str
 
@@ -79,11 +83,17 @@ _running: set[subprocess.Popen] = set()
 _is_stopped = threading.Event()
 
 
-def stop() -> None:
-    """Ends every run, and lets no further one begin."""
-    _is_stopped.set()
-    for process in list(_running):
-        _end(process)
+@contextlib.contextmanager
+def stopping(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
+    """A pool whose runs end, and let no further one begin, where the body is left by an error or a signal."""
+    with pool:
+        try:
+            yield pool
+        except BaseException:
+            _is_stopped.set()
+            for process in list(_running):
+                _end(process)
+            raise
 
 
 def run_tests(
@@ -142,17 +152,16 @@ def run_tests(
 
 
 def _tried(status: int, is_late: bool, events: list[dict], output: str) -> Tried:
-    begun = [event["begun"] for event in events if "begun" in event]
+    begun = [event for event in events if "begun" in event]
     failed = [event["failed"] for event in events if "failed" in event]
+    last = begun[-1]["begun"] if begun else ""
     if failed:
-        return Tried(FAILED, failed[0], events, output)
+        return Tried(FAILED, failed[0], 0.0, events, output)
     if is_late:
-        return Tried(TIMED_OUT, begun[-1] if begun else "", events, output)
+        return Tried(TIMED_OUT, last, time.time() - begun[-1]["at"] if begun else 0.0, events, output)
     if status in (0, NO_TESTS):
-        return Tried(PASSED, "", events, output)
-    if begun:  # the process came down within a test
-        return Tried(FAILED, begun[-1], events, output)
-    return Tried(BROKEN, "", events, output)
+        return Tried(PASSED, "", 0.0, events, output)
+    return Tried(FAILED if begun else BROKEN, last, 0.0, events, output)  # the process came down, perhaps in a test
 
 
 def _end(process: subprocess.Popen) -> None:
