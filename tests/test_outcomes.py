@@ -183,6 +183,22 @@ def test_undefended_runs_that_are_defended_are_refused(defense):
         outcomes(swept, undefended=swept)
 
 
+VFLIP = json.loads(vfl_jax.defenses.VFLIP().to_json())
+OTHER_OPTIMIZER = VFLIP | {"optimizer": {"record": "OwnOptimizer", "rate": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, "nothing to attack"), ({"threshold": 0.0}, "success"), (OTHER_OPTIMIZER, "success")],
+)
+def test_a_defense_whose_optimizer_has_numbers_of_its_own_can_be_neutral(changes, expected):
+    neutral = {"defense": VFLIP | changes}
+    found = by_case(noise=(0.6, DEFENDED), model=(0.95, neutral))
+    judged = outcomes(found).outcome.sel({"attack.enabled": 1})
+    assert judged.values.ravel().tolist() == [expected, "success"]
+    assert len(summary(found)) == 4
+
+
 def by_case(**defenses):
     """Results of cases by defense and main accuracy; no attack costs anything."""
     parts = [one((main, 0.1, True), (main, 0.9, True)) for main, _ in defenses.values()]

@@ -1,7 +1,9 @@
 """Five users' tasks from beginning to end, as they would type them, each on little data and few epochs."""
 
 import csv
+import html
 import io
+import re
 import sys
 import textwrap
 
@@ -83,35 +85,40 @@ def write_tables(folder, rows=2400):
 
 @pytest.mark.long
 def test_an_engineer_asks_what_a_partner_could_do(tmp_path, monkeypatch, capsys):
-    """Two tables: joined, looked at, attacked by the partner, and reported on one page."""
+    """Two tables, one command, and the answer as it stands on the page: what leaks, what is planted, what stops it."""
     monkeypatch.chdir(tmp_path)
-    write_tables(tmp_path)
-    tables = {"bank": "bank.csv", "shop": "shop.csv"}
-    with pytest.raises(ValueError, match=says("no column 'repay'", "'repays'")):  # it has
-        vfl.load_tables(tables, id="id", label="bank.repay")
-    data, report = vfl.load_tables(tables, id="id", label="bank.repays", name="loans")
-    assert "20 lost" in str(report)
-    assert "party bank: 2 features, and the labels" in repr(data)
-    assert "party shop: 5 features" in repr(data)
+    write_tables(tmp_path, rows=600)
+    tables = ["audit", "--table", "bank=bank.csv", "--table", "shop=shop.csv", "--id", "id"]
+    with pytest.raises(SystemExit, match=says("error: ", "no column 'repay'", "'repays'")):  # it has
+        commands.main([*tables, "--label", "bank.repay"])
+    with pytest.raises(SystemExit, match=says("--attacker", "'ship'", "'shop'")):  # who could be malicious
+        commands.main([*tables, "--label", "bank.repays", "--attacker", "ship"])
+    asked = [*tables, "--label", "bank.repays", "--minutes", "0.5", "--epochs", "5", "--results", "audit.nc"]
+    commands.main(asked)
+    said = capsys.readouterr()
+    assert re.search(
+        says("580 rows joined; ids that another table lacks: bank 20 of 600, shop 0 of 580", "'shop' is malicious", "10 seeds"),
+        said.err,
+    )  # before it starts
 
-    board = vfl.board_for(data, epochs=5)
-    scenario = board.meeting(vfl.attacks.GradientReplacement(), vfl.defenses.GaussianNoise())
-    over = {"attack.enabled": [0, 1], "defense.stddev": [0.0, 0.1]}
-    results = vfl.sweep(scenario, data, over, seeds=3, epochs=board.epochs, progress=False)
-    honest = vfl.honest(results)["main_task_accuracy"].sel({"defense.stddev": 0.0}).isel(epoch=-1)
-    majority = max(np.bincount(data.test.labels)) / data.test.num_samples
-    assert (honest > majority + 0.05).all()  # the shop's spending is of use
-    page = vfl.report(results, html="loans.html")
-    assert "loans" in page
-    assert (tmp_path / "loans.html").stat().st_size < 2_000_000
-    vfl.save(results, "loans.nc")
-    commands.main(["show", "loans.nc"])
-    assert capsys.readouterr().out.startswith("The attack got through at ")
+    page = (tmp_path / "audit.html").read_text(encoding="utf-8")
+    assert len(page) < 2_000_000
+    assert not re.search(r'(src|href)="(?!#|data:)', page)  # it needs nothing beside itself
+    (answer,) = re.findall(r'<div class="answer">(.*?)</div>', page, re.DOTALL)
+    reading, planting, stopping = map(html.unescape, re.findall(r"<p>(.*?)</p>", answer, re.DOTALL))
+    leak = re.search(r"A malicious “shop” could read (\d+)% of your labels \(naming .* would give (\d+)%", reading)
+    assert int(leak[1]) > int(leak[2]) + 10  # gradients under a trainable head tell labels
+    assert "backdoor" in planting
+    assert re.search("defense|stop", stopping)
+    assert f"vfl-jax {' '.join(asked[:-2])}" in html.unescape(page)  # how to repeat it
+    for sentence in (reading, planting, stopping):
+        assert sentence in " ".join(said.out.split())  # as it was printed
 
-    quiet, noisy = (results.sel({"defense.stddev": level}) for level in (0.0, 0.1))
-    found = vfl.compare(vfl.attacked(quiet), vfl.attacked(noisy), ["main_task_accuracy"])
-    assert found.table["seeds"].tolist() == [3]
-    assert {"what": "at defense.stddev", "a": "0", "b": "0.1"} in found.differs
+    commands.main(["show", "audit.nc"])
+    shown = capsys.readouterr().out
+    assert " ".join(shown.split()).startswith(reading)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert vfl.Audit.load("audit.nc").results.sizes["seed"] == 10
 
 
 METHOD = '''

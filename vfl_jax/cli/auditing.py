@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 import shutil
 import textwrap
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.cli.choices import source
+from vfl_jax.cli.own_tables import told
 from vfl_jax.cli.subcommands import Audit
 from vfl_jax.core.atomic import check_writable
 
@@ -33,7 +35,7 @@ def perform_audit(chosen: Audit) -> None:
     """
     from vfl_jax.audits import audit
 
-    load = source_of(chosen)
+    load = functools.partial(told, source_of(chosen))
     for flag, path in (("--out", chosen.out), ("--results", chosen.results)):
         if path is not None:
             check_writable(flag, path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfl_jax.cli.choices import source
 from vfl_jax.cli.flags import assignments
+from vfl_jax.cli.own_tables import told
 from vfl_jax.cli.scenarios import OfFile, OfOwn, OfPreset
 from vfl_jax.cli.subcommands import Training
 from vfl_jax.core.atomic import check_writable, write_atomically
@@ -123,7 +125,7 @@ def _fitted(chosen: OfOwn, data_of: Source) -> Scenario:
     from vfl_jax.sweeps.work import load
 
     assert isinstance(chosen, Training)
-    data = load(data_of)
+    data = load(functools.partial(told, data_of))
     trigger = None if chosen.stamp is None else _stamp(chosen.stamp, data)
     if trigger is None and not data.train.has_trigger.any():
         first = data.feature_names[-1][0] if data.feature_names else "FEATURE"

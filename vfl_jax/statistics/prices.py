@@ -196,7 +196,15 @@ def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] |
         return None if None in parts else {k: v for part in parts for k, v in part.items()}  # type: ignore[union-attr]
     if kind not in defenses.__all__:
         return None
-    return {f"{path}.{name}": (float(record[name]), float(n)) for name, n in numbers(getattr(defenses, kind)()).items()}
+    neutral = numbers(getattr(defenses, kind)())
+    return {f"{path}.{name}": (_number_at(record, name), float(n)) for name, n in neutral.items()}
+
+
+def _number_at(record: Any, name: str) -> float:
+    """The number at a path in a record's JSON; NaN where it has none, as where it holds another kind of optimizer."""
+    for part in name.split("."):
+        record = record.get(part, math.nan) if isinstance(record, dict) else math.nan
+    return float(record)
 
 
 def _exact(name: str, known: Mapping[str, Any]) -> str | None:
