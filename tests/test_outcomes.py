@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import scenario_json, sweep_of
 
-from vfl_jax import summary
+from vfl_jax import defenses, summary
 from vfl_jax.statistics import OUTCOMES, outcomes
 
 NOISE = {"record": "GaussianNoise", "stddev": 0.0, "variance": 0.0}
@@ -183,20 +183,34 @@ def test_undefended_runs_that_are_defended_are_refused(defense):
         outcomes(swept, undefended=swept)
 
 
-VFLIP = json.loads(vfl_jax.defenses.VFLIP().to_json())
-OTHER_OPTIMIZER = VFLIP | {"optimizer": {"record": "OwnOptimizer", "rate": 0.1}}
+def record(defense, **changes):
+    """The JSON of a defense, with other fields."""
+    return {"defense": json.loads(defense.to_json()) | changes}
+
+
+OTHER_OPTIMIZER = {"optimizer": {"record": "OwnOptimizer", "rate": 0.1}}
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
-    [({}, "nothing to attack"), ({"threshold": 0.0}, "success"), (OTHER_OPTIMIZER, "success")],
+    ("defense", "is_neutral"),
+    [
+        (record(defenses.MID()), True),
+        (record(defenses.MID(weight=0.1)), False),
+        (record(defenses.MID(), **OTHER_OPTIMIZER), False),  # not certain
+        (record(defenses.CAE(encoded=0.0)), True),
+        (record(defenses.CAE()), False),
+        (record(defenses.EmbeddingFilter(start=1.0)), True),
+        (record(defenses.EmbeddingFilter()), False),
+        (record(defenses.VFLIP()), False),
+        (record(defenses.VFLMonitor()), False),
+        (record(defenses.GBD(action="reject")), False),
+    ],
 )
-def test_a_defense_whose_optimizer_has_numbers_of_its_own_can_be_neutral(changes, expected):
-    neutral = {"defense": VFLIP | changes}
-    found = by_case(noise=(0.6, DEFENDED), model=(0.95, neutral))
-    judged = outcomes(found).outcome.sel({"attack.enabled": 1})
-    assert judged.values.ravel().tolist() == [expected, "success"]
-    assert len(summary(found)) == 4
+def test_a_defense_is_no_reference_where_it_may_act_at_its_defaults(defense, is_neutral):
+    found = by_case(noise=(0.6, DEFENDED), other=(0.95, defense))
+    judged = outcomes(found).outcome.sel({"attack.enabled": 1}).values.ravel().tolist()
+    assert judged == ["nothing to attack" if is_neutral else "success", "success"]
+    assert len(summary(found)) == 4  # a table of a method with an optimizer of its own
 
 
 def by_case(**defenses):

@@ -13,6 +13,7 @@ import pytest
 
 import vfl_jax as vfl
 from vfl_jax.replica import capabilities
+from vfl_jax.statistics.prices import OFF
 from vfl_jax.testing import CheckFailed, check_method
 from vfl_jax.testing.bench import benches, permuted
 from vfl_jax.testing.watching import held
@@ -208,6 +209,13 @@ NEUTRAL = {
 OF_TWO_CLASSES = ("Marvell", "NormInference", "SpectralInference")
 """Methods that refuse data of more classes."""
 METHODS = [(room, name) for room in (vfl.attacks, vfl.defenses) for name in room.__all__]
+
+
+def test_prices_know_which_defenses_act_at_their_defaults():
+    for name, neutral in NEUTRAL.items():
+        default = vfl.numbers(getattr(vfl.defenses, name)())
+        is_off = bool(neutral) and all(default[path] == number for path, number in neutral.items())
+        assert (name in OFF) != is_off, name
 
 
 @pytest.mark.long

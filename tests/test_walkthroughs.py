@@ -97,7 +97,11 @@ def test_an_engineer_asks_what_a_partner_could_do(tmp_path, monkeypatch, capsys)
     commands.main(asked)
     said = capsys.readouterr()
     assert re.search(
-        says("580 rows joined; ids that another table lacks: bank 20 of 600, shop 0 of 580", "'shop' is malicious", "10 seeds"),
+        says(
+            "580 rows joined; ids that another table lacks: bank 20 of 600, shop 0 of 580",
+            "'shop' is malicious",
+            "10 seeds",
+        ),
         said.err,
     )  # before it starts
 

@@ -29,7 +29,7 @@ class Report:
     csv: File = None
     """File for the first table as comma-separated values."""
     latex: File = None
-    """File for all tables in LaTeX, which needs no package."""
+    """File for all tables in LaTeX; the document needs the package graphicx."""
     markdown: File = None
     """File for the answer and all tables in Markdown."""
 

@@ -68,6 +68,10 @@ ESCAPES = {
     "…": r"\dots{}",
     "×": r"\ensuremath{\times}",
     "±": r"\ensuremath{\pm}",
+    "−": r"\ensuremath{-}",
+    "·": r"\ensuremath{\cdot}",
+    "→": r"\ensuremath{\to}",
+    "≈": r"\ensuremath{\approx}",
     "≤": r"\ensuremath{\leq}",
     "≥": r"\ensuremath{\geq}",
     "∞": r"\ensuremath{\infty}",
@@ -77,9 +81,17 @@ ESCAPES = {
 }
 """What LaTeX reads as commands, and letters that its standard fonts lack."""
 
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""What begins a table that is never wider than the line."""
+MINUS = re.compile(r"(?<![\w.-])-(?=\d)")
+"""A hyphen that is the sign of a number."""
+
 
 def to_latex(table: Sequence[Row], caption: str = "", label: str = "") -> str:
-    """The table in LaTeX, which needs no package: ``pdflatex`` sets it as it is.
+    """The table in LaTeX, for a document with ``\\usepackage{graphicx}``.
+
+    A table that is wider than the line is shrunk to it. Names in Latin and Greek letters are set by
+    ``pdflatex``; other scripts need ``lualatex`` and a font that has them.
 
     Args:
       table: its rows, at least one, all with the same columns.
@@ -92,22 +104,24 @@ def to_latex(table: Sequence[Row], caption: str = "", label: str = "") -> str:
     Example:
       >>> import vfl_jax as vfl
       >>> print(vfl.reports.to_latex([{"γ": "1", "cost_of": "5 %"}]), end="")
+      \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%
       \\begin{tabular}{ll}
       \\hline
       \\ensuremath{\\gamma} & cost\\_of \\\\
       \\hline
       1 & 5 \\% \\\\
       \\hline
-      \\end{tabular}
+      \\end{tabular}}
     """
     if not re.fullmatch(r"[\w:.-]*", label, re.ASCII):
         raise ValueError(f"label is {label!r}; it may have letters, digits, and : . _ - alone.")
     cells = [list(table[0]), *(list(row.values()) for row in table)]
     lines = [" & ".join(map(_escaped, line)) + r" \\" for line in cells]
     whole = [
+        FITTED,
         rf"\begin{{tabular}}{{{'l' * len(table[0])}}}",
         *(r"\hline", lines[0], r"\hline", *lines[1:], r"\hline"),
-        r"\end{tabular}",
+        r"\end{tabular}}",
     ]
     if caption or label:
         said = [rf"\caption{{{_escaped(caption)}}}"] * bool(caption) + [rf"\label{{{label}}}"] * bool(label)
@@ -117,4 +131,5 @@ def to_latex(table: Sequence[Row], caption: str = "", label: str = "") -> str:
 
 def _escaped(text: str) -> str:
     """A text as LaTeX prints it, on one line."""
-    return "".join(ESCAPES.get(character, character) for character in " ".join(text.split()))
+    on_one_line = MINUS.sub("−", " ".join(text.split()))
+    return "".join(ESCAPES.get(character, character) for character in on_one_line)

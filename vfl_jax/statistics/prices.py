@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,20 @@ from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, is_at
 if TYPE_CHECKING:
     import xarray as xr
 
+OFF: Mapping[str, Mapping[str, float] | None] = {
+    "CAE": {"encoded": 0.0},
+    "EmbeddingFilter": {"start": 1.0},
+    **dict.fromkeys(("GBD", "VFLIP", "VFLMonitor")),
+}
+"""The defenses that may act at their defaults, with the numbers at which they do not; None where none is certain."""
+
 
 def undefended(dataset: xr.Dataset) -> xr.Dataset | None:
     """The honest runs without a defense.
 
-    Where the scenario has no defense, these are all honest runs. Defenses of this package change nothing at their
-    defaults: where all of them stay there, these are again all honest runs, and in a sweep over defenses they are the
-    honest runs of the grid point that has all of them there.
+    Where the scenario has no defense, these are all honest runs. Most defenses of this package change nothing at their
+    defaults (``OFF`` names the others). Where all of them are switched off, these are again all honest runs; in a sweep
+    over defenses they are the honest runs of the grid point that has all of them switched off.
 
     Args:
       dataset: labelled results of ``sweep`` or ``run``, of one scenario.
@@ -196,7 +204,10 @@ def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] |
         return None if None in parts else {k: v for part in parts for k, v in part.items()}  # type: ignore[union-attr]
     if kind not in defenses.__all__:
         return None
-    neutral = numbers(getattr(defenses, kind)())
+    off = OFF.get(kind, {})
+    if off is None:
+        return None
+    neutral = {**numbers(getattr(defenses, kind)()), **off}
     return {f"{path}.{name}": (_number_at(record, name), float(n)) for name, n in neutral.items()}
 
 
