@@ -55,6 +55,31 @@ def test_yes_with_level_floor_seeds_and_rows():
     )
 
 
+def with_many_triggers(main_clean):
+    """Results in which a sixth of the test rows carries the trigger, so that a backdoor alone costs main accuracy."""
+    found = results()
+    dims, is_on = found["main_task_accuracy"].dims, found["attack.enabled"] == 1
+    found["main_task_accuracy"] = xr.where(is_on, 0.8, found["main_task_accuracy"]).transpose(*dims)
+    found["main_clean"] = xr.where(is_on, main_clean, xr.full_like(found["main_task_accuracy"], 0.95)).transpose(*dims)
+    found["main_clean_count"] = found["main_task_accuracy_count"] - 167
+    return found
+
+
+def test_a_backdoor_in_many_test_rows_is_no_broken_model():
+    reading = read(with_many_triggers(main_clean=0.945), "r")
+    assert reading.answer[0] == "Yes, the attack got through in 10 of 10 seeds that can be judged."
+    assert [row["main accuracy"][:5] for row in reading.tables["Every setting"]] == ["0.950", "0.945"]
+    assert "Main accuracy is here of test rows without the trigger" in reading.notes
+    assert "without the trigger, because" not in read(results(), "r").notes
+
+
+def test_a_broken_model_is_said():
+    assert answer(with_many_triggers(main_clean=0.9))[0] == (
+        "No, the attack did not get through: it succeeded in 0 of 10 seeds that can be judged. But most seeds "
+        "collapsed: the attack took more than 0.02 of main accuracy."
+    )
+
+
 def test_no():
     assert answer(results([0.1]))[0] == (
         "No, the attack did not get through: it succeeded in 0 of 10 seeds that can be judged."

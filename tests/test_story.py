@@ -10,9 +10,9 @@ from vfl_jax.cli.demo import LEAST, MOST, sides_of, table
 from vfl_jax.cli.story import Side, tell
 
 FLOOR, MAIN = np.array([0.0, 0.02]), np.array([0.9, 0.92])
-OPEN = Side(np.array([0.9, 1.0]), FLOOR, MAIN)
-HALF = Side(np.array([0.9, 0.1]), FLOOR, MAIN)
-SHUT = Side(np.array([0.1, 0.2]), FLOOR, MAIN)
+OPEN = Side(np.array([0.9, 1.0]), FLOOR, MAIN, MAIN - 0.027)
+HALF = Side(np.array([0.9, 0.1]), FLOOR, MAIN, MAIN)
+SHUT = Side(np.array([0.1, 0.2]), FLOOR, MAIN, MAIN)
 
 
 def said(undefended, defended=SHUT):
@@ -22,7 +22,7 @@ def said(undefended, defended=SHUT):
 def test_the_first_sentence_says_whether_there_is_a_backdoor():
     assert said(OPEN)[0] == (
         "Without a defense the backdoor works: 95 % of other digits are taken for the digit 8 (honest runs: 1 %), "
-        "in 2 of 2 seeds."
+        "in 2 of 2 seeds, at a cost of 2.7 percentage points of main accuracy."
     )
     assert "works on some seeds: 50 %" in said(HALF)[0]
     assert "the backdoor fails: 15 %" in said(SHUT)[0]
@@ -58,8 +58,9 @@ def test_the_price_has_its_unit(lost, words):
 
 def test_a_high_floor_is_no_backdoor():
     """Most rows go to the class by mistake; an attack adds little to it."""
-    assert Side(np.array([0.7]), np.array([0.6]), np.array([0.9])).backdoors() == 0
-    assert Side(np.array([0.7]), np.array([0.4]), np.array([0.9])).backdoors() == 1
+    main = np.array([0.9])
+    assert Side(np.array([0.7]), np.array([0.6]), main, main).backdoors() == 0
+    assert Side(np.array([0.7]), np.array([0.4]), main, main).backdoors() == 1
 
 
 @pytest.mark.long

@@ -125,7 +125,7 @@ def sides_of(results: xr.Dataset) -> dict[str, Side]:
         name: Side(
             *(
                 np.asarray(part[variable].isel({level: i}))
-                for part, variable in ((attacked, SUCCESS), (honest, SUCCESS), (honest, MAIN))
+                for part, variable in ((attacked, SUCCESS), (honest, SUCCESS), (honest, MAIN), (attacked, MAIN))
             )
         )
         for i, name in enumerate(NUMBERS)
@@ -144,6 +144,7 @@ def table(sides: dict[str, Side]) -> list[dict[str, str]]:
             "attack success": _with_range(side.success),
             "clean floor": _with_range(side.floor),
             "main accuracy, honest": _with_range(side.main),
+            "attacked": _with_range(side.attacked),
             "backdoors": f"{side.backdoors()}/{len(side.success)}",
         }
         for name, side in sides.items()

@@ -19,11 +19,13 @@ class Side(NamedTuple):
       success: float[S], the share of attacked test rows of other classes that are taken for the target class.
       floor: float[S], the same share of the honest runs of the same seeds.
       main: float[S], the main accuracy of the honest runs, in [0, 1].
+      attacked: float[S], the main accuracy of the attacked runs, on the same clean rows.
     """
 
     success: np.ndarray
     floor: np.ndarray
     main: np.ndarray
+    attacked: np.ndarray
 
     def backdoors(self) -> int:
         """Counts the seeds with a backdoor: most attacked rows, many more than honest runs have by mistake."""
@@ -40,9 +42,10 @@ def tell(target: str, undefended: Side, defended: dict[str, Side]) -> list[str]:
 
     Example:
       >>> import numpy as np
-      >>> open_door = Side(np.array([0.9, 1.0]), np.array([0.0, 0.0]), np.array([0.9, 0.9]))
-      >>> tell("the digit 3", open_door, {})[0][31:]
-      'works: 95 % of other digits are taken for the digit 3 (honest runs: 0 %), in 2 of 2 seeds.'
+      >>> main = np.array([0.9, 0.9])
+      >>> open_door = Side(np.array([0.9, 1.0]), np.array([0.0, 0.0]), main, main - 0.03)
+      >>> tell("the digit 3", open_door, {})[0][73:]
+      'the digit 3 (honest runs: 0 %), in 2 of 2 seeds, at a cost of 3.0 percentage points of main accuracy.'
     """
     return [_without(target, undefended)] + [_behind(name, side, undefended) for name, side in defended.items()]
 
@@ -53,7 +56,7 @@ def _without(target: str, side: Side) -> str:
     word = "works" if count == of else "fails" if count == 0 else "works on some seeds"
     return (
         f"Without a defense the backdoor {word}: {_percent(side.success)} of other digits are taken for {target} "
-        f"(honest runs: {_percent(side.floor)}), in {count} of {of} seeds."
+        f"(honest runs: {_percent(side.floor)}), in {count} of {of} seeds, {_price(side.attacked, side.main)}."
     )
 
 
@@ -68,13 +71,13 @@ def _behind(name: str, side: Side, undefended: Side) -> str:
         word = "stopped it on some seeds" if count < before else "did not stop it"
     return (
         f"{name} {word}: {_percent(side.success)} (honest runs: {_percent(side.floor)}), in {count} of "
-        f"{len(side.success)} seeds, {_price(side, undefended)}."
+        f"{len(side.success)} seeds, {_price(side.main, undefended.main)}."
     )
 
 
-def _price(side: Side, undefended: Side) -> str:
-    """What a defense takes from honest runs, the median of the differences of each seed."""
-    lost = float(np.median(undefended.main - side.main))
+def _price(left: np.ndarray, whole: np.ndarray) -> str:
+    """What a defense or an attack takes of the main accuracy, the median of the differences of each seed."""
+    lost = float(np.median(whole - left))
     if abs(lost) < SIGNIFICANT:
         return "at no cost of main accuracy"
     points = f"{abs(100 * lost):.1f} percentage points of main accuracy"

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.reports.tables import interval_text, setting_text
-from vfl_jax.statistics.judging import FLOOR_TOO_HIGH, NO_REFERENCE, NOT_JUDGED, NOTHING_TO_ATTACK, OUTCOMES, SUCCESS
+from vfl_jax.statistics.judging import (
+    COLLAPSED,
+    FLOOR_TOO_HIGH,
+    MAIN_LOSS_AT_MOST,
+    NO_REFERENCE,
+    NOT_JUDGED,
+    NOTHING_TO_ATTACK,
+    OUTCOMES,
+    SUCCESS,
+)
+from vfl_jax.statistics.main_accuracy import main_of
 from vfl_jax.statistics.summaries import summary
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
@@ -37,16 +47,16 @@ def answer(dataset: xr.Dataset) -> list[str]:
     Raises:
       ValueError: as :func:`vfl_jax.summary` does.
     """
-    table = summary(dataset)
+    main = main_of(dataset)
+    table = summary(dataset, main)
     names = [str(name) for name in table.index.names if name is not None]
     keys = [key if isinstance(key, tuple) else (key,) for key in table.index] if names else [()] * len(table)
     points = list(zip(table.to_dict("records"), (dict(zip(names, key, strict=True)) for key in keys), strict=True))
     attacked = [(numbers, setting) for numbers, setting in points if any(numbers[name] for name in OUTCOMES)]
     reading = _labels_read([numbers for numbers, _ in attacked or points])
     if not attacked:
-        main = interval_text(points[0][0], "main_task_accuracy")
-        where = "" if len(points) == 1 else " at the first setting"
-        return [f"No attack is on in these results. Main accuracy is {main}{where}, {_seeds(points[0][0])}.", *reading]
+        level = interval_text(points[0][0], main) + ("" if len(points) == 1 else " at the first setting")
+        return [f"No attack is on in these results. Main accuracy is {level}, {_seeds(points[0][0])}.", *reading]
     measured = [point for point in attacked if not _rows(point[0]) < FEW_ROWS]  # older results do not say how many
     if not measured:
         most = int(max(_rows(numbers) for numbers, _ in attacked))
@@ -61,16 +71,21 @@ def answer(dataset: xr.Dataset) -> list[str]:
 
 def _verdict(judged: Sequence[tuple[Numbers, Numbers]]) -> str:
     """The first sentence: yes or no, or at how many settings."""
-    through = [numbers for numbers, _ in judged if numbers[SUCCESS] > _judged(numbers) / 2]
+    through, collapsed = (
+        [numbers for numbers, _ in judged if numbers[outcome] > _judged(numbers) / 2]
+        for outcome in (SUCCESS, COLLAPSED)
+    )
+    lost = f"most seeds collapsed: the attack took more than {MAIN_LOSS_AT_MOST} of main accuracy."
     if len(judged) > 1:
         how_many = {0: "none", len(judged): "all"}.get(len(through), str(len(through)))
         told = f"The attack got through at {how_many} of {len(judged)} settings"
-        return f"{told}; it does where more than half of the seeds that can be judged are successes."
+        told += "; it does where more than half of the seeds that can be judged are successes."
+        return told + (f" At {len(collapsed)} {lost}" if collapsed else "")
     (numbers, _) = judged[0]
     of_seeds = f"in {int(numbers[SUCCESS])} of {_judged(numbers)} seeds that can be judged"
     if through:
         return f"Yes, the attack got through {of_seeds}."
-    return f"No, the attack did not get through: it succeeded {of_seeds}."
+    return f"No, the attack did not get through: it succeeded {of_seeds}." + (f" But {lost}" if collapsed else "")
 
 
 def _levels(judged: Sequence[tuple[Numbers, Numbers]]) -> str:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from vfl_jax.reports.answers import answer
 from vfl_jax.reports.repeating import repeating
 from vfl_jax.reports.tables import UNDEFINED, Row, note, rows, setting_text
+from vfl_jax.statistics.main_accuracy import main_of
 from vfl_jax.statistics.references import attribute, is_by_case
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-FIGURES = ("main_task_accuracy", "attack_success_rate")
-"""The variables of the figure of a sweep."""
 NEEDED = ("main_task_accuracy", "backdoor_accuracy", "attack_success_rate", "is_finite")
 """What results of a sweep have."""
 
@@ -81,8 +80,13 @@ def _of_sweep(dataset: xr.Dataset, name: str) -> Reading:
     """The reading of a sweep, of cases, or of one run."""
     from vfl_jax import plots
 
-    table = rows(dataset)
-    drawn = [variable for variable in FIGURES if variable in dataset and dataset[variable].notnull().any()]
+    main = main_of(dataset)
+    table = rows(dataset, main)
+    drawn = [
+        variable
+        for variable in (main, "attack_success_rate")
+        if variable in dataset and dataset[variable].notnull().any()
+    ]
     caption = (
         "Dots and thin lines are seeds, thick lines their median, bars and bands its 95 % interval. "
         "Dashed or “honest” is without an attack."
@@ -94,7 +98,7 @@ def _of_sweep(dataset: xr.Dataset, name: str) -> Reading:
         answer(dataset),
         [(plots.overview(dataset, drawn), caption)] if drawn else [],
         {"Every setting": table},
-        note(table),
+        note(table, main),
         _assumed(dataset, study),
         study,
         repeating(dataset),

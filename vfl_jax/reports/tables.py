@@ -17,6 +17,7 @@ from vfl_jax.statistics.judging import (
     OUTCOMES,
     SUCCESS,
 )
+from vfl_jax.statistics.main_accuracy import WITHOUT_TRIGGER
 from vfl_jax.statistics.references import own_metrics
 from vfl_jax.statistics.summaries import spread, summary
 
@@ -59,6 +60,10 @@ NOTE = (
     "honest run (no reference), with an honest run that is no better than guessing, or ruined by the defense (nothing "
     "to attack), or that has the backdoor by itself (floor too high). Rows measured: triggered test rows of another "
     "class than the target class."
+)
+NOTE_WITHOUT_TRIGGER = (
+    "Main accuracy is here of test rows without the trigger, because so many carry it that a backdoor alone would look "
+    "like a broken model."
 )
 NOTE_ALL_ROWS = (
     "All rows: the second pass, in which every test row of a class that no attacker wants is attacked. Utility is the "
@@ -112,14 +117,16 @@ def rows(
     return found
 
 
-def note(table: list[Row]) -> str:
+def note(table: list[Row], main: str = "main_task_accuracy") -> str:
     """The sentences that say what the columns of a table are.
 
     Args:
       table: its rows, at least one, as :func:`rows` makes them.
+      main: the variable of the main accuracy.
     """
+    of_main = NOTE_WITHOUT_TRIGGER if main == WITHOUT_TRIGGER else ""
     further = {next(iter(ALL_ROWS)): NOTE_ALL_ROWS, DETECTION: NOTE_DETECTION, BALANCED: NOTE_TWO_CLASSES}
-    return " ".join([NOTE, *(said for name, said in further.items() if name in table[0])])
+    return " ".join(filter(None, [NOTE, of_main, *(said for name, said in further.items() if name in table[0])]))
 
 
 def median_with_interval(values: Any) -> str:

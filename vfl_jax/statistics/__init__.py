@@ -11,6 +11,7 @@ from vfl_jax.statistics.judging import (
     STANDARD_ERRORS,
     outcomes,
 )
+from vfl_jax.statistics.main_accuracy import main_of
 from vfl_jax.statistics.parts import NoAttackedRuns, attacked
 from vfl_jax.statistics.prices import undefended
 from vfl_jax.statistics.references import NoHonestRuns, honest, is_attacked
@@ -29,6 +30,7 @@ __all__ = [
     "honest",
     "interval",
     "is_attacked",
+    "main_of",
     "outcomes",
     "paired_difference",
     "share_interval",
