@@ -57,8 +57,8 @@ class TablesReport:
 
         Example:
           >>> import vfl_jax as vfl
-          >>> bank = {"id": [1, 2, 3, 4], "income": [5.0, 6.0, 7.0, 1.0], "late": ["no", "yes", "no", "yes"]}
-          >>> shop = {"id": [4, 1, 2, 9], "spent": [2.0, 4.0, 1.0, 3.0]}
+          >>> bank = {"id": [1, 2, 3, 4], "income": [5.0, 6.0, 7.0, 1.0], "late": ["no", "no", "yes", "no"]}
+          >>> shop = {"id": [3, 1, 2, 9], "spent": [2.0, 4.0, 1.0, 3.0]}
           >>> _, report = vfl.load_tables({"bank": bank, "shop": shop}, id="id", label="bank.late", test=[1])
           >>> report.joined
           '3 rows joined; ids that another table lacks: bank 1 of 4, shop 1 of 4'
