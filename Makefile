@@ -13,9 +13,11 @@ LOWEST = .venv-lowest
 LOWEST_TESTS = $(addprefix tests/test_, $(addsuffix .py, files netcdf atomic damage checkpoints code changed_code \
 	arrays tables table_errors data_sets results statistics grid cases cache lowest))
 
+AUDIT = .venv-audit
+
 TEST = env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-long test-lowest lint types docs check clean
+.PHONY: demo test test-long test-lowest audit-dependencies lint types docs check clean
 
 demo: $(READY)
 	@echo "Installation took $$(cat $(READY)) s; it is done once."
@@ -29,6 +31,12 @@ test-long: $(READY)
 
 test-lowest: $(LOWEST)/.ready
 	env -u PYTHONPATH $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W default $(LOWEST_TESTS)
+
+# Asks for advisories about the pinned versions. No answer about a package is a failure, too.
+audit-dependencies:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet 'pip-audit>=2.9'
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -57,4 +65,4 @@ $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) docs/_build demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) $(AUDIT) docs/_build demo .mypy_cache .ruff_cache .pytest_cache

@@ -88,7 +88,7 @@ def test_a_disk_that_fails_is_an_error(tmp_path, monkeypatch, where):
         write(tmp_path / "file")
 
 
-def test_folders_that_cannot_be_opened_as_on_windows(tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_opened_has_the_file(tmp_path, monkeypatch):
     real = os.open
 
     def open_files_only(name, flags, *args, **kwargs):

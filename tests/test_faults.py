@@ -1,8 +1,11 @@
 """Input that others wrote: damaged, odd, too large. It is refused by name, or read rightly."""
 
 import gzip
+import multiprocessing
 import signal
 import struct
+import subprocess
+import sys
 import time
 import tracemalloc
 import zipfile
@@ -104,6 +107,19 @@ def test_bytes_that_are_not_as_they_were_written_never_reach_hdf5(tmp_path, monk
 
 
 HANGS = Path(__file__).parent / "fixtures" / "hangs_hdf5.nc"
+
+
+@pytest.mark.long
+def test_a_reader_whose_process_was_killed_ends_by_itself():
+    """HDF5 spins on these bytes for ever, and nobody is left who would end it."""
+    here, there = multiprocessing.Pipe()
+    code = "import sys; from vfl_jax.core import reader; reader.SECONDS = 1.0; reader.main(int(sys.argv[1]), '')"
+    process = subprocess.Popen([sys.executable, "-c", code, str(there.fileno())], pass_fds=[there.fileno()])
+    there.close()
+    assert here.recv_bytes() == b"ready"
+    here.send_bytes(HANGS.read_bytes())
+    here.close()
+    assert process.wait(timeout=300) == -signal.SIGXCPU
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ import xarray as xr
 
 import vfl_jax as vfl
 from vfl_jax.reports import answer, to_csv, to_latex
-from vfl_jax.reports.readings import differences, read
+from vfl_jax.reports.readings import differing_rows, read
 from vfl_jax.reports.reporting import names_of
 
 SEEDS, ROWS = 10, 200
@@ -166,7 +166,7 @@ def test_names_tell_files_apart():
 
 
 def test_differences_are_told_by_path():
-    assert differences({"a": {"x": "1", "y": "2"}, "b": {"x": "1", "z": "3"}}) == [
+    assert differing_rows({"a": {"x": "1", "y": "2"}, "b": {"x": "1", "z": "3"}}) == [
         {"what": "y", "a": "2", "b": "–"},
         {"what": "z", "a": "–", "b": "3"},
     ]

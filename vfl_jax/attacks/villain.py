@@ -65,9 +65,9 @@ class Villain(Attack):
       before. Every row is tested once. A row whose label is known is never tested.
     * **Candidates.** A logistic classifier p(h) = 1/(1 + exp(−w·h − b)), 0 at first, says how promising a row is. Every
       batch with tests gives it one step on their outcomes y, along Σ (p − y) h and Σ (p − y), over the number of tests.
-    * **Trigger.** σ_j is the standard deviation of coordinate j of the own embeddings within a batch, averaged over
-      about the last 20 batches. On the m = ⌊``share``·E⌋ coordinates with the largest σ, in their order, the trigger e
-      is ``magnitude``·Δ·(+1, +1, −1, −1, +1, …), where Δ is the mean of their σ. Elsewhere it is 0.
+    * **Trigger.** σ_j is the standard deviation (by B − 1) of coordinate j of the own embeddings within a batch,
+      averaged over about the last 20 batches. On the m = ⌊``share``·E⌋ coordinates with the largest σ, in their order,
+      the trigger e is ``magnitude``·Δ·(+1, +1, −1, −1, +1, …), where Δ is the mean of their σ. Elsewhere it is 0.
     * **Poisoning**, from epoch ``poison_from`` on. Rows found and known target rows are sent as h + u·(d ∘ e): u is
       drawn from U(``least_factor``, ``largest_factor``), and every entry of d is 0 with probability ``dropout``, else
       1. At inference every attacked row is sent as h + e.

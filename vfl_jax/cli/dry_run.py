@@ -11,7 +11,7 @@ from vfl_jax.cli.studies import Begun
 from vfl_jax.core.words import counted
 from vfl_jax.replica.draws import Given, steps_per_epoch
 from vfl_jax.scenario import Scenario
-from vfl_jax.scenario.shown import differences
+from vfl_jax.scenario.shown import changed_fields
 from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.arguments import check_grid, check_study
 from vfl_jax.sweeps.chunks import Chunk, cut
@@ -52,7 +52,7 @@ def dry_run(
     def say(what: str, found: str) -> None:
         console.print(f"{what + ':':10}{found}", highlight=False, markup=False)
 
-    changes = list(differences(scenario, begun.scenario))
+    changes = list(changed_fields(scenario, begun.scenario))
     say("scenario", f"{begun.name}, {'but' if changes else 'unchanged'}")
     for path, here, there in changes:
         console.print(f"  {path} = {here}; it has {there}", highlight=False, markup=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
-from vfl_jax.core.damage import Damaged
+from vfl_jax.core.damage import Damaged, named
 
 ENDING = ".npy"
 MOST_HEADER = 4096
@@ -53,7 +52,7 @@ class Archive:
           Damaged: where its bytes are damaged.
         """
         header = self.headers[name]
-        with _named(self.path, name), self._archive.open(name + ENDING) as file:
+        with _whole(self.path, name), self._archive.open(name + ENDING) as file:
             order = _read_header(file)[1]
             size = math.prod(header.shape) * header.dtype.itemsize
             content = file.read(size)
@@ -76,12 +75,12 @@ def open_archive(path: Path) -> Iterator[Archive]:
         an array has other than the bytes that its shape needs; where two have one name.
     """
     with contextlib.ExitStack() as stack:
-        with _named(path):
+        with _whole(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
         headers: dict[str, Header] = {}
         for member in archive.infolist():
             name = member.filename.removesuffix(ENDING)
-            with _named(path, name):
+            with _whole(path, name):
                 if name in headers:
                     raise ValueError("it is there twice")
                 with archive.open(member) as file:
@@ -107,16 +106,7 @@ def _read_header(file: IO[bytes]) -> tuple[Header, Literal["C", "F"]]:
     return Header(dtype, shape), "F" if is_fortran else "C"
 
 
-@contextlib.contextmanager
-def _named(path: Path, name: str | None = None) -> Iterator[None]:
+def _whole(path: Path, name: str | None = None) -> contextlib.AbstractContextManager[None]:
     """Turns whatever damaged bytes raise into :class:`Damaged`, which names the file and the array."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, Damaged | FileNotFoundError):
-            raise
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL is a place before the file
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        what = "is no whole npz file" if name is None else f"has no plain array {name[:80]!r} that is whole"
-        raise Damaged(f"{path} {what} ({reason}).") from error
+    what = "is no whole npz file" if name is None else f"has no plain array {name[:80]!r} that is whole"
+    return named(path, what, kind=Damaged)

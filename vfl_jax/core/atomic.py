@@ -20,7 +20,7 @@ NOT_OFFERED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errn
 NOT_NOW = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 """The errors of a disk that is full, or may only be read."""
 NOT_ALLOWED = {errno.EACCES, errno.EPERM}
-"""The errors where a folder cannot be opened: on Windows, on some mounts, or without the right to list it."""
+"""The errors where a folder cannot be opened: on some mounts, or without the right to list it."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
@@ -62,7 +62,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
 def flush(path: Path) -> None:
     """Waits until a file, or the list of names in a folder, is on disk.
 
-    Network disks, FUSE and Windows flush no folders; some of them flush no files either. The result is then as safe as
+    Network disks and FUSE flush no folders; some of them flush no files either. The result is then as safe as
     the disk makes it, and the missing flush is no reason to give the result up.
 
     Args:
@@ -73,7 +73,7 @@ def flush(path: Path) -> None:
     """
     is_folder = path.is_dir()
     try:
-        handle = os.open(path, os.O_RDWR if os.name == "nt" and not is_folder else os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError as error:
         if is_folder and error.errno in NOT_ALLOWED | NOT_OFFERED:
             return

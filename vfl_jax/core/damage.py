@@ -14,17 +14,25 @@ class Damaged(OSError):
 
 
 @contextlib.contextmanager
-def named(path: Path, what: str, advice: str) -> Iterator[None]:
+def named(path: Path, what: str, advice: str = "", kind: type[Exception] = ValueError) -> Iterator[None]:
     """Turns whatever a library raises on damaged bytes into one error that names the file.
 
     Args:
       path: the file.
-      what: what it should be, such as "a whole Parquet file".
-      advice: what to do, such as "fetch it again".
+      what: what is wrong with it, such as "is not a whole Parquet file".
+      advice: what to do, such as "fetch it again"; empty where the caller knows.
+      kind: the class of the error: ``ValueError`` for what a user gave, :class:`Damaged` for what the package wrote.
 
     Raises:
-      ValueError: in place of any other error; one that names the file already stays as it is.
+      ValueError, Damaged: as ``kind`` says, in place of any other error; one that names the file already stays.
       OSError: where the system fails, or the file would take more memory than there is.
+
+    Example:
+      >>> with named(Path("bank.parquet"), "is not a whole Parquet file", "fetch it again"):
+      ...     raise RuntimeError("no magic bytes")
+      Traceback (most recent call last):
+      ...
+      ValueError: bank.parquet is not a whole Parquet file (no magic bytes); fetch it again.
     """
     try:
         yield
@@ -33,7 +41,7 @@ def named(path: Path, what: str, advice: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL is a place before the file
             raise OSError(error.errno, error.strerror, str(path)) from error
-        if isinstance(error, ValueError) and str(path) in str(error):
+        if isinstance(error, kind) and str(path) in str(error):
             raise
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path} is not {what} ({reason.splitlines()[0][:300]}); {advice}.") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise kind(f"{path} {what} ({reason}){'; ' if advice else ''}{advice}.") from error

@@ -21,14 +21,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from vfl_jax.core.damage import Damaged
-from vfl_jax.core.reader import READY
+from vfl_jax.core.reader import READY, SECONDS
 from vfl_jax.core.row_ids import ROW_IDS
 
 BEGINNING = b"\nvfl_jax sha256 "
 SEAL = re.compile(BEGINNING + rb"([0-9a-f]{64})\n\Z")
 SEAL_LENGTH = len(BEGINNING) + 64 + 1
-SECONDS = 30.0
-"""Reading a file of others may take so long, and a second more for every MiB."""
 START_SECONDS = 120.0
 """The process that reads must be there after so long; on a busy machine it takes a while."""
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import os
 import signal
 import sys
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from typing import Any
 READY = b"ready"
 WORKING = 1 << 30
 """The bytes that reading may take beside what is read."""
+SECONDS = 30.0
+"""Reading a file of others may take so long, and a second more for every MiB."""
 
 
 def main(handle: int, group: str) -> None:
@@ -40,6 +44,7 @@ def main(handle: int, group: str) -> None:
         except (EOFError, OSError):
             return
         _limit_memory(WORKING + len(content) + 4 * netcdf.most_bytes(len(content)))
+        _limit_time(SECONDS + len(content) / 2**20)
         try:
             netcdf.read_stored(content, group)
             answer = ""
@@ -59,6 +64,15 @@ def _load(path: Path) -> Any:
     import xarray  # noqa: F401
 
     return module
+
+
+def _limit_time(more: float) -> None:
+    """Lets this process work so many seconds ``more``. Who asked may be dead, and would then end nothing."""
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        until = math.ceil(time.process_time() + more)
+        resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _limit_memory(more: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from vfl_jax.core.checks import shown
 from vfl_jax.core.words import counted
 from vfl_jax.reports import html
-from vfl_jax.reports.readings import differences, flat, study_of
+from vfl_jax.reports.readings import differing_rows, flat, study_of
 from vfl_jax.reports.tables import Row, interval_text, setting_text
 from vfl_jax.reports.terminal import to_terminal
 from vfl_jax.statistics.meetings import STUDY, is_arena
@@ -141,7 +141,7 @@ def compare(
 
     _check(a, b)
     names = _names(a, b, names)
-    differs = differences({"a": _study(a), "b": _study(b)})
+    differs = differing_rows({"a": _study(a), "b": _study(b)})
     both, left_out = _aligned(a, b)
     last = [part.isel(epoch=epoch) if "epoch" in part.dims else part for part in both]
     settings, rows = list[dict[str, Any]](), list[dict[str, float]]()

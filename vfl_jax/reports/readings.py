@@ -143,7 +143,7 @@ def flat(content: Any, path: str = "") -> dict[str, str]:
     return found
 
 
-def differences(studies: Mapping[str, Mapping[str, str]]) -> list[Row]:
+def differing_rows(studies: Mapping[str, Mapping[str, str]]) -> list[Row]:
     """Where studies differ, a row per path and a column per study; a dash where one has nothing there.
 
     Args:

@@ -12,7 +12,7 @@ from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.checks import shown
 from vfl_jax.reports import html as pages
 from vfl_jax.reports.html.elements import joined
-from vfl_jax.reports.readings import Reading, differences, read
+from vfl_jax.reports.readings import Reading, differing_rows, read
 from vfl_jax.reports.saved import RESULTS, load_results, places_of
 from vfl_jax.reports.tables import UNDEFINED, Row
 from vfl_jax.reports.terms import terms_in
@@ -187,16 +187,16 @@ def _of(reading: Reading, parts: list[Any], is_one: bool) -> str:
 
 def _where_they_differ(readings: Sequence[Reading]) -> str:
     """Where the studies of several results differ: in words, and folded below, by path in their scenarios."""
-    told = differences({reading.name: {row["what"]: row["here"] for row in reading.assumed} for reading in readings})
-    every = _differences(readings)
+    told = differing_rows({reading.name: {row["what"]: row["here"] for row in reading.assumed} for reading in readings})
+    every = _differing_rows(readings)
     parts: list[str] = [pages.table(told)] if told else ["In nothing that is told below."]
     parts += [pages.details(f"Every difference: {len(every)} by path", [pages.table(every)])] if every else []
     return pages.section("Where the studies differ", parts)
 
 
-def _differences(readings: Sequence[Reading]) -> list[Row]:
+def _differing_rows(readings: Sequence[Reading]) -> list[Row]:
     """Where the studies of several results differ."""
-    return differences({reading.name: reading.study for reading in readings}) if len(readings) > 1 else []
+    return differing_rows({reading.name: reading.study for reading in readings}) if len(readings) > 1 else []
 
 
 def _texts(readings: Sequence[Reading]) -> Iterable[str]:
@@ -210,7 +210,7 @@ def _markdown(readings: Sequence[Reading]) -> str:
     parts = []
     for reading in readings:
         parts += [f"# {reading.question}" if len(readings) == 1 else f"# {reading.name}", *reading.answer]
-    if differing := _differences(readings):
+    if differing := _differing_rows(readings):
         parts += ["# Where the studies differ", to_markdown(differing)]
     for title, rows in tables_of(readings).items():
         parts += [f"## {title}", to_markdown(rows)]

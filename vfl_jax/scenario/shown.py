@@ -47,7 +47,7 @@ def html_of(scenario: Record) -> str:
     return f"<div><b>Scenario</b>{said}" + f"<table><tr>{head}</tr>{rows}</table>" * bool(changes) + "</div>"
 
 
-def differences(here: Any, there: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
+def changed_fields(here: Any, there: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
     """Yields (path, value here, value there) where two records differ; where they differ in kind, the whole records.
 
     Args:
@@ -57,10 +57,10 @@ def differences(here: Any, there: Any, path: str = "") -> Iterator[tuple[str, st
     if isinstance(here, Record) and type(here) is type(there):
         for field in dataclasses.fields(here):  # type: ignore[arg-type]
             below = f"{path}.{field.name}".lstrip(".")
-            yield from differences(getattr(here, field.name), getattr(there, field.name), below)
+            yield from changed_fields(getattr(here, field.name), getattr(there, field.name), below)
     elif _are_records(here) and _are_records(there) and len(here) == len(there):
         for i, pair in enumerate(zip(here, there, strict=True)):
-            yield from differences(*pair, f"{path}.{i}")
+            yield from changed_fields(*pair, f"{path}.{i}")
     elif here != there:
         yield path, repr(here), repr(there)
 
@@ -70,10 +70,10 @@ def _told(scenario: Record) -> tuple[str | None, list[tuple[str, str, str]]]:
     for find in NEAREST:
         if (found := find(scenario)) is not None:
             call, preset = found
-            changes = list(differences(scenario, preset))
+            changes = list(changed_fields(scenario, preset))
             if len(changes) <= MOST_DIFFERENCES:
                 return call, changes
-    return None, list(differences(scenario, type(scenario)()))
+    return None, list(changed_fields(scenario, type(scenario)()))
 
 
 def _are_records(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,10 +71,6 @@ def _memory_groups() -> Iterator[tuple[str, Path, str]]:
 
 def _left_by_shell(mapped: int) -> Iterator[int]:
     """What ``ulimit -v`` leaves, which bounds addresses, not what is in memory."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and sys.platform == "linux":
         yield limit - mapped

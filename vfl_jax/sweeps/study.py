@@ -128,7 +128,7 @@ def _installed() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def differences(there: Any, here: Any, path: str = "") -> list[str]:
+def lines_that_differ(there: Any, here: Any, path: str = "") -> list[str]:
     """One line for every place where two identities differ.
 
     Args:
@@ -137,7 +137,7 @@ def differences(there: Any, here: Any, path: str = "") -> list[str]:
       path: the place of both in the whole.
 
     Example:
-      >>> differences({"epochs": 50, "given": "nothing"}, {"epochs": 60, "given": "nothing"})
+      >>> lines_that_differ({"epochs": 50, "given": "nothing"}, {"epochs": 60, "given": "nothing"})
       ['epochs was 50 there, is 60 here']
     """
     if isinstance(there, dict) and isinstance(here, dict):
@@ -146,4 +146,4 @@ def differences(there: Any, here: Any, path: str = "") -> list[str]:
         pairs = {str(i): pair for i, pair in enumerate(zip(there, here, strict=True))}
     else:
         return [] if there == here else [f"{path} was {there!r} there, is {here!r} here"]
-    return [line for key, (a, b) in pairs.items() for line in differences(a, b, f"{path}.{key}".lstrip("."))]
+    return [line for key, (a, b) in pairs.items() for line in lines_that_differ(a, b, f"{path}.{key}".lstrip("."))]

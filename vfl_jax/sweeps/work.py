@@ -27,7 +27,7 @@ from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.progress import Progress
 from vfl_jax.sweeps.store.attempts import MOST_DEATHS, ChunkRefused
 from vfl_jax.sweeps.store.folder import Folder
-from vfl_jax.sweeps.study import Study, differences
+from vfl_jax.sweeps.study import Study, lines_that_differ
 from vfl_jax.sweeps.training import train
 
 Source = VerticalData | LoadedTables | Callable[[], VerticalData | LoadedTables]
@@ -306,7 +306,7 @@ def train_task(
         if folder.is_finished(chunk):
             return
         study = Study(scenario, load(source), epochs, given, evaluate_every)
-        if differing := differences(identity, study.identity):
+        if differing := lines_that_differ(identity, study.identity):
             raise ValueError(
                 "This worker would not compute the same numbers:" + "".join(f"\n    {d}" for d in differing)
             )

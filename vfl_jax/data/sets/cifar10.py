@@ -78,7 +78,7 @@ def read_cifar10(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.nd
     """
     found: dict[str, np.ndarray] = {}
     check_unpacked(path)
-    with named(path, "a whole tar.gz file", "fetch it again"), tarfile.open(path, "r:gz") as archive:
+    with named(path, "is not a whole tar.gz file", "fetch it again"), tarfile.open(path, "r:gz") as archive:
         for member in archive:
             name = member.name.rpartition("/")[2]
             if member.size > MOST_ROWS * ROW:

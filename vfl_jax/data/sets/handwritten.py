@@ -87,7 +87,7 @@ def _read_original(path: Path, width: int) -> np.ndarray:
     """Reads one original file, float32[N, F]."""
     import pandas as pd
 
-    with named(path, "a table of numbers separated by blanks", "fetch it again"):
+    with named(path, "is not a table of numbers separated by blanks", "fetch it again"):
         table = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float32)
     if table.shape != (NUM_ROWS, width):
         raise ValueError(f"{path} has {len(table)} rows of {table.shape[1]} numbers; expected {NUM_ROWS} of {width}.")

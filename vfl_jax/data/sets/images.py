@@ -33,7 +33,7 @@ HASHES = {
 
 ADDRESSES = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "fashion_mnist": "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
 }
 FASHION_CLASSES = (
     "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",

@@ -15,7 +15,7 @@ from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.digest import code
 from vfl_jax.core.vertical_data import content_hash
 from vfl_jax.sweeps.chunks import Chunk
-from vfl_jax.sweeps.study import differences
+from vfl_jax.sweeps.study import lines_that_differ
 
 NAME = "manifest.json"
 FORMAT = 2
@@ -109,7 +109,7 @@ def _of_study(folder: Path, identity: dict[str, Any]) -> Manifest | None:
     found = of_any(folder)
     if found is None:
         return None
-    if differing := differences(found.identity | {"code": None}, identity | {"code": None}):
+    if differing := lines_that_differ(found.identity | {"code": None}, identity | {"code": None}):
         more = f"\n  and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
         raise ValueError(
             f"{folder} belongs to another study; choose another folder, or undo what differs:"

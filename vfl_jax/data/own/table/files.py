@@ -124,7 +124,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     with extra("parquet", f"{path} is a Parquet file, which"):
         import pyarrow
         import pyarrow.parquet as parquet
-    with named(path, "a whole Parquet file", "fetch it again"):
+    with named(path, "is not a whole Parquet file", "fetch it again"):
         with parquet.ParquetFile(path) as file:
             said = file.metadata
             if said.num_rows * said.num_columns * 8 > (most := max(SMALL_PARQUET, most_bytes(path))):
@@ -134,7 +134,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             raise ValueError(f"it says that it has {said.num_rows} rows, and has {len(frame)}")
         for name, column in frame.items():
             if isinstance(column.dtype, pd.StringDtype):  # bytes that are no text would raise later, without a place
-                with named(path, f"a whole Parquet file: its column {name!r} is no text", "fetch it again"):
+                with named(path, f"is not a whole Parquet file: its column {name!r} is no text", "fetch it again"):
                     pyarrow.array(column).validate(full=True)
     return _with_index(str(path), frame)
 
