@@ -89,7 +89,7 @@ def test_noise_names_the_level_that_blocks_and_what_it_costs(folder):
     save_case(folder, noise.CASES, "liu2020_code_laplace", blocked_from(0.05, "defense.scale", cost=1.0))
     save_case(folder, noise.CASES, "liu2020_paper_gaussian", blocked_from(1.0, "defense.variance", cost=0.0))
     noise.write_report(folder)
-    first = table(folder, "blocks from")
+    first = table(folder, "blocks from", "there: successes")
     laplace = row_of(first, noise="Laplacian noise")
     assert (laplace["level is the"], laplace["blocks from"]) == ("scale", "0.05")
     assert laplace["undefended: with a backdoor"].startswith("3/3 ")

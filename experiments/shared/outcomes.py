@@ -186,7 +186,8 @@ COLUMNS = """\
 Columns, at the last epoch: medians over seeds, in brackets their 95 % bootstrap intervals. *main*: accuracy on all test
 rows, honest and attacked, and the *difference* of both, paired by seed. *backdoor*: triggered test rows predicted as τ,
 as the paper counts, beside the honest runs' (*clean floor*). *attack success*: the same without rows that are of
-class τ, and its floor; *rows measured*: how many there are, of several seeds the fewest. Every seed has one outcome.
+class τ, and its floor; *rows measured*: how many there are, of several seeds the fewest. Accuracies are shares from 0
+to 1: a difference of −0.010 is a cost of one percentage point. Every seed has one outcome.
 *not judged*: there is nothing to attack, as the honest run is not finite, not better than the most frequent class, or
 more than 0.1 below the undefended one; or its own backdoor accuracy is above 0.5 (floor too high). *collapsed*: main
 accuracy more than 0.02 below the honest run, or not finite. *successes*: of the others those with a backdoor above 0.5

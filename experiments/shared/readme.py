@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.shared.figures import save_figure
 from vfl_jax.core.atomic import write_atomically
+from vfl_jax.reports import Row, to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +45,24 @@ def add_picture(folder: Path, name: str, figure: Figure, caption: str) -> str:
 def section(title: str, *parts: str) -> str:
     """A heading and what is below it; every part ends with its line."""
     return "\n".join([f"### {title}\n", *parts])
+
+
+ASIDE = ("main, attacked", "attack success", "its floor", "not judged", "rows measured")
+"""Columns that a table of outcomes leaves to the folded one, so that it fits a page."""
+ASIDE_THERE = ("successes", "collapsed", "not judged", "attack success", "its floor", "main, honest")
+"""The same of a table of levels that block."""
+
+
+def short_and_whole(rows: list[Row], aside: Sequence[str] = ASIDE) -> str:
+    """A table that fits a page, and below it, folded, the same rows with every column.
+
+    Args:
+      rows: the rows, all with the same columns.
+      aside: the columns that only the folded table has; as "there: …", too.
+    """
+    left_out = {*aside, *(f"there: {name}" for name in aside)}
+    short = [{name: cell for name, cell in row.items() if name not in left_out} for row in rows]
+    return "\n".join([to_markdown(short), details("every number of this table", to_markdown(rows))])
 
 
 def details(summary: str, *parts: str) -> str:

@@ -12,7 +12,7 @@ from experiments.liu2020.authors_run.cases import CASES
 from experiments.shared.cases import Case
 from experiments.shared.figures import save_figure
 from experiments.shared.outcomes import COLUMNS, points, read, row
-from experiments.shared.readme import write_tables
+from experiments.shared.readme import short_and_whole, write_tables
 from vfl_jax import plots
 from vfl_jax.reports import UNDEFINED, to_markdown
 from vfl_jax.statistics import honest, outcomes
@@ -37,7 +37,7 @@ def write_report(folder: Path) -> None:
         [
             "### Over seeds, last epoch\n",
             COLUMNS,
-            to_markdown(
+            short_and_whole(
                 [
                     row(point, {"case": case.title, "γ": f"{point.number('attack.amplify'):g}"})
                     for case, dataset in found

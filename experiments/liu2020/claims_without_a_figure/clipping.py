@@ -15,7 +15,7 @@ from experiments.shared.defended import CHANGE, WITH_BACKDOOR, change_of_main, d
 from experiments.shared.figures import draw_outcomes
 from experiments.shared.outcomes import Point, data_name, line
 from experiments.shared.panels import add_legend
-from experiments.shared.readme import add_picture, section
+from experiments.shared.readme import add_picture, details, section
 from vfl_jax import plots
 from vfl_jax.presets import HeadName, Task
 from vfl_jax.reports import to_markdown
@@ -71,7 +71,9 @@ def clipping(folder: Path, found: Found) -> str | None:
     ]
     caption = "what a defense changes of the honest runs, and the backdoor accuracy, every seed a point"
     picture = add_picture(folder, "clipping", figure([of for of in lines if not of.defense.startswith("Lap")]), caption)
-    return section("Clipping and noise (section 6.3)", TEXT, picture, to_markdown(rows))
+    return section(
+        "Clipping and noise (section 6.3)", TEXT, picture, details("every bound and level", to_markdown(rows))
+    )
 
 
 def clipped(found: Found) -> list[Line]:

@@ -13,9 +13,8 @@ from experiments.shared.cases import PRESETS
 from experiments.shared.figures import draw_outcomes
 from experiments.shared.outcomes import Point, data_name, row
 from experiments.shared.panels import add_legend
-from experiments.shared.readme import add_picture, section
+from experiments.shared.readme import add_picture, section, short_and_whole
 from vfl_jax import plots
-from vfl_jax.reports import to_markdown
 
 Panels = Mapping[str, Mapping[str, Point | None]]
 """By title the points of a panel by their setting; the first is the published attack, where the section has it."""
@@ -119,7 +118,7 @@ def comparison_section(folder: Path, comparison: Comparison) -> str | None:
         panel.remove()
     add_legend(figure, columns=5)
     picture = add_picture(folder, comparison.name, figure, "backdoor accuracy, every seed a point")
-    return section(comparison.title, comparison.text, picture, to_markdown(rows))
+    return section(comparison.title, comparison.text, picture, short_and_whole(rows))
 
 
 def _own(points: Mapping[str, Point | None], comparison: Comparison) -> dict[str, Point]:

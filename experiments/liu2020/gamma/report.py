@@ -11,7 +11,7 @@ from experiments.liu2020.gamma.cases import CASES
 from experiments.shared.cases import GAMMA
 from experiments.shared.outcomes import COLUMNS, TABLE_2, data_name, line, read, row, runtimes
 from experiments.shared.panels import figure_against, figure_over_epochs
-from experiments.shared.readme import add_picture, section, write_tables
+from experiments.shared.readme import add_picture, section, short_and_whole, write_tables
 from vfl_jax import plots
 from vfl_jax.reports import Row, median_with_interval, to_markdown
 from vfl_jax.statistics import honest
@@ -46,7 +46,7 @@ def write_report(folder: Path) -> None:
             add_picture(folder, "gamma", figure_gamma(found), "main and backdoor accuracy against γ"),
             COLUMNS,
             f"Table 2 of the paper, without attack: MNIST {_paper('mnist')}, NUS-WIDE {_paper('nus_wide')}.\n",
-            to_markdown(table),
+            short_and_whole(table),
         ),
         section(
             "Main and backdoor accuracy per epoch (Figure 4)",

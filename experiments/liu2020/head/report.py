@@ -24,7 +24,7 @@ from experiments.shared.outcomes import (
     runtimes,
 )
 from experiments.shared.panels import figure_against, figure_over_epochs
-from experiments.shared.readme import add_picture, section, write_tables
+from experiments.shared.readme import add_picture, section, short_and_whole, write_tables
 from vfl_jax.reports import Row, median_with_interval, to_markdown
 from vfl_jax.statistics import honest
 
@@ -52,14 +52,14 @@ def write_report(folder: Path) -> None:
         caption = "main and backdoor accuracy per epoch, honest and attacked, under both heads"
         picture = add_picture(folder, "figure_5", figure_5(found, fixed), caption)
         sections.append(section("Main and backdoor accuracy per epoch (Figure 5)", picture))
-    parts = [COLUMNS, to_markdown(list(_rows(found, fixed)))]
+    parts = [COLUMNS, short_and_whole(list(_rows(found, fixed)))]
     if lines := depth_lines(found):
         figure = figure_against(lines, "hidden layers of the head")
         parts.append(add_picture(folder, "depth", figure, "main and backdoor accuracy against the depth of the head"))
     sections.append(section(f"Main and backdoor accuracy at the last epoch, γ = {GAMMA}", *parts))
     if table := list(_rows_who_know(found)):
         title = f"An attacker who knows the head: MNIST, `liu2020_code`, γ = {GAMMA}"
-        sections.append(section(title, to_markdown(table)))
+        sections.append(section(title, short_and_whole(table)))
     sections.append(section("Runtime", runtimes(CASES, found)))
     write_tables(README, folder, "\n".join(sections))
 

@@ -14,7 +14,7 @@ from experiments.liu2020.noise.cases import CASES, MEANING
 from experiments.shared.defended import BLOCKS, BLOCKS_FROM, blocking_row, defended_row
 from experiments.shared.outcomes import COLUMNS, Point, data_name, line, read, runtimes
 from experiments.shared.panels import MAIN_AND_BACKDOOR, add_legend, figure_against, figure_over_epochs
-from experiments.shared.readme import add_picture, section, write_tables
+from experiments.shared.readme import ASIDE_THERE, add_picture, details, section, short_and_whole, write_tables
 from vfl_jax import plots
 from vfl_jax.reports import to_markdown
 from vfl_jax.statistics import summarize
@@ -89,9 +89,13 @@ def write_report(folder: Path) -> None:
             "From which level on noise blocks the backdoor, and what that costs",
             BLOCKS,
             BLOCKS_FROM,
-            to_markdown([blocking_row(sweep.levels, sweep.settings) for sweep in sweeps]),
+            short_and_whole([blocking_row(sweep.levels, sweep.settings) for sweep in sweeps], ASIDE_THERE),
         ),
-        section("Main and backdoor accuracy against the level (Figure 6)", *pictures, COLUMNS, to_markdown(table)),
+        section(
+            "Main and backdoor accuracy against the level (Figure 6)",
+            *pictures,
+            details("every level", COLUMNS, to_markdown(table)),
+        ),
         section("Runtime", runtimes(CASES, read(folder, CASES))),
     )
     write_tables(README, folder, "\n".join(sections))

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from experiments.liu2020.parties.cases import CASES, HEADS, NUMBERS, case_name
 from experiments.shared.figures import draw_points, save_figure
 from experiments.shared.outcomes import COLUMNS, Point, at, read, row
-from experiments.shared.readme import write_tables
+from experiments.shared.readme import short_and_whole, write_tables
 from vfl_jax import plots
 from vfl_jax.presets import HeadName
-from vfl_jax.reports import to_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +56,7 @@ def table(found: Heads) -> str:
         for head, numbers in found.items()
         for number, point in numbers.items()
     ]
-    return f"{COLUMNS}\n{to_markdown(rows)}"
+    return f"{COLUMNS}\n{short_and_whole(rows)}"
 
 
 def figure(found: Heads) -> Figure:

@@ -10,7 +10,7 @@ from experiments.liu2020.sparsification.cases import CASES, PUBLISHED, SWEPT, ca
 from experiments.shared.defended import BLOCKS, BLOCKS_FROM, blocking_row, defended_row
 from experiments.shared.outcomes import COLUMNS, Point, are_alike, data_name, line, read, runtimes
 from experiments.shared.panels import figure_against, figure_over_epochs
-from experiments.shared.readme import add_picture, section, write_tables
+from experiments.shared.readme import ASIDE_THERE, add_picture, details, section, short_and_whole, write_tables
 from vfl_jax.reports import to_markdown
 
 if TYPE_CHECKING:
@@ -90,14 +90,12 @@ def write_report(folder: Path) -> None:
             "From which drop rate on sparsification blocks the backdoor, and what that costs",
             BLOCKS,
             BLOCKS_FROM,
-            to_markdown([blocking_row(sweep.rates, sweep.settings) for sweep in sweeps]),
+            short_and_whole([blocking_row(sweep.rates, sweep.settings) for sweep in sweeps], ASIDE_THERE),
         ),
         section(
             "Main and backdoor accuracy against the drop rate (Figure 7)",
             *pictures,
-            COLUMNS,
-            JOINED,
-            to_markdown(table),
+            details("every drop rate", COLUMNS, JOINED, to_markdown(table)),
         ),
         section("Runtime", runtimes(CASES, read(folder, CASES))),
     )

@@ -16,10 +16,10 @@ from experiments.shared.cases import GAMMA
 from experiments.shared.figures import draw_outcomes
 from experiments.shared.outcomes import COLUMNS, DATA, Point, data_name, read, row, runtimes
 from experiments.shared.panels import add_legend
-from experiments.shared.readme import add_picture, section, write_tables
+from experiments.shared.readme import add_picture, section, short_and_whole, write_tables
 from experiments.shared.separation import UNDEFINED
 from vfl_jax import plots
-from vfl_jax.reports import Row, median_with_interval, to_markdown
+from vfl_jax.reports import Row, median_with_interval
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,7 @@ def write_report(folder: Path) -> None:
             caption = "backdoor accuracy by factor, every seed a point"
             picture = add_picture(folder, name, figure(found, name), caption)
             title = f"{base.preset}, {DATA[base.task]}, {base.head} head, γ = {GAMMA}"
-            parts.append(section(title, picture, to_markdown(rows)))
+            parts.append(section(title, picture, short_and_whole(rows)))
     if parts:
         parts = [f"{COLUMNS}{AGAINST}", *parts]
     if (measured := read_units(folder)) and (groups := prediction.related(found, measured)):
