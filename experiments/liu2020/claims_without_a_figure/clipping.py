@@ -116,7 +116,7 @@ def figure(lines: list[Line]) -> Figure:
     lowest = min(float(change.min()) for change in changes)
     for (left, right), of, change in zip(panels, lines, changes, strict=True):
         settings = [_level(level) for level in of.levels]
-        plots.draw_against(left, change.transpose("level", "seed"), settings, CHANGE)
+        plots.draw_against(left, change.transpose("level", "seed"), settings, "honest, defended − undefended")
         left.set_ylim(1.1 * lowest - 0.02, 0.05)
         left.set_xlabel(of.axis)
         draw_outcomes(right, list(of.levels.values()), settings, of.axis)
