@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
-from vfl_jax.core.checks import check_choice, check_count, check_kind, is_whole, shown
+from vfl_jax.core.checks import check_kind
 from vfl_jax.core.fields import check_fields
 from vfl_jax.core.record import Record, leaf
 from vfl_jax.core.types import Array
@@ -19,11 +19,19 @@ from vfl_jax.models import Bottom, DenseHead, Head
 from vfl_jax.models.losses import Loss, Regularizer, SoftmaxCrossEntropy
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import Shapes
-from vfl_jax.protocol.methods import acts, changes, due, held_attack, is_attack, located
+from vfl_jax.protocol.methods import acts, changes, due, is_attack, located
 from vfl_jax.protocol.switched import InferenceOrder, Switched
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.protocol.triggers import Trigger
-from vfl_jax.scenario.measures import Measure, check_free
+from vfl_jax.scenario.conditions import (
+    check_channels,
+    check_inference,
+    check_metrics,
+    check_party_targets,
+    check_places,
+    check_triggers,
+)
+from vfl_jax.scenario.measures import Measure
 from vfl_jax.scenario.plans import BatchPlan, PoisonPlan
 from vfl_jax.scenario.shown import html_of, text_of
 
@@ -139,7 +147,7 @@ class Scenario(Record):
           epoch: the number of finished epochs.
           num_epochs: the number of epochs of the whole training.
         """
-        return frozenset().union(*(due(method, epoch, num_epochs) for method in self._methods()))
+        return frozenset().union(*(due(method, epoch, num_epochs) for method in self.methods()))
 
     def acts_between(self, epoch: int, num_epochs: int) -> bool:
         """Whether a method acts (``on_epoch``) when so many epochs are finished.
@@ -149,7 +157,7 @@ class Scenario(Record):
           num_epochs: the number of epochs of the whole training.
         """
         now = self.due(epoch, num_epochs)
-        return any(acts(method, now) for method in self._methods())
+        return any(acts(method, now) for method in self.methods())
 
     def check_epochs(self, num_epochs: int) -> None:
         """Checks that every epoch at which a method is to act lies in the training.
@@ -160,7 +168,7 @@ class Scenario(Record):
         Raises:
           ValueError: naming the method, where a number of ``at_epochs`` lies before the first or after the last epoch.
         """
-        for path, method in self._located():
+        for path, method in self.located():
             named = (method.at_epochs or ()) if changes(method, "on_epoch") else ()
             if outside := [at for at in named if not -num_epochs - 1 <= at <= num_epochs]:
                 raise ValueError(
@@ -172,32 +180,32 @@ class Scenario(Record):
     @property
     def switches(self) -> tuple[str, ...]:
         """The paths of the attacks' switches, such as ``"attacks.1.enabled"``; a run is honest where all are 0."""
-        return tuple(f"{path}.enabled" for path, method in self._located() if isinstance(method, Switched))
+        return tuple(f"{path}.enabled" for path, method in self.located() if isinstance(method, Switched))
 
     @property
     def inference_batch(self) -> int:
         """A number of test rows; evaluation takes multiples of it, so every method gets the batches it asks for."""
-        return math.lcm(*(method.inference_batch or 1 for method in self._methods()))
+        return math.lcm(*(method.inference_batch or 1 for method in self.methods()))
 
     @property
     def inference_order(self) -> InferenceOrder:
         """The order of the test rows: "shuffled" where a method that sees several together asks for it, else "file"."""
-        return "shuffled" if "shuffled" in self._inference_orders() else "file"
+        return "shuffled" if "shuffled" in self.inference_orders() else "file"
 
-    def _located(self) -> Iterator[tuple[str, Any]]:
+    def located(self) -> Iterator[tuple[str, Any]]:
         """Yields (path, method) for every method of every party."""
         for k, transform in enumerate(self.attacks):
             yield from located(transform, f"attacks.{k}")
         yield from located(self.active_attack, "active_attack")
         yield from located(self.defense, "defense")
 
-    def _methods(self) -> tuple[Any, ...]:
+    def methods(self) -> tuple[Any, ...]:
         """Returns every method of every party."""
-        return tuple(method for _, method in self._located())
+        return tuple(method for _, method in self.located())
 
-    def _inference_orders(self) -> dict[str, str]:
+    def inference_orders(self) -> dict[str, str]:
         """Returns the orders of test rows that methods ask for, each with the name of a method."""
-        return {m.inference_order: type(m).__name__ for m in self._methods() if (m.inference_batch or 1) > 1}
+        return {m.inference_order: type(m).__name__ for m in self.methods() if (m.inference_batch or 1) > 1}
 
     def shapes(self, data: VerticalData) -> Shapes:
         """Returns the sizes that the protocol makes public, for one data set.
@@ -245,16 +253,16 @@ class Scenario(Record):
             raise ValueError(
                 f"poison.target_class is {self.poison.target_class}; the classes are 0 to {data.num_classes - 1}."
             )
-        self._check_party_targets(data)
+        check_party_targets(self, data)
         shapes = self.shapes(data)
         by_role = self.poison.mode == "appended_pair"
         self.head.check(shapes.widths, data.num_classes)
         for party, attack in enumerate(self.attacks):
             attack.check(shapes, party, by_role)
         self.active_attack.check(shapes, by_role)
-        self._check_channels(data)
+        check_channels(self, data)
         self.defense.check(shapes, by_role)
-        self._check_trigger(data)
+        check_triggers(self, data)
 
     def _check_alone(self) -> None:
         """Checks everything that needs no data."""
@@ -264,105 +272,9 @@ class Scenario(Record):
                 f"loss is {kind.__name__}, which adds rows up by a __call__ of its own but says nothing of row_weight, "
                 "what one row's loss counts in the batch loss; override both, or rows alone."
             )
-        for _, method in self._located():
+        for _, method in self.located():
             if isinstance(method, Switched):
                 method.check_switch()
-        self._check_places()
-        self._check_inference()
-        self._check_metrics()
-
-    def _check_metrics(self) -> None:
-        """Checks that every metric of a user's own has a name of its own."""
-        names = [measure.name for measure in self.metrics]
-        for name in names:
-            check_free("metrics has", name)
-            if names.count(name) > 1:
-                raise ValueError(f"metrics has {name!r} {names.count(name)} times; a name stands for one metric.")
-
-    def _check_inference(self) -> None:
-        """Checks when methods act, and the batches and orders of test rows that they ask for."""
-        for method in self._methods():
-            at = method.at_epochs
-            if at is not None and not (isinstance(at, tuple | list) and len(at) and all(map(is_whole, at))):
-                raise ValueError(
-                    f"{type(method).__name__}.at_epochs is {shown(at)}; it must be a tuple of whole numbers, such as "
-                    "(0, -1) for before the first epoch and after the last, or None for all of them."
-                )
-            if method.inference_batch is not None:
-                check_count(**{f"{type(method).__name__}.inference_batch": method.inference_batch})
-            check_choice(type(method).__name__, InferenceOrder, inference_order=method.inference_order)
-        if len(orders := self._inference_orders()) > 1:
-            raise ValueError(
-                f"{orders['file']} asks for test rows in the order of the file (inference_order), {orders['shuffled']} "
-                "for shuffled ones; one evaluation has one order."
-            )
-
-    def _check_places(self) -> None:
-        """Checks that attacks stand in fields of attacks, and nowhere else."""
-        for path, method in self._located():
-            is_plain = isinstance(method, Switched) or type(method) is ActiveTransform
-            if path.startswith("active_attack") and not is_plain and not is_attack(self.active_attack):
-                raise ValueError(
-                    f"{path} is {type(method).__name__}, no attack: it would act in runs that are called honest, too. "
-                    "Derive it from vfl_jax.ActiveAttack; what defends is given as defense."
-                )
-            held = None if isinstance(method, Switched) else held_attack(method)
-            if held is not None:
-                kind, base = type(method).__name__, "" if isinstance(method, PartyTransform) else "Active"
-                raise ValueError(
-                    f"{path} is {kind}, no attack, but its field {held[0]!r} holds {type(held[1]).__name__}, which is "
-                    f"one: nobody would count as its attacker, and nothing switch it off. Derive {kind} from "
-                    f"vfl_jax.{base}Attack, or join both in a vfl_jax.{base or 'Party'}Chain."
-                )
-        if is_attack(self.defense):
-            raise ValueError(
-                f"defense is {self.defense!r}, an attack; an attack by the active party is given as active_attack."
-            )
-
-    def _check_channels(self, data: VerticalData) -> None:
-        """Checks that every attacker has a channel to the active party."""
-        if data.active_party in self.attackers:
-            others = [k for k in range(data.num_parties) if k != data.active_party]
-            raise ValueError(
-                f"attacks.{data.active_party} is at party {data.active_party} ({data.parties[data.active_party]}), "
-                "which holds the labels: its messages cross no channel, so that no defense could touch it. Let one of "
-                f"the parties {others} attack, or give the active party's own attack as active_attack."
-            )
-
-    def _check_party_targets(self, data: VerticalData) -> None:
-        """Checks the classes that attackers want."""
-        wanted = self.poison.party_targets
-        if wanted and len(wanted) != data.num_parties:
-            raise ValueError(
-                f"poison.party_targets has {len(wanted)} entries; data {data.name!r} has {data.num_parties} parties "
-                f"that hold features ({', '.join(data.parties)}), so it must have {data.num_parties}, or none."
-            )
-        for party, target in enumerate(wanted):
-            if not 0 <= target < data.num_classes:
-                raise ValueError(
-                    f"poison.party_targets.{party} is {target}; the classes are 0 to {data.num_classes - 1}."
-                )
-        if wanted and self.poison.mode == "appended_pair":
-            raise ValueError("poison.party_targets needs poison.mode='in_place'; an appended pair has one target row.")
-        is_wanted = self.poison.target_class in self.target_classes or is_attack(self.active_attack)
-        if wanted and self.attackers and not is_wanted:
-            raise ValueError(
-                f"poison.target_class is {self.poison.target_class}, but by poison.party_targets the attackers want "
-                f"{list(self.target_classes)}. Numbers that are not by party measure target_class; take one of these."
-            )
-
-    def _check_trigger(self, data: VerticalData) -> None:
-        """Checks that the triggers change a feature of an attacker."""
-        triggers = {"trigger": self.poison.trigger, "attack_trigger": self.attack_trigger}
-        for name, trigger in triggers.items():
-            if trigger is not None:
-                self._check_touches(name, trigger.masks(data))
-
-    def _check_touches(self, name: str, masks: tuple[Any, ...]) -> None:
-        """Checks that a trigger with these places changes a feature of an attacker, or of nobody."""
-        attackers = list(self.attackers)
-        if attackers and any(m is not None for m in masks) and all(masks[k] is None for k in attackers):
-            raise ValueError(
-                f"poison.{name} touches only parties {[k for k, m in enumerate(masks) if m is not None]}, but the "
-                f"attackers are {attackers}; it must change a feature of at least one of them."
-            )
+        check_places(self)
+        check_inference(self)
+        check_metrics(self)
