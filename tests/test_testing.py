@@ -4,6 +4,7 @@ import functools
 import math
 import subprocess
 import sys
+import typing
 
 import helpers
 import jax.numpy as jnp
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 
 import vfl_jax as vfl
+from vfl_jax.core.record import kinds
 from vfl_jax.replica import capabilities
 from vfl_jax.statistics.prices import OFF
 from vfl_jax.testing import CheckFailed, check_method
 from vfl_jax.testing.bench import benches, permuted
+from vfl_jax.testing.failures import Kind
 from vfl_jax.testing.watching import held
 
 FOUND = {
@@ -228,6 +231,29 @@ def test_every_method_of_the_package_keeps_its_promises(room, name):
     except (TypeError, ValueError) as error:
         raise AssertionError(f"{name} needs arguments: give them in ARGUMENTS.") from error
     check_method(method, neutral=NEUTRAL.get(name, {}), **(helpers.two_classes() if name in OF_TWO_CLASSES else {}))
+
+
+def test_every_registered_method_is_checked():
+    """A method that registers itself and is in no ``__all__`` would be checked by nobody."""
+    registered = {
+        name
+        for base in (vfl.PartyTransform, vfl.ActiveTransform)
+        for name, kind in kinds(base).items()
+        if kind.__module__.startswith(("vfl_jax.attacks", "vfl_jax.defenses"))
+    }
+    assert registered == {name for _, name in METHODS}
+
+
+def test_every_planted_method_is_looked_for():
+    methods = {
+        kind
+        for kind in vars(planted).values()
+        if isinstance(kind, type)
+        and issubclass(kind, vfl.PartyTransform | vfl.ActiveTransform)
+        and kind.__module__ == planted.__name__
+    }
+    assert methods == {*FOUND, planted.RoundsAtNeutral, planted.Innocent}
+    assert {kind for kind, _ in FOUND.values()} | {"neutrality"} == set(typing.get_args(Kind))
 
 
 def test_chains_keep_their_promises():
