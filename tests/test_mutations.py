@@ -354,7 +354,20 @@ def test_the_job_goes_on_where_it_was_stopped(tree, study, tmp_path, monkeypatch
     assert not set(tried[4:]) & set(first)
     assert {row["outcome"] for row in job.read_rows(here.results).values()} == {"caught"}
     assert len(job.read_rows(here.results)) == 5
-    assert "5 mutants, 3 to try" in capsys.readouterr().out
+    assert "5 mutants, 3 to try, 0 without a recorded test" in capsys.readouterr().out
+
+
+def test_a_mutant_without_a_test_waits_for_the_whole_recording(study, tmp_path, monkeypatch, capsys):
+    first, other = recording.recorded(study.folder)
+    nothing = [file._replace(seconds={}) for file in (first, other)]
+    here = dataclasses.replace(study, results=tmp_path / "mutants.jsonl")
+    monkeypatch.setattr(job, "recorded", lambda folder: nothing[:1])
+    job.run(here, count=2, seed=0, rooms=("core",))
+    assert job.read_rows(here.results) == {}
+    assert "2 mutants, 0 to try, 2 without a recorded test" in capsys.readouterr().out
+    monkeypatch.setattr(job, "recorded", lambda folder: nothing)
+    job.run(here, count=2, seed=0, rooms=("core",))
+    assert [(row["outcome"], row["tests"]) for row in job.read_rows(here.results).values()] == [("survived", 0)] * 2
 
 
 @pytest.mark.long

@@ -9,7 +9,7 @@ from rich.console import Console
 from vfl_jax import load, reports
 from vfl_jax.arenas.leaderboard import attack_rows, defense_rows
 from vfl_jax.cli.listing import table as listing
-from vfl_jax.reports.folding import FoldedTable
+from vfl_jax.reports.folding import FoldedTable, _cell
 
 ZIPPED = "attacks.1.parts.0.enabled+attacks.1.parts.1.enabled"
 NUMBERS = {"main accuracy": "0.912 [0.871, 0.950]", "attack success": "0.123 [0.100, 0.145]"}
@@ -88,3 +88,8 @@ def test_the_arena_and_the_list_fit_80_columns():
     text = printed(listing(), 80)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
+
+
+def test_a_long_cell_breaks_between_words_and_keeps_its_empty_lines():
+    assert _cell("one two\n\nthree", 5) == "one\ntwo\n\nthree"
+    assert _cell("unbreakable word", 4) == "unbreakable\nword"

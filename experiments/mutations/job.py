@@ -59,6 +59,8 @@ class Study:
 def run(study: Study, count: int, seed: int, rooms: tuple[str, ...] = ()) -> None:
     """Tries every mutant of the draw that was not tried, or survived fewer tests than there are now.
 
+    A mutant without a test has survived; it waits while there are test files that are not recorded yet.
+
     Args:
       study: where, and how long.
       count, seed, rooms: of the draw.
@@ -73,8 +75,10 @@ def run(study: Study, count: int, seed: int, rooms: tuple[str, ...] = ()) -> Non
     tree, before = study.folder / "tree", read_rows(study.results)
     mutants = draw(tree, study.package, count, seed, rooms)
     choices = choose(tree, files, mutants, study.budget)
-    left = [one for one in mutants if not _is_done(before.get(one.id), choices[one.id])]
-    print(f"{len(mutants)} mutants, {len(left)} to try", flush=True)
+    is_whole = len(files) == len(list((tree / "tests").glob("test_*.py")))
+    waits = [one for one in mutants if not (is_whole or choices[one.id].tests)]
+    left = [one for one in mutants if one not in waits and not _is_done(before.get(one.id), choices[one.id])]
+    print(f"{len(mutants)} mutants, {len(left)} to try, {len(waits)} without a recorded test", flush=True)
     waiting: queue.SimpleQueue[tuple[int, Mutant]] = queue.SimpleQueue()
     for item in enumerate(left, 1):
         waiting.put(item)
