@@ -7,11 +7,9 @@ import pytest
 from data_helpers import says
 
 from experiments.mutations import __main__ as command
-from experiments.mutations import job, recording, report
+from experiments.mutations import job, recording
 from experiments.mutations.choice import Choice, choose
-from experiments.mutations.draw import apply, candidates, draw, find
-from experiments.mutations.operators import OPERATORS
-from experiments.mutations.places import Source, places
+from experiments.mutations.draw import candidates, draw, find
 from experiments.mutations.trial import Tried
 
 SUMS = '''
@@ -119,98 +117,6 @@ def mutant(root, operator, line):
     (number,) = (number for number, text in enumerate(SUMS.splitlines(), 1) if text.strip() == line)
     name = next(one.id for one in mutants_of(root) if one.operator == operator and one.lines[0] == number)
     return find(root, "tiny", {name})[name]
-
-
-CHANGED = {
-    "comparison": [
-        ("a < b", ["a >= b"]),
-        ("a == b != c", ["a != b != c", "a == b == c"]),
-        ("a not  in (b)", ["a in (b)"]),
-        ("(a) is (\n  b  # is not\n)", ["(a) is not (\n  b  # is not\n)"]),
-    ],
-    "off by one": [
-        ("a < b", ["a <= b"]),
-        ("x[1:]", ["x[2:]"]),
-        ("x[0]", ["x[1]"]),
-        ("range(3)", ["range(4)"]),
-        ("n - 1", ["n - 2"]),
-    ],
-    "arithmetic": [
-        ("'é' if a else b*c", ["'é' if a else b/c"]),
-        ("-a", ["a"]),
-        ("a += b", ["a -= b"]),
-        ("f'{a}' + b", []),
-        ("A = b | c", []),
-    ],
-    "constant": [
-        ("f(3, True)", ["f(4, True)", "f(3, False)"]),
-        ("0.5 * a", ["1.0 * a"]),
-        ("a(0.0)", ["a(1.0)"]),
-        ("a('3')", []),
-        ("warn(a, stacklevel=2)", []),
-    ],
-    "boolean": [("a and b and c", ["a or b and c", "a and b or c"])],
-    "not": [
-        ("not (a and b)", ["(a and b)"]),
-        ("a if b else c", ["a if (not (b)) else c"]),
-        ("[a for a in b if a]", ["[a for a in b if (not (a))]"]),
-        ("while True: pass", []),
-    ],
-    "return": [
-        ("def f(): return g(a, b)", ["def f(): return a"]),
-        ("def f(): return a + b", ["def f(): return None"]),
-    ],
-    "removal": [
-        ("f(a)", ["pass"]),
-        ("a = b", []),
-        ("a = f(a)", ["pass"]),
-        ("a.b = c", ["pass"]),
-        ("if a: raise B(c - 1)", ["if a: pass"]),
-        ("def f():\n  if a: return b\n  return c", ["def f():\n  if a: pass\n  return c"]),
-        ("logger.info(a)", []),
-    ],
-    "swap": [("f(a, b , c)", ["f(b, a , c)", "f(a, c , b)"]), ("isinstance(a, b)", []), ("f(a, a)", [])],
-    "branches": [
-        ("jnp.where(a, b, c)", ["jnp.where(a, c, b)"]),
-        ("f(b) if a else c", ["c if a else f(b)"]),
-    ],
-}
-
-
-@pytest.mark.parametrize(
-    ("operator", "text", "expected"), [(k, *case) for k, cases in CHANGED.items() for case in cases]
-)
-def test_an_operator_makes_its_mistakes(operator, text, expected):
-    source = Source(text.encode())
-    edits = [edit for place in places(source.tree) for edit in OPERATORS[operator](source, place)]
-    assert [apply(source.data, edit).decode() for edit in edits] == expected
-
-
-LEFT_OUT = {
-    "a docstring": '"""1 < 2."""',
-    "an annotation": "a: Literal[1 < 2]",
-    "a type that is returned": "def f() -> A[1 < 2]: ...",
-    "a message": "raise",
-    "a decorator": "@f(1)\nclass A: ...",
-    "an assertion": "assert a < b, 1",
-    "what is shown": "class A:\n  def __repr__(self): return f(a < 1)",
-    "names for types": "if TYPE_CHECKING:\n  a(1 < 2)",
-    "a formatted text": "a = f'{1 < 2}'",
-    "what is exported": "__all__ = [1]",
-}
-
-
-@pytest.mark.parametrize("name", LEFT_OUT)
-def test_what_computes_nothing_is_left_out(name):
-    source = Source(LEFT_OUT[name].encode())
-    edits = [edit for place in places(source.tree) for find_in in OPERATORS.values() for edit in find_in(source, place)]
-    assert [edit.text for edit in edits] == (["pass"] if name == "a message" else [])
-
-
-def test_inside_a_message_nothing_is_changed():
-    source = Source(b"def f(a):\n  if a: raise B(a - 1, c(2))\n  warn(a < b)\n")
-    texts = {edit.text for place in places(source.tree) for f in OPERATORS.values() for edit in f(source, place)}
-    assert texts == {"pass", "(not (a))"}
 
 
 def test_a_draw_is_that_of_its_seed_and_grows(tmp_path):
@@ -387,48 +293,6 @@ def test_a_survivor_is_caught_by_a_test_that_was_written_for_it(tree, study, tmp
     assert job.read_rows(here.results)[one.id] | {"diff": ""} == job.of_mutant(one) | {
         "outcome": "caught", "by": "tests/test_new.py::test_new", "since": True, "diff": "",
     }  # fmt: skip
-
-
-def row_of(name, outcome, room="core", operator="not", **others):
-    row = {"id": name, "room": room, "path": f"vfl_jax/{room}/x.py", "line": 7, "operator": operator, "by": "t"}
-    return row | {"outcome": outcome, "diff": "-a\n+b", "tests": 3, "left_out": 0, "commit": "abc"} | others
-
-
-def test_the_page_counts_by_room_and_operator_and_explains_survivors():
-    rows = [row_of("a", "caught"), row_of("b", "caught", since=True), row_of("c", "timed out", "data")]
-    rows += [row_of("d", "survived"), row_of("e", "survived", "data", "swap", left_out=2), row_of("f", "survived")]
-    by_id = {row["id"]: row for row in rows}
-    reasons = {"d": {"equivalent": "Both are 1."}, "e": {"harmless": "A color."}}
-    text, said = report.tables(by_id, reasons), report.answer(by_id, reasons)
-    assert "| core | 4 | 2 | 2 | 0 |" in text
-    assert "| all | 6 | 2 | 3 | 1 |" in text
-    assert "Tried at commit `abc`." in text
-    assert "| swap | 1 | 0 | 1 | 0 |" in text
-    assert "| data | 0 / 0 / 1 | 0 / 1 / 0 |" in text
-    assert "`d` vfl_jax/core/x.py:7, not; 3 tests. equivalent: Both are 1.\n\n```diff\n-a\n+b\n```" in text
-    assert "`e` vfl_jax/data/x.py:7, swap; 3 tests, 2 more were left out. harmless: A color." in text
-    assert "`f` vfl_jax/core/x.py:7, not; 3 tests. not explained yet" in text
-    assert "`a` " not in text
-    assert "notice 60 % of the mistakes" in said
-    assert "1 of them by tests that were written for them" in said
-    assert "Of the 2 others that survive 1 are harmless and 1 not explained yet" in said
-    assert report.answer({}, {}) == "**Not tried yet.**\n"
-
-
-def test_an_explanation_is_one_of_three(tmp_path):
-    path = tmp_path / "explained.toml"
-    path.write_text('[a]\nequivalent = "x"\n')
-    assert report.read_reasons(path) == {"a": {"equivalent": "x"}}
-    for wrong in ('[a]\nequivalent = " "\n', '[a]\nequal = "x"\n', '[a]\ntest = "x"\nharmless = "y"\n', "[a]\n"):
-        path.write_text(wrong)
-        with pytest.raises(ValueError, match=says("explained.toml", "a by", "equivalent, harmless, test")):
-            report.read_reasons(path)
-
-
-def test_committed_explanations_are_of_mutants_that_survived():
-    rows = job.read_rows(command.RESULTS)
-    for name, reason in report.read_reasons(report.EXPLAINED).items():
-        assert rows[name]["outcome"] == ("caught" if "test" in reason else "survived"), name
 
 
 def test_the_folder_is_outside_the_repository():
