@@ -9,6 +9,7 @@ import xarray as xr
 
 from experiments.arena import __main__ as experiment
 from experiments.arena import report
+from experiments.arena.answer import answer, short, so_far
 from experiments.arena.rates import largest_good
 from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
 from vfl_jax.core.files import save
@@ -54,37 +55,47 @@ def board(name, strength, cost, attacks=("loud", "quiet"), defenses=("none", "wa
 
 def test_the_answer_names_the_strongest_and_the_cheapest():
     results = report.joined([board("mnist", (0.8, 0.2), 0.005), board("digits", (0.6, 0.2), 0.005)], "there")
-    said = report.answer(results)
+    said = answer(results)
     assert (
         "**loud is the strongest of 2 attacks tried** on 2 boards: over 4 cells it leads 52% of attacked rows" in said
     )
     assert "where honest runs lead 2%" in said
     assert "Without a defense the strongest attack of each board reaches 70% in the mean" in said
-    assert "wall leaves least: 35%, at 0.5 percentage points of main accuracy" in said
-    dear = report.answer(report.joined([board("mnist", (0.8, 0.2), 0.3)], "there"))
-    assert dear.endswith("there is none here.")
+    assert "Of those that cost at most 1 percentage point of main accuracy, none holds on any board." in said
+    dear = answer(report.joined([board("mnist", (0.8, 0.2), 0.3)], "there"))
+    assert dear.endswith("None costs at most 1 percentage point of main accuracy.")
 
 
 def test_a_mean_does_not_hide_a_board_on_which_a_defense_stops_nothing():
     kept, lost = board("mnist", (0.9, 0.2), 0.005), board("digits", (0.9, 0.2), 0.005)
     lost["attack_success"] = lost["attack_success"].copy()
     lost["attack_success"].loc[{"defense": "wall"}] = 0.02
-    said = report.answer(report.joined([kept, lost], "there"))
-    assert "(a mean of boards that differ: mnist 45%, digits 2%)" in said
-    alike = report.answer(report.joined([kept, kept.assign_coords(data=["digits"])], "there"))
-    assert "boards that differ" not in alike
+    said = answer(report.joined([kept, lost], "there"))
+    assert "wall holds on most boards: 1 of 2 (digits), at 0.5 percentage points of main accuracy. No dearer" in said
+    assert "| `wall`, 24% | 1 of 2 | 0.5 percentage points" in short(report.joined([kept, lost], "there"))
+    held = answer(report.joined([lost, lost.assign_coords(data=["mnist"])], "there"))
+    assert "wall holds on most boards: 2 of 2, at 0.5" in held
+
+
+def test_a_defense_that_holds_on_more_at_a_higher_price_is_named():
+    results = board("mnist", (0.9, 0.2), 0.005, defenses=("none", "wall")).copy(deep=True)
+    dear = results.sel(defense=["wall"]).assign_coords(defense=["moat"]).copy(deep=True)
+    dear["main_accuracy_honest"] -= 0.05
+    dear["attack_success"] = dear["attack_success"] * 0 + 0.05
+    said = answer(xr.concat([results, dear], "defense", data_vars="all"))
+    assert said.endswith(
+        "none holds on any board. At any price it is moat: 1 of 1, at 5.5 percentage points of main accuracy."
+    )
 
 
 def test_ties_are_named_together():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
-    assert report.answer(results).startswith("**loud and quiet are the strongest of 2 attacks tried** on 1 board:")
+    assert answer(results).startswith("**loud and quiet are the strongest of 2 attacks tried** on 1 board:")
 
 
 def test_a_page_says_how_much_of_the_line_up_it_has():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
-    assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 2 of {len(DEFENSES) + 1} defenses, 5 seeds" in report.so_far(
-        results
-    )
+    assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 2 of {len(DEFENSES) + 1} defenses, 5 seeds" in so_far(results)
 
 
 def test_a_page_has_every_board_and_what_is_lacking(tmp_path):

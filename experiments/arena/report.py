@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from experiments.arena.answer import answer, short, so_far
 from experiments.arena.kinds import TITLES, Kind, file_name
 from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
@@ -20,9 +21,9 @@ from vfl_jax.arenas.leaderboard import (
     leakage_rows,
     refusal_rows,
 )
-from vfl_jax.arenas.lineup import ABSENT, ATTACKS, BOARDS, DEFENSES, RATES
+from vfl_jax.arenas.lineup import ABSENT, BOARDS, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
-from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, rank_attacks, rank_defenses, strongest_attacks
+from vfl_jax.arenas.standings import MAIN, SUCCESS
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load
 from vfl_jax.core.words import duration
@@ -36,14 +37,10 @@ README = Path(__file__).with_name("README.md")
 FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
-LEADERS = 3
-"""So many attacks and defenses stand on the first page."""
 RUN_NOTE = (
     "Wall time of compiling and training, summed over programs that ran one after another on two CPU cores. Other work "
     "ran beside them, so these are upper bounds and no benchmark.\n"
 )
-CHEAP = 0.01
-"""A defense that costs honest runs no more main accuracy than this, in the mean, is called cheap."""
 
 
 def write_report(folder: Path) -> None:
@@ -127,113 +124,6 @@ def joined(boards: Sequence[xr.Dataset], folder: Path) -> xr.Dataset:
     return whole.sel(order)
 
 
-def answer(results: xr.Dataset) -> str:
-    """The answer in three sentences.
-
-    Args:
-      results: those of all boards.
-    """
-    attacks, defenses = rank_attacks(results), rank_defenses(results)
-    first = [place.name for place in attacks if place.rank == 1]
-    cheap = [p for p in defenses if p.rank is not None and p.cost[0] <= CHEAP and p.name != "none"]
-    undefended = next(place for place in defenses if place.name == "none")
-    strongest = attacks[0]
-    num_boards, floor = results.sizes["data"], strongest.success[0] - strongest.lift[0]
-    said = (
-        f"**{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried** on "
-        f"{num_boards} board{'s' * (num_boards > 1)}: over {strongest.num_cells} cells "
-        f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to τ, "
-        f"where honest runs lead {floor:.0%}. Without a defense the strongest attack of each board reaches "
-        f"{undefended.success[0]:.0%} in the mean; of the defenses that cost at most {100 * CHEAP:g} percentage point "
-        "of main accuracy, "
-    )
-    if not cheap:
-        return said + "there is none here."
-    best = cheap[0]
-    return (
-        f"{said}{best.name} leaves least: {best.success[0]:.0%}, {_price(best)}{_by_board(results, best.name)}. "
-        f"{_whole_truth(results, defenses, best)}"
-    )
-
-
-def short(results: xr.Dataset) -> str:
-    """The leaderboard of the first page: the answer, the figure, who leads.
-
-    Args:
-      results: those of all boards.
-    """
-    attacks = [place for place in rank_attacks(results) if place.rank is not None][:LEADERS]
-    defenses = [place for place in rank_defenses(results) if place.rank is not None and place.name != "none"][:LEADERS]
-    rows = [
-        {
-            "rank": str(place + 1),
-            "strongest attacks": f"`{attack.name}`, {attack.success[0]:.0%}",
-            "defenses that leave least": f"`{defense.name}`, {defense.success[0]:.0%}",
-            "and cost": f"{_price(defense).removeprefix('at ')}",
-        }
-        for place, (attack, defense) in enumerate(zip(attacks, defenses, strict=False))
-    ]
-    return (
-        "\n".join(
-            [
-                answer(results),
-                "",
-                "![attack success above the floor, by attack and defense](experiments/arena/results/heat_map.png)",
-                "",
-                to_markdown(rows),
-                "Percentages of attacks are means of attack success over defenses that spare the task, those of "
-                "defenses what the strongest attack is left with; costs are of main accuracy. Neighbours may be tied.",
-                so_far(results).rstrip(),
-                "[All ranks, intervals and boards](experiments/arena/README.md).",
-            ]
-        ).replace("\n\n\n", "\n\n")
-        + "\n"
-    )
-
-
-def so_far(results: xr.Dataset) -> str:
-    """How much of the line-up the page has.
-
-    Args:
-      results: those of all boards.
-    """
-    wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES) + 1]  # digits is no board of the page; "none" is a defense
-    there = [results.sizes[name] for name in ("data", "attack", "defense")]
-    if there == wanted:
-        return ""
-    (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), results.sizes["seed"]
-    return (
-        f"**So far**: {boards[0]} of {boards[1]} boards, {attacks[0]} of {attacks[1]} attacks, {defenses[0]} of "
-        f"{defenses[1]} defenses, {seeds} seeds. The rest is not trained yet, and may turn every rank.\n"
-    )
-
-
-def _price(place: Standing) -> str:
-    """What a defense costs, as a sentence has it."""
-    if place.cost[0] < 0.0005:
-        return "at no cost"
-    return f"at {100 * place.cost[0]:.1f} percentage points of main accuracy"
-
-
-def _by_board(results: xr.Dataset, defense: str) -> str:
-    """What the strongest attack of each board reaches behind a defense, where it is more than twice the least."""
-    of_defense = results.sel(defense=defense)
-    left = of_defense[SUCCESS].isel(attack=strongest_attacks(results).sel(defense=defense, drop=True)).mean("seed")
-    values = {str(name): float(value) for name, value in zip(left["data"].values, left.values, strict=True)}
-    if max(values.values()) <= 2 * min(values.values()):
-        return ""
-    return f" (a mean of boards that differ: {', '.join(f'{name} {value:.0%}' for name, value in values.items())})"
-
-
-def _whole_truth(results: xr.Dataset, defenses: Sequence[Standing], best: Standing) -> str:
-    """What the best of all leaves, where it is another than the best of the cheap ones."""
-    least = defenses[0]  # of those that have a rank
-    if least.name == best.name:
-        return "No dearer one leaves less."
-    differ = _by_board(results, least.name)
-    return f"The one that leaves least of all is {least.name}: {least.success[0]:.0%}, {_price(least)}{differ}."
-
-
 def cell_rows(board: xr.Dataset) -> list[Row]:
     """Every meeting on a board: the median attack success above the floor, a row per defense.
 
@@ -288,11 +178,6 @@ def _rate_rows(folder: Path) -> list[Row]:
         for head, of_head in found.items()
         for name, of in of_head.items()
     ]
-
-
-def _list(names: Sequence[str]) -> str:
-    """Names as a sentence has them."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _number(value: xr.DataArray) -> str:

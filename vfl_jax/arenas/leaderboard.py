@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfl_jax.arenas import dcs
-from vfl_jax.arenas.standings import SUCCESS, rank_attacks, rank_defenses, strongest_attacks
+from vfl_jax.arenas.standings import SUCCESS, boards_held, rank_attacks, rank_defenses, strongest_attacks
 from vfl_jax.reports import Row, median_with_interval
 from vfl_jax.statistics.meetings import HONEST
 
@@ -20,7 +20,8 @@ NOTE = (
     "honest runs of the same seeds. Equal ranks are ties: the seeds cannot tell them from the first of the rank. A "
     "rank is among those tried, over cells that all have and that are judged: the defense spares the honest runs (0.1 "
     "of main accuracy), and these do not lead most rows to τ themselves. Who did not meet in nearly all cells has no "
-    "rank, nor has a defense that costs more than 0.1; their values are over their own cells."
+    "rank, nor has a defense that costs more than 0.1; their values are over their own cells. A defense holds on a "
+    "board where the strongest attack tried leads at most 0.1 more of the attacked rows to τ than honest runs do."
 )
 
 
@@ -59,7 +60,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
             "strongest attack": _by_whom(results, place.name),
             "costs main accuracy": _text(place.cost),
             "DCS": f"{float(scores.sel(defense=place.name)):.3f}",
-            "boards": str(place.num_cells),
+            "holds on": "{} of {}".format(*map(len, boards_held(results, place.name))),
         }
         for place in rank_defenses(results)
     ]

@@ -24,6 +24,8 @@ LEVEL = 0.95
 """Of every interval."""
 NEARLY_ALL = 0.9
 """Who is ranked met in so large a share of the cells that anybody has."""
+HOLDS_WITHIN = 0.1
+"""A defense holds on a board where the strongest attack tried stays so near to the honest runs."""
 
 
 class Standing(NamedTuple):
@@ -168,6 +170,30 @@ def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
     """
     lift = (results[SUCCESS] - results[SUCCESS + HONEST]).median("seed")
     return lift.fillna(-np.inf).argmax("attack")
+
+
+def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]]:
+    """Returns the boards that a defense holds, and all that it was tried on; a mean over boards hides both.
+
+    It holds a board where the strongest attack tried leads at most 0.1 more of the attacked rows to τ than honest runs
+    do: the upper end of the interval over seeds of this lift, or of one seed the lift itself.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+      defense: its name.
+    """
+    held, tried = [], []
+    strongest = strongest_attacks(results)
+    for board in results["data"].values:
+        cell = results.sel(data=board, defense=defense)
+        cell = cell.isel(attack=int(strongest.sel(data=board, defense=defense)))
+        lift = (cell[SUCCESS] - cell[SUCCESS + HONEST]).values
+        if not np.isfinite(lift).any():
+            continue
+        tried.append(str(board))
+        if np.nanmax([_mean(lift), interval(lift, np.mean, LEVEL)[1]]) <= HOLDS_WITHIN:
+            held.append(str(board))
+    return held, tried
 
 
 def _ranked(
