@@ -70,6 +70,19 @@ def test_unknown_names_are_refused(words, said, capsys):
     assert says(str(error.value), *said)
 
 
+def test_no_defense_can_be_named(monkeypatch):
+    """Every arena has it, and whoever wants it alone must be able to say so."""
+
+    def remembered(attacks, defenses, *_, **__):
+        raise SystemExit(",".join(defenses))
+
+    monkeypatch.setattr("vfl_jax.arenas.arena", remembered)
+    for named, meets in ((["none"], "none"), (["Clipping", "none"], "Clipping,none")):
+        words = [word for name in named for word in ("--defense", name)]
+        with pytest.raises(SystemExit, match=f"^{meets}$"):
+            commands.main(["arena", "--data", "digits", "--attack", "BASL", *words])
+
+
 def test_every_method_of_the_package_is_in_the_line_up_or_said_to_be_absent():
     """A new method that nobody lets into the arena fails here."""
     from vfl_jax.arenas.lineup import ABSENT

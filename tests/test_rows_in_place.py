@@ -43,7 +43,8 @@ def copies_of_rows(attack, defense=ActiveTransform(), head="trainable"):
     ready = prepare(study, Chunk(({}, {"head_optimizer.learning_rate": 0.1}), (0, 1)))
     state, rows = ready.state_shapes(), board.data.train.num_samples
     kept = [leaf for leaf in jax.tree.leaves(state) if rows in leaf.shape]
-    text = programs.train_epoch.lower(*ready.arguments, state, jnp.int32(0)).compile().as_text()
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam needs it
+        text = programs.train_epoch.lower(*ready.arguments, state, jnp.int32(0)).compile().as_text()
     steps = [body for body in instructions(text).values() if any("jvp(" in line for line in body)]
     has_rows = re.compile(rf"\b{rows}\b")
     found = [line for body in steps for line in body if " copy(" in line and has_rows.search(line.split(" copy(")[0])]

@@ -36,6 +36,7 @@ def meet(chosen: Arena) -> None:
     from vfl_jax.arenas import arena
     from vfl_jax.arenas.boards import board_for
     from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
+    from vfl_jax.arenas.table import UNDEFENDED
     from vfl_jax.core.files import save
     from vfl_jax.data import LOADERS
 
@@ -50,7 +51,7 @@ def meet(chosen: Arena) -> None:
         name: kind
         for name, kind in kinds(ActiveTransform).items()
         if kind is not ActiveTransform and not issubclass(kind, Switched | Chain)
-    }
+    } | {UNDEFENDED: ActiveTransform}
     attacks = _named(chosen.attack, ATTACKS, lambda name: method("--attack", name, others, "attack"))
     defenses = _named(chosen.defense, DEFENSES, lambda name: method("--defense", name, defenders, "defense"))
     boards = _named(
