@@ -26,6 +26,7 @@ from experiments.liu2020.claims_without_a_figure.validation import (
     validation_row,
 )
 from experiments.shared.cases import PRESETS, load_task
+from experiments.shared.defended import CHANGE
 from vfl_jax.data.sets.nus_wide_twin import load_nus_wide_twin
 
 OTHERS = {
@@ -124,7 +125,7 @@ def test_clipping_beside_noise(found, tmp_path):
     rows = table_rows(clipping(tmp_path, both), "runs", "level")
     assert [row["level"] for row in rows[:6]] == ["∞", "0.01", "0.003", "0.001", "0.0003", "0.0001"]
     assert [row["successes"].split()[0] for row in rows[:6]] == ["0/4", *["4/4"] * 5]
-    changes = [row["honest, defended − undefended"].split()[0] for row in rows]
+    changes = [row[CHANGE].split()[0] for row in rows]
     assert changes == ["0.000"] * 5 + ["-0.100"] + ["0.000"] * 8 + ["-0.100"]
     noisy = {row["level"]: row["successes"].split()[0] for row in rows[6:]}
     assert noisy["0.05"] == "0/4"
