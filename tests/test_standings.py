@@ -140,7 +140,7 @@ def test_tables_say_what_the_results_say(results):
     assert rows["weak"]["strongest attack"] == "echo ×2"
     assert rows["ruinous"]["strongest attack"] == "–"
     assert rows["absent"]["strongest attack"] == "echo ×1"
-    assert rows["weak"]["costs main accuracy"] == "0.020 [0.020, 0.020]"
+    assert rows["weak"]["cost, points"] == "2.0 [2.0, 2.0]"
     assert [row["attack"] for row in detection_rows(results)] == ["loud", "echo", "quiet"]
     assert detection_rows(results)[0]["AUC"] == "0.750 [0.750, 0.750]"
     assert detection_rows(results.drop_vars("detection_auc")) == []

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 NOTE = (
     "Means over cells, with 95 % bootstrap intervals over seeds; of a few seeds the intervals are too narrow. Attack "
     "success: the share of test rows of other classes, every one attacked, that are predicted as τ. Lift: above the "
-    "honest runs of the same seeds. Equal ranks are ties: the seeds cannot tell them from the first of the rank. A "
-    "rank is among those tried, over cells that all have and that are judged: the defense spares the honest runs (0.1 "
-    "of main accuracy), and these do not lead most rows to τ themselves. Who did not meet in nearly all cells has no "
-    "rank, nor has a defense that costs more than 0.1; their values are over their own cells. A defense holds on a "
-    "board where the strongest attack tried leads at most 0.1 more of the attacked rows to τ than honest runs do."
+    "honest runs of the same seeds. Cost: percentage points of main accuracy. Equal ranks are ties: the seeds cannot "
+    "tell them from the first of the rank. A rank is among those tried, over cells that all have and that are judged: "
+    "the defense spares the honest runs (10 points), and these do not lead most rows to τ themselves. Who did not meet "
+    "in nearly all cells has no rank, nor has a defense that costs more than 10 points; their values are over their "
+    "own cells. A defense holds on a board where the strongest attack tried has a lift of at most 0.1."
 )
 
 
@@ -37,7 +37,7 @@ def attack_rows(results: xr.Dataset) -> list[Row]:
             "attack": place.name,
             "lift": _text(place.lift),
             "attack success": _text(place.success),
-            "costs main accuracy": _text(place.cost),
+            "cost, points": _points(place.cost),
             "cells": str(place.num_cells),
         }
         for place in rank_attacks(results)
@@ -58,7 +58,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
             "leaves, lift": _text(place.lift),
             "leaves, attack success": _text(place.success),
             "strongest attack": _by_whom(results, place.name),
-            "costs main accuracy": _text(place.cost),
+            "cost, points": _points(place.cost),
             "DCS": f"{float(scores.sel(defense=place.name)):.3f}",
             "holds on": "{} of {}".format(*map(len, boards_held(results, place.name))),
         }
@@ -161,6 +161,12 @@ def _text(estimate: tuple[float, float, float]) -> str:
     """A mean with its interval."""
     mean, low, high = estimate
     return "–" if np.isnan(mean) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _points(cost: tuple[float, float, float]) -> str:
+    """A cost with its interval, in percentage points."""
+    mean, low, high = (100 * value for value in cost)
+    return "–" if np.isnan(mean) else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _by_seed(values: xr.DataArray) -> np.ndarray:

@@ -135,7 +135,8 @@ def failing_together() -> Iterator[None]:
         if jax.process_count() == 1:
             raise
         traceback.print_exc()
-        print("This process ends at once, so that the others do not wait for it.", file=sys.stderr, flush=True)
+        who = f"Process {jax.process_index()} of {jax.process_count()}"
+        print(f"{who} failed and ends at once, so that the others do not wait for it.", file=sys.stderr, flush=True)
         os._exit(1)
 
 
