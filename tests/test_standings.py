@@ -1,5 +1,7 @@
 """Who wins in an arena: ranks, ties, costs and the score of VFLAIR, on results made by hand."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -163,6 +165,10 @@ def test_tables_say_what_the_results_say(results):
 def test_figures_have_every_cell_and_every_defense(results):
     texts = [text.get_text() for text in heat_map(results).axes[0].texts]
     assert len(texts) == 12
+    assert all(re.fullmatch(r"\(?[-–]?[\d.]*\)?(\n\d of [12])?", text) for text in texts), texts
+    strong = heat_map(results.sel(defense=["none"], attack=["loud"])).axes[0].texts[0].get_text()
+    assert strong.endswith("\n2 of 2")
+    assert "\n" not in heat_map(results.isel(data=[0])).axes[0].texts[0].get_text()
     assert sum(text.startswith("(") for text in texts) == 3  # the ruinous defense
     names = {text.get_text() for text in pareto(results).axes[0].texts}
     assert names == {"none", "weak"}  # those that have a rank

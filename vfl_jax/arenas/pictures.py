@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vfl_jax.arenas.standings import MAIN, SUCCESS, rank_attacks, rank_defenses
+from vfl_jax.arenas.standings import HOLDS_WITHIN, MAIN, SUCCESS, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.plots.panels import COLORS, grid_of_panels, slant_ticks
 from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
@@ -22,28 +22,35 @@ if TYPE_CHECKING:
 def heat_map(results: xr.Dataset) -> Figure:
     """The median attack success above its floor, attacks down and defenses across, the mean over boards.
 
+    Of several boards every cell also says on how many the attack gets through, with a lift above 0.1: a mean hides it.
     The strongest attacks and the best defenses come first. A cell that no board has is a dash; one in brackets is of a
     defense that takes more than 0.1 of the honest runs' main accuracy.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
-    lift = (results[SUCCESS] - results[SUCCESS + HONEST]).median("seed").mean("data")
+    by_board = (results[SUCCESS] - results[SUCCESS + HONEST]).median("seed")
     honest = results[MAIN + HONEST].mean("attack").median("seed")
     cost = (honest.sel(defense=UNDEFENDED, drop=True) - honest).mean("data")
     attacks = [place.name for place in rank_attacks(results)]
     defenses = [place.name for place in rank_defenses(results)]
-    values = lift.sel(attack=attacks, defense=defenses).values
+    by_board = by_board.sel(attack=attacks, defense=defenses).transpose("data", "attack", "defense")
+    values, met = by_board.mean("data").values, by_board.notnull().sum("data").values
+    through = (by_board > HOLDS_WITHIN).sum("data").values
+    counts_boards = results.sizes["data"] > 1
     figure, panels = grid_of_panels(1, 1, None)
-    figure.set_size_inches(1.8 + 0.55 * len(defenses), 1.6 + 0.3 * len(attacks))
+    figure.set_size_inches(1.8 + 0.55 * len(defenses), 1.6 + (0.4 if counts_boards else 0.3) * len(attacks))
     panel = panels[0, 0]
     panel.imshow(np.clip(values, 0, 1), vmin=0, vmax=1, cmap="cividis", aspect="auto")
     panel.set_facecolor(COLORS[6])
     for (row, column), value in np.ndenumerate(values):
         text = "–" if np.isnan(value) else f"{value:.2f}"
         is_costly = float(cost.sel(defense=defenses[column])) > DEFENSE_LOSS_AT_MOST
+        text = f"({text})" if is_costly and text != "–" else text
+        if counts_boards and met[row, column]:
+            text += f"\n{through[row, column]} of {met[row, column]}"
         panel.text(
-            *(column, row, f"({text})" if is_costly and text != "–" else text),
+            *(column, row, text),
             ha="center",
             va="center",
             color="black" if np.isnan(value) or value >= 0.5 else "white",
@@ -52,7 +59,8 @@ def heat_map(results: xr.Dataset) -> Figure:
     panel.set_yticks(np.arange(len(attacks)), attacks, fontsize=8)
     panel.set_xticks(np.arange(len(defenses)), defenses, fontsize=8)
     slant_ticks(panel)
-    panel.set_title("attack success above the floor, mean over boards", fontsize=10)
+    over_boards = f": mean over boards, and on how many above {HOLDS_WITHIN:g}" if counts_boards else ""
+    panel.set_title(f"attack success above the floor{over_boards}", fontsize=10)
     panel.spines[:].set_visible(False)
     panel.tick_params(length=0)
     return figure
