@@ -50,6 +50,7 @@ types: $(READY)
 docs: $(READY)
 	$(BIN)/python -m docs.staging docs/_build/source
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/sphinx-build -q -W --keep-going -b html -c docs -d docs/_build/doctrees docs/_build/source docs/_build/html
+	@echo "the site is docs/_build/html; open its index.html"
 
 check: lint types test
 

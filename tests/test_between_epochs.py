@@ -172,6 +172,7 @@ def test_every_call_has_a_key_of_its_own():
     assert len(set(drawn)) == len(drawn) == 2 * 6 * 4
 
 
+@pytest.mark.long
 def test_who_draws_moves_no_number_of_another():
     """The same training with and without a listener that draws, to the bit."""
     fields = {"defense": GaussianNoise(stddev=0.1), "optimizers": (Optimizer(learning_rate=0.1),) * 2}
@@ -252,6 +253,7 @@ def test_going_on_from_a_checkpoint_ends_the_same(results, tmp_path, monkeypatch
         np.testing.assert_array_equal(found[name], results[name], err_msg=str(name))
 
 
+@pytest.mark.long
 def test_a_program_is_made_once_for_every_set_of_methods_that_act(monkeypatch):
     """Both act at 0 and 2 of three epochs, the attacker at 3, nobody at 1; the estimate of memory made the programs."""
     planned, called, traced = [], [], []
@@ -267,6 +269,7 @@ def test_a_program_is_made_once_for_every_set_of_methods_that_act(monkeypatch):
     assert sorted(traced) == ["a", "a", "p"]
 
 
+@pytest.mark.long
 def test_where_nobody_acts_nothing_is_called(monkeypatch):
     def never(*arguments, **named):
         raise AssertionError("was called")

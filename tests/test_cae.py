@@ -188,6 +188,7 @@ def weights(arrays, when, like):
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(leaf.T) for leaf in leaves])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("discrete", [False, True])
 def test_published_steps_of_paired_replacement(discrete):
     """CAE, and DCAE: the chain with discrete gradients, here with the vector's bound."""

@@ -63,6 +63,7 @@ def test_every_case_is_the_sweep_of_its_scenario(joined):
     assert dict(row_ids(joined).sizes) == {"case": 3, "seed": 2, "poison_row": 6, "target_row": 2}
 
 
+@pytest.mark.long
 def test_a_metric_that_a_case_does_not_have_is_nan(joined):
     guessed = joined["label_inference_accuracy"]
     assert np.isnan(guessed.sel(case=["plain", "noise"])).all()
@@ -121,6 +122,7 @@ def test_of_cases_without_a_switch_the_honest_ones_have_no_outcome():
         honest(found)
 
 
+@pytest.mark.long
 def test_cases_have_folders_of_their_own(joined, tmp_path):
     again = sweep_cases(CASES, DATA, folder=tmp_path, **OPTIONS)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(CASES)

@@ -39,6 +39,7 @@ def test_few_rows_are_warned_of_once():
     assert said(lambda: vfl.run(tiny_scenario(), tiny_data(), jax.random.key(0), 1)) == [message]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_test", "expected"), [(90, 0), (86, 1)])
 def test_thirty_rows_are_enough(num_test, expected):
     """Test labels are 0, 1, 2, 0, 1, …: of all rows two thirds are of another class than τ; half carry the trigger."""
@@ -95,6 +96,7 @@ def test_a_target_class_that_is_the_majority_is_warned_of(share, target, expecte
     assert all("poison.target_class" in message and "%" in message for message in found)
 
 
+@pytest.mark.long
 def test_what_attacks_nothing_is_not_warned_of():
     honest = tiny_scenario(attacks=(PartyTransform(), PartyTransform()))
     assert swept(honest, tiny_data()) == []

@@ -80,6 +80,7 @@ class CountingAttack(Attack):
     return tiny_scenario(attacks=(PartyTransform(), names["CountingAttack"]())), names["CALLS"]
 
 
+@pytest.mark.long
 def test_calls_may_be_counted_but_not_a_value_changed(tmp_path):
     asked, calls = counting("constant_schedule(1.0)")
     options = {"seeds": 1, "epochs": 1, "folder": tmp_path, "progress": False}

@@ -144,6 +144,7 @@ def test_the_largest_class_of_nus_wide():
     assert np.bincount(labels).max() / 6000 == pytest.approx(LARGEST_CLASS["nus_wide"], abs=1e-3)
 
 
+@pytest.mark.long
 @needs_data
 def test_the_largest_class_of_mnist():
     assert np.bincount(load_task("mnist").train.labels).max() / 60_000 == LARGEST_CLASS["mnist"]

@@ -40,6 +40,7 @@ def test_list_names_everything(capsys):
         assert name in shown
 
 
+@pytest.mark.long
 def test_the_other_experiment_of_the_paper(monkeypatch, capsys):
     small = functools.partial(load_nus_wide_twin, num_train=600, num_test=200)
     monkeypatch.setitem(LOADERS, "nus_wide_twin", small)
@@ -109,6 +110,7 @@ def test_a_folder_of_another_study_is_refused(tmp_path):
         commands.main([*flags, "--epochs", "3"])
 
 
+@pytest.mark.long
 def test_a_program_over_several_hosts_must_find_the_others():
     command = [
         sys.executable,
@@ -124,6 +126,7 @@ def test_a_program_over_several_hosts_must_find_the_others():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_without_honest_runs_the_table_says_so(capsys):
     commands.main(["sweep", "digits_demo-sum", *QUICK, "--over", "attack.amplify=1,10", "--seeds", "2"])
     shown = " ".join(capsys.readouterr().out.split())
@@ -166,6 +169,7 @@ def test_bad_input_ends_with_one_line(flags, parts):
     assert "\n" not in str(ended.value)
 
 
+@pytest.mark.long
 def test_a_misspelt_flag_is_refused(capsys):
     with pytest.raises(SystemExit):
         commands.main(["run", "digits_demo-sum", "--epoch", "2"])

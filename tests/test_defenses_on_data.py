@@ -98,6 +98,7 @@ def test_at_neutral_numbers_a_replica_trains_as_without_any_bit_for_bit():
     assert helpers.differs(after["on"], after["none"])
 
 
+@pytest.mark.long
 def test_what_was_counted_and_drawn_comes_back_from_a_checkpoint(tmp_path):
     """The classes that ALIBI counted, every row's draws, the first message's width: training goes on bit for bit."""
     replica = replica_of(tissue(), chain(alibi=1.0, randomised_response=2.0, discrete=4.0, grad_perturb=3.0))

@@ -40,6 +40,7 @@ BAD_IDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["planned", "given"])
 @pytest.mark.parametrize("name", ["poison_ids", "target_ids"])
 @pytest.mark.parametrize("case", BAD_IDS)

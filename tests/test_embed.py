@@ -154,6 +154,7 @@ def test_a_step_follows_the_gradient_of_the_whole_loss(kind, active_party):
         assert_is(found, info, expected, [found.method_params[1]["gain"]])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nested", [False, True])
 def test_parts_of_a_chain_act_in_order_each_with_its_optimizer(nested):
     data = helpers.table_data()

@@ -59,6 +59,7 @@ def test_both_passes_follow_the_epochs_that_are_asked_for_and_the_last(always, s
                 assert f"{name}_count" not in sometimes or (sometimes[f"{name}_count"].sel(epoch=epoch) == 0).all()
 
 
+@pytest.mark.long
 def test_by_default_the_first_pass_follows_every_epoch_and_the_second_the_last(always):
     by_default = swept()
     for name in of_epochs(always):

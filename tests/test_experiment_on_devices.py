@@ -1,6 +1,7 @@
 """The experiment on devices: how far the results of two machines are apart, and its page."""
 
 import numpy as np
+import pytest
 from result_helpers import COLLAPSED, FAILURE, SUCCESS, results_of, save_results, table_rows
 
 from experiments.devices import report
@@ -30,6 +31,7 @@ def both(there, here):
     return {case.name: results_of(case, there)}, {case.name: results_of(case, here)}
 
 
+@pytest.mark.long
 def test_outcomes_are_compared_seed_by_seed():
     there = values([SUCCESS, SUCCESS, COLLAPSED, FAILURE])
     here = values([SUCCESS, COLLAPSED, SUCCESS, FAILURE])  # as many of each, on other seeds

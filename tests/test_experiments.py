@@ -68,6 +68,7 @@ def untrained(monkeypatch):
     monkeypatch.setattr(cases, "sweep", refuse)
 
 
+@pytest.mark.long
 def test_an_interrupted_case_goes_on_and_keeps_what_is_small(trained):
     results = load(trained / "noise.nc")
     assert dict(results.sizes) == {"attack.enabled": 2, "seed": 2, "epoch": 2, "class": 3}

@@ -182,6 +182,7 @@ def bomb(path, start=b"", mebibytes=300):
     return path
 
 
+@pytest.mark.long
 def test_a_packed_file_does_not_fill_the_memory(tmp_path):
     head = b"\0\0\x08\x03" + struct.pack(">3I", 1, 28, 28)
     path, table = bomb(tmp_path / "images.gz", head), bomb(tmp_path / "table.csv.gz", b"id,b\n")

@@ -237,6 +237,7 @@ def test_a_folder_with_other_things_is_refused(tmp_path, name):
     assert (tmp_path / name).read_text() == "mine"
 
 
+@pytest.mark.long
 def test_what_a_killed_first_start_leaves_is_no_foreign_thing(tmp_path, trained):
     (tmp_path / "locks").mkdir()
     (tmp_path / ".manifest.json.abc123").write_text("half of a pl")

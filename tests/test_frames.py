@@ -37,6 +37,7 @@ def by_hand(dims, enabled, **coordinates):
     )
 
 
+@pytest.mark.long
 def test_a_row_is_a_replica_at_an_epoch(results):
     frame = vfl.tidy(results)
     assert len(frame) == 2 * 2 * 2 * 3

@@ -71,6 +71,7 @@ def test_halves_of_halves_find_what_the_whole_finds(tmp_path, room_for, caplog):
     assert not list((tmp_path / "folder" / "checkpoints").rglob("part-*"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [MemoryError(), ON_A_DEVICE])
 def test_one_replica_that_does_not_fit_is_an_error(room_for, error):
     room_for(0, error)

@@ -81,6 +81,7 @@ def knowledge_of(labels, poison=()):
     return known.replace(known_labels=jnp.asarray(labels, jnp.int32))
 
 
+@pytest.mark.long
 def test_tuning_is_that_of_the_twin_where_one_row_carries_the_trigger_by_nature():
     """Six rows in one batch: five keep their embeddings, the poison row is led to the vector; plain SGD by hand."""
     labels, poison, rate = [0, 1, 2, -1, -1, -1], 4, 0.003

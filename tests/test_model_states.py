@@ -200,6 +200,7 @@ def test_steps_are_those_of_flaxs_own_training_loop(table):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.long
 def test_views_see_the_running_means(table):
     replica = prepare(normed_scenario(rate=0.5), table, jax.random.key(0))
     state = init(replica)
@@ -341,6 +342,7 @@ def test_a_sweep_of_seeds_and_a_grid_is_its_single_runs(swept, table):
     assert (results["loss"].sel(seed=0) != results["loss"].sel(seed=1)).all()
 
 
+@pytest.mark.long
 def test_it_goes_on_from_a_checkpoint_bit_for_bit(swept, table, tmp_path, monkeypatch):
     """The second epoch's evaluation stops the first try; running means and draws go on as if nothing had happened."""
     whole, results = swept

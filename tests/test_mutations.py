@@ -147,6 +147,7 @@ def test_a_mutant_keeps_its_name_where_lines_move(tree, tmp_path):
     assert all(before[name].lines != names[name].lines for name in names)
 
 
+@pytest.mark.long
 def test_tests_are_chosen_by_the_lines_that_they_run(tree, study):
     files = list(recording.recorded(study.folder))
     assert sorted(test.partition("::")[2] for file in files for test in file.seconds) == sorted(
@@ -192,6 +193,7 @@ def judged(study, tree, operator, line, **others):
     return row
 
 
+@pytest.mark.long
 def test_a_mistake_is_caught_by_the_test_that_fails(tree, study):
     row = judged(study, tree, "arithmetic", "return 2 * number")
     assert (row["outcome"], row["by"]) == ("caught", "tests/test_all_sums.py::test_double_again")

@@ -276,6 +276,7 @@ def test_a_trigger_is_stamped_by_name(small, name):
         assert features[:, -1].max() < value
 
 
+@pytest.mark.long
 @needs_data
 def test_a_short_honest_run_learns_what_two_parties_hold():
     data = load_bank_marketing()

@@ -169,6 +169,7 @@ def test_every_own_number_counts(swept):
     assert len(np.unique(np.round(losses, 5))) == len(CHANGED) + 1, dict(zip(("", *CHANGED), losses, strict=True))
 
 
+@pytest.mark.long
 def test_own_kinds_go_through_json(swept):
     read = from_json(swept.attrs["scenario"])
     assert read == OWN

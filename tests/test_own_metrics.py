@@ -85,6 +85,7 @@ def test_a_number_of_a_metric_is_swept(results):
     assert (last.sel({"metrics.1.level": 1.0}) == 0).all()
 
 
+@pytest.mark.long
 def test_tables_have_a_column_for_each_and_none_without(results, tmp_path):
     loaded = load(save(results, tmp_path / "results.nc"))
     for found in (results, loaded):
@@ -99,6 +100,7 @@ def test_tables_have_a_column_for_each_and_none_without(results, tmp_path):
     assert not [column for column in summary(plain) if column.startswith(("lead", "is_sure"))]
 
 
+@pytest.mark.long
 def test_cases_of_which_one_has_a_metric():
     cases = {"with": scenario(lead_of_target), "without": tiny_scenario()}
     found = sweep_cases(cases, DATA, seeds=1, epochs=1, progress=False)

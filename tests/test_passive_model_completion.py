@@ -142,6 +142,7 @@ def test_mixed_bags_are_mixed_multi_hot_rows():
         np.testing.assert_allclose(multi_hot(mixed(rows, jnp.asarray(order), share)), expected, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_it_infers_as_well_as_the_published_code():
     """Its whole training, on the data of the vector: the mean over six seeds, within three errors of both means."""
     arrays = golden("pmc_training")

@@ -63,6 +63,7 @@ def trained(order, attack, defense, head):
 long = pytest.mark.long
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("attack", "defense", "head"),
     [

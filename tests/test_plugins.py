@@ -61,6 +61,7 @@ def results(scenario, data):
     return vfl.sweep(scenario, data, OVER, seeds=2, epochs=3, progress=False)
 
 
+@pytest.mark.long
 def test_a_sweep_shows_what_the_parts_do(results):
     """The attack ruins its own party's model, and the defense changes the honest runs: nothing is passed over."""
     assert dict(results.sizes) | {"attack.enabled": 2, "defense.unit": 2, "seed": 2, "epoch": 3} == dict(results.sizes)
@@ -87,6 +88,7 @@ def test_a_scenario_with_own_parts_survives_json(scenario, results):
         assert type(back.optimizers[0]).__module__ == type(back.head).__module__ == f"{PLUGIN}.models"
 
 
+@pytest.mark.long
 def test_a_model_that_holds_running_means_and_a_metric(lab, data):
     """The metric in NumPy, at the chance of two classes before anything is learnt, and below it afterwards."""
     normed = PRESETS["lab_normed"]()
@@ -103,6 +105,7 @@ def test_a_model_that_holds_running_means_and_a_metric(lab, data):
     assert "lab_surprise" in vfl.reports.rows(found)[0]
 
 
+@pytest.mark.long
 def test_a_step_is_that_of_the_formulas(scenario, data):
     """The first loss, in NumPy: tanh of the tables, the mean of the embeddings, the focal loss."""
     replica, ids = prepare(scenario, data, jax.random.key(3)), np.arange(25)

@@ -102,6 +102,7 @@ def test_any_parties_attack(preset):
             preset(num_parties=4, attackers=attackers)
 
 
+@pytest.mark.long
 def test_pairs_of_natural_triggers_are_trained_on(twin):
     results = sweep(zou2022(task="nus_wide"), twin, {"attack.enabled": [0, 1]}, seeds=1, epochs=1, progress=False)
     assert results.is_finite.all()

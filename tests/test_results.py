@@ -148,6 +148,7 @@ LEFT_OUT = {
 KNOWN = {"shuffled": 6, "file": 2, "given": (14 + 21) / 2}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", LEFT_OUT)
 def test_rows_left_out_are_those_that_no_step_of_an_epoch_used(case):
     plan, fields, given = LEFT_OUT[case]

@@ -51,11 +51,13 @@ def copies_of_rows(attack, defense=ActiveTransform(), head="trainable"):
     return found, len(kept)
 
 
+@pytest.mark.long
 def test_a_copy_is_found():
     found, kept = copies_of_rows(Copies())
     assert (bool(found), kept) == (True, 1)
 
 
+@pytest.mark.long
 def test_fresh_replacement_copies_nothing():
     found, kept = copies_of_rows(FreshReplacement())
     assert (found, kept) == ([], 4)

@@ -179,6 +179,7 @@ def test_a_file_of_another_form_is_refused(tmp_path):
         begin(RunFile(file=tmp_path / "s.toml", data="digits", attacker=("1",)), "file")
 
 
+@pytest.mark.long
 def test_a_dry_run_says_what_would_be_trained_and_keeps_nothing(own, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")

@@ -55,6 +55,7 @@ KINDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_row_of_another_class_is_attacked_and_counted(kind, monkeypatch):
     """In blocks of which the last is filled up, with rows of label 0, which do not count."""
@@ -253,6 +254,7 @@ class BreakingMessages(vfl.Attack):
         return jnp.where(is_bad[:, None], bad, embedding)
 
 
+@pytest.mark.long
 def test_undefined_messages_are_no_success_no_utility_and_do_not_count_as_messages():
     data, plan = helpers.table_data(), {"trigger": EmbeddingTrigger()}
     scenario = scenario_of((HONEST, BreakingMessages()), plan=plan)
@@ -272,6 +274,7 @@ def test_undefined_messages_are_no_success_no_utility_and_do_not_count_as_messag
         assert float(point.full_stealth_class_mean) == pytest.approx(expected["full_stealth_class_mean"])
 
 
+@pytest.mark.long
 def test_a_replica_that_diverges_disturbs_no_other():
     data = helpers.table_data()
     scenario = scenario_of((HONEST, Firing()), plan={"trigger": EmbeddingTrigger()}, defense=Watch())

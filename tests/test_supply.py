@@ -109,6 +109,7 @@ def data_and_rows():
     return partition_images("tiny", train, test), rows
 
 
+@pytest.mark.long
 def test_results_hold_no_rows(data_and_rows, tmp_path):
     """A sweep's folder with checkpoints, with trained replicas, its results, parameters, tables and pages."""
     data, rows = data_and_rows

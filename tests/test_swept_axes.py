@@ -38,6 +38,7 @@ def test_one_trace_for_a_grid_and_none_for_later_epochs(monkeypatch):
     assert len(traces) == 1
 
 
+@pytest.mark.long
 def test_diverging_replica_is_marked_and_alone():
     """One learning rate blows up and stays marked to the last epoch; its neighbours are what they are without it."""
     scenario = digits_scenario(defense=GaussianNoise(stddev=0.003))
@@ -70,6 +71,7 @@ def test_swept_poison_rate_equals_separate_run():
     assert (np.abs(results.loss.diff("poison.rate").isel(epoch=-1)) > 1e-3).all()
 
 
+@pytest.mark.long
 def test_zipped_axes_equal_separate_runs():
     pairs, epochs = [(1.0, 0.0), (10.0, 0.01), (5.0, 0.02)], 4
     over = {("attack.amplify", "defense.stddev"): pairs}

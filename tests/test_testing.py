@@ -92,6 +92,7 @@ def test_what_is_not_neutral_is_found():
         check_method(planted.RoundsAtNeutral, neutral={"factor": 1.0})
 
 
+@pytest.mark.long
 def test_what_only_looks_alike_passes():
     check_method(planted.Innocent)
 

@@ -117,6 +117,7 @@ def test_predictions_are_what_the_sweep_counted(results):
     np.testing.assert_array_equal(logits.label, DATA.test.labels)
 
 
+@pytest.mark.long
 def test_a_part_of_results_asks_its_replicas(results):
     """By labels, by places, in another order, one alone; the numbers do not depend on who else is asked."""
     whole = predict(results, is_attacked="others")

@@ -202,6 +202,7 @@ def test_replacement_without_blur():
     np.testing.assert_allclose(state.attack_states[1][1].recorded, pair.attack.recorded, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_disabled_attack_is_honest():
     parts = (ZERO_BLUR.replace(enabled=0.0), REPLACE.replace(enabled=0.0))
     compare(lambda case: Pair(case.with_attack(*parts), twin.Honest()))

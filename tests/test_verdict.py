@@ -150,6 +150,7 @@ def test_attacks_and_heads(tmp_path):
     assert verdict("improves the accuracy") == "**does not hold**"  # they are equal
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("accuracy", "fixed", "trainable"),
     [(0.9671, "does not hold", "holds"), (0.9469, "does not hold", "does not hold"), (0.9665, "holds", "holds")],

@@ -176,6 +176,7 @@ def test_the_bank_holds_the_last_embeddings_of_every_row(after_steps):
         np.testing.assert_array_equal(state.bank[i], bank.get(i, np.zeros(9)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threshold", THRESHOLDS)
 @pytest.mark.parametrize("votes", VOTES)
 def test_thresholds_votes_and_masks_match_the_twin(after_steps, threshold, votes):

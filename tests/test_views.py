@@ -178,6 +178,7 @@ def stepped():
     return data, *one_step(scenario_of(defense=KeepingDefense()), data), dict(Keeping.seen)
 
 
+@pytest.mark.long
 def test_forward_is_the_partys_own_model_with_its_parameters_or_others(stepped):
     _, replica, _, _, kept = stepped
     for k, kind in enumerate((KeepingParty, KeepingAttack)):

@@ -39,6 +39,7 @@ def download(attack, state, ids, gradient, known, epoch=0):
     return attack.on_download(jax.random.key(2), state, view, jnp.asarray(gradient))
 
 
+@pytest.mark.long
 def test_two_visits_find_the_rows_that_published_code_finds():
     """The rows that SecretFlow's comparison labels, where the same rows are tested."""
     arrays = golden("villain_swap_test")
