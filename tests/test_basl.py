@@ -34,6 +34,7 @@ def refreshed(attack, state, embeddings, known):
     return attack.on_epoch(jax.random.key(1), state, view, {})[1]
 
 
+@pytest.mark.long
 def test_steps_of_the_trigger_are_those_of_published_code():
     """But for its center, which it takes among rows that it has already shifted."""
     arrays = golden("basl_trigger")

@@ -71,6 +71,7 @@ def test_a_metric_that_a_case_does_not_have_is_nan(joined):
     assert joined["label_inference_accuracy_count"].dtype == np.int64
 
 
+@pytest.mark.long
 def test_the_scenarios_are_in_the_attributes(joined, tmp_path):
     read = load(save(joined, tmp_path / "cases.nc"))
     assert read.identical(joined)
@@ -113,6 +114,7 @@ def test_a_case_is_a_row_of_tables_with_its_own_outcomes(joined):
         np.testing.assert_array_equal(honest(joined).loss.sel(case=name), joined.loss.sel(case=name)[0])
 
 
+@pytest.mark.long
 def test_of_cases_without_a_switch_the_honest_ones_have_no_outcome():
     switches = {"honest": 0, "attacked": 1}
     scenarios = {name: with_numbers(CASES["plain"], {"attacks.1.enabled": value}) for name, value in switches.items()}

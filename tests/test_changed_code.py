@@ -142,6 +142,7 @@ def test_a_worker_with_other_code_is_told_so(tmp_path):
         work.train_task(folder.path, study.identity, scenario(2.0), load_tiny, 1, Given(), None, chunk, 5, run, 0)
 
 
+@pytest.mark.long
 def test_accepted_code_goes_through_workers(tmp_path):
     swept(tmp_path, 1.0)
     Folder(tmp_path, identity(2.0)).accept_code()

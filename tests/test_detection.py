@@ -55,6 +55,7 @@ def assert_detected(results, scores, bound):
     assert int(results.detection_recall_count) == len(ATTACKED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", [1000, 7])
 @pytest.mark.parametrize("together", [1, None])
 def test_a_row_is_as_suspicious_as_its_message(block, together):

@@ -69,6 +69,7 @@ def test_by_default_the_first_pass_follows_every_epoch_and_the_second_the_last(a
         np.testing.assert_array_equal(by_default[name].sel(epoch=list(epochs)), always[name].sel(epoch=list(epochs)))
 
 
+@pytest.mark.long
 def test_rarer_than_the_training_is_long_evaluates_the_last_epoch_alone(always):
     results, _ = run(SCENARIO, tiny_data(), jax.random.key(0), EPOCHS, evaluate_every=100)
     known = results.main_task_accuracy.notnull().values

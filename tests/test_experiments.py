@@ -82,6 +82,7 @@ def test_an_interrupted_case_goes_on_and_keeps_what_is_small(trained):
     assert not list((trained / "runs").iterdir())
 
 
+@pytest.mark.long
 def test_a_finished_case_is_not_trained_again(trained, untrained, capsys):
     run_cases([CASE], trained, epochs=2)
     assert capsys.readouterr().out.count("noise.nc is there; remove it to train again.") == 1

@@ -247,6 +247,7 @@ def test_what_a_killed_first_start_leaves_is_no_foreign_thing(tmp_path, trained)
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
+@pytest.mark.long
 def test_a_damaged_manifest_says_what_to_do(tmp_path, trained):
     swept(tmp_path, seeds=1, max_replicas=3)
     path, before = tmp_path / manifest.NAME, content(tmp_path)

@@ -166,6 +166,7 @@ def test_tests_are_chosen_by_the_lines_that_they_run(tree, study):
     assert running("arithmetic", "return number + 3") == in_file | {"test_other"}  # by none
 
 
+@pytest.mark.long
 def test_the_budget_keeps_tests_by_name_and_then_the_quickest(tree, study):
     first, other = recording.recorded(study.folder)
     first = first._replace(seconds={test: 9.0 if "again" in test else 2.0 for test in first.seconds})

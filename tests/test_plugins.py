@@ -72,6 +72,7 @@ def test_a_sweep_shows_what_the_parts_do(results):
     assert results["is_finite"].all()
 
 
+@pytest.mark.long
 def test_reports_show_the_results(results):
     table = vfl.summary(results)
     assert list(table.index) == [(0, 0.0), (0, 0.02), (1, 0.0), (1, 0.02)]
@@ -118,6 +119,7 @@ def test_a_step_is_that_of_the_formulas(scenario, data):
     assert float(info.loss) == pytest.approx(np.mean((1 - right) ** 2 * -np.log(right)), rel=1e-5)
 
 
+@pytest.mark.long
 def test_bags_of_ids_are_their_multi_hot_rows(scenario, data):
     """An own bottom with an own optimizer: three epochs on bags and on dense rows."""
     assert isinstance(data.train.features[1], vfl.BagOfIds)

@@ -64,6 +64,7 @@ def test_colluders_know_the_same_and_are_swept_together():
     assert all(float(np.abs(state.attack_states[k].recorded).max()) > 0 for k in (2, 3))
 
 
+@pytest.mark.long
 def test_a_trigger_over_all_parties_reaches_every_one_of_them():
     """Section 5.2: the poisoned input appears among all parties, each holding a part of the trigger."""
     # No digit has ink in these pixels, so that their weights move only where the trigger is stamped.

@@ -40,6 +40,7 @@ def mixed():
 COUNTS = {"success": 2, "collapsed": 2, "none": 3, "nothing to attack": 1, "floor too high": 1, "no reference": 0}
 
 
+@pytest.mark.long
 def test_a_summary_is_numbers_with_the_settings_as_its_index(results):
     table = summary(results)
     assert all(np.issubdtype(kind, np.number) for kind in table.dtypes)

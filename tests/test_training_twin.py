@@ -208,6 +208,7 @@ def test_disabled_attack_is_honest():
     compare(lambda case: Pair(case.with_attack(*parts), twin.Honest()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("waits", [True, False])
 def test_gaussian_blur(waits):
     blurring = ActivationBlurring(kind="gaussian", stddev=0.5, wait_for_target=waits)

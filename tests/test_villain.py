@@ -63,6 +63,7 @@ def test_two_visits_find_the_rows_that_published_code_finds():
     assert attack.report(state)["poisoned_rows"].sum() == len(inferred) + 1
 
 
+@pytest.mark.long
 def test_trigger_follows_the_formulas_of_two_sources():
     """Both vectors were computed from a formula as it was read, by no published code: XDMVFL's own trigger lies on
     coordinates that it draws at random, and Triggerless has its trigger inside a training loop."""
