@@ -84,14 +84,16 @@ def test_both_refuse_the_folder_of_another_study(tmp_path):
 def test_where_one_is_killed_the_other_ends_and_says_which_it_is(tmp_path, killed):
     log = tmp_path / "log"
     both = start_both(folder=tmp_path / "folder", log_json=log, **SWEEP | {"epochs": 100_000, "checkpoint_every": 1000})
+    gone, left = both[killed], both[1 - killed]
     try:
         until(lambda: any(p.poll() is not None for p in both) or (log.exists() and len(logged(log, "epoch")) >= 2))
-        os.kill(both[killed].pid, signal.SIGKILL)
-        _, errors = both[1 - killed].communicate(timeout=120)
+        gone.kill()
+        gone.communicate()
+        _, errors = left.communicate(timeout=120)
     finally:
         for process in both:
             process.kill()
-    assert both[1 - killed].returncode not in (0, -signal.SIGKILL)
+    assert left.returncode not in (0, -signal.SIGKILL)
     # Of the first process, jax.distributed itself may be the one to say that it is gone.
     by_jax = killed == 0 and "coordination service" in errors.lower()
     assert f"Process {1 - killed} of 2 failed and ends at once" in errors or by_jax, errors
