@@ -17,7 +17,7 @@ from vfl_jax.arenas.leaderboard import (
     refusal_rows,
 )
 from vfl_jax.arenas.pictures import heat_map, pareto, spread
-from vfl_jax.arenas.standings import is_judged, rank_attacks, rank_defenses, shared_boards, shared_cells
+from vfl_jax.arenas.standings import boards_held, is_judged, rank_attacks, rank_defenses, shared_boards, shared_cells
 
 DIMS = ("data", "attack", "defense", "seed")
 NOISE = np.array([-0.02, 0.0, 0.01, 0.0, 0.01])
@@ -172,6 +172,30 @@ def test_figures_have_every_cell_and_every_defense(results):
     assert sum(text.startswith("(") for text in texts) == 3  # the ruinous defense
     names = {text.get_text() for text in pareto(results).axes[0].texts}
     assert names == {"none", "weak"}  # those that have a rank
+
+
+def test_a_defense_holds_where_it_spares_the_task_and_no_seed_of_any_attack_gets_through():
+    shape = (1, 2, 2, 5)
+    honest = np.full(shape, 0.9)
+    success = np.full(shape, 0.05)
+    success[:, 0, 0] = 0.9  # without the wall
+    made = xr.Dataset(
+        {
+            "attack_success": (DIMS, success),
+            "attack_success_honest": (DIMS, np.full(shape, 0.02)),
+            "main_accuracy_honest": (DIMS, honest),
+            "is_finite_honest": (DIMS, np.ones(shape)),
+        },
+        {"data": ["one"], "attack": ["loud", "odd"], "defense": ["none", "wall"], "seed": np.arange(5)},
+    )
+    assert boards_held(made, "none") == ([], ["one"])
+    assert boards_held(made, "wall") == (["one"], ["one"])
+    ruined = made.copy(deep=True)
+    ruined["main_accuracy_honest"].loc[{"defense": "wall"}] = 0.2
+    assert boards_held(ruined, "wall") == ([], ["one"])
+    let_through = made.copy(deep=True)  # by two seeds of five: the median, and the strongest by it, do not show it
+    let_through["attack_success"].loc[{"defense": "wall", "attack": "odd", "seed": [3, 4]}] = 0.9
+    assert boards_held(let_through, "wall") == ([], ["one"])
 
 
 def test_names_beside_a_figure_keep_their_order_and_a_gap():

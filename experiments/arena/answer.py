@@ -9,6 +9,7 @@ from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
 from vfl_jax.arenas.standings import HOLDS_WITHIN, Standing, boards_held, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import to_markdown
+from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -120,8 +121,11 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
         names = f" ({', '.join(boards)})" if 0 < len(boards) < len(tried) else ""
         return f"{len(boards)} of {len(tried)}{names}"
 
-    within = f"within {100 * HOLDS_WITHIN:g} percentage points of honest runs"
-    said = f"A defense *holds* on a board where the strongest attack tried stays {within}. "
+    points = f"{100 * HOLDS_WITHIN:g} percentage points"
+    said = (
+        f"A defense *holds* on a board where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points "
+        f"of main accuracy to it and every attack tried stays within {points} of their rate. "
+    )
     cheap = [place for place in ranked if place.cost[0] <= CHEAP]
     of_these = f"f those that cost at most {100 * CHEAP:g} percentage point of main accuracy"
     if not cheap:

@@ -21,7 +21,8 @@ NOTE = (
     "tell them from the first of the rank. A rank is among those tried, over cells that all have and that are judged: "
     "the defense spares the honest runs (10 points), and these do not lead most rows to τ themselves. Who did not meet "
     "in nearly all cells has no rank, nor has a defense that costs more than 10 points; their values are over their "
-    "own cells. A defense holds on a board where the strongest attack tried has a lift of at most 0.1."
+    "own cells. A defense holds on a board where it spares the honest runs and every attack tried has a lift of at "
+    "most 0.1, by the upper end of its interval."
 )
 
 

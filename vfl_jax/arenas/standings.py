@@ -25,7 +25,7 @@ LEVEL = 0.95
 NEARLY_ALL = 0.9
 """Who is ranked met in so large a share of the cells that anybody has."""
 HOLDS_WITHIN = 0.1
-"""A defense holds on a board where the strongest attack tried stays so near to the honest runs."""
+"""A defense holds on a board where every attack tried stays so near to the honest runs."""
 
 
 class Standing(NamedTuple):
@@ -175,25 +175,31 @@ def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
 def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]]:
     """Returns the boards that a defense holds, and all that it was tried on; a mean over boards hides both.
 
-    It holds a board where the strongest attack tried leads at most 0.1 more of the attacked rows to τ than honest runs
-    do: the upper end of the interval over seeds of this lift, or of one seed the lift itself.
+    It holds a board where it spares the honest runs (:func:`is_judged`, in most seeds) and no attack tried leads more
+    than 0.1 more of the attacked rows to τ than they do, by the upper end of the interval over seeds of its mean lift.
+    An attack that few seeds let through counts, too.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
       defense: its name.
     """
     held, tried = [], []
-    strongest = strongest_attacks(results)
-    for board in results["data"].values:
-        cell = results.sel(data=board, defense=defense)
-        cell = cell.isel(attack=int(strongest.sel(data=board, defense=defense)))
-        lift = (cell[SUCCESS] - cell[SUCCESS + HONEST]).values
-        if not np.isfinite(lift).any():
+    cells = results.sel(defense=defense)
+    lifts = (cells[SUCCESS] - cells[SUCCESS + HONEST]).transpose("data", "attack", "seed").values
+    judged = _is_judged_in_most(results).sel(defense=defense).transpose("data", "attack").values
+    for board, of_attacks, is_fair in zip(results["data"].values, lifts, judged, strict=True):
+        met = np.isfinite(of_attacks).any(axis=1)
+        if not met.any():
             continue
         tried.append(str(board))
-        if np.nanmax([_mean(lift), interval(lift, np.mean, LEVEL)[1]]) <= HOLDS_WITHIN:
+        if is_fair[met].all() and all(map(_stays_near, of_attacks[met])):
             held.append(str(board))
     return held, tried
+
+
+def _stays_near(lift: np.ndarray) -> bool:
+    """Whether the lift of an attack, one per seed, is small, and the seeds leave no doubt."""
+    return _mean(lift) <= HOLDS_WITHIN and interval(lift, np.mean, LEVEL)[1] <= HOLDS_WITHIN
 
 
 def _ranked(
