@@ -11,12 +11,14 @@ from result_helpers import table_rows
 from experiments.shared.cases import run_cases
 from experiments.zhao2026 import boards, cases, report
 from experiments.zhao2026.boards import DataSet
+from experiments.zhao2026.claims import CLAIMS
 from experiments.zhao2026.reading import read
 from experiments.zhao2026.verdicts import (
     CONTRADICTED,
     HOLDS,
     UNDECIDED,
     UNJUDGED,
+    Judgement,
     Success,
     Utility,
     colluders_help,
@@ -281,6 +283,25 @@ def test_a_page_of_few_results_says_what_is_missing(digits, tmp_path):
     assert {row["digits"] for row in table_rows(page, "claim", "digits")} == {report.NOT_RUN}
     assert "**Not trained yet:**" in page
     assert "digits, K = 3, message" in page
+
+
+def judged(verdicts):
+    """What was looked up, where every claim has these verdicts, one per data set."""
+    return {one.name: {f"set {at}": (Judgement(said, ()), []) for at, said in enumerate(verdicts)} for one in CLAIMS}
+
+
+def test_the_page_begins_with_the_claims_by_what_became_of_them():
+    found = judged([HOLDS, UNJUDGED])
+    found["2a"] = judged([CONTRADICTED, CONTRADICTED])["2a"]
+    found["6"] = judged([HOLDS, CONTRADICTED])["6"]
+    said = report.answer(found)
+    assert said.startswith("**On every data set where it can be judged, this holds: attacks succeed best on the maj")
+    assert "**This is contradicted everywhere: success jumps between epochs (2a).**" in said
+    assert said.endswith("This depends on the data set, or is undecided: no defense recovers utility (6).\n")
+    assert all(said.count(f"({one.name})") == 1 for one in CLAIMS)
+    found["6"]["set 0"] = (Judgement(report.NOT_RUN, ()), [])
+    assert report.answer(found).startswith("**So far")
+    assert report.answer(found).endswith("1 of 16 verdicts is not run yet.\n")
 
 
 @pytest.mark.long

@@ -66,21 +66,27 @@ def look(found: Mapping[str, Found]) -> Looked:
 
 def answer(looked: Looked) -> str:
     """Which claims hold and which do not, on how many items a verdict rests, and how many verdicts are not run yet."""
-    names: dict[str, list[str]] = {HOLDS: [], CONTRADICTED: [], UNDECIDED: [], UNJUDGED: []}
+    titles: dict[str, list[str]] = {HOLDS: [], CONTRADICTED: [], UNDECIDED: [], UNJUDGED: []}
     for claim in CLAIMS:
         said = {judged.verdict for judged, _ in looked[claim.name].values()} - {UNJUDGED, NOT_RUN}
-        names[UNJUDGED if not said else said.pop() if len(said) == 1 else UNDECIDED].append(claim.name)
-    listed = {key: ", ".join(value) or "none" for key, value in names.items()}
+        verdict = UNJUDGED if not said else said.pop() if len(said) == 1 else UNDECIDED
+        titles[verdict].append(f"{claim.text[0].lower()}{claim.text[1:]} ({claim.name})")
     every = [judged for of_claim in looked.values() for judged, _ in of_claim.values()]
     not_run, counts = sum(judged.verdict == NOT_RUN for judged in every), [len(j.items) for j in every if j.items]
-    rest = f" A verdict rests on {min(counts)} to {max(counts)} items; one of one or two is weak." if counts else ""
-    lacking = f" {not_run} of {len(every)} verdicts are not run yet." if not_run else ""
-    begin = "So far, wherever" if not_run else "Wherever"
-    return (
-        f"**{begin} they can be judged, these claims hold: {listed[HOLDS]}; and these are contradicted: "
-        f"{listed[CONTRADICTED]}.** These depend on the data set or are undecided: {listed[UNDECIDED]}; and nothing "
-        f"can be said yet of: {listed[UNJUDGED]}.{rest}{lacking}\n"
-    )
+    begin = "So far, on every data set where it" if not_run else "On every data set where it"
+    said_of = {
+        HOLDS: f"**{begin} can be judged, this holds: ",
+        CONTRADICTED: "**This is contradicted everywhere: ",
+        UNDECIDED: "This depends on the data set, or is undecided: ",
+        UNJUDGED: "Nothing can be said yet of this: ",
+    }
+    ends = {HOLDS: ".**", CONTRADICTED: ".**"}
+    sentences = [said_of[key] + "; ".join(found) + ends.get(key, ".") for key, found in titles.items() if found]
+    if counts:
+        sentences.append(f"A verdict rests on {min(counts)} to {max(counts)} items; one of one or two is weak.")
+    if not_run:
+        sentences.append(f"{not_run} of {len(every)} verdicts {'is' if not_run == 1 else 'are'} not run yet.")
+    return " ".join(sentences) + "\n"
 
 
 def overview(looked: Looked) -> Figure:
