@@ -22,7 +22,17 @@ from experiments.liu2020.verdict.__main__ import README
 from experiments.liu2020.verdict.data import TEXTS, judge_counts
 from experiments.liu2020.verdict.judge import Claim, Examined, Finding, judge, outcome
 from experiments.liu2020.verdict.judge import row as row_of
-from experiments.liu2020.verdict.page import SECTIONS, answer, examined_claims, marks, page, whole
+from experiments.liu2020.verdict.page import (
+    MARKS,
+    NOT_CLAIMED,
+    NOT_RUN,
+    SECTIONS,
+    answer,
+    examined_claims,
+    marks,
+    page,
+    whole,
+)
 from experiments.liu2020.what_success_depends_on.cases import CASES as DEPENDING
 from experiments.shared.outcomes import at
 from vfl_jax.core.files import save
@@ -402,7 +412,7 @@ def test_the_page_shows_the_saved_results():
     whole = page(home)
     assert whole in text
     assert text.index(answer(examined_claims(home))) < text.index("![") < text.index("| claim |")
-    (table, *_) = whole.partition("### The evidence")
+    (table, *_) = whole.partition("| mark |")
     assert len(EVERY_CLAIM) + len(TEXTS) == table.count("\n| ") - 1
 
 
@@ -421,7 +431,26 @@ def test_marks_stand_with_their_data_and_preset_and_count_several_groups():
     row = marks(examined(findings, runs))
     assert row["MNIST, as run"] == "✓ holds (1)<br>✗ does not (1)"
     assert row["twin, as written"] == "– not judged"
-    assert row["MNIST, as written"] == row["twin, as run"] == ""
+    assert row["MNIST, as written"] == row["twin, as run"] == NOT_RUN
+
+
+def test_a_cell_without_a_finding_says_whether_the_claim_speaks_of_its_data():
+    """Nothing is counted yet; then the real set is, which neither preset has a part in."""
+    row = marks(examined({}, {})._replace(about=("nus_wide",)))
+    assert (row["MNIST, as run"], row["MNIST, as written"]) == (NOT_CLAIMED, NOT_CLAIMED)
+    assert (row["twin, as run"], row["twin, as written"]) == (NOT_RUN, NOT_RUN)
+    row = marks(examined({"train": Finding(1.0, "")}, {})._replace(about=("nus_wide",)))
+    assert row["MNIST, as run"] == NOT_CLAIMED
+    assert row["twin, as run"] == row["twin, as written"] == "✓ holds, real set"
+
+
+def test_the_page_leaves_no_cell_empty_and_explains_every_mark():
+    (table, legend, *_) = README.read_text().partition("<!-- tables:")[2].split("\n\n")[1:]
+    cells = [cell.strip() for line in table.splitlines()[2:] for cell in line.strip("|").split("|")]
+    assert [cell for cell in cells if not cell] == []
+    marks_there = {mark.partition(" (")[0].removesuffix(", real set") for cell in cells for mark in cell.split("<br>")}
+    explained = {line.split("|")[1].strip() for line in legend.splitlines()[2:]}
+    assert marks_there & {*MARKS.values(), NOT_RUN, NOT_CLAIMED} <= explained == {*MARKS.values(), NOT_RUN, NOT_CLAIMED}
 
 
 @pytest.mark.parametrize(
@@ -432,7 +461,7 @@ def test_marks_stand_with_their_data_and_preset_and_count_several_groups():
         ((0.5,), "holds on some seeds"),
         ((1.0, 0.0), "depends on the group"),
         ((None,), "cannot be judged"),
-        ((), "cannot be judged"),
+        ((), "not run"),
     ],
 )
 def test_the_answer_counts_claims_by_what_became_of_them(held, said):

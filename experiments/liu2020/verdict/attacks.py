@@ -106,6 +106,7 @@ CLAIMS = (
             "honest runs",
             {f"{task}, {preset}": (f"{experiment}/{preset}_{task}",) for preset in PRESETS},
             _reaches(task, head),
+            about=(task,),
         )
         for task in TASKS
         for head, experiment in EXPERIMENT_OF_HEAD.items()

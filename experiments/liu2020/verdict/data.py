@@ -37,7 +37,7 @@ def examine_counts(folder: Path) -> list[Examined]:
         counts, source = counted[name]
         findings = {split: _compared(counts[split], getattr(PAPER[split], name).tolist()) for split in counts}
         missing = [split for split in PAPER if split not in findings]
-        told.append(Examined(text, "Table 1", f"counted in {source}", findings, missing, {}))
+        told.append(Examined(text, "Table 1", f"counted in {source}", findings, missing, {}, about=("nus_wide",)))
     return told
 
 

@@ -143,6 +143,7 @@ CLAIMS = (
         "trainable head, γ = 10; there must be a backdoor under the sum head",
         {f"mnist, {preset}": (f"head/{preset}_mnist", f"gamma/{preset}_mnist") for preset in PRESETS},
         _fails,
+        about=("mnist",),
     ),
     Claim(
         "Figure 5",
@@ -150,6 +151,7 @@ CLAIMS = (
         "trainable head, γ = 10",
         {f"nus_wide, {preset}": (f"head/{preset}_nus_wide",) for preset in PRESETS},
         succeeds(),
+        about=("nus_wide",),
     ),
     *(
         Claim(
@@ -161,6 +163,7 @@ CLAIMS = (
                 for (preset, kind), meaning in MEANING.items()
             },
             look,
+            about=("nus_wide",),
         )
         for text, look in (
             (f"Noise above {LOUD} obviously alleviates the backdoor", _noise_alleviates),

@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from experiments.liu2020.head.cases import TASKS
 from experiments.liu2020.saved import Results
 from experiments.shared.defended import backdoors, leaves_something
 from experiments.shared.outcomes import DATA, Point, are_alike, at, data_name, successes
+from vfl_jax.presets import Task
 from vfl_jax.reports import UNDEFINED, Row, interval_text, not_judged_text
 from vfl_jax.statistics.judging import COLLAPSED
 
@@ -35,7 +37,8 @@ class Claim:
 
     ``groups`` names, by a label, the results that are looked at together, each as ``<experiment>/<case>``;
     ``look`` gets their data sets. A task in a label stands for the data that they were made on. ``beside`` names, by
-    the same labels, files as ``<experiment>/<name>`` that are no sweeps; their data sets come last.
+    the same labels, files as ``<experiment>/<name>`` that are no sweeps; their data sets come last. ``about`` are the
+    tasks that the paper speaks of.
     """
 
     where: str
@@ -44,6 +47,7 @@ class Claim:
     groups: Mapping[str, tuple[str, ...]]
     look: Callable[..., Finding]
     beside: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    about: Sequence[Task] = TASKS
 
 
 class Examined(NamedTuple):
@@ -55,6 +59,7 @@ class Examined(NamedTuple):
     findings: Mapping[str, Finding]
     missing: Sequence[str]
     runs: Mapping[str, str]  # what was run first in a group, by the group's name
+    about: Sequence[Task] = TASKS
 
     @property
     def verdict(self) -> str:
@@ -80,7 +85,7 @@ def examine(claim: Claim, results: Results) -> Examined:
         else:
             name = _named(label, dict.fromkeys(DATA, data_name(trained[0])))
             findings[name], runs[name] = claim.look(*trained, *beside), places[0]
-    return Examined(claim.text, claim.where, claim.ran, findings, missing, runs)
+    return Examined(claim.text, claim.where, claim.ran, findings, missing, runs, claim.about)
 
 
 def _named(label: str, names: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.liu2020.head.cases import TASKS
 from experiments.liu2020.saved import Results
 from experiments.liu2020.verdict import attacks, defenses, labels
 from experiments.liu2020.verdict.data import examine_counts
@@ -34,6 +35,8 @@ COLUMNS = {
     for preset, how in {"liu2020_code": "as run", "liu2020_paper": "as written"}.items()
 }
 """The groups of a claim by their data and their preset."""
+NOT_RUN, NOT_CLAIMED = "○ not run", "· not claimed"
+"""The marks of what has no finding, so that no cell is empty."""
 MIXED, ONLY = "depends on the group", {"good": "holds", "bad": "does not hold", "partly": "holds on some seeds"}
 
 
@@ -48,12 +51,13 @@ def answer(found: Mapping[str, Sequence[Examined]]) -> str:
     """How many claims hold, in two sentences; what the paper does not claim is counted beside."""
     claimed = [one for title, of_title in found.items() if title != "Beyond what it claims" for one in of_title]
     counts = Counter(whole(one) for one in claimed)
-    judged = len(claimed) - counts["cannot be judged"]
-    rest = counts["cannot be judged"]
+    rest, lacking = counts["cannot be judged"], counts["not run"]
+    judged = len(claimed) - rest - lacking
     return (
         f"**Of the paper's {len(claimed)} claims {counts['holds']} hold in every group of runs that can be judged, "
         f"{counts['does not hold']} in none, and {judged - counts['holds'] - counts['does not hold']} depend on the "
-        f"data, the preset, the head or the seed; {rest} cannot be judged.**{_refuted(claimed)}\n"
+        f"data, the preset, the head or the seed; {rest} cannot be judged, and {lacking} "
+        f"{'was' if lacking == 1 else 'were'} not run.**{_refuted(claimed)}\n"
     )
 
 
@@ -65,6 +69,8 @@ def _refuted(claimed: Sequence[Examined]) -> str:
 
 def whole(examined: Examined) -> str:
     """What became of a claim over all its groups."""
+    if not examined.findings:
+        return "not run"
     grades = {grade(finding) for finding in examined.findings.values()} - {"unjudged"}
     if not grades:
         return "cannot be judged"
@@ -76,22 +82,34 @@ def page(home: Path) -> str:
     found = examined_claims(home)
     rows = [marks(one) for of_title in found.values() for one in of_title]
     folded = [details(summary_of(one), _evidence(one)) for of_title in found.values() for one in of_title]
-    return "\n".join([to_markdown(rows), NOTE, "### The evidence\n", *folded])
+    return "\n".join([to_markdown(rows), LEGEND, "### The evidence\n", *folded])
 
 
-NOTE = """\
-As run: preset `liu2020_code`; as written: `liu2020_paper`. A number is how many groups of runs (heads, attacks,
-residuals) have a mark, where there are several. An empty cell: not part of the claim, or not run.
+LEGEND = """\
+| mark | what was found in a group of runs |
+|---|---|
+| ✓ holds | the claim holds on at least 90% of seeds |
+| ◐ some seeds | it holds on some |
+| ✗ does not | it holds on at most 10% of seeds |
+| – not judged | it was run, and cannot be judged: nothing was there to stop or to hide, or the data were fitted to it |
+| ○ not run | the claim speaks of this data set; what would judge it was not run, or not yet |
+| · not claimed | the paper does not claim it of this data set |
+
+*As run*: preset `liu2020_code`, as the authors ran it. *As written*: preset `liu2020_paper`, as the text has it.
+*Twin*: a synthetic set fitted to NUS-WIDE. A number in brackets: so many groups of runs (heads, attacks, residuals)
+have the mark, where there are several.
 """
 
 
 def marks(examined: Examined) -> Row:
     """The row of a claim: where it holds, by data and preset."""
-    cells = {column: _cell(_of(examined, *key)) for column, key in COLUMNS.items()}
-    if not examined.findings:
-        cells = dict.fromkeys(COLUMNS, "not run yet")
-    elif not examined.runs:  # counts of the real set, by split
-        cells["twin, as written"] = f"{_cell(list(examined.findings.values()))}, real set"
+    lacking = {task: NOT_RUN if task in examined.about else NOT_CLAIMED for task in TASKS}
+    cells = {
+        column: _cell(_of(examined, task, preset)) or lacking[task] for column, (task, preset) in COLUMNS.items()
+    }
+    if examined.findings and not examined.runs:  # counts of the real set, by split: neither preset has a part in them
+        counted = f"{_cell(list(examined.findings.values()))}, real set"
+        cells |= {column: counted for column, (task, _) in COLUMNS.items() if task in examined.about}
     return {"claim": f"{examined.text} ({examined.where})"} | cells
 
 
