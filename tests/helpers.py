@@ -21,7 +21,7 @@ from vfl_jax.presets import scenario_for
 from vfl_jax.protocol.knowledge import UNKNOWN, Knowledge, Shapes
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.protocol.views import ActiveView, PartyEpochView, PartyView
-from vfl_jax.replica import phases
+from vfl_jax.replica import initial, phases
 from vfl_jax.replica.draws import Given
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
@@ -36,7 +36,7 @@ QUICK = {
 """Options of the compiler that make it quick: most of a test's time is compilation."""
 quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
 """For programs that run once or twice."""
-jit_init = quick_jit(phases.init, static_argnames="shapes")
+jit_init = quick_jit(initial.init, static_argnames="shapes")
 jit_start = quick_jit(replica_api.init)
 jit_step = quick_jit(replica_api.step)
 jit_epoch = jax.jit(phases.train_epoch, static_argnames=("shapes", "over_grid"))

@@ -30,7 +30,7 @@ with hardly_optimized():
 use_all_cores()  # too late, and harmless
 print(json.dumps({
     "devices": seed_mesh(seeds).size,
-    "programs": [f._cache_size() for f in (programs.init, programs.train_epoch, programs.evaluate)],
+    "programs": [f._cache_size() for f in (programs.init_models, programs.train_epoch, programs.evaluate)],
     "loss": results.loss.values.tolist(),
     "main": results.main_task_accuracy.values.tolist(),
 }))

@@ -41,8 +41,8 @@ def test_no_program_takes_more_than_is_planned(attack, defense):
     of_rows = [leaf for leaf in jax.tree.leaves(state) if board.data.train.num_samples in leaf.shape]
     assert memory._bytes(of_rows) > 0.5 * memory._bytes(state)
     planned = fixed + each * chunk.num_replicas
-    for program, more in memory.programs_of(ready):
-        used = program.lower(*ready.arguments, state, *more).compile().memory_analysis()
+    for program, arguments in memory.programs_of(ready, state):
+        used = program.lower(*arguments).compile().memory_analysis()
         new = used.output_size_in_bytes - used.alias_size_in_bytes
         taken = used.argument_size_in_bytes + new + used.temp_size_in_bytes
         assert taken <= planned

@@ -13,7 +13,7 @@ from vfl_jax.core.record import cast
 from vfl_jax.defenses import GaussianNoise, LaplaceNoise, Sparsification
 from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
-from vfl_jax.replica import phases, preparation
+from vfl_jax.replica import initial, phases, preparation
 from vfl_jax.replica.draws import Given, draw, epoch_ids
 from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweeps.sweep import run
@@ -31,7 +31,7 @@ def everything_drawn(scenario, seed=5, given=Given()):
     draws = jax.tree.map(jnp.asarray, draw(scenario, data, jax.random.key(seed), given))
     inputs = preparation.to_device(scenario, data, given)
     numbers = jax.tree.map(jnp.asarray, cast(scenario))
-    state = phases.init(scenario.shapes(data), inputs, numbers, draws, given)
+    state = initial.init(scenario.shapes(data), inputs, numbers, draws, given)
     return draws, state, [epoch_ids(scenario, draws, jnp.int32(epoch)) for epoch in range(2)]
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vfl_jax.protocol import local
-from vfl_jax.replica import phases
+from vfl_jax.replica import initial, phases
 from vfl_jax.replica.draws import draw
 from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.chunks import Chunk
@@ -65,7 +65,7 @@ class Unmapped:
         numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf).reshape(()), stack(study.scenario, (point,)))
         draws = jax.tree.map(jnp.asarray, draw(study.scenario, study.data, jax.random.key(0)))
         self.inputs = inputs, numbers, draws
-        self.state = jax.jit(phases.init, static_argnames="shapes")(self.shapes, *self.inputs)
+        self.state = jax.jit(initial.init, static_argnames="shapes")(self.shapes, *self.inputs)
         self.program = jax.jit(phases.train_epoch, static_argnames="shapes", donate_argnames="state")
         self.num_steps, self.epoch = study.data.train.num_samples // study.scenario.batches.size, 0
         self.train()

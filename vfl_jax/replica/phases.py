@@ -1,4 +1,4 @@
-"""The phases of one replica in pure functions: the initial state, an epoch of training, what happens between two.
+"""The phases of one replica in pure functions: an epoch of training, and what happens between two.
 
 A sweep maps them over grid points and seeds. The grid enters by ``over_grid``, inside the scan over steps. So a program
 gathers batches and draws noise once for all grid points.
@@ -14,74 +14,18 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from vfl_jax.core.types import Array
 from vfl_jax.core.vertical_data import Rows
-from vfl_jax.protocol import own_params
 from vfl_jax.protocol.knowledge import Knowledge, Shapes
-from vfl_jax.protocol.mistakes import call
 from vfl_jax.replica import epochs
-from vfl_jax.replica.draws import Draws, Given, epoch_ids, poison_count
-from vfl_jax.replica.keys import Keys, party_key
+from vfl_jax.replica.draws import Draws, epoch_ids, poison_count
+from vfl_jax.replica.keys import Keys
 from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.preparation import Inputs
 from vfl_jax.replica.state import Batch, Streams, TrainState
 from vfl_jax.replica.stepping import Clock, step
 from vfl_jax.scenario import Scenario
-
-BEFORE_TRAINING = np.uint32(2**32 - 1)
-"""The step number in the keys of ``init``; no step has this number."""
-
-OWN_PARAMS = np.uint32(2**32 - 2)
-"""The step number in the keys of methods' own parameters; no step has this number."""
-
-
-def init(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws, given: Given = Given()) -> TrainState:
-    """Returns the state of one replica before its first step; its parameters depend on the seed alone.
-
-    Args:
-      shapes: the sizes that the protocol makes public.
-      inputs: the data on the device.
-      scenario: the scenario, with numbers cast to their dtypes.
-      draws: the draws of the seed.
-      given: parameters that are not drawn.
-
-    Raises:
-      ValueError: where given parameters have another structure or other shapes than the models.
-    """
-    streams = Streams.of(draws.key)
-    sample = jax.tree.map(lambda leaf: leaf[:1], inputs.train.features)
-    num_parties = len(shapes.widths)
-    keys = [jax.random.fold_in(streams.init, k) for k in range(num_parties)]
-    models = [bottom.init_with_state(keys[k], sample[k]) for k, bottom in enumerate(scenario.bottoms)]
-    params = tuple(drawn for drawn, _ in models)
-    embeddings = tuple(jnp.zeros((1, width)) for width in shapes.widths)
-    head_params = scenario.head.init(jax.random.fold_in(streams.init, num_parties), embeddings, shapes.num_classes)
-    params = _given_params("given.params", given.params, params)
-    head_params = _given_params("given.head_params", given.head_params, head_params)
-
-    first = jnp.int32(0)
-    sides = (scenario.active_attack, streams.active_attack), (scenario.defense, streams.defense)
-    default = scenario.head_optimizer
-    own = [own_params.init(m, jax.random.fold_in(stream, OWN_PARAMS), shapes, default) for m, stream in sides]
-    return TrainState(
-        params=params,
-        head_params=head_params,
-        opt_states=tuple(o.build(first).init(p) for o, p in zip(scenario.optimizers, params, strict=True)),
-        head_opt_state=scenario.head_optimizer.build(first).init(head_params),
-        attack_states=tuple(
-            call(attack, "init_with_params", party_key(streams.attack, BEFORE_TRAINING, k), shapes, k, params[k])
-            for k, attack in enumerate(scenario.attacks)
-        ),
-        active_attack_state=call(
-            scenario.active_attack, "init", jax.random.fold_in(streams.active_attack, BEFORE_TRAINING), shapes
-        ),
-        defense_state=call(scenario.defense, "init", jax.random.fold_in(streams.defense, BEFORE_TRAINING), shapes),
-        model_states=tuple(held for _, held in models),
-        method_params=(own[0][0], own[1][0]),
-        method_opt_states=(own[0][1], own[1][1]),
-    )
 
 
 def grant(shapes: Shapes, inputs: Inputs, scenario: Scenario, draws: Draws) -> Knowledge:
@@ -220,20 +164,3 @@ def _has_finite_params(_: Scenario, state: TrainState) -> Array:
     """Whether all parameters are finite, bool[]."""
     leaves = jax.tree.leaves((state.params, state.head_params, state.method_params))
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves], bool).all()
-
-
-def _given_params(name: str, given: Any, drawn: Any) -> Any:
-    """Returns the given parameters, or else the drawn ones, after a check of structure and shapes."""
-    if given is None:
-        return drawn
-    found, expected = (
-        {jax.tree_util.keystr(p): np.shape(leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-        for tree in (given, drawn)
-    )
-    if found != expected:
-        differing = sorted(k for k in found.keys() | expected.keys() if found.get(k) != expected.get(k))
-        where = differing[0]
-        raise ValueError(
-            f"{name}{where} has shape {found.get(where)}; the scenario's models have {expected.get(where)} there."
-        )
-    return jax.tree.map(lambda leaf, like: jnp.asarray(leaf, like.dtype), given, drawn)

@@ -27,7 +27,7 @@ from vfl_jax.core.record import cast
 from vfl_jax.core.types import Array, Features, Key
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.protocol.knowledge import ORDINARY, Knowledge, Shapes
-from vfl_jax.replica import inference, passes, phases, stepping
+from vfl_jax.replica import inference, initial, passes, phases, stepping
 from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Draws, Given, draw
 from vfl_jax.replica.keys import Keys
@@ -92,7 +92,7 @@ def init(replica: Replica) -> TrainState:
     Raises:
       ValueError: where given parameters have another structure or other shapes than the models.
     """
-    return phases.init(replica.shapes, replica.inputs, replica.scenario, replica.draws, replica.given)
+    return initial.init(replica.shapes, replica.inputs, replica.scenario, replica.draws, replica.given)
 
 
 def batch(replica: Replica, ids: Any, roles: Any = None) -> Batch:

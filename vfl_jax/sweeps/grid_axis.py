@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,15 +12,29 @@ import numpy as np
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 
+BESIDE_OUTPUTS = ("params", "head_params", "opt_states", "head_opt_state", "method_params", "method_opt_states")
+"""The parts of a state with the grid axis beside the output features, [F, G, E].
+
+One matrix product then takes a batch through the weights of all grid points. All other state has the axis in front.
+"""
+
 
 def state_axes(state: TrainState, with_grid: bool) -> TrainState:
     """The place of the grid axis in every leaf of a state.
 
-    Parameters and moments of their shape have the axis beside the output features, [F, G, E]: one matrix product then
-    takes a batch through the weights of all grid points. All other state has the axis in front.
-
     Args:
       state: arrays, or their shapes.
+      with_grid: whether the leaves have the grid axis already.
+    """
+    parts = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return TrainState(**part_axes(parts, with_grid))
+
+
+def part_axes(parts: dict[str, Any], with_grid: bool) -> dict[str, Any]:
+    """The place of the grid axis in every leaf of some parts of a state.
+
+    Args:
+      parts: arrays, or their shapes, by the names of ``TrainState``.
       with_grid: whether the leaves have the grid axis already.
     """
     extra = 1 if with_grid else 0
@@ -27,15 +42,10 @@ def state_axes(state: TrainState, with_grid: bool) -> TrainState:
     def beside_outputs(leaf: Any) -> int:
         return max(np.ndim(leaf) - extra - 1, 0)
 
-    axes = jax.tree.map(lambda _: 0, state)
-    return axes.replace(
-        params=jax.tree.map(beside_outputs, state.params),
-        head_params=jax.tree.map(beside_outputs, state.head_params),
-        opt_states=jax.tree.map(beside_outputs, state.opt_states),
-        head_opt_state=jax.tree.map(beside_outputs, state.head_opt_state),
-        method_params=jax.tree.map(beside_outputs, state.method_params),
-        method_opt_states=jax.tree.map(beside_outputs, state.method_opt_states),
-    )
+    return {
+        name: jax.tree.map(beside_outputs if name in BESIDE_OUTPUTS else lambda _: 0, value)
+        for name, value in parts.items()
+    }
 
 
 def map_over_grid(scenario: Scenario, axes: TrainState, size: int) -> Callable[..., Any]:

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from vfl_jax.replica.initial import Models
+from vfl_jax.replica.state import TrainState
 from vfl_jax.sweeps import devices, programs
 from vfl_jax.sweeps.halving import is_out_of_memory
 from vfl_jax.sweeps.prepared import Prepared
@@ -59,8 +61,7 @@ def needed(ready: Prepared) -> tuple[float, float]:
     state = ready.state_shapes()
     sharding = jax.tree.leaves(draws)[0].sharding
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state)
-    lowered = [program.lower(*ready.arguments, state, *more) for program, more in programs_of(ready)]
-    lowered.append(programs.init.lower(*ready.arguments, devices.replicate(ready.study.given, ready.mesh)))
+    lowered = [program.lower(*arguments) for program, arguments in programs_of(ready, state)]
     used = [program.compile().memory_analysis() for program in lowered]
     working = max((use.temp_size_in_bytes for use in used if use is not None), default=0)
     seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.size
@@ -73,20 +74,26 @@ def needed(ready: Prepared) -> tuple[float, float]:
     return fixed, all_here / (seeds_here * len(ready.chunk.points))
 
 
-def programs_of(ready: Prepared) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Yields the programs that training will call, each with its arguments after the state.
+def programs_of(ready: Prepared, state: TrainState) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yields the programs that a chunk will call, each with its arguments.
 
     Args:
       ready: the chunk.
+      state: the states of all replicas, or their shapes.
     """
+    shapes, layout, inputs, stacked, draws = ready.arguments
+    models, given = Models.of(stacked), devices.replicate(ready.study.given, ready.mesh)
+    yield programs.init_models, (shapes, layout, inputs.train.features, models, draws.key, given)
+    yield programs.init_methods, (shapes, layout, stacked, draws.key, state.params)
+    trained, evaluated = (*ready.arguments, state), ready.evaluated(state)
     scenario, epochs = ready.study.scenario, ready.study.epochs
-    yield programs.train_epoch, (jnp.int32(0),)
-    yield programs.evaluate, (jnp.int32(0),)
+    yield programs.train_epoch, (*trained, jnp.int32(0))
+    yield programs.evaluate, (*evaluated, jnp.int32(0))
     if scenario.attack_trigger is not None:
-        yield programs.attack_all, (jnp.int32(0),)
+        yield programs.attack_all, (*evaluated, jnp.int32(0))
     acting = [epoch for epoch in range(epochs + 1) if scenario.acts_between(epoch, epochs)]
     for due in sorted({scenario.due(epoch, epochs) for epoch in acting}, key=sorted):
-        yield programs.between_epochs, (jnp.int32(0), jnp.int32(epochs), due)
+        yield programs.between_epochs, (*trained, jnp.int32(0), jnp.int32(epochs), due)
 
 
 def _bytes(tree: Any) -> int:

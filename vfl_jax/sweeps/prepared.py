@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.replica.draws import Draws, draw
+from vfl_jax.replica.evaluated import evaluated
 from vfl_jax.replica.preparation import Inputs, rowwise_parties
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
@@ -52,9 +53,18 @@ class Prepared:
 
     def state_shapes(self) -> TrainState:
         """The shapes and dtypes of the states of all replicas, those that only fill up devices among them."""
-        shapes, layout, inputs, scenario, draws = self.arguments
+        shapes, layout, *arrays = self.arguments
         given = self.study.given
-        return jax.eval_shape(lambda *arrays: programs.init(shapes, layout, *arrays, given), inputs, scenario, draws)
+        return jax.eval_shape(lambda *leaves: programs.init(shapes, layout, *leaves), *arrays, given)
+
+    def evaluated(self, state: TrainState) -> tuple[Any, ...]:
+        """The arguments of an evaluation before the epoch, without what it does not read.
+
+        Args:
+          state: the states of all replicas, or their shapes.
+        """
+        scenario, state = evaluated(self.arguments.scenario, state)
+        return *self.arguments._replace(scenario=scenario), state
 
     def on_devices(self, tree: Any) -> Any:
         """Brings a ``tree`` of leaves [S, ...] to the devices, laid out like the replicas."""

@@ -14,16 +14,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from vfl_jax.core.types import Array
+from vfl_jax.core.types import Array, Features, Key, Params
 from vfl_jax.protocol.knowledge import Shapes
-from vfl_jax.replica import passes, phases
+from vfl_jax.replica import initial, passes, phases
 from vfl_jax.replica.asked import Asked, What
 from vfl_jax.replica.asked import ask as ask_seed
 from vfl_jax.replica.draws import Draws, Given
+from vfl_jax.replica.initial import Models
 from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweeps.grid_axis import map_over_grid, state_axes
+from vfl_jax.sweeps.grid_axis import map_over_grid, part_axes, state_axes
 
 REPLICAS_IN_CACHE = 8
 """A CPU core trains this many replicas together. The parameters of more would not stay in its cache."""
@@ -52,9 +53,9 @@ def layout(mesh: Mesh, num_seeds: int, grid_size: int) -> Layout:
     return Layout(mesh, local, grid_size)
 
 
-@functools.partial(jax.jit, static_argnames=("shapes", "layout"))
 def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, given: Given) -> TrainState:
-    """The states of all replicas before their first step.
+    """The states of all replicas before their first step, of two programs: most of a compilation's time goes into the
+    draws of parameters, and sweeps that differ in methods alone share that program.
 
     Args:
       shapes: what the protocol makes public; static.
@@ -67,20 +68,56 @@ def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws:
     Returns:
       Leaves [S, ...], with the grid axis where :func:`state_axes` says.
     """
+    models = Models.of(scenario)
+    learned = init_models(shapes, layout, inputs.train.features, models, draws.key, given)
+    return TrainState(**learned, **init_methods(shapes, layout, scenario, draws.key, learned["params"]))
 
-    def one_seed(shared: Any, draws: Draws) -> TrainState:
-        inputs, scenario, given = shared
-        leaves, structure = jax.tree.flatten(scenario)
-        in_axes = [0 if np.ndim(leaf) else None for leaf in leaves]
 
-        def at_point(point: list[Any]) -> TrainState:
-            return phases.init(shapes, inputs, jax.tree.unflatten(structure, point), draws, given)
+@functools.partial(jax.jit, static_argnames=("shapes", "layout"))
+def init_models(
+    shapes: Shapes, layout: Layout, features: tuple[Features, ...], models: Models, keys: Key, given: Given
+) -> dict[str, Any]:
+    """The part of the first states that no method has a say in; see :func:`vfl_jax.replica.initial.init_models`.
 
-        alone = [leaf[0] if np.ndim(leaf) else leaf for leaf in leaves]
-        axes = state_axes(jax.eval_shape(at_point, alone), with_grid=False)
-        return jax.vmap(at_point, (in_axes,), axes, axis_size=layout.grid_size)(leaves)
+    Args:
+      shapes, layout, given: as in :func:`init`.
+      features: the training features on the devices.
+      models: the scenario's models; its swept numbers are arrays [G].
+      keys: the keys of the seeds, [S].
+    """
 
-    return _over_seeds(layout, one_seed, (inputs, scenario, given), draws)
+    def one_seed(shared: Any, key: Key) -> dict[str, Any]:
+        features, models, given = shared
+
+        def at_point(models: Models) -> dict[str, Any]:
+            return initial.init_models(shapes, features, models, key, given)
+
+        return _over_points(layout, at_point, models)
+
+    return _over_seeds(layout, one_seed, (features, models, given), keys)
+
+
+@functools.partial(jax.jit, static_argnames=("shapes", "layout"))
+def init_methods(
+    shapes: Shapes, layout: Layout, scenario: Scenario, keys: Key, params: tuple[Params, ...]
+) -> dict[str, Any]:
+    """The part of the first states that belongs to methods; see :func:`vfl_jax.replica.initial.init_methods`.
+
+    Args:
+      shapes, layout, scenario: as in :func:`init`.
+      keys: the keys of the seeds, [S].
+      params: the first parameters of the bottoms, leaves [S, ...] with the grid axis.
+    """
+
+    def one_seed(scenario: Scenario, per_seed: Any) -> dict[str, Any]:
+        key, params = per_seed
+
+        def at_point(scenario: Scenario, params: tuple[Params, ...]) -> dict[str, Any]:
+            return initial.init_methods(shapes, scenario, key, params)
+
+        return _over_points(layout, at_point, scenario, params)
+
+    return _over_seeds(layout, one_seed, scenario, (keys, params))
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"), donate_argnames="state")
@@ -179,6 +216,32 @@ def ask(
     """
 
     return _mapped(functools.partial(ask_seed, what=what), shapes, layout, inputs, scenario, draws, state, epoch, asked)
+
+
+def _over_points(layout: Layout, at_point: Callable[..., Any], record: Any, *params: Any) -> dict[str, Any]:
+    """Maps ``at_point(record, *params)``, which returns parts of a state, over grid points.
+
+    Swept numbers are mapped as plain leaves, so that no record is ever built from axis numbers.
+
+    Args:
+      layout: the layout, which says how many points there are.
+      at_point: the function of one point.
+      record: its swept numbers are arrays [G].
+      params: parameters of bottoms, with the grid axis.
+    """
+    leaves, structure = jax.tree.flatten(record)
+    of_record = [0 if np.ndim(leaf) else None for leaf in leaves]
+    of_params = [part_axes({"params": each}, with_grid=True)["params"] for each in params]
+
+    def of_leaves(point: list[Any], *params: Any) -> dict[str, Any]:
+        return at_point(jax.tree.unflatten(structure, point), *params)
+
+    def of_first(leaves: list[Any], *params: Any) -> dict[str, Any]:
+        first = [leaf[0] if np.ndim(leaf) else leaf for leaf in leaves]
+        return of_leaves(first, *jax.tree.map(lambda leaf, axis: leaf.take(0, axis), list(params), of_params))
+
+    axes = part_axes(jax.eval_shape(of_first, leaves, *params), with_grid=False)
+    return jax.vmap(of_leaves, (of_record, *of_params), axes, axis_size=layout.grid_size)(leaves, *params)
 
 
 def _mapped(

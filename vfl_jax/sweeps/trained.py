@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vfl_jax.replica.evaluated import without_optimizers
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.chunks import Chunk
@@ -17,7 +18,6 @@ from vfl_jax.sweeps.grid_axis import state_axes
 from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.study import Study
-from vfl_jax.sweeps.training import without_optimizers
 
 TRAINED = "trained"
 """The key of trained replicas among what results carry beside their content (``results.encoding``)."""

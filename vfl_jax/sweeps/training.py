@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -15,7 +14,8 @@ import numpy as np
 from vfl_jax.core import stopping
 from vfl_jax.core.row_ids import set_apart
 from vfl_jax.core.types import Key
-from vfl_jax.replica import passes, phases
+from vfl_jax.replica import initial, passes, phases
+from vfl_jax.replica.evaluated import without_optimizers
 from vfl_jax.replica.plans import check_plans
 from vfl_jax.replica.replica import prepare
 from vfl_jax.replica.state import TrainState
@@ -30,7 +30,7 @@ from vfl_jax.sweeps.study import Study
 if TYPE_CHECKING:
     import xarray as xr
 
-_init_one = jax.jit(phases.init, static_argnames="shapes")
+_init_one = jax.jit(initial.init, static_argnames="shapes")
 _train_one_epoch = jax.jit(phases.train_epoch, static_argnames=("shapes", "over_grid"), donate_argnames="state")
 _evaluate_one = jax.jit(passes.evaluate, static_argnames=("shapes", "over_grid"))
 _attack_one = jax.jit(passes.attack_all, static_argnames=("shapes", "over_grid"))
@@ -107,7 +107,7 @@ def _trained_at_once(
     study, chunk = ready.study, ready.chunk
     of_chunk = _Phases(
         *(functools.partial(program, *ready.arguments) for program in (programs.train_epoch, programs.between_epochs)),
-        *(functools.partial(program, *ready.arguments) for program in (programs.evaluate, programs.attack_all)),
+        *(_evaluation(program, ready) for program in (programs.evaluate, programs.attack_all)),
     )
     loop = _Loop(study, of_chunk, ready.on_host)
 
@@ -131,9 +131,9 @@ def _trained_at_once(
     return ready.on_host(without_optimizers(state)) if keeps else None, history
 
 
-def without_optimizers(state: TrainState) -> TrainState:
-    """The state without the states of optimizers, which nothing needs after the last step."""
-    return dataclasses.replace(state, opt_states=(), head_opt_state=(), method_opt_states=((), ()))
+def _evaluation(program: Callable[..., Any], ready: Prepared) -> Callable[..., Any]:
+    """An evaluation of a chunk as a function of (state, epoch)."""
+    return lambda state, epoch: program(*ready.evaluated(state), epoch)
 
 
 def train_one(study: Study, key: Key, progress: ChunkProgress) -> tuple[xr.Dataset, TrainState]:

@@ -20,7 +20,7 @@ from vfl_jax.protocol.methods import is_attack
 from vfl_jax.protocol.transforms import ActiveTransform, Attack, PartyTransform
 from vfl_jax.protocol.triggers import FeatureTrigger
 from vfl_jax.protocol.views import ActiveView, Messages, PartyInferView, PartyView
-from vfl_jax.replica import phases
+from vfl_jax.replica import initial
 from vfl_jax.replica.draws import Draws, Given, draw
 from vfl_jax.replica.preparation import Inputs, to_device
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
@@ -91,7 +91,7 @@ class Bench:
     def models(self) -> Given:
         """The first parameters of all models, from NumPy: no program needs to draw them."""
         scenario = self.numbers(PartyTransform())
-        like = jax.eval_shape(functools.partial(phases.init, self.shapes), self.inputs, scenario, self.draws)
+        like = jax.eval_shape(functools.partial(initial.init, self.shapes), self.inputs, scenario, self.draws)
         rng = np.random.default_rng(7)
 
         def drawn(leaf: Any) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from vfl_jax.protocol.knowledge import Shapes
 from vfl_jax.protocol.methods import due, methods
-from vfl_jax.replica import first_pass, phases
+from vfl_jax.replica import first_pass, initial, phases
 from vfl_jax.replica.draws import Draws, Given
 from vfl_jax.replica.first_pass import EvalBlock
 from vfl_jax.replica.inference import Inferred, infer
@@ -89,7 +89,7 @@ def run(
     first = jax.tree.map(lambda leaf: leaf[0], inputs.test)
     if watch is not None:
         _hide(watch, inputs, first)
-    state = phases.init(shapes, inputs, scenario, draws, models)
+    state = initial.init(shapes, inputs, scenario, draws, models)
 
     def between(state: TrainState, epoch: int, due: frozenset[tuple[int, ...]]) -> TrainState:
         now = jnp.int32(epoch), jnp.int32(times.num_epochs)

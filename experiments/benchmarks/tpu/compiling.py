@@ -69,21 +69,18 @@ def lowered(study: Study, chunk: Chunk, num_devices: int, kinds: Collection[str]
     """
     mesh = Mesh(np.array(described(num_devices)), ("seed",))
     ready = prepare(study, chunk)
-    shapes, _, inputs, scenario, draws = ready.arguments
 
     def laid(tree: Any, *axes: str) -> Any:
         sharding = NamedSharding(mesh, PartitionSpec(*axes))
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
-    num_seeds = len(draws.poison_rank)
-    layout = programs.layout(mesh, num_seeds, len(chunk.points))
-    arrays = laid(inputs), laid(scenario), laid(draws, "seed"), laid(ready.state_shapes(), "seed")
+    layout = programs.layout(mesh, len(ready.arguments.draws.poison_rank), len(chunk.points))
     names: dict[str, int] = {}
-    for program, more in memory.programs_of(ready):
-        name = NAMES[program]
-        if name not in kinds:
+    for program, (shapes, _, inputs, scenario, draws, state, *more) in memory.programs_of(ready, ready.state_shapes()):
+        if program not in NAMES or (name := NAMES[program]) not in kinds:
             continue
         names[name] = names.get(name, 0) + 1
+        arrays = laid(inputs), laid(scenario), laid(draws, "seed"), laid(state, "seed")
         rest = [laid(each) if isinstance(each, jax.Array) else each for each in more]
         lower = program.trace(shapes, layout, *arrays, *rest).lower(lowering_platforms=("tpu",))
         digest = hashlib.sha256(lower.as_text().encode()).hexdigest()[:16]

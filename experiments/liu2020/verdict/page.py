@@ -103,7 +103,7 @@ have the mark, where there are several.
 
 def marks(examined: Examined) -> Row:
     """The row of a claim: where it holds, by data and preset."""
-    lacking = {task: NOT_RUN if task in examined.about else NOT_CLAIMED for task in TASKS}
+    lacking: dict[str, str] = {task: NOT_RUN if task in examined.about else NOT_CLAIMED for task in TASKS}
     cells = {column: _cell(_of(examined, task, preset)) or lacking[task] for column, (task, preset) in COLUMNS.items()}
     if examined.findings and not examined.runs:  # counts of the real set, by split: neither preset has a part in them
         counted = f"{_cell(list(examined.findings.values()))}, real set"
