@@ -86,7 +86,8 @@ def test_a_leak_that_a_defense_stops_at_a_cost():
         "attack 1% are)."
     )
     assert (
-        stopping == "Of the 1 defense tried, the defense noise 1× would stop both, at a cost of 2.0 points of accuracy."
+        stopping
+        == "Of the 1 defense tried, the defense noise 1× would stop both, at a cost of 2.0 percentage points of accuracy."
     )
 
 
@@ -134,7 +135,9 @@ def test_an_attack_that_ruins_the_model_plants_no_backdoor():
     ruined = defended(loss=near(0.3), most_lift=0.0)
     found = made_up(plain=ruined)
     assert found.plants(ruined) is False
-    assert says(sentences(found)[1], "No backdoor that was tried worked: 90%", "takes 30.0 points of accuracy")
+    assert says(
+        sentences(found)[1], "No backdoor that was tried worked: 90%", "takes 30.0 percentage points of accuracy"
+    )
     assert found.plants(defended(loss=near(0.02))) is True
     table = results()
     table["accuracy_attacked"][0, 1] = 0.5  # the strongest

@@ -196,7 +196,9 @@ OTHER_OPTIMIZER = {"optimizer": {"record": "OwnOptimizer", "rate": 0.1}}
     [
         (record(defenses.MID()), True),
         (record(defenses.MID(weight=0.1)), False),
-        (record(defenses.MID(), **OTHER_OPTIMIZER), False),  # not certain
+        (record(defenses.MID(), **OTHER_OPTIMIZER), True),  # at a weight of 0 nothing else counts
+        (record(defenses.MID(weight=0.1), **OTHER_OPTIMIZER), False),
+        (record(defenses.LaplaceNoise(variance=0.1)), False),
         (record(defenses.CAE(encoded=0.0)), True),
         (record(defenses.CAE()), False),
         (record(defenses.EmbeddingFilter(start=1.0)), True),

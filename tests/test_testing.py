@@ -15,7 +15,6 @@ import pytest
 import vfl_jax as vfl
 from vfl_jax.core.record import kinds
 from vfl_jax.replica import capabilities
-from vfl_jax.statistics.prices import OFF
 from vfl_jax.testing import CheckFailed, check_method
 from vfl_jax.testing.bench import benches, permuted
 from vfl_jax.testing.failures import Kind
@@ -183,55 +182,53 @@ ARGUMENTS = {
     "Villain": {"search_from": 0, "poison_from": 0, "ratio": 2.0, "largest_norm": 99.0, "classifier": PLAIN},
 }
 """Arguments of methods whose defaults do nothing in one epoch, or which need some."""
-NEUTRAL = {
-    "ALIBI": {"epsilon": math.inf},
-    "CAE": {"encoded": 0.0},
-    "Clipping": {"bound": math.inf},
-    "DiscreteGradients": {"bins": 0.0},
-    "DistanceCorrelation": {"weight": 0.0},
-    "EmbeddingClipping": {"bound": math.inf},
-    "EmbeddingDropout": {"rate": 0.0},
-    "EmbeddingFilter": {"start": 1.0},
-    "EmbeddingNormalisation": {"length": 0.0},
-    "GBD": {},
-    "GaussianNoise": {"stddev": 0.0},
-    "GradPerturb": {"epsilon": math.inf},
-    "GradientAveraging": {"share": 0.0},
-    "IsotropicNoise": {"ratio": 0.0},
-    "LabelSmoothing": {"smoothing": 0.0},
-    "LaplaceNoise": {"scale": 0.0},
-    "MID": {"weight": 0.0},
-    "Marvell": {"power": 0.0},
-    "MaxNormNoise": {"scale": 0.0},
-    "RandomisedResponse": {"epsilon": math.inf},
-    "SignSGD": {"size": 0.0},
-    "Sparsification": {"drop_rate": 0.0},
-    "VFLIP": {"deviations": 1e9},
-    "VFLMonitor": {"weight": 0.0},
-}
-"""The numbers at which a defense changes nothing; a defense that has none, because it only answers, says {}."""
+NEUTRAL: dict[str, dict[str, float]] = {"GBD": {}, "VFLIP": {"deviations": 1e9}, "VFLMonitor": {"weight": 0.0}}
+"""Of defenses that say no neutral numbers: those at which they change no training, by their defaults or ``ARGUMENTS``.
+One that only answers says {}."""
 OF_TWO_CLASSES = ("Marvell", "NormInference", "SpectralInference")
 """Methods that refuse data of more classes."""
 METHODS = [(room, name) for room in (vfl.attacks, vfl.defenses) for name in room.__all__]
 
 
-def test_prices_know_which_defenses_act_at_their_defaults():
-    for name, neutral in NEUTRAL.items():
-        default = vfl.numbers(getattr(vfl.defenses, name)())
-        is_off = bool(neutral) and all(default[path] == number for path, number in neutral.items())
-        assert (name in OFF) != is_off, name
+@pytest.mark.parametrize("name", vfl.defenses.__all__)
+def test_every_defense_says_at_which_numbers_it_changes_nothing(name):
+    """Prices go by what it says; the long test below trains at these numbers and compares to the bit."""
+    kind = getattr(vfl.defenses, name)
+    if kind.neutral is None:
+        assert name in NEUTRAL, f"say {name}.neutral, or here why nobody can be certain"
+        return
+    assert kind.neutral
+    assert set(kind.neutral) <= set(vfl.numbers(kind()))
+    for number in kind.neutral.values():
+        assert number in (0, 1, math.inf)  # all that float32 holds exactly
+
+
+def test_a_defense_of_ones_own_can_say_it_too():
+    class HalvedGradients(vfl.ActiveTransform):
+        neutral = {"share": 0.0}
+        share: float = 0.5
+
+        def on_send(self, key, state, view, gradients):
+            return tuple((1 - 0.5 * self.share) * gradient for gradient in gradients), state
+
+    check_method(HalvedGradients, runs=False)
+
+    class NamesNothing(HalvedGradients):
+        neutral = {"half": 0.0}
+
+    with pytest.raises(ValueError, match="neutral names 'half', no number of NamesNothing; there are share"):
+        check_method(NamesNothing, runs=False)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("room", "name"), METHODS, ids=[name for _, name in METHODS])
 def test_every_method_of_the_package_keeps_its_promises(room, name):
     kind = getattr(room, name)
-    assert room is vfl.attacks or name in NEUTRAL, f"{name} is a defense: say in NEUTRAL which numbers change nothing."
     try:
         method = kind(**ARGUMENTS.get(name, {}))
     except (TypeError, ValueError) as error:
         raise AssertionError(f"{name} needs arguments: give them in ARGUMENTS.") from error
-    check_method(method, neutral=NEUTRAL.get(name, {}), **(helpers.two_classes() if name in OF_TWO_CLASSES else {}))
+    check_method(method, neutral=NEUTRAL.get(name), **(helpers.two_classes() if name in OF_TWO_CLASSES else {}))
 
 
 def test_every_registered_method_is_checked():

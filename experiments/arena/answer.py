@@ -100,7 +100,7 @@ def _price(place: Standing) -> str:
     """What a defense costs, as a sentence has it."""
     if place.cost[0] < 0.0005:
         return "at no cost"
-    return f"at {100 * place.cost[0]:.1f} percentage points of main accuracy"
+    return f"at {100 * place.cost[0]:z.1f} percentage points of main accuracy"
 
 
 def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:

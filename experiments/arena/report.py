@@ -172,7 +172,7 @@ def _rate_rows(folder: Path) -> list[Row]:
         {
             "head": head,
             "data": name,
-            **{rate: f"{value:.4f}" for rate, value in of["accuracy"].items()},
+            **{rate: f"{value:z.4f}" for rate, value in of["accuracy"].items()},
             "taken": f"{RATES[head][name]:g}",
         }
         for head, of_head in found.items()
@@ -181,4 +181,4 @@ def _rate_rows(folder: Path) -> list[Row]:
 
 
 def _number(value: xr.DataArray) -> str:
-    return "–" if np.isnan(float(value)) else f"{float(value):.2f}"
+    return "–" if np.isnan(float(value)) else f"{float(value):z.2f}"

@@ -31,7 +31,7 @@ def answer(folder: Path, name: str) -> str:
         folder, name, picture(found), f"The audit of {name}: the honest model, labels read, rows led to τ"
     )
     used = f"{facts['rows_used'][0]:,} of {facts['rows'][0]:,} training rows"
-    took = f"{facts['seconds'] / 60:.0f} of {facts['minutes']:g} minutes"
+    took = f"{facts['seconds'] / 60:z.0f} of {facts['minutes']:g} minutes"
     return section(
         name,
         "\n".join(f"> {sentence}" for sentence in audit.sentences) + "\n",

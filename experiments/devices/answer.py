@@ -32,8 +32,8 @@ def answer(pairs: Pairs) -> str:
     return (
         f"**{others or 'None'} of {counted(seeds, 'attacked seed')} {'has' if others < 2 else 'have'} another outcome "
         f"on {_device(pairs)} than on a CPU.** At the last epoch no setting's median over seeds differs by more than "
-        f"{main:.1f} percentage points of main accuracy and {backdoor:.1f} of backdoor accuracy; single seeds differ "
-        f"by up to {100 * max(_farthest(*pair) for pair in pairs.values()):.0f} of either.\n"
+        f"{main:z.1f} percentage points of main accuracy and {backdoor:z.1f} of backdoor accuracy; single seeds differ "
+        f"by up to {100 * max(_farthest(*pair) for pair in pairs.values()):z.0f} of either.\n"
     )
 
 

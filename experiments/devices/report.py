@@ -96,10 +96,10 @@ def compared(there: xr.DataArray, here: xr.DataArray) -> Row:
     first, last = sizes.isel(epoch=0), sizes.isel(epoch=-1)
     medians = [values.isel(epoch=-1).astype(float).median("seed") for values in (there, here)]
     return {
-        "largest, first epoch": f"{float(first.max()):.4f}",
-        "largest, last epoch": f"{float(last.max()):.4f}",
-        "mean, last epoch": f"{float(last.mean()):.4f}",
-        "a median, last epoch": f"{float(abs(medians[1] - medians[0]).max()):.4f}",
+        "largest, first epoch": f"{float(first.max()):z.4f}",
+        "largest, last epoch": f"{float(last.max()):z.4f}",
+        "mean, last epoch": f"{float(last.mean()):z.4f}",
+        "a median, last epoch": f"{float(abs(medians[1] - medians[0]).max()):z.4f}",
     }
 
 

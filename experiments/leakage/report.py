@@ -139,8 +139,8 @@ def headline_cell(reading: Reading, found: list[Reading]) -> str:
     """Who reads most, who does so without messages, and the price."""
     (loud, most), (_, floor) = reading.best(silent=False), reading.best(silent=True)
     cost = change(reading, found)
-    price = "" if cost is None or reading.defense == NONE else f" ({np.median(cost):+.3f})"
-    return f"{most:.3f} {loud}, without {floor:.3f}{price}"
+    price = "" if cost is None or reading.defense == NONE else f" ({np.median(cost):+z.3f})"
+    return f"{most:z.3f} {loud}, without {floor:z.3f}{price}"
 
 
 def table(found: list[Reading], of: str) -> list[Row]:

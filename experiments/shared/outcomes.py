@@ -218,7 +218,7 @@ def share(flags: xr.DataArray) -> str:
 
 def _share(count: int, of: int) -> str:
     low, high = share_interval(count, of) if of else (0.0, 0.0)
-    return f"{count}/{of} [{low:.2f}, {high:.2f}]" if of else UNDEFINED
+    return f"{count}/{of} [{low:z.2f}, {high:z.2f}]" if of else UNDEFINED
 
 
 def rounded_up(points: float) -> float:
@@ -254,7 +254,7 @@ def runtimes(cases: Sequence[Case], found: Mapping[str, xr.Dataset]) -> str:
                     "case": case.title,
                     "data": data_name(found[case.name]),
                     "replicas": str(replicas),
-                    "minutes": f"{run['wall_seconds'] / 60:.1f}" if run else "not kept",
+                    "minutes": f"{run['wall_seconds'] / 60:z.1f}" if run else "not kept",
                     "devices": f"{len(run['devices'])} × {run['devices'][0]}" if run else "not kept",
                 }
             )

@@ -34,7 +34,7 @@ def area_with_interval(high: Any, low: Any, paired: bool = False) -> str:
     high, low = np.asarray(high, float), np.asarray(low, float)
     if not high.size or not low.size:
         return UNDEFINED
-    found = f"{area(high, low):.2f}"
+    found = f"{area(high, low):z.2f}"
     if min(high.size, low.size) < 2:
         return found
     drawn = bootstrap(
@@ -46,4 +46,4 @@ def area_with_interval(high: Any, low: Any, paired: bool = False) -> str:
         method="percentile",
         rng=np.random.default_rng(0),
     )
-    return f"{found} [{drawn.confidence_interval.low:.2f}, {drawn.confidence_interval.high:.2f}]"
+    return f"{found} [{drawn.confidence_interval.low:z.2f}, {drawn.confidence_interval.high:z.2f}]"

@@ -89,8 +89,8 @@ def _between_epochs(data: OfData) -> tuple[Judgement, list[Row]]:
 def _between_seeds(data: OfData) -> tuple[Judgement, list[Row]]:
     last = {name: found.last(SUCCESS, attack) for name, (found, attack) in _curves(data).items()}
     rows = [
-        {"attack": name, "lowest seed": f"{min(values):.3f}", "median": f"{median(values):.3f}"}
-        | {"highest seed": f"{max(values):.3f}"}
+        {"attack": name, "lowest seed": f"{min(values):z.3f}", "median": f"{median(values):z.3f}"}
+        | {"highest seed": f"{max(values):z.3f}"}
         for name, values in last.items()
     ]
     return verdicts.jumps_between_seeds(last), rows

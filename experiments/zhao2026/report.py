@@ -125,7 +125,7 @@ def _told(judged: Judgement) -> str:
 def _evidence(folder: Path, claim: Claim, looked: Mapping[str, tuple[Judgement, list[Row]]]) -> str:
     judged = {DATA_SETS[name].title: judgement for name, (judgement, _) in looked.items()}
     items = [
-        {"data": title, "item": one.name, claim.number: f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"}
+        {"data": title, "item": one.name, claim.number: f"{one.value:z.3f} [{one.low:z.3f}, {one.high:z.3f}]"}
         | {"says": one.says}
         for title, judgement in judged.items()
         for one in judgement.items
@@ -165,7 +165,7 @@ def _runtimes(found: Mapping[str, Found]) -> str:
         {
             "data": shape.title,
             "cases": str(len(of_data)),
-            "minutes": f"{sum(run['wall_seconds'] for run in of_data) / 60:.0f}",
+            "minutes": f"{sum(run['wall_seconds'] for run in of_data) / 60:z.0f}",
             "seeds": str(max(found[name].dataset.sizes["seed"] for name in runs if found[name].case.data_set == key)),
         }
         for key, shape in DATA_SETS.items()

@@ -60,7 +60,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
             "leaves, attack success": _text(place.success),
             "strongest attack": _by_whom(results, place.name),
             "cost, points": _points(place.cost),
-            "DCS": f"{float(scores.sel(defense=place.name)):.3f}",
+            "DCS": f"{float(scores.sel(defense=place.name)):z.3f}",
             "holds on": "{} of {}".format(*map(len, boards_held(results, place.name))),
         }
         for place in rank_defenses(results)
@@ -115,7 +115,7 @@ def leakage_rows(results: xr.Dataset) -> list[Row]:
                 if any(cell[name].notnull().any() for name in there.values()):
                     row: Row = {"data": str(board), "attack": str(attack), "defense": str(defense)}
                     row |= {title: _or_dash(cell[name].values) for title, name in there.items()}
-                    rows.append(row | {"most frequent class": f"{float(cell['majority']):.3f}"})
+                    rows.append(row | {"most frequent class": f"{float(cell['majority']):z.3f}"})
     return rows
 
 
@@ -150,7 +150,7 @@ def board_rows(results: xr.Dataset) -> list[Row]:
             "attacker's share of features": f"{float(board['attacker_share']):.0%}",
             "classes": str(int(board["num_classes"])),
             "τ": str(board["target_class"].item()),
-            "most frequent class": f"{float(board['majority']):.3f}",
+            "most frequent class": f"{float(board['majority']):z.3f}",
             "test rows": f"{int(board['num_test']):,}",
             "seeds": str(int(board[f"attack_success{HONEST}"].notnull().any(("attack", "defense")).sum())),
         }
@@ -161,13 +161,13 @@ def board_rows(results: xr.Dataset) -> list[Row]:
 def _text(estimate: tuple[float, float, float]) -> str:
     """A mean with its interval."""
     mean, low, high = estimate
-    return "–" if np.isnan(mean) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    return "–" if np.isnan(mean) else f"{mean:z.3f} [{low:z.3f}, {high:z.3f}]"
 
 
 def _points(cost: tuple[float, float, float]) -> str:
     """A cost with its interval, in percentage points."""
     mean, low, high = (100 * value for value in cost)
-    return "–" if np.isnan(mean) else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    return "–" if np.isnan(mean) else f"{mean:z.1f} [{low:z.1f}, {high:z.1f}]"
 
 
 def _by_seed(values: xr.DataArray) -> np.ndarray:

@@ -44,7 +44,7 @@ def heat_map(results: xr.Dataset) -> Figure:
     panel.imshow(np.clip(values, 0, 1), vmin=0, vmax=1, cmap="cividis", aspect="auto")
     panel.set_facecolor(COLORS[6])
     for (row, column), value in np.ndenumerate(values):
-        text = "–" if np.isnan(value) else f"{value:.2f}"
+        text = "–" if np.isnan(value) else f"{value:z.2f}"
         is_costly = float(cost.sel(defense=defenses[column])) > DEFENSE_LOSS_AT_MOST
         text = f"({text})" if is_costly and text != "–" else text
         if counts_boards and met[row, column]:

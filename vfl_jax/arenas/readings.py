@@ -71,7 +71,7 @@ def _answer(results: xr.Dataset) -> list[str]:
     best, without = [place for place in defenses if place.rank == 1], [p for p in defenses if p.name == UNDEFENDED]
     beside = f"; without a defense it has {_lift(without[0])}" if without and best[0] not in without else ""
     least = f"a lift of {_lift(best[0])}, the least of {len(defenses)} defenses that have a rank"
-    cost = f"at a cost of {best[0].cost[0]:.3f} of main accuracy"
+    cost = f"at a cost of {best[0].cost[0]:z.3f} of main accuracy"
     said.append(f"{_names(best)} leaves the strongest attack {least}, {cost}{beside}.")
     return said
 
@@ -85,7 +85,7 @@ def _names(places: list[Standing]) -> str:
 def _lift(place: Standing) -> str:
     """A lift with its interval."""
     mean, low, high = place.lift
-    return "of no known size" if np.isnan(mean) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    return "of no known size" if np.isnan(mean) else f"{mean:z.3f} [{low:z.3f}, {high:z.3f}]"
 
 
 def _indented(text: str) -> str:

@@ -204,5 +204,5 @@ def versions(facts: dict[str, Any]) -> str:
       facts: the facts of the audit.
     """
     lines = [f"{name} {version}" for name, version in facts["versions"].items()]
-    took = f"{facts['seconds'] / 60:.1f} of {facts['minutes']:g} minutes; how many defenses fit depends on the machine"
+    took = f"{facts['seconds'] / 60:z.1f} of {facts['minutes']:g} minutes; how many defenses fit depends on the machine"
     return "\n".join([f"data {facts['data']}, SHA-256 {facts['fingerprint']}", f"time {took}", *lines])

@@ -31,7 +31,7 @@ def share(value: float) -> str:
       ('97%', '0.3%', '100%')
     """
     per_cent = 100 * value
-    return f"{per_cent:.1f}%" if 0.05 <= per_cent < 1 or 99 < per_cent < 99.95 else f"{per_cent:.0f}%"
+    return f"{per_cent:z.1f}%" if 0.05 <= per_cent < 1 or 99 < per_cent < 99.95 else f"{per_cent:z.0f}%"
 
 
 def _reading(found: Findings) -> str:
@@ -50,7 +50,7 @@ def _reading(found: Findings) -> str:
     if reads and plain.read.low <= found.floor_read.high + READS_ABOVE and plain.read_auc is not None:
         return (
             f"A malicious “{found.partner}” could rank your rows by label with an area under the curve of "
-            f"{plain.read_auc.value:.2f} (0.5 is guessing, {area:.2f} what its own features alone give), "
+            f"{plain.read_auc.value:z.2f} (0.5 is guessing, {area:z.2f} what its own features alone give), "
             f"though it names only {share(plain.read.value)} rightly ({beside})."
         )
     if reads:
@@ -96,7 +96,7 @@ def _ruin(plain: Defended) -> str:
     """What even the strongest attack takes of the accuracy, where that ruins the model."""
     if plain.loss is None or not plain.is_ruined:
         return ""
-    return f"; but the attack takes {100 * plain.loss.value:.1f} points of accuracy, which ruins the model"
+    return f"; but the attack takes {100 * plain.loss.value:z.1f} percentage points of accuracy, which ruins the model"
 
 
 def _defending(found: Findings) -> str:
@@ -170,11 +170,11 @@ def cost(points: Range) -> str:
 
     Example:
       >>> cost(Range(0.012, 0.008, 0.015)), cost(Range(0.001, -0.002, 0.003))
-      ('at a cost of 1.2 points of accuracy', 'at no cost of accuracy that could be measured')
+      ('at a cost of 1.2 percentage points of accuracy', 'at no cost of accuracy that could be measured')
     """
     if points.low <= 0 <= points.high or round(100 * abs(points.value), 1) == 0:
         return "at no cost of accuracy that could be measured"
-    amount = f"{100 * abs(points.value):.1f} points of accuracy"
+    amount = f"{100 * abs(points.value):z.1f} percentage points of accuracy"
     return f"at a cost of {amount}" if points.value > 0 else f"and gains {amount}"
 
 
@@ -182,7 +182,7 @@ def _areas(defense: Defended, plain: Defended) -> str:
     """The model's area under the curve beside that without the defense, where there are two classes."""
     if defense.auc is None or plain.auc is None:
         return ""
-    return f" (its area under the curve is {defense.auc.value:.2f} instead of {plain.auc.value:.2f})"
+    return f" (its area under the curve is {defense.auc.value:z.2f} instead of {plain.auc.value:z.2f})"
 
 
 def _cheapest(stopping: Sequence[Defended]) -> Defended:

@@ -39,7 +39,7 @@ def defense_rows(found: Findings) -> list[Row]:
             "reads": _reads(found, defense),
             "attack success": said(defense.planted),
             "strongest attack": defense.attack or UNDEFINED,
-            "honest": UNDEFINED if defense.planted is None else f"{defense.floor:.3f}",
+            "honest": UNDEFINED if defense.planted is None else f"{defense.floor:z.3f}",
             "accuracy it takes": said(defense.loss),
             "plants": _plants(found, defense),
         }
@@ -142,8 +142,8 @@ def said(found: Range | None) -> str:
     """
     if found is None or np.isnan(found.value):
         return UNDEFINED
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{found.value:z.3f} [{found.low:z.3f}, {found.high:z.3f}]"
 
 
 def _number(value: float | None) -> str:
-    return UNDEFINED if value is None or np.isnan(value) else f"{value:.3f}"
+    return UNDEFINED if value is None or np.isnan(value) else f"{value:z.3f}"

@@ -153,7 +153,7 @@ def table(sides: dict[str, Side]) -> list[dict[str, str]]:
 
 def _with_range(values: np.ndarray) -> str:
     """A median, with the least and the most of the seeds."""
-    return f"{np.median(values):.2f} [{values.min():.2f}, {values.max():.2f}]"
+    return f"{np.median(values):z.2f} [{values.min():z.2f}, {values.max():z.2f}]"
 
 
 def draw(sides: dict[str, Side], target: str) -> Figure:
@@ -178,7 +178,7 @@ def draw(sides: dict[str, Side], target: str) -> Figure:
     panel.set_xticks(
         range(len(sides)),
         [
-            f"{'no defense' if name == 'none' else name}\nmain accuracy {np.median(side.main):.2f}"
+            f"{'no defense' if name == 'none' else name}\nmain accuracy {np.median(side.main):z.2f}"
             for name, side in sides.items()
         ],
     )

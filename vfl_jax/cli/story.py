@@ -80,10 +80,10 @@ def _price(left: np.ndarray, whole: np.ndarray) -> str:
     lost = float(np.median(whole - left))
     if abs(lost) < SIGNIFICANT:
         return "at no cost of main accuracy"
-    points = f"{abs(100 * lost):.1f} percentage points of main accuracy"
+    points = f"{abs(100 * lost):z.1f} percentage points of main accuracy"
     return f"at a cost of {points}" if lost > 0 else f"with a gain of {points}"
 
 
 def _percent(values: np.ndarray) -> str:
     """A median over seeds, in percent."""
-    return f"{100 * float(np.median(values)):.0f} %"
+    return f"{100 * float(np.median(values)):z.0f} %"

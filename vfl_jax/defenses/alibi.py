@@ -66,6 +66,7 @@ class ALIBI(ActiveTransform):
       'model'
     """
 
+    neutral = {"epsilon": math.inf}
     at_epochs = (0,)
     prior: Literal["model", "uniform", "labels"] = static(default="model")
     epsilon: float = math.inf

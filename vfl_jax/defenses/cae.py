@@ -102,6 +102,7 @@ class CAE(ActiveTransform):
       [[0.5, 0.0, 0.5]]
     """
 
+    neutral = {"encoded": 0.0}
     hidden: int | None = static(default=128)
     extended: bool = static(default=False)
     second_softmax: bool = static(default=True)

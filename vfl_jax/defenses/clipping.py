@@ -41,6 +41,7 @@ class Clipping(ActiveTransform):
       [[1.0, -0.5]]
     """
 
+    neutral = {"bound": math.inf}
     by: By = static(default="row_l2")
     bound: float = math.inf
 

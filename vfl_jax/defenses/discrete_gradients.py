@@ -74,6 +74,7 @@ class DiscreteGradients(ActiveTransform):
       [[0.0, -2.0, 5.0]]
     """
 
+    neutral = {"bins": 0.0}
     width: Width = static(default="first_message")
     clip: bool = static(default=False)
     bins: float = 0.0

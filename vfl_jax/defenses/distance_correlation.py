@@ -53,6 +53,7 @@ class DistanceCorrelation(ActiveTransform):
       0.0
     """
 
+    neutral = {"weight": 0.0}
     weight: float = 0.0
 
     def __post_init__(self) -> None:

@@ -50,6 +50,7 @@ class EmbeddingClipping(ActiveTransform):
       [[1.0, -0.5]]
     """
 
+    neutral = {"bound": math.inf}
     by: Literal["row_l2", "value"] = static(default="row_l2")
     only_at_inference: bool = static(default=False)
     bound: float = math.inf

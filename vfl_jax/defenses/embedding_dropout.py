@@ -44,6 +44,7 @@ class EmbeddingDropout(ActiveTransform):
       'entry'
     """
 
+    neutral = {"rate": 0.0}
     what: Literal["entry", "row"] = static(default="entry")
     scaled: bool = static(default=True)
     rate: float = 0.0

@@ -70,6 +70,7 @@ class EmbeddingFilter(ActiveTransform):
       0.001
     """
 
+    neutral = {"start": 1.0}
     at_epochs = (0,)
     start: float = 0.84
     radius: float = 0.001

@@ -39,6 +39,7 @@ class EmbeddingNormalisation(ActiveTransform):
       [[0.6000000238418579, -0.800000011920929]]
     """
 
+    neutral = {"length": 0.0}
     length: float = 0.0
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ class GaussianNoise(ActiveTransform):
       ValueError: where a level is negative.
     """
 
+    neutral = {"stddev": 0.0, "variance": 0.0}
     stddev: float = 0.0
     variance: float = 0.0
 

@@ -52,6 +52,7 @@ class GradPerturb(ActiveTransform):
       True
     """
 
+    neutral = {"epsilon": math.inf}
     shared: bool = static(default=True)
     draw: Literal["visit", "sample"] = static(default="visit")
     epsilon: float = math.inf

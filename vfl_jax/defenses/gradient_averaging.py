@@ -40,6 +40,7 @@ class GradientAveraging(ActiveTransform):
       [[2.0, 1.0], [2.0, 1.0]]
     """
 
+    neutral = {"share": 0.0}
     share: float = 0.0
 
     def __post_init__(self) -> None:

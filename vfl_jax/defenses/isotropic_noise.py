@@ -38,6 +38,7 @@ class IsotropicNoise(ActiveTransform):
       0.5
     """
 
+    neutral = {"ratio": 0.0}
     ratio: float = 0.0
 
     def __post_init__(self) -> None:

@@ -37,6 +37,7 @@ class LabelSmoothing(ActiveTransform):
       [[0.25, 0.75]]
     """
 
+    neutral = {"smoothing": 0.0}
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:

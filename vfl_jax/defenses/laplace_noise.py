@@ -26,6 +26,7 @@ class LaplaceNoise(ActiveTransform):
       ValueError: where a level is negative.
     """
 
+    neutral = {"scale": 0.0, "variance": 0.0}
     scale: float = 0.0
     variance: float = 0.0
 

@@ -74,6 +74,7 @@ class Marvell(ActiveTransform):
       0.16
     """
 
+    neutral = {"power": 0.0}
     rule: Literal["power", "threshold"] = static(default="power")
     power: float = 0.0
     threshold: float = 0.16

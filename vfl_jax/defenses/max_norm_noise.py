@@ -42,6 +42,7 @@ class MaxNormNoise(ActiveTransform):
       [[3.0, 4.0], [0.0, 0.0]]
     """
 
+    neutral = {"scale": 0.0}
     scale: float = 0.0
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ class MID(ActiveTransform):
       1
     """
 
+    neutral = {"weight": 0.0}
     rectified: bool = static(default=True)
     scale: int = static(default=1)
     noise_at_inference: bool = static(default=True)

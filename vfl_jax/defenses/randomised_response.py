@@ -48,6 +48,7 @@ class RandomisedResponse(ActiveTransform):
       2.0
     """
 
+    neutral = {"epsilon": math.inf}
     epsilon: float = math.inf
 
     def __post_init__(self) -> None:

@@ -44,6 +44,7 @@ class SignSGD(ActiveTransform):
       [[1.5, -1.5], [-1.5, 0.0]]
     """
 
+    neutral = {"size": 0.0}
     unit: Literal["mean", "one"] = static(default="mean")
     size: float = 0.0
 

@@ -49,6 +49,7 @@ class Sparsification(ActiveTransform):
       [[4.0, 0.0, -3.0, 0.0]]
     """
 
+    neutral = {"drop_rate": 0.0}
     residual: Residual = static(default="position")
     drop_rate: float = 0.0
 

@@ -157,7 +157,7 @@ def draw_map(panel: Axes, values: Any, rows: Sequence[str], columns: Sequence[st
     panel.set_facecolor(COLORS[6])
     if len(columns) <= MOST_WRITTEN:
         for (row, column), value in np.ndenumerate(values):
-            text, color = ("–", "black") if np.isnan(value) else (f"{value:.2f}", "white" if value < 0.5 else "black")
+            text, color = ("–", "black") if np.isnan(value) else (f"{value:z.2f}", "white" if value < 0.5 else "black")
             panel.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     panel.set_yticks(np.arange(len(rows)), list(rows), fontsize=8)
     panel.set_xticks(np.arange(len(columns)), list(columns), fontsize=8)

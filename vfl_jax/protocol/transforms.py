@@ -25,7 +25,8 @@ gets no knowledge, and it sees every row as ORDINARY.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -197,6 +198,10 @@ class ActiveTransform(Learning, Timing, Record):
     Raises:
       TypeError: when a class is made, where a function has nearly the name of a hook.
     """
+
+    neutral: ClassVar[Mapping[str, float] | None] = None
+    """The numbers at which the defense changes nothing, by path, such as ``{"stddev": 0.0}``, whatever its other fields
+    hold. None says that nobody can be certain. By these numbers results know which runs have no defense."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         check_hooks(cls, ActiveTransform, PartyTransform)

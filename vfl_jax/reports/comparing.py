@@ -99,8 +99,8 @@ class Comparison:
                 {str(name): setting_text(label) for name, label in zip(settings, labels, strict=True)}
                 | {
                     "difference": interval_text(numbers, "difference"),
-                    "a": f"{numbers['a_median']:.3f}",
-                    "b": f"{numbers['b_median']:.3f}",
+                    "a": f"{numbers['a_median']:z.3f}",
+                    "b": f"{numbers['b_median']:z.3f}",
                     "b is higher": f"{int(numbers['b_is_higher'])}/{int(numbers['seeds'])}",
                 }
             )

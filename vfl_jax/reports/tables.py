@@ -151,7 +151,7 @@ def interval_text(numbers: Mapping[str, float], name: str) -> str:
       name: the variable, such as "main_task_accuracy" or "attack_success_rate_honest".
     """
     median, low, high = (numbers[f"{name}_{end}"] for end in ("median", "low", "high"))
-    return UNDEFINED if np.isnan(median) else f"{median:.3f} [{low:.3f}, {high:.3f}]"
+    return UNDEFINED if np.isnan(median) else f"{median:z.3f} [{low:z.3f}, {high:z.3f}]"
 
 
 def count_text(numbers: Mapping[str, float], outcome: str) -> str:
@@ -225,7 +225,7 @@ def _cells(numbers: Mapping[str, float], main: str) -> Row:
         **dict(zip(ALL_ROWS, of_pass, strict=True)),
         DETECTION: where_there("full_detection_auc", "detection_auc"),
         BALANCED: where_there("balanced_accuracy"),
-        MAJORITY: UNDEFINED if np.isnan(majority) else f"{majority:.3f}",
+        MAJORITY: UNDEFINED if np.isnan(majority) else f"{majority:z.3f}",
         SUCCESS: count_text(numbers, SUCCESS),
         COLLAPSED: count_text(numbers, COLLAPSED),
         NOT_COUNTED: not_judged_text(numbers),

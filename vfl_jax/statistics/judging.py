@@ -91,10 +91,10 @@ def outcomes(
       main: the variable of the main accuracy. Take "main_clean" where a backdoor alone costs 0.02 of the accuracy over
         all rows, because many test rows carry the trigger.
       undefended: results that hold the undefended honest runs of the same seeds and epochs, or the main accuracy of
-        these runs. By default they are those of the grid, where it sweeps defenses of this package and has a point with
-        all of them at their defaults, which change nothing. Nobody knows at which numbers another defense changes
-        nothing. Results of several cases may lack such a point; then the runs are those of the one case whose scenario
-        is the same but for the defense, and which has no defense, or the package's at their defaults.
+        these runs. By default they are those of the grid, where it sweeps defenses and has a point with all of them at
+        the numbers at which they change nothing. A defense says these numbers (``ActiveTransform.neutral``). Results of
+        several cases may lack such a point; then the runs are those of the one case whose scenario is the same but for
+        the defense, and which has no defense, or all of them at these numbers.
       test_majority: the share of test rows of the most frequent class, from 0 to 1. By default the results say it. For
         older results without it, one over the number of classes stands in, the least that it can be.
       backdoor_above: a success has a backdoor accuracy above this. An honest run above this has too high a floor.

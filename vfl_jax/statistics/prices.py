@@ -9,33 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.core.checks import shown
-from vfl_jax.core.record import RECORD
+from vfl_jax.core.record import RECORD, kinds
 from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, is_attacked, is_of_an_attack, scenario_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-OFF: Mapping[str, Mapping[str, float] | None] = {
-    "CAE": {"encoded": 0.0},
-    "EmbeddingFilter": {"start": 1.0},
-    **dict.fromkeys(("GBD", "VFLIP", "VFLMonitor")),
-}
-"""The defenses that may act at their defaults, with the numbers at which they do not; None where none is certain."""
-
 
 def undefended(dataset: xr.Dataset) -> xr.Dataset | None:
     """The honest runs without a defense.
 
-    Where the scenario has no defense, these are all honest runs. Most defenses of this package change nothing at their
-    defaults (``OFF`` names the others). Where all of them are switched off, these are again all honest runs; in a sweep
+    Where the scenario has no defense, these are all honest runs. A defense says at which numbers it changes nothing
+    (``ActiveTransform.neutral``). Where all defenses are switched off so, these are again all honest runs; in a sweep
     over defenses they are the honest runs of the grid point that has all of them switched off.
 
     Args:
       dataset: labelled results of ``sweep`` or ``run``, of one scenario.
 
     Returns:
-      These runs; None where there are none, or where nobody can be certain: with a defense of your own, or where a
-      zipped axis changes another setting together with the defense.
+      These runs; None where there are none, or where nobody can be certain: with a defense that does not say its
+      neutral numbers, or where a zipped axis changes another setting together with the defense.
 
     Raises:
       NoHonestRuns: where the results have no honest run.
@@ -130,8 +123,8 @@ def _given(results: xr.Dataset) -> xr.Dataset:
     if found is None and scenario is not None:
         raise ValueError(
             f"undefended holds runs with the defense {_words(scenario.get('defense'))}, and none of which it is "
-            "certain that they have none. Give the results of the scenario without a defense; or, where one of your "
-            "own changes nothing at some numbers, the main accuracy of those runs alone."
+            "certain that they have none. Give the results of the scenario without a defense; where one of your own "
+            "changes nothing at some numbers, let its class say so, for example neutral = {'stddev': 0.0}."
         )
     return clean
 
@@ -153,7 +146,7 @@ def _but_defense(part: xr.Dataset) -> dict[str, Any] | None:
 def _neutral(dataset: xr.Dataset) -> dict[Any, xr.Variable] | None:
     """For every axis over numbers of the defense, at which of its points these numbers change nothing: bool.
 
-    None where a number that no axis sweeps changes something, or where a defense is not the package's.
+    None where a number that no axis sweeps changes something, or where a defense does not say its neutral numbers.
     """
     scenario = scenario_of(dataset)
     numbers = None if scenario is None else _neutral_numbers(scenario.get("defense"), "defense")
@@ -161,10 +154,10 @@ def _neutral(dataset: xr.Dataset) -> dict[Any, xr.Variable] | None:
         return None
     values: dict[str, Any] = {path: number for path, (number, _) in numbers.items()}
     for name in (str(name) for name in dataset.coords if str(name).startswith("defense.")):
-        path = _exact(name, numbers)
-        if path is None:
+        fitting = _fitting(name, numbers)
+        if len(fitting) > 1:
             return None
-        values[path] = dataset[name].variable
+        values |= dict.fromkeys(fitting, dataset[name].variable)  # none: a number that switches nothing off
     found = dict[Any, Any]()
     for path, (_, changes_nothing) in numbers.items():
         is_neutral = values[path] == changes_nothing
@@ -187,12 +180,11 @@ def _words(record: Any) -> str:
 
 
 def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] | None:
-    """Every number of a defense beside the number that changes nothing, by exact path.
+    """The numbers that switch a defense off, by exact path: what each is, and at what it changes nothing.
 
-    None where a part of the defense is not the package's.
+    None where a part of the defense does not say.
     """
-    from vfl_jax import defenses
-    from vfl_jax.core.record import numbers
+    from vfl_jax import defenses  # noqa: F401, which makes their records known
     from vfl_jax.protocol.chains import ActiveChain
     from vfl_jax.protocol.transforms import ActiveTransform
 
@@ -202,23 +194,19 @@ def _neutral_numbers(record: Any, path: str) -> dict[str, tuple[float, float]] |
     if kind == ActiveChain.__name__:
         parts = [_neutral_numbers(part, f"{path}.parts.{i}") for i, part in enumerate(record["parts"])]
         return None if None in parts else {k: v for part in parts for k, v in part.items()}  # type: ignore[union-attr]
-    if kind not in defenses.__all__:
+    known = kinds(ActiveTransform)
+    if kind not in known or (neutral := known[kind].neutral) is None:
         return None
-    off = OFF.get(kind, {})
-    if off is None:
-        return None
-    neutral = {**numbers(getattr(defenses, kind)()), **off}
     return {f"{path}.{name}": (_number_at(record, name), float(n)) for name, n in neutral.items()}
 
 
 def _number_at(record: Any, name: str) -> float:
-    """The number at a path in a record's JSON; NaN where it has none, as where it holds another kind of optimizer."""
+    """The number at a path in a record's JSON; NaN where it has none, as in results of an earlier version."""
     for part in name.split("."):
         record = record.get(part, math.nan) if isinstance(record, dict) else math.nan
     return float(record)
 
 
-def _exact(name: str, known: Mapping[str, Any]) -> str | None:
-    """The exact path of a name, which may be a short form; None where no path or several fit."""
-    found = [path for path in known if path == name or path.rpartition(".")[2] == name.removeprefix("defense.")]
-    return name if name in known else found[0] if len(found) == 1 else None
+def _fitting(name: str, known: Mapping[str, Any]) -> list[str]:
+    """The exact paths that a name, which may be a short form, stands for."""
+    return [name] if name in known else [p for p in known if p.rpartition(".")[2] == name.removeprefix("defense.")]

@@ -167,7 +167,7 @@ class Progress:
             **{SHOWN[label]: round(value, 6) for label, value in medians.items()},
         )
         which = f"chunk {number + 1}/{len(self.replicas)}, " if len(self.replicas) > 1 else ""
-        numbers = ", ".join(f"{label} {value:.3f}" for label, value in medians.items() if np.isfinite(value))
+        numbers = ", ".join(f"{label} {value:z.3f}" for label, value in medians.items() if np.isfinite(value))
         is_due = is_line_due(epoch + 1, self.epochs) and (epoch > 0 or number == 0 or self.epochs == 1)
         self._show(f"{which}epoch {epoch + 1}/{self.epochs}: {numbers}", is_due)
 
@@ -188,7 +188,7 @@ class Progress:
         count = sum(r * mask.mean() for r, mask in zip(self.replicas, self.attacked, strict=True))
         if not count:
             return f"Numbers are medians over {counted(sum(self.replicas), 'replica')}, which nobody attacks."
-        return f"Numbers are medians over the {count:.0f} attacked of {counted(sum(self.replicas), 'replica')}."
+        return f"Numbers are medians over the {count:z.0f} attacked of {counted(sum(self.replicas), 'replica')}."
 
 
 class ChunkProgress:

@@ -51,7 +51,7 @@ def check_method(
     Args:
       method: the method, or its class, which is called without arguments.
       neutral: the numbers that change nothing, by path, such as ``{"bound": math.inf}``; an attack's switch needs none.
-        Without them a defense is not checked for neutrality.
+        By default those that the class of a defense says itself; without any it is not checked for neutrality.
       other: a second value of numbers, by path, where halves and small numbers are refused.
       scenario: the scenario in which the method is checked, with ``data``; its methods are left out. By default there
         are scenarios of this package, with two and three parties.
@@ -82,6 +82,7 @@ def check_method(
         raise ValueError(f"method is {method!r}; it must derive from vfl_jax.PartyTransform or vfl_jax.ActiveTransform")
     if (scenario is None) != (data is None):
         raise ValueError("scenario and data belong together; give both, or none.")
+    neutral = getattr(method, "neutral", None) if neutral is None else neutral
     for argument, given in (("neutral", neutral), ("other", other)):
         for path in given or {}:
             if path not in numbers(method):

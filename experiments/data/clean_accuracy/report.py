@@ -68,8 +68,8 @@ def clean(folder: Path, name: str, known: Facts) -> Row:
         "features": " + ".join(f"{count:,}" for count in known["features"]),
         "classes": str(known["classes"]),
         "with trigger, train / test": " / ".join(map(str, known["triggers"])) if any(known["triggers"]) else "–",
-        "most frequent class": f"{known['majority']:.3f}",
-        "logistic regression": f"{known['logistic_regression']:.3f}",
+        "most frequent class": f"{known['majority']:z.3f}",
+        "logistic regression": f"{known['logistic_regression']:z.3f}",
         **{f"vertical, {head} head": median_with_interval(_honest(folder, name, head, ACCURACY)) for head in HEADS},
     }
 
@@ -78,8 +78,8 @@ def two_classes(folder: Path, name: str, known: Facts) -> Row:
     """One data set of two classes: accuracy and AUC of honest training with both heads, and of two other models."""
     row: Row = {"data set": DATA_SETS[name].title}
     for what, ending, metric in (("accuracy", "", ACCURACY), ("AUC", "_auc", "test_auc")):
-        row |= {f"{what}, logistic regression": f"{known[f'logistic_regression{ending}']:.3f}"}
-        row |= {f"{what}, boosted trees": f"{known[f'boosted_trees{ending}']:.3f}"}
+        row |= {f"{what}, logistic regression": f"{known[f'logistic_regression{ending}']:z.3f}"}
+        row |= {f"{what}, boosted trees": f"{known[f'boosted_trees{ending}']:z.3f}"}
         row |= {f"{what}, {head} head": median_with_interval(_honest(folder, name, head, metric)) for head in HEADS}
     return row
 

@@ -35,10 +35,10 @@ def answer(runs: Runs, lines: Sequence[Line]) -> str:
     apart = max((abs(twin - real) for twin, real in areas), default=0.0)
     beside = (
         f" From its images {len(areas)} frequent tags are told with areas under the curve that differ by up to "
-        f"{apart:.2f} from those of real images."
+        f"{apart:z.2f} from those of real images."
     )
     return (
-        f"**The twin is not NUS-WIDE; honest models on it come within {rounded_up(most):.1f} percentage points of the "
+        f"**The twin is not NUS-WIDE; honest models on it come within {rounded_up(most):z.1f} percentage points of the "
         f"paper's main accuracy, for which one factor was set by hand.**{beside if areas else ''}\n"
     )
 

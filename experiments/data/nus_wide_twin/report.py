@@ -80,9 +80,9 @@ def _accuracies(folder: Path) -> list[dict[str, str]]:
                     "seeds": str(dataset.sizes["seed"]),
                     "epochs": str(dataset.sizes["epoch"]),
                     "main accuracy": median_with_interval(last.main_task_accuracy),
-                    "smallest and largest": f"{float(last.main_task_accuracy.min()):.3f}, "
-                    f"{float(last.main_task_accuracy.max()):.3f}",
-                    "the paper's": f"{TABLE_2['nus_wide'][head]:.3f}",
+                    "smallest and largest": f"{float(last.main_task_accuracy.min()):z.3f}, "
+                    f"{float(last.main_task_accuracy.max()):z.3f}",
+                    "the paper's": f"{TABLE_2['nus_wide'][head]:z.3f}",
                     "triggered rows called buildings": median_with_interval(last.backdoor_accuracy),
                 }
             )

@@ -66,11 +66,11 @@ def _seed_by_seed(case: Case, dataset: xr.Dataset) -> str:
         rows.append(
             {
                 "seed": str(seed),
-                "main, honest": f"{float(floor.main_task_accuracy[-1]):.4f}",
-                "main, attacked": f"{float(run.main_task_accuracy[-1]):.4f}",
-                "backdoor, honest": f"{float(floor.backdoor_accuracy[-1]):.2f}",
-                "backdoor, attacked": f"{float(run.backdoor_accuracy[-1]):.2f}",
-                "best over epochs": f"{float(run.backdoor_accuracy[best]):.2f} (epoch {best + 1})",
+                "main, honest": f"{float(floor.main_task_accuracy[-1]):z.4f}",
+                "main, attacked": f"{float(run.main_task_accuracy[-1]):z.4f}",
+                "backdoor, honest": f"{float(floor.backdoor_accuracy[-1]):z.2f}",
+                "backdoor, attacked": f"{float(run.backdoor_accuracy[-1]):z.2f}",
+                "best over epochs": f"{float(run.backdoor_accuracy[best]):z.2f} (epoch {best + 1})",
                 "outcome": UNDEFINED if outcome.outcome == NONE else outcome.outcome.item(),
             }
         )

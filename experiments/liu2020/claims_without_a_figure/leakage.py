@@ -87,8 +87,8 @@ class Reading(NamedTuple):
         if rate == 0:
             return "silent"
         if rate > 0.995:
-            return f"{np.median(self.right):.3f}"
-        return f"{np.nanmedian(self.accuracy):.3f} of {rate:.2f}"
+            return f"{np.median(self.right):z.3f}"
+        return f"{np.nanmedian(self.accuracy):z.3f} of {rate:z.2f}"
 
 
 Readings = dict[str, dict[str, Reading]]
@@ -154,7 +154,7 @@ class Price(NamedTuple):
         """``-0.085``, and how many runs are finite where not all are."""
         finite = int(self.is_finite.sum())
         some = "" if finite == self.is_finite.size else f", {finite}/{self.is_finite.size} finite"
-        return f"{np.median(self.change):+.3f}{some}"
+        return f"{np.median(self.change):+z.3f}{some}"
 
 
 Place = tuple[str, Task, str]
@@ -192,11 +192,11 @@ def price_cells(price: Price | None) -> Row:
 
 def headline_row(task: Task, defenses: Readings, prices: Mapping[str, Price]) -> Row:
     """What the best reader with few labels reads under every defense, with the price in brackets."""
-    row = {"without messages": f"{without_messages(task, defenses['none'], HEADLINE):.3f}"}
+    row = {"without messages": f"{without_messages(task, defenses['none'], HEADLINE):z.3f}"}
     for name, read in defenses.items():
         best = best_reader(read, HEADLINE)
         price = "" if name == "none" or name not in prices else f" ({prices[name].shown()})"
-        row[name] = UNDEFINED if best is None else f"{np.median(read[best].right):.3f}{price}"
+        row[name] = UNDEFINED if best is None else f"{np.median(read[best].right):z.3f}{price}"
     return row
 
 
@@ -275,7 +275,7 @@ def short_row(task: Task, defenses: Readings, defense: str) -> Row:
     for title, known in KNOWN.items():
         best = best_reader(read, known)
         cells[title] = UNDEFINED if best is None else f"{median_with_interval(read[best].right)}: {best}"
-        cells[f"without messages, {known}"] = f"{without_messages(task, read, known):.3f}"
+        cells[f"without messages, {known}"] = f"{without_messages(task, read, known):z.3f}"
     return {"defense": defense} | cells
 
 
@@ -297,7 +297,7 @@ def figure(groups: Mapping[Runs, Readings], prices: Mapping[Place, Mapping[str, 
         floors = [max(without_messages(task, of[name], HEADLINE) for of in lines.values()) for name in LISTENED]
         panel.plot(range(len(floors)), floors, color="black", linestyle="--", linewidth=1, label="without messages")
         here = [prices[place] for head in HEADS if (place := (preset, task, f"{head} head")) in prices]
-        costs = ["\n".join(f"{np.median(of[name].change):+.3f}" for of in here) for name in LISTENED]
+        costs = ["\n".join(f"{np.median(of[name].change):+z.3f}" for of in here) for name in LISTENED]
         ticks = [f"{_broken(name)}\n{cost}" for name, cost in zip(LISTENED, costs, strict=True)]
         panel.set_xticks(range(len(LISTENED)), ticks, fontsize=8)
         epochs = "the first" if preset == "liu2020_code" else "the first five"

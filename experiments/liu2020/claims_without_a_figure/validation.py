@@ -73,9 +73,9 @@ def validation_row(name: str, point: Point, variable: str) -> Row:
         "attacked − honest, mean": mean_with_interval(difference),
         "median": median_with_interval(difference),
         "Wilcoxon": signed_rank(difference),
-        "two standard errors": f"{2 * error:.4f}",
+        "two standard errors": f"{2 * error:z.4f}",
         "seeds that lose more": share(-difference > 2 * error),
-        "spread of honest runs": f"{np.std(honest, ddof=1):.4f}" if honest.size > 1 else UNDEFINED,
+        "spread of honest runs": f"{np.std(honest, ddof=1):z.4f}" if honest.size > 1 else UNDEFINED,
         "told apart": area_with_interval(honest, attacked, paired=True),
     }
 
@@ -92,9 +92,9 @@ def mean_with_interval(values: xr.DataArray) -> str:
 
     mean = float(values.mean())
     if values.size < 2:
-        return f"{mean:.4f} {UNDEFINED}"
+        return f"{mean:z.4f} {UNDEFINED}"
     reach = t.ppf(0.975, values.size - 1) * sem(values)
-    return f"{mean:.4f} [{mean - reach:.4f}, {mean + reach:.4f}]"
+    return f"{mean:z.4f} [{mean - reach:z.4f}, {mean + reach:z.4f}]"
 
 
 def signed_rank(values: xr.DataArray) -> str:

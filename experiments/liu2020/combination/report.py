@@ -153,7 +153,7 @@ def figure_combination(runs: Mapping[str, Combinations]) -> Figure:
         _draw_map(left, shares, {settings: text for settings, (_, text) in cells.items()}, (0.0, 1.0), "Reds")
         left.set_title(f"{_narrow(title)}\njudged seeds with a backdoor, their median attack success")
         accuracy = {settings: _main(point) for settings, point in combined.items()}
-        written = {settings: f"{value:.3f}" for settings, value in accuracy.items()}
+        written = {settings: f"{value:z.3f}" for settings, value in accuracy.items()}
         _draw_map(right, accuracy, written, (min(accuracies), max(accuracies)), "Blues")
         right.set_title(f"{_narrow(title)}\nmedian main accuracy of honest runs")
     return figure
@@ -164,7 +164,7 @@ def _cell(point: Point) -> tuple[float, str]:
     if not leaves_something(point):
         return float("nan"), NOTHING_TO_ATTACK.replace("to ", "to\n")
     with_one = backdoors(point)
-    return float(with_one.mean()), f"{int(with_one.sum())}/{with_one.size}\nattack success {attack_success(point):.2f}"
+    return float(with_one.mean()), f"{int(with_one.sum())}/{with_one.size}\nattack success {attack_success(point):z.2f}"
 
 
 def _narrow(title: str) -> str:

@@ -64,7 +64,7 @@ def write_report(folder: Path) -> None:
 
 
 def _paper(task: str) -> str:
-    return f"{TABLE_2[task]['sum']:.3f}"
+    return f"{TABLE_2[task]['sum']:z.3f}"
 
 
 def _scores(name: str, dataset: xr.Dataset) -> list[Row]:

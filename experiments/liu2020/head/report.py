@@ -103,11 +103,11 @@ def _table_2(found: Found, fixed: Found) -> Iterator[Row]:
             "data": data_name(found[name]),
             "preset": preset,
             "sum head": untrainable,
-            "paper: not trainable": f"{paper['sum']:.3f}",
+            "paper: not trainable": f"{paper['sum']:z.3f}",
             "trainable head": median_with_interval(trainable),
-            "paper: trainable": f"{paper['trainable']:.3f}",
+            "paper: trainable": f"{paper['trainable']:z.3f}",
             "trainable − sum": difference,
-            "paper: difference": f"{paper['trainable'] - paper['sum']:+.3f}",
+            "paper: difference": f"{paper['trainable'] - paper['sum']:+z.3f}",
         }
 
 

@@ -37,7 +37,7 @@ def answer(found: dict[str, Any]) -> str:
         f"**{sum(equal)} of {len(equal)} counts of {DATA[nus_wide['data']]} are the paper's"
         f"{MADE if nus_wide['data'].endswith('twin') else ''}.** Of MNIST's {triggered} triggered test rows "
         f"{in_target} are of class {TARGET}, to which the backdoor leads, so that a model that is always right has a "
-        f"backdoor accuracy of {in_target / triggered:.2f}.\n"
+        f"backdoor accuracy of {in_target / triggered:z.2f}.\n"
     )
 
 

@@ -67,8 +67,8 @@ def _hidden(dataset: xr.Dataset) -> Finding:
     return Finding(
         float(is_hidden.mean()),
         f"hidden on {share(is_hidden)} seeds with a backdoor; they lose {median_with_interval(lost)} on clean rows, "
-        f"paired; two standard errors are {bound:.4f}, the honest seeds' standard deviation is "
-        f"{np.std(clean, ddof=1):.4f}",
+        f"paired; two standard errors are {bound:z.4f}, the honest seeds' standard deviation is "
+        f"{np.std(clean, ddof=1):z.4f}",
     )
 
 

@@ -49,7 +49,7 @@ def _leaks_fewer(trainable: xr.Dataset, fixed: xr.Dataset, *heard: xr.Dataset) -
     return Finding(
         float(is_hidden.mean()),
         f"hidden on {int(is_hidden.sum())}/{is_hidden.size} seeds; labels read {median_with_interval(right[0])} "
-        f"({names[0]}), under the sum head {median_with_interval(right[1])}, without messages {floor:.3f}",
+        f"({names[0]}), under the sum head {median_with_interval(right[1])}, without messages {floor:z.3f}",
     )
 
 

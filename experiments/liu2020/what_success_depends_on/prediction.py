@@ -40,7 +40,7 @@ parameters as the published run's first {KNOWN} seeds, and are no evidence of th
 """
 MEASURES = f"""\
 Below, for each predictor alone: Spearman's rank correlation with the backdoor accuracy and its p-value (as there are
-{len(PREDICTORS)}, {0.05 / len(PREDICTORS):.3f} takes the place of 0.05), and the area under the ROC curve for success
+{len(PREDICTORS)}, {0.05 / len(PREDICTORS):z.3f} takes the place of 0.05), and the area under the ROC curve for success
 with its 95 % bootstrap interval: how often a seed that succeeds has a higher value than one that does not. 0.5 is
 chance. An interval without width says only that no two seeds of this sample are in the wrong order.
 """
@@ -147,7 +147,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> str:
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return UNDEFINED
     found = spearmanr(x, y)
-    return f"{found.statistic:.2f} (p = {found.pvalue:.2g})"
+    return f"{found.statistic:z.2f} (p = {found.pvalue:.2g})"
 
 
 def figure(groups: list[Runs]) -> Figure:

@@ -98,7 +98,7 @@ def _drawing(figure: Figure, said: str) -> str:
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}", text)
     width = float(re.search(r'width="([\d.]+)pt"', text)[1])  # type: ignore[index]
     box = re.search(r'viewBox="[^"]*"', text)[0]  # type: ignore[index]
-    style = f"max-width:{width:.0f}pt;min-width:min({width:.0f}pt,34rem)"
+    style = f"max-width:{width:z.0f}pt;min-width:min({width:z.0f}pt,34rem)"
     head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box} role="img" aria-label="{said}" style="{style}">'
     return head + text[text.index(">") + 1 :].strip()
 
