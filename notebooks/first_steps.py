@@ -67,7 +67,7 @@ results = vfl.sweep(
     epochs=40,
     progress=False,
 )
-vfl.reports.rows(results, main="main_clean")
+vfl.reports.rows(results)
 
 # %%
 vfl.plots.against(
@@ -112,4 +112,4 @@ results = vfl.sweep(
     epochs=40,
     progress=False,
 )
-vfl.reports.rows(results, main="main_clean")
+vfl.reports.rows(results)

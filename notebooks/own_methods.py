@@ -92,6 +92,7 @@ class OwnGradient(vfl.Attack):
 class NormCap(vfl.ActiveTransform):
     """Scales embeddings down to at most ``bound`` times the usual norm of their party."""
 
+    neutral = {"bound": math.inf}
     bound: float = math.inf
 
     def init(self, key, shapes):
@@ -142,12 +143,12 @@ results = vfl.sweep(
 #
 # One row per grid point: medians over seeds with 95 % intervals, the honest runs' attack success as the floor, and how
 # many seeds succeeded or collapsed. So many test rows carry the trigger here that the main accuracy is that of the
-# others. Where a defense has cost the honest runs more than 0.1, there is nothing left to attack; the accuracy without a
-# defense is given, because that a bound of `inf` is no defense is known to us alone. `vfl.summary` has the same in numbers.
+# others. Where a defense has cost the honest runs more than 0.1, there is nothing left to attack: results know the honest
+# runs without a defense, because each defense says at which numbers it changes nothing (`neutral`). `vfl.summary` has the
+# same in numbers.
 
 # %%
-undefended = results["main_clean"].sel({"attack.enabled": 0, "defense.stddev": 0, "defense.bound": math.inf}, drop=True)
-table = pd.DataFrame(vfl.reports.rows(results, main="main_clean", undefended=undefended))
+table = pd.DataFrame(vfl.reports.rows(results))
 table.set_index(["attack.enabled", "defense.stddev", "defense.bound"])
 
 # %% [markdown]

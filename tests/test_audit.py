@@ -85,10 +85,10 @@ def test_a_leak_that_a_defense_stops_at_a_cost():
         "It could also plant a backdoor, by which 90% of the rows it attacks are predicted as “fraud” (without an "
         "attack 1% are)."
     )
-    assert (
-        stopping
-        == "Of the 1 defense tried, the defense noise 1× would stop both, at a cost of 2.0 percentage points of accuracy."
+    wanted = (
+        "Of the 1 defense tried, the defense noise 1× would stop both, at a cost of 2.0 percentage points of accuracy."
     )
+    assert stopping == wanted
 
 
 def test_the_cheapest_of_those_that_stop_is_named_and_a_ruined_model_is_no_defense():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data_helpers import tiny_data, tiny_scenario
 
-from vfl_jax import plots, reports
+from vfl_jax import plots, reports, statistics
 from vfl_jax.statistics import honest
 from vfl_jax.sweeps.sweep import sweep
 
@@ -50,7 +50,8 @@ def test_the_overview_suits_the_grid(results):
     (panel, _) = plots.overview(results).axes
     assert panel.get_xlabel() == "attack.amplify"
     (dashed,) = [line for line in panel.lines if line.get_linestyle() == "--"]
-    np.testing.assert_allclose(dashed.get_ydata(), honest(results).main_task_accuracy.isel(epoch=-1).median("seed"))
+    shown = honest(results)[statistics.main_of(results)].isel(epoch=-1)
+    np.testing.assert_allclose(dashed.get_ydata(), shown.median("seed"))
     one_axis = plots.overview(results.isel({"attack.enabled": 1}))
     assert one_axis.axes[0].get_xlabel() == "attack.amplify"
 

@@ -73,6 +73,24 @@ def test_a_backdoor_in_many_test_rows_is_no_broken_model():
     assert "without the trigger, because" not in read(results(), "r").notes
 
 
+def test_where_many_test_rows_carry_the_trigger_everything_takes_the_accuracy_of_the_others():
+    """The command's table said that an attack breaks the model, and the report of the same results that it does not."""
+    found = with_many_triggers(main_clean=0.945)
+    numbers = vfl.summary(found).loc[1]
+    assert numbers["main_clean_median"] == pytest.approx(0.945)
+    assert "main_task_accuracy_median" in numbers  # what read it before goes on
+    assert numbers["success"] == numbers["seeds"]
+    on = {"attack.enabled": 1}
+    assert set(vfl.statistics.outcomes(found).sel(on)["outcome"].values.ravel()) == {"success"}
+    assert set(vfl.statistics.outcomes(found, "main_task_accuracy").sel(on)["outcome"].values.ravel()) == {"collapsed"}
+    assert vfl.reports.rows(found) == read(found, "r").tables["Every setting"]
+    assert set(vfl.tidy(vfl.attacked(found))["outcome"]) == {"no reference"}
+    assert set(vfl.tidy(found).query("is_attacked")["outcome"]) == {"success"}
+    assert (
+        vfl.plots.overview(found).axes[0].get_title() == vfl.plots.overview(found, ["main_clean"]).axes[0].get_title()
+    )
+
+
 def test_a_broken_model_is_said():
     assert answer(with_many_triggers(main_clean=0.9))[0] == (
         "No, the attack did not get through: it succeeded in 0 of 10 seeds that can be judged. But most seeds "

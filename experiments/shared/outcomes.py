@@ -17,6 +17,7 @@ from vfl_jax.data.sets.nus_wide import PAPER
 from vfl_jax.reports import UNDEFINED, Row, interval_text, not_judged_text, rows_text, to_markdown
 from vfl_jax.statistics import honest, is_attacked, outcomes, share_interval
 from vfl_jax.statistics.judging import COLLAPSED, NOT_JUDGED, OUTCOMES, SUCCESS
+from vfl_jax.statistics.main_accuracy import ALL_TEST_ROWS
 from vfl_jax.statistics.summaries import describe
 from vfl_jax.sweeps.grid import parse
 
@@ -130,7 +131,7 @@ def points(dataset: xr.Dataset, undefended: xr.DataArray | None = None) -> Itera
     Args:
       undefended: main accuracy of the undefended honest runs, where the sweep itself has none.
     """
-    clean, counted = honest(dataset), outcomes(dataset, undefended=undefended)
+    clean, counted = honest(dataset), outcomes(dataset, ALL_TEST_ROWS, undefended=undefended)
     dims = [d for d in dataset["main_task_accuracy"].dims if d not in ("seed", "epoch")]
     for place in np.ndindex(*(dataset.sizes[d] for d in dims)):
         here = dict(zip(dims, place, strict=True))

@@ -19,6 +19,7 @@ from vfl_jax.core.atomic import check_folder, write_atomically
 from vfl_jax.core.extras import MissingExtra, extra
 from vfl_jax.core.files import save
 from vfl_jax.scenario import Scenario
+from vfl_jax.statistics import main_of
 from vfl_jax.sweeps.arguments import NUM_SEEDS
 from vfl_jax.sweeps.devices import is_first_process
 from vfl_jax.sweeps.sweep import run, sweep
@@ -117,9 +118,10 @@ def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:
     from vfl_jax import plots
 
     console = reports.console()
-    table = reports.rows(dataset)
+    main = main_of(dataset)
+    table = reports.rows(dataset, main)
     console.print(reports.to_terminal(table, title))
-    console.print(reports.note(table), style="dim")
+    console.print(reports.note(table, main), style="dim")
     if out is not None:
         save(dataset, out)
         try:

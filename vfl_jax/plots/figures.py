@@ -21,6 +21,7 @@ from vfl_jax.plots.panels import (
     slant_ticks,
 )
 from vfl_jax.plots.selection import check_selected
+from vfl_jax.statistics.main_accuracy import main_of
 from vfl_jax.statistics.references import CASE, each_case, honest, is_attacked, is_by_case
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-SHOWN = ("main_task_accuracy", "backdoor_accuracy")
-"""The variables that figures show by default."""
+BACKDOOR = "backdoor_accuracy"
+SHOWN = ("main_task_accuracy", BACKDOOR)
+"""The variables that curves, and values against a setting, show by default."""
 HONEST = "honest runs, median"
 MOST_LINES = 4
 """A reader can tell apart this many lines in one panel, each with its honest runs."""
@@ -97,7 +99,7 @@ def against(
     return _lines([line], dimension, [_text(value) for value in dataset[setting].values], setting, names, title)
 
 
-def overview(dataset: xr.Dataset, names: Sequence[str] = SHOWN) -> Figure:
+def overview(dataset: xr.Dataset, names: Sequence[str] | None = None) -> Figure:
     """The figure that suits a sweep: every level of every setting, attacked and honest.
 
     * Results without a setting give curves over epochs. Several cases without a setting stand side by side instead, at
@@ -109,9 +111,11 @@ def overview(dataset: xr.Dataset, names: Sequence[str] = SHOWN) -> Figure:
 
     Args:
       dataset: results of ``sweep``, ``sweep_cases`` or ``run``, or one seed or epoch of such results.
-      names: the variables, a panel each.
+      names: the variables, a panel each; by default the main accuracy, chosen as :func:`vfl_jax.statistics.main_of`
+        does, and the backdoor accuracy.
     """
     dataset = _with_runs(dataset)
+    names = (main_of(dataset), BACKDOOR) if names is None else names
     dataset = dataset.isel({d: 0 for d in _grid(dataset) if dataset.sizes[d] == 1 and d != CASE})
     lines = [line for part in each_case(dataset) for line in _attacks(part)]
     settings = _grid(lines[0].attacked)

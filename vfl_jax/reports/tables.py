@@ -17,7 +17,7 @@ from vfl_jax.statistics.judging import (
     OUTCOMES,
     SUCCESS,
 )
-from vfl_jax.statistics.main_accuracy import WITHOUT_TRIGGER
+from vfl_jax.statistics.main_accuracy import ALL_TEST_ROWS, WITHOUT_TRIGGER, main_of
 from vfl_jax.statistics.references import own_metrics
 from vfl_jax.statistics.summaries import spread, summary
 
@@ -77,7 +77,7 @@ NOTE_TWO_CLASSES = (
 
 def rows(
     dataset: xr.Dataset,
-    main: str = "main_task_accuracy",
+    main: str | None = None,
     epoch: int = -1,
     *,
     undefended: xr.Dataset | xr.DataArray | None = None,
@@ -94,13 +94,14 @@ def rows(
 
     Args:
       dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
-      main: the variable of the main accuracy.
+      main: the variable of the main accuracy; by default as in :func:`vfl_jax.statistics.outcomes`.
       epoch: the place of the epoch, -1 for the last.
       undefended, test_majority: as in :func:`vfl_jax.statistics.outcomes`.
 
     Raises:
       ValueError: as :func:`vfl_jax.statistics.outcomes` does.
     """
+    main = main_of(dataset) if main is None else main
     table = summary(dataset, main, epoch, undefended=undefended, test_majority=test_majority)
     names = [name for name in table.index.names if name is not None]
     keys = [key if len(names) > 1 else (key,) for key in table.index] if names else [()] * len(table)
@@ -117,12 +118,12 @@ def rows(
     return found
 
 
-def note(table: list[Row], main: str = "main_task_accuracy") -> str:
+def note(table: list[Row], main: str = ALL_TEST_ROWS) -> str:
     """The sentences that say what the columns of a table are.
 
     Args:
       table: its rows, at least one, as :func:`rows` makes them.
-      main: the variable of the main accuracy.
+      main: the variable of its main accuracy, as :func:`vfl_jax.statistics.main_of` tells it.
     """
     of_main = NOTE_WITHOUT_TRIGGER if main == WITHOUT_TRIGGER else ""
     further = {next(iter(ALL_ROWS)): NOTE_ALL_ROWS, DETECTION: NOTE_DETECTION, BALANCED: NOTE_TWO_CLASSES}

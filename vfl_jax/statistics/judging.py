@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.statistics.attackers import ATTACKER, is_on, of_attackers
+from vfl_jax.statistics.main_accuracy import MAIN_LOSS_AT_MOST, main_of
 from vfl_jax.statistics.prices import accuracy_of, beside
 from vfl_jax.statistics.references import (
     NoHonestRuns,
@@ -39,8 +40,6 @@ BACKDOOR_ABOVE = 0.5
 """A success has a backdoor accuracy above this."""
 ABOVE_FLOOR = 0.25
 """A success has a backdoor accuracy at least this far above the honest run's."""
-MAIN_LOSS_AT_MOST = 0.02
-"""A run that loses more main accuracy than this has collapsed."""
 DEFENSE_LOSS_AT_MOST = 0.1
 """An honest run that loses more main accuracy than this to a defense is not worth an attack."""
 STANDARD_ERRORS = 2.0
@@ -51,7 +50,7 @@ _ROUNDING = 1e-7
 
 def outcomes(
     dataset: xr.Dataset,
-    main: str = "main_task_accuracy",
+    main: str | None = None,
     *,
     undefended: xr.Dataset | xr.DataArray | None = None,
     test_majority: float | None = None,
@@ -88,8 +87,9 @@ def outcomes(
 
     Args:
       dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
-      main: the variable of the main accuracy. Take "main_clean" where a backdoor alone costs 0.02 of the accuracy over
-        all rows, because many test rows carry the trigger.
+      main: the variable of the main accuracy. By default it is "main_task_accuracy", over all test rows; or, where so
+        many carry the trigger that a backdoor alone costs 0.02 of it, "main_clean", over the others
+        (:func:`vfl_jax.statistics.main_of`).
       undefended: results that hold the undefended honest runs of the same seeds and epochs, or the main accuracy of
         these runs. By default they are those of the grid, where it sweeps defenses and has a point with all of them at
         the numbers at which they change nothing. A defense says these numbers (``ActiveTransform.neutral``). Results of
@@ -115,6 +115,7 @@ def outcomes(
     """
     import xarray as xr
 
+    main = main_of(dataset) if main is None else main
     if is_by_case(dataset):
         parts = [
             outcomes(

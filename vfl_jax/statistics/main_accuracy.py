@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vfl_jax.statistics.judging import MAIN_LOSS_AT_MOST
-
 if TYPE_CHECKING:
     import xarray as xr
 
 ALL_TEST_ROWS, WITHOUT_TRIGGER = "main_task_accuracy", "main_clean"
+MAIN_LOSS_AT_MOST = 0.02
+"""A run that loses more main accuracy than this has collapsed."""
 
 
 def main_of(dataset: xr.Dataset) -> str:
     """Returns the variable of the main accuracy that a backdoor alone does not lower by what counts as a collapse.
 
     Triggered test rows count in "main_task_accuracy". Where they are more than 0.02 of the test rows, a backdoor that
-    works would look like a model that is broken, so "main_clean" is taken, of rows without the trigger.
+    works would look like a model that is broken, so "main_clean" is taken, of rows without the trigger. Tables,
+    figures, outcomes and reports take it where nobody names another.
 
     Args:
       dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.

@@ -9,6 +9,7 @@ import numpy as np
 
 from vfl_jax.statistics.intervals import interval, share_interval
 from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, majority_share, outcomes
+from vfl_jax.statistics.main_accuracy import ALL_TEST_ROWS, main_of
 from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, of_case, own_metrics
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ TWO_CLASSES = ("balanced_accuracy", "test_auc")
 
 def summary(
     results: xr.Dataset,
-    main: str = "main_task_accuracy",
+    main: str | None = None,
     epoch: int = -1,
     *,
     undefended: xr.Dataset | xr.DataArray | None = None,
@@ -35,10 +36,10 @@ def summary(
     """A data frame with one row per grid point. All cells are numbers; the settings are the index.
 
     * ``<name>_median``, ``<name>_low`` and ``<name>_high`` are the median over seeds and the ends of its bootstrap
-      interval. The names are the main accuracy, ``backdoor_accuracy``, ``attack_success_rate``, and, where attackers
-      read labels, ``label_inference_accuracy`` and ``label_inference_rate``, and metrics of your own. Where the results
-      have them, also ``full_attack_success``, ``full_recovered_utility``, ``full_detection_auc``, ``detection_auc``
-      and, of two classes, ``balanced_accuracy`` and ``test_auc``.
+      interval. The names are ``main``, ``backdoor_accuracy``, ``attack_success_rate``, and, where attackers read
+      labels, ``label_inference_accuracy`` and ``label_inference_rate``, and metrics of your own. Where the results have
+      them, also ``full_attack_success``, ``full_recovered_utility``, ``full_detection_auc``, ``detection_auc`` and, of
+      two classes, ``balanced_accuracy`` and ``test_auc``; and ``main_task_accuracy``, where ``main`` is another one.
     * ``<name>_honest_…`` are the same numbers of the honest runs of the same settings: NaN without such runs. Readings
       of labels, detection, the numbers of two classes and metrics of your own have no such columns.
     * ``<name>_of_<party>_…`` are the same numbers of one attacker by the class that it wants, where attackers want
@@ -56,7 +57,7 @@ def summary(
 
     Args:
       results: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
-      main: the variable of the main accuracy.
+      main: the variable of the main accuracy; by default as in :func:`vfl_jax.statistics.outcomes`.
       epoch: the place of the epoch, -1 for the last.
       undefended, test_majority: as in :func:`vfl_jax.statistics.outcomes`.
       level: the confidence level of the intervals, between 0 and 1.
@@ -67,6 +68,7 @@ def summary(
     import pandas as pd
 
     results = _with_seeds(results)
+    main = main_of(results) if main is None else main
     judged_of_all = outcomes(results, main, undefended=undefended, test_majority=test_majority)
     settings, rows = list[dict[str, Any]](), list[dict[str, float]]()
     for part in each_case(results):
@@ -124,7 +126,8 @@ def describe(
       level: the confidence level of the intervals, between 0 and 1.
     """
     found: dict[str, float] = {}
-    for name in (main, BACKDOOR, ATTACK_SUCCESS, *(name for name in ALL_ROWS if name in point)):
+    beside = [name for name in (ALL_TEST_ROWS, *ALL_ROWS) if name in point]
+    for name in dict.fromkeys((main, BACKDOOR, ATTACK_SUCCESS, *beside)):
         found |= spread(point[name], name, level)
         found |= spread([] if clean is None else clean[name], f"{name}_honest", level)
     found |= spread([] if clean is None else point[main] - clean[main], f"{main}_difference", level)

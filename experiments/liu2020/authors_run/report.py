@@ -17,6 +17,7 @@ from vfl_jax import plots
 from vfl_jax.reports import UNDEFINED, to_markdown
 from vfl_jax.statistics import honest, outcomes
 from vfl_jax.statistics.judging import NONE
+from vfl_jax.statistics.main_accuracy import ALL_TEST_ROWS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,7 +59,7 @@ def _setting(dataset: xr.Dataset, place: int) -> str:
 def _seed_by_seed(case: Case, dataset: xr.Dataset) -> str:
     """The strongest attack of a case, one row per seed, beside the honest run of the seed."""
     attacked, clean = dataset.isel({DIMENSION: -1}), honest(dataset)
-    counted = outcomes(dataset).isel({DIMENSION: -1, "epoch": -1})
+    counted = outcomes(dataset, ALL_TEST_ROWS).isel({DIMENSION: -1, "epoch": -1})
     rows = []
     for i, seed in enumerate(dataset.seed.values):
         run, floor, outcome = attacked.isel(seed=i), clean.isel(seed=i), counted.isel(seed=i)
