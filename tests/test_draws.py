@@ -16,7 +16,7 @@ from vfl_jax.core.checks import shown
 from vfl_jax.data import NaturalTrigger, Trigger
 from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
 from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.replica.draws import ALWAYS, Given, _distinct, draw, epoch_ids, poison_count, steps_per_epoch
+from vfl_jax.replica.draws import ALWAYS, Given, _distinct, draw, epoch_ids, num_draws, poison_count, steps_per_epoch
 from vfl_jax.scenario import BatchPlan
 from vfl_jax.sweeps.grid import parse
 
@@ -290,6 +290,27 @@ def test_small_batches_of_many_rows_have_no_row_twice():
     """Of 4 draws out of 32 rows all are one row once in 30,000 times: then two distinct ones are not among them."""
     batches = jax.jit(jax.vmap(lambda key: _distinct(key, 32, 2)))(jax.random.split(jax.random.key(0), 300_000))
     assert (batches[:, 0] != batches[:, 1]).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 16, 31, 32, 64, 256])
+def test_too_few_distinct_draws_are_rarer_than_can_be(size):
+    """Exactly, by the number of distinct rows among the draws, at the smallest number of rows that is drawn so."""
+    num_rows = 16 * size
+    seen = np.arange(num_rows + 1) / num_rows
+    chances = np.zeros(num_rows + 1)
+    chances[0] = 1.0
+    for _ in range(num_draws(size)):
+        again, anew = chances * seen, chances * (1 - seen)
+        chances = again + np.concatenate([[0.0], anew[:-1]])
+    assert chances.sum() == pytest.approx(1)
+    assert chances[:size].sum() < 1e-20
+
+
+def test_small_batches_of_many_rows_take_little_memory():
+    scenario = tiny_scenario(batches=BatchPlan(size=16, order="sampled"))
+    draws = draw(scenario, tiny_data(num_train=64), KEY).replace(pool=jnp.arange(48_000, dtype=jnp.int32))
+    ids_of = jax.jit(lambda epoch: epoch_ids(scenario, draws, epoch)[0]).lower(jnp.int32(0)).compile()
+    assert ids_of.memory_analysis().temp_size_in_bytes < 100e6  # a permutation for each of 3,000 batches took 2.9e9
 
 
 @pytest.mark.parametrize(("size", "num_rows"), FEW)

@@ -194,16 +194,26 @@ def epoch_ids(scenario: Scenario, draws: Draws, epoch: Array) -> tuple[jax.Array
 
 
 def _distinct(key: Key, num_rows: int, size: int) -> Array:
-    """Draws ``size`` distinct numbers below ``num_rows`` uniformly, as the first distinct ones of 2·size draws.
+    """Draws ``size`` distinct numbers below ``num_rows`` uniformly, as the first distinct ones of many draws.
 
-    With few rows, or a small size, a permutation is exact and cheap enough. Otherwise at most an eighth of the draws
-    are repeats on average. The probability of fewer than ``size`` distinct draws is below 1e-20 for size ≥ 32.
+    With few rows a permutation is exact and cheap enough. Otherwise there are 2·size draws, and at least 64. At most an
+    eighth of 2·size draws are repeats on average. The probability of fewer than ``size`` distinct draws is below 1e-20.
+    A permutation of many rows for every small batch of an epoch would take gigabytes.
     """
-    if num_rows < 16 * size or size < 32:
+    if num_rows < 16 * size:
         return jax.random.permutation(key, num_rows)[:size].astype(jnp.int32)
-    drawn = jax.random.randint(key, (2 * size,), 0, num_rows, jnp.int32)
+    drawn = jax.random.randint(key, (num_draws(size),), 0, num_rows, jnp.int32)
     is_repeat = jnp.tril(drawn[:, None] == drawn[None, :], k=-1).any(axis=1)
     return drawn[jnp.argsort(is_repeat, stable=True)[:size]]
+
+
+def num_draws(size: int) -> int:
+    """Returns how many draws are made to have ``size`` distinct ones among them.
+
+    Args:
+      size: the number of distinct draws that are needed.
+    """
+    return max(2 * size, 64)
 
 
 def _order(key: Key, num_rows: int, last: np.ndarray) -> np.ndarray:
