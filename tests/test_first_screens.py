@@ -42,13 +42,7 @@ LINE = 100
 """The letters that a page has room for: where the longest words of a table's columns have more, the page scrolls."""
 MOST_COLUMNS, LONGEST_CELL = 11, 250
 ROOT = EXPERIMENTS.parent
-NAMES_OF_FILES = {"docs/vectors.md"}
-"""A table of names of files and tests, which cannot be broken."""
-FOR_READERS = sorted(
-    path
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *EXPERIMENTS.rglob("README.md")]
-    if path.relative_to(ROOT).as_posix() not in NAMES_OF_FILES
-)
+FOR_READERS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *EXPERIMENTS.rglob("README.md")])
 
 
 def visible_tables(text):

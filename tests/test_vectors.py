@@ -13,7 +13,10 @@ from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "vectors.md").read_text()
-ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `") and "](../tests/" in line]
+METHODS, _, PROJECTS = PAGE.partition("## Whose code")
+ROWS = [line.strip("| ").split(" | ") for line in METHODS.splitlines() if line.startswith("| `")]
+EVIDENCE = {line.split("`")[1]: line.partition(": ")[2] for line in METHODS.splitlines() if line.startswith("* `")}
+"""The tests and vectors of every method, folded below its table."""
 BASES = PartyTransform, ActiveTransform  # attacks are of one of both
 
 
@@ -21,13 +24,13 @@ def names_in(cell):
     return re.findall(r"`([\w.]+)`", cell)
 
 
-def files_of(row):
-    return [ROOT / "tests" / f"{name}.py" for name in re.findall(r"\(\.\./tests/(\w+)\.py\)", row[2])]
+def files_of(method):
+    return [ROOT / "tests" / f"{name}.py" for name in re.findall(r"\(\.\./tests/(\w+)\.py\)", EVIDENCE[method])]
 
 
 def held():
     """The vectors that methods are held against."""
-    return {name for row in ROWS for name in names_in(row[1])}
+    return {name for evidence in EVIDENCE.values() for name in names_in(evidence)}
 
 
 def test_every_method_of_the_package_has_a_row():
@@ -43,18 +46,26 @@ def test_every_method_of_the_package_has_a_row():
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip("`"))
 def test_a_row_names_tests_that_name_its_method_and_its_vectors(row):
-    texts = {path.stem: path.read_text() for path in files_of(row)}
-    method = names_in(row[0])[0].rpartition(".")[2]
+    (method,) = names_in(row[0])
+    texts = {path.stem: path.read_text() for path in files_of(method)}
+    assert texts
     for name, text in texts.items():  # whole steps name presets in place of what these hold
-        assert re.search(rf"\b{method}\b", text) or name == "test_published_steps"
-    for vector in names_in(row[1]):
+        assert re.search(rf"\b{method.rpartition('.')[2]}\b", text) or name == "test_published_steps"
+    vectors = names_in(EVIDENCE[method])
+    for vector in vectors:
         assert any(f'"{vector}"' in text for text in texts.values()), vector
-    if not names_in(row[1]):
-        assert re.match(r"(twin|by hand) alone: ", row[3])
+    assert row[2] == (str(len(vectors)) if vectors else "–")
+    assert row[1].startswith("✓ ") if vectors else row[1] in ("– twin alone", "– by hand alone")
+
+
+def test_every_project_that_a_row_names_stands_below():
+    named = {"XDMVFL", "GBD", "VFLAIR", "SecretFlow", "Triggerless", "LabelDefender", "TECB", "label-protection"}
+    assert {name for name in named if not any(name in row[1] for row in ROWS)} == set()
+    assert {name for name in named if f"| {name} " not in PROJECTS} == set()
 
 
 def test_the_answer_counts_the_rows():
-    with_vectors = sum(bool(names_in(row[1])) for row in ROWS)
+    with_vectors = sum(row[1].startswith("✓") for row in ROWS)
     assert PAGE.splitlines()[2].startswith(f"{with_vectors} of {len(ROWS)} methods ")
     assert f" on {len(held())} of 62 vectors" in PAGE
     assert f"The other {len(ROWS) - with_vectors} " in PAGE

@@ -122,7 +122,7 @@ def _held(name: str) -> str | None:
     for line in (ROOT / "docs" / "vectors.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] == f"`{name}`" and len(cells) == 5:
-            return f"{cells[3]} ([all methods](../docs/vectors.md))"
+            return f"{cells[1]}{f': {cells[3]}' * (cells[3] != '–')} ([all methods](../docs/vectors.md))"
     return None
 
 
