@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
 
@@ -68,24 +69,38 @@ def test_every_hook_has_words():
 
 def test_a_finding_names_the_defense_that_leaves_least():
     text = findings.of("BASL", is_attack=True)
-    assert "| bank_marketing | BASL-30 | 1.00 | 0.19 | 0.98: MID |" in text
-    assert "strongest attack behind it" in findings.of("GBD", is_attack=False)
+    assert "| bank_marketing | BASL-30 | 1.00 | 0.19 | 0.98 | MID |" in text
+    assert re.match(r"\*\*Without a defense it leads most attacked rows to the target class on \d of \d boards; ", text)
+    assert findings.of("GBD", is_attack=False).startswith("**It spares the task on ")
     assert "not met others" in findings.of("Nobody", is_attack=True)
 
 
 def test_links_to_what_is_not_on_the_site_become_words():
     text = (
-        "[house](house.md), [rules](../CONTRIBUTING.md#rules), [test](../tests/test_x.py), [start](../README.md), "
-        "[web](https://example.org)\n```\n[kept](../tests/test_x.py)\n```\n![map](results/map.png)"
+        "[house](house.md), [rules](../CONTRIBUTING.md#rules), [test](../tests/test_x.py), "
+        "[start](../README.md#from-python), [numbers.md](numbers.md), [web](https://example.org)\n```\n[kept](../tests/test_x.py)\n```\n![map](results/map.png)"
     )
-    linked, pictures = pages.linked(text, "docs/tables.md", {"docs/house.md", "CONTRIBUTING.md", "docs/index.md"})
+    linked, pictures = pages.linked(
+        text, "docs/tables.md", {"docs/house.md", "CONTRIBUTING.md", "README.md", "docs/numbers.md"}
+    )
     assert "[house](house.md)" in linked
     assert "[rules](../CONTRIBUTING.md#rules)" in linked
     assert ", `tests/test_x.py`, " in linked
-    assert "[start](../index.md)" in linked
+    assert "[start](../README.md#from-python)" in linked
+    assert "[What each number means](numbers.md)" in linked
     assert "[web](https://example.org)" in linked
     assert "[kept](../tests/test_x.py)" in linked
     assert pictures == {"docs/results/map.png"}
+    linked, _ = pages.linked("[rules](../CONTRIBUTING.md)", "docs/index.md", {"CONTRIBUTING.md"})
+    assert linked == "[rules](CONTRIBUTING.md)"  # the index lies above all folders there
+
+
+def test_the_first_page_has_the_answer_and_its_figure():
+    found = pages.found_first()
+    assert found.startswith("**")
+    assert found.endswith("(experiments/arena/results/heat_map.png)")
+    assert found in (pages.ROOT / "README.md").read_text()
+    assert pages.FOUND in (pages.ROOT / pages.INDEX).read_text()
 
 
 @pytest.mark.parametrize(

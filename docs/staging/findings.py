@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,15 +16,25 @@ from vfl_jax.arenas.lineup import ABSENT
 from vfl_jax.arenas.standings import MAIN, SUCCESS, is_judged
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import to_markdown
+from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
 from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr
 
+UNDEFENDED_SUCCESS, LEAST, BEHIND = "success, no defense", "least, defended", "success"
+DEFENDED_MAIN, UNDEFENDED_MAIN = "main, honest", "main, no defense"
+"""Columns that the answer is made of."""
+MOST = 0.5
+SPARED = DEFENSE_LOSS_AT_MOST + 1e-9
+NOTHING = "–"
+MOST_NAMES = 3
+"""More defenses than these that leave equally little are counted."""
 NOTE = (
     "Medians over {seeds} seeds at the last epoch. *Attack success*: all test rows of other classes are attacked; the "
-    "share that is predicted as the target class. *Floor*: the same of honest runs. A defense spares the task where "
-    "honest runs lose at most 0.1 of main accuracy to it. How the [arena](../experiments/arena/README.md) was set up."
+    "share that is predicted as the target class. *Floor*: the same of honest runs. *Defended*: behind a defense that "
+    "spares the task, to which honest runs lose at most 10 percentage points of main accuracy. How the "
+    "[arena](../experiments/arena/README.md) was set up."
 )
 
 
@@ -35,7 +46,10 @@ def of(name: str, is_attack: bool) -> str:
       is_attack: whether it is an attack; else a defense.
     """
     rows = [row for board in _boards() for row in (_attack if is_attack else _defense)(board, name)]
-    parts = [to_markdown(rows), NOTE.format(seeds=_boards()[0].sizes["seed"])] if rows else [_why_not(name)]
+    if rows:
+        parts = [_answer(rows, is_attack), to_markdown(rows), NOTE.format(seeds=_boards()[0].sizes["seed"])]
+    else:
+        parts = [_why_not(name)]
     named = [page for page in _experiments() if re.search(rf"`{name}\b", (ROOT / page).read_text())]
     if named:
         links = ", ".join(f"[{page.removesuffix('/README.md').split('/', 1)[1]}](../{page})" for page in named)
@@ -43,9 +57,43 @@ def of(name: str, is_attack: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _answer(rows: list[dict], is_attack: bool) -> str:
+    """What the rows say, in a sentence: on how many boards most attacked rows are led astray."""
+    boards = list(dict.fromkeys(row["board"] for row in rows))
+    led = "most attacked rows to the target class"
+    if is_attack:
+        without = [board for board in boards if max(_of(rows, board, UNDEFENDED_SUCCESS), default=0) > MOST]
+        defended = [board for board in boards if max(_of(rows, board, LEAST), default=0) > MOST]
+        return (
+            f"**Without a defense it leads {led} on {len(without)} of {len(boards)} boards; behind the defense that "
+            f"leaves it least, on {len(defended)}.**"
+        )
+    sparing = [row for row in rows if float(row[UNDEFENDED_MAIN]) - float(row[DEFENDED_MAIN]) <= SPARED]
+    left = {board: min(found) for board in boards if (found := _of(sparing, board, BEHIND))}
+    if not left:
+        return f"**It spares the task on none of {len(boards)} boards.**"
+    through = sum(success > MOST for success in left.values())
+    return (
+        f"**It spares the task on {len(left)} of {len(boards)} boards. There the strongest attack behind it still "
+        f"leads {led} on {through}.**"
+    )
+
+
+def _of(rows: list[dict], board: str, column: str) -> list[float]:
+    """The numbers of a column on a board, a setting each; what was not met is left out."""
+    return [float(row[column]) for row in rows if row["board"] == board and row[column] != NOTHING]
+
+
+def _short(names: Sequence[str], num_met: int) -> str:
+    """Few names, or how many of those that were met."""
+    if len(names) > MOST_NAMES:
+        return f"{len(names)} of {num_met} defenses"
+    return ", ".join(map(str, names)) or "none was met"
+
+
 def _why_not(name: str) -> str:
     if name in ABSENT:
-        return f"It did not meet in the [arena](../experiments/arena/README.md): it {ABSENT[name]}."
+        return f"It did not meet in the [arena](../experiments/arena/README.md): {ABSENT[name]}."
     return "It has not met others in the [arena](../experiments/arena/README.md) yet."
 
 
@@ -74,14 +122,14 @@ def _attack(board: xr.Dataset, name: str) -> list[dict]:
         success = met[SUCCESS].median("seed")
         spared = is_judged(board).sel(data=met["data"], attack=entry).any("seed") & (met["defense"] != UNDEFENDED)
         left = success.where(spared)
-        best = ", ".join(map(str, left["defense"].values[np.isclose(left, left.min(), atol=0.005)])) or "none was met"
         rows.append(
             {
                 "board": str(met["data"].values),
                 "as": str(entry),
-                "attack success, no defense": _number(success.sel(defense=UNDEFENDED)),
+                UNDEFENDED_SUCCESS: _number(success.sel(defense=UNDEFENDED)),
                 "floor": _number(met[SUCCESS + HONEST].sel(defense=UNDEFENDED).median("seed")),
-                "least behind a defense that spares the task": f"{_number(left.min())}: {best}",
+                LEAST: _number(left.min()),
+                "by": _short(left["defense"].values[np.isclose(left, left.min(), atol=0.005)], int(spared.sum())),
             }
         )
     return rows
@@ -94,20 +142,20 @@ def _defense(board: xr.Dataset, name: str) -> list[dict]:
         success = met[SUCCESS].median("seed")
         behind, without = success.sel(defense=entry), success.sel(defense=UNDEFENDED)
         strongest = str(behind["attack"].values[int(np.nanargmax(behind.values))])
-        main = met[MAIN + HONEST].median(("attack", "seed"))
+        main = met[MAIN + HONEST].mean("attack").median("seed")  # as on the arena's page
         rows.append(
             {
                 "board": str(met["data"].values),
                 "as": str(entry),
-                "strongest attack behind it": strongest,
-                "its attack success": _number(behind.max()),
-                "without a defense": _number(without.max()),
-                "main accuracy, honest": _number(main.sel(defense=entry)),
-                "undefended": _number(main.sel(defense=UNDEFENDED)),
+                "strongest attack": strongest,
+                BEHIND: _number(behind.max()),
+                "no defense": _number(without.max()),
+                DEFENDED_MAIN: _number(main.sel(defense=entry)),
+                UNDEFENDED_MAIN: _number(main.sel(defense=UNDEFENDED)),
             }
         )
     return rows
 
 
 def _number(value: xr.DataArray) -> str:
-    return f"{float(value):.2f}"
+    return NOTHING if np.isnan(float(value)) else f"{float(value):.2f}"

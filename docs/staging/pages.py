@@ -10,13 +10,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(^```.*?^```[^\n]*$)", re.MULTILINE | re.DOTALL)
-INDEX, EXPERIMENTS = "docs/index.md", "experiments/README.md"
+INDEX, EXPERIMENTS, README = "docs/index.md", "experiments/README.md", "README.md"
+FOUND = "<!-- what was found: from README.md -->"
+LEADERBOARD = re.compile(r"<!-- leaderboard:[^>]*-->\n+(.*?)\n+(!\[[^\n]*)", re.DOTALL)
 
 
 def repository() -> set[str]:
     """The pages and notebooks of the repository that the site shows, by their paths in it."""
     found = [*ROOT.glob("docs/*.md"), *ROOT.glob("experiments/**/README.md"), *ROOT.glob("notebooks/*.ipynb")]
-    return {path.relative_to(ROOT).as_posix() for path in found} | {"CONTRIBUTING.md", "CHANGELOG.md"}
+    return {path.relative_to(ROOT).as_posix() for path in found} | {README, "CONTRIBUTING.md", "CHANGELOG.md"}
 
 
 def copy(folder: Path, on_site: set[str]) -> None:
@@ -33,6 +35,9 @@ def copy(folder: Path, on_site: set[str]) -> None:
             shutil.copy(ROOT / name, target)
             continue
         text, pictures = linked((ROOT / name).read_text(), name, on_site)
+        if name == INDEX:
+            found, of_found = linked(found_first(), README, on_site)
+            text, pictures = text.replace(FOUND, found), pictures | of_found
         if name == EXPERIMENTS:
             others = sorted(page for page in repository() if page.startswith("experiments/") and page != name)
             listed = "\n".join(page.removeprefix("experiments/") for page in others)
@@ -56,6 +61,7 @@ def linked(text: str, name: str, on_site: set[str]) -> tuple[str, set[str]]:
     """
     pictures: set[str] = set()
     folder = os.path.dirname(name)
+    on_the_site = "" if name == INDEX else folder  # the index lies above all folders there
 
     def place(match: re.Match) -> str:
         is_picture, words, target = match.groups()
@@ -67,15 +73,26 @@ def linked(text: str, name: str, on_site: set[str]) -> tuple[str, set[str]]:
             pictures.add(found)
             return match[0]
         page = f"{found}/README.md" if f"{found}/README.md" in on_site else found
-        if page == "README.md":
-            page = INDEX
         if page not in on_site:
             return words if words.startswith("`") else f"{words} (`{found}`)" if words not in found else f"`{found}`"
-        relative = os.path.relpath("index.md" if page == INDEX else page, folder or ".")
+        if words.endswith(".md"):  # a reader of the site knows no files
+            words = title(page)
+        relative = os.path.relpath("index.md" if page == INDEX else page, on_the_site or ".")
         return f"[{words}]({relative}{'#' + anchor if anchor else ''})"
 
     parts = FENCE.split(text)
     return "".join(part if part.startswith("```") else LINK.sub(place, part) for part in parts), pictures
+
+
+def title(page: str) -> str:
+    """The heading of a page of the repository."""
+    return (ROOT / page).read_text().partition("\n")[0].removeprefix("# ")
+
+
+def found_first() -> str:
+    """The answer of the arena and its figure, as the first page of the repository has them."""
+    (found,) = LEADERBOARD.findall((ROOT / README).read_text())
+    return "\n\n".join(found)
 
 
 def write(path: Path, text: str) -> None:

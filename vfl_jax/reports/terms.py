@@ -58,6 +58,6 @@ def glossary() -> str:
     rows = "\n".join(f"| {term} | {meaning} |" for term, meaning in TERMS.items())
     return (
         "# Glossary\n\nReports explain their words by these sentences; both have one source, "
-        "`vfl_jax/reports/terms.py`. The words of the code stand in [house.md](house.md#words).\n\n"
+        "`vfl_jax/reports/terms.py`. The words of the code stand in [the house](house.md#words).\n\n"
         f"| word | what it means |\n|---|---|\n{rows}\n"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ COLUMNS = {
 """The groups of a claim by their data and their preset."""
 NOT_RUN, NOT_CLAIMED = "○ not run", "· not claimed"
 """The marks of what has no finding, so that no cell is empty."""
+LABEL = 66
+"""The letters of a line beside the figure; a claim has two lines at most."""
 MIXED, ONLY = "depends on the group", {"good": "holds", "bad": "does not hold", "partly": "holds on some seeds"}
 
 
@@ -157,7 +160,7 @@ def _evidence(examined: Examined) -> str:
 def figure(found: Mapping[str, Sequence[Examined]]) -> Figure:
     """Claims down, and to the right how many of their groups hold, hold on some seeds, do not, cannot be judged."""
     claims = [one for of_title in found.values() for one in of_title]
-    drawing, panels = plots.grid_of_panels(1, 1, None, size=(9.0, 0.4 + 0.27 * len(claims)))
+    drawing, panels = plots.grid_of_panels(1, 1, None, size=(9.0, 0.4 + 0.3 * len(claims)))
     panel, left = panels[0, 0], [0.0] * len(claims)
     for key, mark in MARKS.items():
         shares = [
@@ -166,8 +169,10 @@ def figure(found: Mapping[str, Sequence[Examined]]) -> Figure:
         ]
         panel.barh(range(len(claims)), shares, left=left, color=COLORS[key], label=mark.partition(" ")[2], height=0.75)
         left = [begin + share for begin, share in zip(left, shares, strict=True)]
-    panel.set_yticks(range(len(claims)), [one.text if len(one.text) < 75 else one.text[:72] + "…" for one in claims])
-    panel.tick_params(axis="y", labelsize=8, length=0)
+    for place in (place for place, one in enumerate(claims) if not one.findings):
+        panel.text(0.01, place, NOT_RUN, va="center", fontsize=8)
+    panel.set_yticks(range(len(claims)), [textwrap.fill(one.text, LABEL) for one in claims], linespacing=0.95)
+    panel.tick_params(axis="y", labelsize=7.5, length=0)
     panel.set(ylim=(len(claims) - 0.5, -0.5), xlim=(0, 1), xlabel="share of groups of runs")
     panel.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
     return drawing
