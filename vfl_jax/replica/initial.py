@@ -92,13 +92,14 @@ def init_models(
     head_params = models.head.init(jax.random.fold_in(stream, num_parties), embeddings, shapes.num_classes)
     params = _given_params("given.params", given.params, params)
     head_params = _given_params("given.head_params", given.head_params, head_params)
-    return {
+    made = {
         "params": params,
         "head_params": head_params,
         "opt_states": tuple(o.build(first).init(p) for o, p in zip(models.optimizers, params, strict=True)),
         "head_opt_state": models.head_optimizer.build(first).init(head_params),
         "model_states": tuple(held for _, held in drawn),
     }
+    return jax.tree.map(_settled, made)
 
 
 def init_methods(shapes: Shapes, scenario: Scenario, key: Key, params: tuple[Params, ...]) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def init_methods(shapes: Shapes, scenario: Scenario, key: Key, params: tuple[Par
     default = scenario.head_optimizer
     own = [own_params.init(m, jax.random.fold_in(stream, OWN_PARAMS), shapes, default) for m, stream in sides]
     active, defense = (call(m, "init", jax.random.fold_in(stream, BEFORE_TRAINING), shapes) for m, stream in sides)
-    return {
+    made = {
         "attack_states": tuple(
             call(attack, "init_with_params", party_key(streams.attack, BEFORE_TRAINING, k), shapes, k, params[k])
             for k, attack in enumerate(scenario.attacks)
@@ -128,6 +129,12 @@ def init_methods(shapes: Shapes, scenario: Scenario, key: Key, params: tuple[Par
         "method_params": (own[0][0], own[1][0]),
         "method_opt_states": (own[0][1], own[1][1]),
     }
+    return jax.tree.map(_settled, made)
+
+
+def _settled(leaf: Any) -> jax.Array:
+    """Returns an array of a settled dtype: a weak one, as of ``jnp.full(shape, 0.0)``, makes every program another."""
+    return jnp.asarray(leaf, jnp.asarray(leaf).dtype)
 
 
 def _given_params(name: str, given: Any, drawn: Any) -> Any:
