@@ -111,7 +111,7 @@ def test_a_seed_that_is_undefined_in_one_does_not_count():
         (made(noise=[1.0, 2.0, 3.0]), ("no defense.stddev in common",)),
         (made(data="mnist"), ("different data sets", "'digits' and 'mnist'")),
         (made(train=99), ("99 and 100 train rows",)),
-        (made()["is_finite"], ("b is <xarray.DataArray", "vfl.load")),
+        (made()["is_finite"], ("b is a DataArray", "vfl.load")),
     ],
     ids=["no seeds", "more dimensions", "other seeds", "other settings", "other data", "other rows", "no data set"],
 )

@@ -65,7 +65,7 @@ def test_parts_and_single_runs_have_frames_too(results):
     assert (part["seed"] == 4).all()
     assert len(vfl.tidy(results[["loss"]])) == 24
     assert len(vfl.tidy(results.isel({"attack.enabled": 1, ZIPPED: 0, "seed": 0}).drop_vars("seed"))) == 3
-    with pytest.raises(ValueError, match=says("results is DataArray", "xarray.Dataset")):
+    with pytest.raises(ValueError, match=says("results is a DataArray", "xarray.Dataset")):
         vfl.tidy(results["loss"])
 
 

@@ -192,7 +192,7 @@ BAD_OVER = {
     "out of range": ({"poison.rate": [0.1, 1.5]}, ("poison.rate", "1.5", "[0, 1]")),
     "out of range, one of the product": (
         {"attack.amplify": [1, 2], "learning_rate": [0.1, -0.1]},
-        ("optimizer.learning_rate", "-0.1", "[0, inf]"),
+        ("optimizer.learning_rate", "-0.1", "at least 0"),
     ),
     "zip too short": ({("attack.amplify", "learning_rate"): [(1, 0.1), (2,)]}, ("entry of 1 values", "2 paths")),
     "zip no tuples": ({("attack.amplify", "learning_rate"): [1, 2]}, ("entry of 1 values", "2 paths")),

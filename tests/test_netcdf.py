@@ -200,8 +200,8 @@ REFUSED = {
     "a name with a slash": (ONE.rename(loss="loss/all"), ("'loss/all'", "'/'", "rename")),
     "a dimension with a slash": (ONE.rename(epoch="a/b"), ("'a/b'", "'/'")),
     "a number for a name": (ONE.rename(loss=1), ("called 1", "rename")),
-    "an array": (ONE["loss"], ("dataset is DataArray", "to_dataset")),
-    "no results": ({"loss": 1}, ("dataset is dict", "xarray.Dataset")),
+    "an array": (ONE["loss"], ("dataset is a DataArray", "one variable of results")),
+    "no results": ({"loss": 1}, ("dataset is {'loss': 1}", "xarray.Dataset")),
 }
 
 

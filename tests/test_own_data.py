@@ -215,7 +215,7 @@ BAD = {
     "no kind of trigger": (DATA, {"attacker": 1, "trigger": "natural"}, ("trigger is 'natural'", "a Trigger")),
     "a trigger's class": (DATA, {"attacker": 1, "trigger": NaturalTrigger}, ("trigger is <class", "a Trigger")),
     "pixels of a table": (DATA, {"trigger": PixelTrigger(pixels=((0, 0),))}, ("PixelTrigger needs image data",)),
-    "no head": (DATA, {"attacker": 1, "head": "dense"}, ("preset.head is 'dense'", "'sum', 'trainable'")),
+    "no head": (DATA, {"attacker": 1, "head": "dense"}, ("head is 'dense'", "'sum', 'trainable'")),
     "an attack by name": (DATA, {"attacker": 1, "attack": "label"}, ("attack is 'label'", "a PartyTransform")),
     "an attack's class": (DATA, {"attacker": 1, "attack": GradientReplacement}, ("attack is <class", "PartyTransform")),
     "an honest party": (DATA, {"attacker": 1, "attack": HONEST}, ("attack is PartyTransform()", "vfl_jax.Attack")),

@@ -46,7 +46,7 @@ def test_the_task_is_mnist_unless_it_is_said():
         assert preset(num_classes=7, num_parties=3).bottoms == (preset(num_classes=7).bottoms[0],) * 3
     assert liu2020_code().poison.target_ids == (1,)
     assert liu2020_code().batches.order == "file"
-    with pytest.raises(ValueError, match=says("preset.task is 'cifar'", "'mnist', 'nus_wide'")):
+    with pytest.raises(ValueError, match=says("task is 'cifar'", "'mnist', 'nus_wide'")):
         zou2022(task="cifar")
 
 
@@ -98,7 +98,7 @@ def test_any_parties_attack(preset):
     assert preset(num_parties=4).attacks == (honest, honest, honest, attack)
     assert preset(num_parties=4, attackers=(0, -2)).attacks == (attack, honest, attack, honest)
     for attackers in ((), (4,), (-5,)):
-        with pytest.raises(ValueError, match=says("preset.attackers", "0 to 3")):
+        with pytest.raises(ValueError, match=says("attackers is", "0 to 3")):
             preset(num_parties=4, attackers=attackers)
 
 

@@ -179,15 +179,16 @@ def test_the_scenario_of_every_committed_result_is_read():
 
 
 BAD_JSON = {
-    "unknown kind": ('{"record": "Nope"}', ("record", "'Nope'", "registered kinds", "'GaussianNoise'")),
-    "no kind": ('{"stddev": 1}', ("record", "None", "registered kinds")),
+    "unknown kind": ('{"record": "Nope"}', ("'record' is 'Nope', no known kind of record.", "load_plugins")),
+    "a kind nearly": ('{"record": "GausianNoise"}', ("no known kind of record. Did you mean 'GaussianNoise'?",)),
+    "no kind": ('{"stddev": 1}', ("an object has no 'record', the name of its kind of record",)),
     "unknown field": (
         '{"record": "GaussianNoise", "sigma": 1}',
-        ("GaussianNoise", "'sigma'", "['stddev', 'variance']"),
+        ("GaussianNoise has no field 'sigma'. Its fields are stddev, variance.",),
     ),
-    "out of range": ('{"record": "GaussianNoise", "stddev": -1}', ("GaussianNoise.stddev", "-1", "[0, inf]")),
-    "a list for a kind": ('{"record": []}', ("record", "[]", "unknown kind")),
-    "an object for a kind": ('{"record": {"a": 1}}', ("record", "{'a': 1}", "unknown kind")),
+    "out of range": ('{"record": "GaussianNoise", "stddev": -1}', ("GaussianNoise.stddev", "-1", "at least 0")),
+    "a list for a kind": ('{"record": []}', ("'record' is [], no known kind",)),
+    "an object for a kind": ('{"record": {"a": 1}}', ("'record' is {'a': 1}, no known kind",)),
     "a required field missing": ('{"record": "FeatureTrigger", "party": 0}', ("FeatureTrigger lacks 'index'",)),
     "null": ("null", ("holds None", "object")),
     "a list": ("[1, 2]", ("holds [1, 2]", "object")),
@@ -202,7 +203,7 @@ BAD_JSON = {
     "many digits": ('{"record": "GaussianNoise", "stddev": ' + "9" * 5000 + "}", ("no JSON of a record",)),
     "bytes": (b'{"record": "GaussianNoise"}', ("text is b'", "must be a str")),
     "no text": (None, ("text is None", "must be a str")),
-    "nested": ('{"record": "ActiveChain", "parts": [{"record": "Noise"}]}', ("'Noise'", "registered kinds")),
+    "nested": ('{"record": "ActiveChain", "parts": [{"record": "Noise"}]}', ("'Noise'", "no known kind of record")),
 }
 
 
@@ -216,13 +217,13 @@ def test_bad_json_is_refused(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GaussianNoise(stddev=math.nan), ("GaussianNoise.stddev", "nan", "[0, inf]")),
-        (lambda: GaussianNoise(stddev=np.float32("nan")), ("GaussianNoise.stddev", "nan", "[0, inf]")),
+        (lambda: GaussianNoise(stddev=math.nan), ("GaussianNoise.stddev", "nan", "at least 0")),
+        (lambda: GaussianNoise(stddev=np.float32("nan")), ("GaussianNoise.stddev", "nan", "at least 0")),
         (lambda: GradientReplacement(amplify=math.nan), ("GradientReplacement.amplify", "nan")),
         (lambda: Sparsification(drop_rate=1.5), ("Sparsification.drop_rate", "1.5", "[0, 1]")),
         (lambda: Sparsification(drop_rate=np.float32(1.5)), ("Sparsification.drop_rate", "1.5", "[0, 1]")),
-        (lambda: Optimizer(learning_rate=-1), ("optimizer.learning_rate", "-1", "[0, inf]")),
-        (lambda: PoisonPlan(num_targets=0), ("poison.num_targets", "0", "[1, inf]")),
+        (lambda: Optimizer(learning_rate=-1), ("optimizer.learning_rate", "-1", "at least 0")),
+        (lambda: PoisonPlan(num_targets=0), ("poison.num_targets", "0", "at least 1")),
         (lambda: Clipping(by="norm"), ("Clipping.by", "'norm'", "'value'", "'largest_row_l2'")),
         (lambda: MLP(width=0), ("bottom.width", "0", "whole number above 0")),
         (lambda: ActivationBlurring(kind="noise"), ("ActivationBlurring.kind", "'noise'", "'gaussian'")),
@@ -284,7 +285,7 @@ def test_records_are_frozen_and_keyword_only():
     noise = GaussianNoise(stddev=0.1)
     with pytest.raises(dataclasses.FrozenInstanceError):
         noise.stddev = 0.2
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="by name"):
         GaussianNoise(0.1)
     assert noise.replace(stddev=0.2).stddev == 0.2
     assert repr(noise) == "GaussianNoise(stddev=0.1, variance=0.0)"

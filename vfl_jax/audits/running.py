@@ -10,7 +10,7 @@ from vfl_jax.audits.clock import Clock
 from vfl_jax.audits.result import Audit
 from vfl_jax.audits.rounds import Running
 from vfl_jax.audits.setting import largest_party, subsample
-from vfl_jax.core.checks import check_choice, check_count, check_kind, check_range, place_of
+from vfl_jax.core.checks import check_choice, check_count, check_kind, is_number, place_of, shown
 from vfl_jax.core.extras import extra
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.presets.common import HeadName
@@ -82,13 +82,16 @@ def audit(
     """
     check_kind(bool, "True or False", progress=progress)
     check_count(seeds=seeds, epochs=epochs, rows=rows)
-    check_range("audit", 0.0, minutes=minutes)
-    check_choice("audit", HeadName, head=head)
-    if not minutes or seeds < FEWEST_SEEDS or epochs < 2:
-        raise ValueError(
-            f"audit has minutes={minutes:g}, seeds={seeds} and epochs={epochs}; give more than 0 minutes, at least "
-            f"{FEWEST_SEEDS} seeds (of fewer the intervals say too little) and 2 epochs."
-        )
+    check_choice("", HeadName, head=head)
+    if not is_number(minutes) or not minutes > 0:
+        raise ValueError(f"minutes is {shown(minutes)}; it must be a number above 0.")
+    for name, given, fewest, why in (
+        ("seeds", seeds, FEWEST_SEEDS, "of fewer, the intervals say too little"),
+        ("epochs", epochs, 2, "the first says too little of a training"),
+        ("rows", rows, FEWEST_TRAINING_ROWS, "fewer training rows tell nothing"),
+    ):
+        if given < fewest:
+            raise ValueError(f"{name} is {given}; it must be at least {fewest}: {why}.")
     with extra("plots,sklearn", "An audit"):
         import matplotlib  # noqa: F401
         import sklearn  # noqa: F401

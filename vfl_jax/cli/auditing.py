@@ -35,6 +35,8 @@ def perform_audit(chosen: Audit) -> None:
     """
     from vfl_jax.audits import audit
 
+    if chosen.out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out is {chosen.out}; the report is a page, so its ending must be .html.")
     load = functools.partial(told, source_of(chosen))
     for flag, path in (("--out", chosen.out), ("--results", chosen.results)):
         if path is not None:

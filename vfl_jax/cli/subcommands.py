@@ -12,6 +12,8 @@ from vfl_jax.cli.own_tables import OwnTables
 from vfl_jax.cli.saved import Plot, Report, Show, Status
 from vfl_jax.cli.values import Count, File, Folder, Name, Names, Numbers, Repeated, Switch, Text
 
+Kept = Literal["params"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
@@ -67,7 +69,9 @@ class Sweep(Training):
     """Epochs between two checkpoints in the folder."""
     max_replicas: Count = None
     """Most replicas in one chunk. Default: as many as fit into memory."""
-    keep: Annotated[Literal["params"] | None, tyro.conf.arg(metavar="params", help_behavior_hint="")] = None
+    keep: Annotated[
+        Literal["params"] | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="params", help_behavior_hint="")
+    ] = None
     """Keep every replica's parameters in the folder, for vfl.predict and vfl.embeddings."""
     scheduler: Text = None
     """Dask scheduler, e.g. tcp://10.0.0.1:8786, whose workers train the chunks and see the folder."""

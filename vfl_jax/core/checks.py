@@ -6,6 +6,7 @@ Traced values and arrays pass unchecked. The code that uses them says what they 
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import typing
 from collections.abc import Iterable, Sequence
@@ -25,11 +26,14 @@ def is_number(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Returns a value as messages show it: on one line, at most 120 characters."""
+    """Returns a value as messages show it: on one line, at most 120 characters; a table or data set by its type."""
     try:
-        text = " ".join(repr(value).split())
+        text = repr(value)
     except Exception:  # Python shows some values not, such as whole numbers of very many digits
-        text = f"of type {type(value).__name__}"
+        return f"of type {type(value).__name__}"
+    if "\n" in text and hasattr(value, "_repr_html_"):
+        return with_article(type(value).__name__)
+    text = " ".join(text.split())
     return text if len(text) <= 120 else f"{text[:100]} …"
 
 
@@ -108,17 +112,20 @@ def check_range(where: str, low: float = -math.inf, high: float = math.inf, **na
     """Checks that every concrete number lies in ``[low, high]``; NaN lies in no range.
 
     Args:
-      where: the words before the names in messages, such as the name of a record.
+      where: the name of the record, for messages; empty for arguments of a function.
       low: the least number.
       high: the largest number.
       named: the values, by the names of their fields.
 
     Raises:
-      ValueError: naming the first number outside.
+      ValueError: naming the first number outside, and the first that is NaN.
     """
     for name, value in named.items():
         if is_number(value) and not low <= value <= high:
-            raise ValueError(f"{where}.{name} is {value}; it must lie in [{low:g}, {high:g}].")
+            allowed = f"lie in [{low:g}, {high:g}]"
+            if high == math.inf:
+                allowed = "be a number" if low == -math.inf else f"be at least {low:g}"
+            raise ValueError(f"{_place(where, name)} is {value}; it must {allowed}.")
 
 
 def check_unmasked(**named: Any) -> None:
@@ -162,14 +169,17 @@ def check_kind(kind: type, advice: str, **named: Any) -> None:
     """
     for name, value in named.items():
         if not isinstance(value, kind):
-            raise ValueError(f"{name} is {shown(value)}; it must be {with_article(kind.__name__)}, {advice}.")
+            end = f" That is a function; call it: {value.__name__}()." if inspect.isfunction(value) else ""
+            if isinstance(value, type) and issubclass(value, kind):
+                end = f" That is the class; make one of it: {value.__name__}()."
+            raise ValueError(f"{name} is {shown(value)}; it must be {with_article(kind.__name__)}, {advice}.{end}")
 
 
 def check_choice(where: str, allowed: Any, **named: Any) -> None:
     """Checks that every value is one of some texts.
 
     Args:
-      where: the words before the names in messages, such as the name of a record.
+      where: the name of the record, for messages; empty for arguments of a function.
       allowed: the texts, as a ``Literal`` type.
       named: the values, by the names of their fields.
 
@@ -179,14 +189,22 @@ def check_choice(where: str, allowed: Any, **named: Any) -> None:
     choices = typing.get_args(allowed)
     for name, value in named.items():
         if not isinstance(value, str) or value not in choices:
-            raise ValueError(f"{where}.{name} is {shown(value)}; it must be one of {', '.join(map(repr, choices))}.")
+            raise ValueError(
+                f"{_place(where, name)} is {shown(value)}; it must be one of {', '.join(map(repr, choices))}."
+                f"{did_you_mean(value, map(str, choices))}"
+            )
+
+
+def _place(where: str, name: str) -> str:
+    """Returns the name of a field after that of its record; of an argument the name alone."""
+    return f"{where}.{name}" if where else name
 
 
 def check_widths(where: str, **named: tuple[int, ...]) -> None:
     """Checks that every entry of every tuple is a whole number above 0.
 
     Args:
-      where: the words before the names in messages, such as the name of a record.
+      where: the name of the record, for messages; empty for arguments of a function.
       named: the tuples, by the names of their fields.
 
     Raises:

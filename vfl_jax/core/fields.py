@@ -6,14 +6,14 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vfl_jax.core.checks import is_number, is_whole, shown, with_article
+from vfl_jax.core.checks import did_you_mean, is_number, is_whole, shown, with_article
 
 
 class Declared:
@@ -94,6 +94,37 @@ def declared_now(kind: type) -> tuple[tuple[str, Any, bool], ...]:
         ) from error
     fields = dataclasses.fields(kind)
     return tuple((f.name, hints[f.name], f.metadata.get("pytree_node", True)) for f in fields)
+
+
+def check_names(kind: type, places: Sequence[Any], given: Iterable[str]) -> None:
+    """Checks that a record is given its fields by their names.
+
+    Args:
+      kind: the class, a dataclass.
+      places: what is given without a name.
+      given: the names that are given.
+
+    Raises:
+      TypeError: naming the class, and its fields.
+    """
+    names = [field.name for field in dataclasses.fields(kind) if field.init]
+    if places:
+        example = f", for example {kind.__name__}({names[0]}={shown(places[0])})" if names else "; it has none"
+        raise TypeError(f"{kind.__name__} takes its fields by name{example}.")
+    if unknown := [name for name in given if name not in names]:
+        raise TypeError(no_field(kind, unknown[0]))
+
+
+def no_field(kind: type, name: str) -> str:
+    """Returns what is said of a name that is no field: the nearest field, or all of them.
+
+    Args:
+      kind: the class, a dataclass.
+      name: the name.
+    """
+    names = [field.name for field in dataclasses.fields(kind) if field.init]
+    known = f"Its fields are {', '.join(names)}." if names else "It has no fields."
+    return f"{kind.__name__} has no field {name!r}.{did_you_mean(name, names)} {known}"
 
 
 def missing(kind: type, given: Any) -> list[str]:

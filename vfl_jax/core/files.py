@@ -20,6 +20,7 @@ from vfl_jax.core import foreign
 from vfl_jax.core.archives import open_archive
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.damage import Damaged
+from vfl_jax.core.labelled import check_dataset, check_path
 from vfl_jax.core.netcdf import from_stored, read_stored, text, to_stored, with_hints
 from vfl_jax.core.row_ids import ROW_IDS, set_apart, to_save
 
@@ -61,13 +62,10 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
       True
     """
     import h5netcdf
-    import xarray as xr
     from xarray.backends import H5NetCDFStore
 
-    if not isinstance(dataset, xr.Dataset):
-        raise ValueError(
-            f"dataset is {type(dataset).__name__}; it must be an xarray.Dataset (of a DataArray: to_dataset(name=...))."
-        )
+    check_dataset("dataset", dataset)
+    check_path("path", path)
     path = Path(path)
     ids, stored = to_save(dataset), to_stored(dataset.compute())
     stored_ids = None if ids is None else to_stored(ids)
@@ -110,9 +108,11 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
       which older files hold among the variables, are what :func:`vfl_jax.row_ids` returns.
 
     Raises:
+      ValueError: where ``path`` is no path.
       FileNotFoundError: where there is no such file.
       OSError: where the file is damaged or holds no results (its subclass ``Damaged``), or cannot be read just now.
     """
+    check_path("path", path)
     return set_apart(_read(Path(path), needs_digest=False))
 
 
@@ -135,7 +135,9 @@ def _read(path: Path, needs_digest: bool) -> xr.Dataset:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise Damaged(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no ordinary file'}, no results.")
+            if stat.S_ISDIR(mode):
+                raise Damaged(f"{path} is a folder, no results; those of a finished sweep are its file results.nc.")
+            raise Damaged(f"{path} is no ordinary file, and no results.")
         content = path.read_bytes()
         foreign.check(path, content)
         stored, ids = read_stored(content, ROW_IDS)
@@ -223,9 +225,10 @@ def save_params(path: str | os.PathLike[str], params: Any) -> Path:
       the path.
 
     Raises:
-      ValueError: naming a leaf that holds no numbers.
+      ValueError: where ``path`` is no path; naming a leaf that holds no numbers.
       OSError: where the file cannot be written; an earlier file then stays as it was.
     """
+    check_path("path", path)
     arrays = {jax.tree_util.keystr(p): np.asarray(leaf) for p, leaf in jax.tree_util.tree_leaves_with_path(params)}
     for name, array in arrays.items():
         if array.dtype.hasobject:
@@ -253,6 +256,7 @@ def load_params(path: str | os.PathLike[str], like: Any) -> Any:
       OSError: where the file is damaged or is no npz file of plain arrays (its subclass ``Damaged``).
       ValueError: naming a path at which the file and ``like`` differ in shape or dtype, before any number is read.
     """
+    check_path("path", path)
     path = Path(path)
     wanted = {jax.tree_util.keystr(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(like)}
     with open_archive(path) as archive:

@@ -27,6 +27,8 @@ from vfl_jax.core.row_ids import ROW_IDS
 BEGINNING = b"\nvfl_jax sha256 "
 SEAL = re.compile(BEGINNING + rb"([0-9a-f]{64})\n\Z")
 SEAL_LENGTH = len(BEGINNING) + 64 + 1
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""What a file of NetCDF 4 begins with, at one of the places where HDF5 looks for it."""
 START_SECONDS = 120.0
 """The process that reads must be there after so long; on a busy machine it takes a while."""
 
@@ -63,6 +65,8 @@ def check(path: Path, content: bytes) -> None:
         return
     if BEGINNING in content[-SEAL_LENGTH:]:
         raise Damaged(f"{path} is damaged: its last bytes, which hold its digest, are not as they were written.")
+    if not any(content[place : place + len(HDF5)] == HDF5 for place in (0, 512, 1024, 2048)):
+        raise Damaged(f"{path} is damaged, or holds no results: it does not begin as a NetCDF file does.")
     seconds = SECONDS + len(content) / 2**20
     with _lock:
         try:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from vfl_jax.core.checks import did_you_mean, is_number, shown
-from vfl_jax.core.fields import Declared, declared, missing
+from vfl_jax.core.fields import Declared, declared, missing, no_field
 from vfl_jax.core.registry import ADVICE
 
 RECORD = "record"
@@ -132,16 +132,21 @@ def _made(plain: Any, kinds: Mapping[str, type]) -> Any:
     content = dict(plain)
     name = content.pop(RECORD, None)
     if not isinstance(name, str) or name not in kinds:
-        raise ValueError(
-            f"{RECORD!r} is {shown(name)}, an unknown kind; registered kinds are {sorted(kinds)}."
-            f"{did_you_mean(name, kinds)} {ADVICE}"
-        )
+        raise ValueError(_unknown(name, kinds))
     known = {f.name for f in dataclasses.fields(kinds[name])}
     if unknown := sorted(set(content) - known):
-        raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {sorted(known)}.")
+        raise ValueError(no_field(kinds[name], unknown[0]))
     if lacking := missing(kinds[name], content):
         raise ValueError(f"{name} lacks {', '.join(map(repr, lacking))}, which must be given.")
     return kinds[name](**{key: _made(child, kinds) for key, child in content.items()})
+
+
+def _unknown(name: Any, kinds: Mapping[str, type]) -> str:
+    """What is said of a kind of record that nobody knows."""
+    if name is None:
+        return f"an object has no {RECORD!r}, the name of its kind of record, such as 'Scenario' or 'GaussianNoise'."
+    near = did_you_mean(name, kinds)
+    return f"{RECORD!r} is {shown(name)}, no known kind of record.{near} {ADVICE}"
 
 
 def _fields(record: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -15,8 +15,9 @@ from typing import Any, Self, TypeVar, dataclass_transform
 
 import numpy as np
 
+from vfl_jax.core.checks import shown
 from vfl_jax.core.declarations import check_attributes, check_leaves
-from vfl_jax.core.fields import Declared, check_fields, check_values, declared, structure, tuples
+from vfl_jax.core.fields import Declared, check_fields, check_names, check_values, declared, structure, tuples
 from vfl_jax.core.plain import OMIT_DEFAULT, RECORD, from_plain, parse, to_plain
 from vfl_jax.core.pytrees import register
 from vfl_jax.core.registry import home
@@ -62,7 +63,8 @@ class Record(Declared):
     Raises:
       ValueError: when a record is made, where a field does not hold what its annotation says; when a class is made,
         where another module has a record of the same name, because JSON could not tell the two apart.
-      TypeError: when a class is made, where an attribute lacks its annotation or a leaf could hold no number
+      TypeError: when a record is made, where a value is given without a name, or by one that is no field; when a class
+        is made, where an attribute lacks its annotation or a leaf could hold no number
         (:mod:`vfl_jax.core.declarations`).
 
     Example:
@@ -161,13 +163,15 @@ def numbers(record: Record) -> dict[str, Any]:
       a dictionary from paths, such as ``"attacks.1.amplify"``, to numbers.
 
     Raises:
-      ValueError: where a field does not hold what its annotation says.
+      ValueError: where ``record`` is none, or a field does not hold what its annotation says.
 
     Example:
       >>> import vfl_jax as vfl
       >>> vfl.numbers(vfl.attacks.GradientReplacement(amplify=5))
       {'enabled': 1.0, 'amplify': 5}
     """
+    if not isinstance(record, Record):
+        raise ValueError(f"record is {shown(record)}; it must be a Record, such as a Scenario or a method.")
     check_fields(record)
     return {path: value for path, value, _ in _walk(record, "")}
 
@@ -208,7 +212,8 @@ def _checked(init: Any) -> Any:
     """Wraps the ``__init__`` of a kind, so that it gets checked values, and tuples in place of lists."""
 
     @functools.wraps(init)
-    def wrapped(self: Record, **fields: Any) -> None:
+    def wrapped(self: Record, *places: Any, **fields: Any) -> None:
+        check_names(type(self), places, fields)
         init(self, **_values(type(self), fields))
 
     return wrapped

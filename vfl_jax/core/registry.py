@@ -89,10 +89,8 @@ def find(members: Mapping[str, Member], argument: str, kind: str, name: str) -> 
       ValueError: where the name is unknown, with the nearest name, and with all names that are known.
     """
     if name not in members:
-        raise ValueError(
-            f"{argument} is {shown(name)}, no known {kind}.{did_you_mean(name, members)} There are "
-            f"{', '.join(sorted(members))}. {ADVICE}"
-        )
+        known = f"There are {', '.join(sorted(members))}." if members else "There is none."
+        raise ValueError(f"{argument} is {shown(name)}, no known {kind}.{did_you_mean(name, members)} {known} {ADVICE}")
     return members[name]
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vfl_jax.core.labelled import check_dataset
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -43,6 +45,7 @@ def row_ids(results: xr.Dataset) -> xr.Dataset:
       >>> dict(vfl.row_ids(results.sel(seed=4)).sizes)
       {'poison_row': 14, 'target_row': 1}
     """
+    check_dataset("results", results)
     found = set_apart(results).encoding.get(ROW_IDS)
     if found is None:
         raise ValueError("results holds no row ids; those that sweep, sweep_cases and run return do, and their files.")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vfl_jax.core.bags import ABSENT, BagOfIds
+from vfl_jax.core.checks import check_kind, is_whole, shown
 from vfl_jax.core.types import Features
 from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.data.own.arrays import num_features
@@ -37,9 +38,10 @@ def repartition(data: VerticalData, num_parties: int, *, active_party: int | Non
       >>> [features.shape[1] for features in data.train.features]
       [5, 5, 10, 10]
     """
+    check_kind(VerticalData, "as the loaders of data sets make it", data=data)
     widths = [num_features(features) for features in data.train.features]
-    if not 2 <= num_parties <= sum(widths):
-        raise ValueError(f"num_parties is {num_parties}; {sum(widths)} features take 2 to {sum(widths)}.")
+    if not is_whole(num_parties) or not 2 <= num_parties <= sum(widths):
+        raise ValueError(f"num_parties is {shown(num_parties)}; {sum(widths)} features take 2 to {sum(widths)}.")
     changes: dict[str, Any] = {}
     if num_parties < data.num_parties:
         changes = _joined(data, num_parties)

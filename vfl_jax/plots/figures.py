@@ -21,6 +21,7 @@ from vfl_jax.plots.panels import (
     slant_ticks,
 )
 from vfl_jax.plots.selection import check_selected
+from vfl_jax.statistics.checked import OF_RUNS, check_names, check_results, check_variable
 from vfl_jax.statistics.main_accuracy import main_of
 from vfl_jax.statistics.references import CASE, each_case, honest, is_attacked, is_by_case
 
@@ -46,7 +47,8 @@ def curves(runs: Mapping[str, xr.Dataset], names: Sequence[str] = SHOWN, title: 
       title: the text above the figure.
 
     Raises:
-      ValueError: where results have another dimension, with the selection that leaves it out.
+      ValueError: where ``runs`` are no results by label; where results have another dimension, with the selection that
+        leaves it out.
 
     Example:
       >>> import vfl_jax as vfl
@@ -55,9 +57,13 @@ def curves(runs: Mapping[str, xr.Dataset], names: Sequence[str] = SHOWN, title: 
       >>> figure = vfl.plots.curves({"honest": xr.Dataset({"main_task_accuracy": accuracy})}, ["main_task_accuracy"])
       >>> figure.savefig("curves.png")
     """
-    runs = {label: _with_runs(dataset) for label, dataset in runs.items()}
+    if not isinstance(runs, Mapping) or hasattr(runs, "data_vars") or not runs:
+        raise ValueError(
+            f"runs is {shown(runs)}; it must be results by label, such as {{'honest': vfl.honest(results)}}."
+        )
     for label, dataset in runs.items():
         check_selected(f"runs[{label!r}]", dataset, names, ())
+    runs = {label: _with_runs(dataset) for label, dataset in runs.items()}
     figure, panels = grid_of_panels(1, len(names), title)
     for panel, name in zip(panels[0], names, strict=True):
         draw_curves(panel, {label: dataset[name] for label, dataset in runs.items()}, name)
@@ -85,6 +91,7 @@ def against(
     Raises:
       ValueError: where the results do not sweep the setting, or sweep others, with the selection that leaves them out.
     """
+    check_results("dataset", dataset, OF_RUNS[:1])
     if setting not in dataset.coords or dataset[setting].ndim != 1:
         swept = [str(name) for name, found in dataset.coords.items() if found.ndim == 1 and name in _settings(dataset)]
         raise ValueError(
@@ -113,9 +120,16 @@ def overview(dataset: xr.Dataset, names: Sequence[str] | None = None) -> Figure:
       dataset: results of ``sweep``, ``sweep_cases`` or ``run``, or one seed or epoch of such results.
       names: the variables, a panel each; by default the main accuracy, chosen as :func:`vfl_jax.statistics.main_of`
         does, and the backdoor accuracy.
+
+    Raises:
+      ValueError: where ``dataset`` is no results, or lacks one of ``names``.
     """
-    dataset = _with_runs(dataset)
+    check_results("dataset", dataset, OF_RUNS[:1])
     names = (main_of(dataset), BACKDOOR) if names is None else names
+    check_names(names)
+    for name in names:
+        check_variable("names", name, dataset, "dataset")
+    dataset = _with_runs(dataset)
     dataset = dataset.isel({d: 0 for d in _grid(dataset) if dataset.sizes[d] == 1 and d != CASE})
     lines = [line for part in each_case(dataset) for line in _attacks(part)]
     settings = _grid(lines[0].attacked)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.checks import did_you_mean, shown
+from vfl_jax.statistics.checked import check_names, check_results
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +25,8 @@ def check_selected(argument: str, dataset: xr.Dataset, names: Sequence[str], sho
       shows: the dimensions that it shows beside ``seed`` and ``epoch``.
 
     Raises:
-      ValueError: where a variable is unknown; where a dimension is left, with the selection to type.
+      ValueError: where they are no results; where a variable is unknown; where a dimension is left, with the selection
+        to type.
 
     Example:
       >>> import xarray as xr
@@ -35,13 +37,13 @@ def check_selected(argument: str, dataset: xr.Dataset, names: Sequence[str], sho
       ...     print(str(error).partition("for example ")[2].partition(";")[0])
       dataset.sel({'attack.enabled': 1})
     """
+    check_results(argument, dataset)
+    check_names(names)
     for name in names:
         if name not in dataset.data_vars:
-            known = [str(other) for other in dataset.data_vars]
-            raise ValueError(
-                f"names has {shown(name)}, which {argument} does not hold.{did_you_mean(name, known)} It holds "
-                f"{', '.join(known)}."
-            )
+            known = [str(other) for other in dataset.data_vars if not str(other).endswith("_count")]
+            near = did_you_mean(name, known) or f" It holds {', '.join(known)}."
+            raise ValueError(f"names has {shown(name)}, which {argument} does not hold.{near}")
     left = [dim for dim in dict.fromkeys(d for name in names for d in dataset[name].dims) if dim not in (*RUNS, *shows)]
     if not left:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vfl_jax.core.checks import check_choice
+from vfl_jax.core.checks import check_choice, check_count, is_whole, shown
 from vfl_jax.models import Bottom, Head
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.transforms import PartyTransform
@@ -42,11 +42,14 @@ def over_parties(
       fields: further fields of the scenario, by name.
 
     Raises:
-      ValueError: where ``attackers`` is empty or names no party.
+      ValueError: where ``num_parties`` is no count; where ``attackers`` is empty, or names no party.
     """
+    check_count(num_parties=num_parties)
+    if not isinstance(attackers, tuple | list) or not all(map(is_whole, attackers)):
+        raise ValueError(f"attackers is {shown(attackers)}; it must be numbers of parties, such as (1,).")
     if not attackers or not all(-num_parties <= k < num_parties for k in attackers):
         raise ValueError(
-            f"preset.attackers is {attackers}; it must name at least one of the parties 0 to {num_parties - 1} (or "
+            f"attackers is {attackers}; it must name at least one of the parties 0 to {num_parties - 1} (or "
             f"-{num_parties} to -1, from the end)."
         )
     attacking = {k % num_parties for k in attackers}
@@ -62,5 +65,5 @@ def over_parties(
 
 def check_names(head: HeadName, task: Task) -> None:
     """Raises ``ValueError`` where a preset has no such ``head`` or ``task``."""
-    check_choice("preset", HeadName, head=head)
-    check_choice("preset", Task, task=task)
+    check_choice("", HeadName, head=head)
+    check_choice("", Task, task=task)

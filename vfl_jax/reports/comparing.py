@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.core.checks import shown
+from vfl_jax.core.checks import did_you_mean
 from vfl_jax.core.words import counted
 from vfl_jax.reports import html
 from vfl_jax.reports.readings import differing_rows, flat, study_of
 from vfl_jax.reports.tables import Row, interval_text, setting_text
 from vfl_jax.reports.terminal import to_terminal
+from vfl_jax.statistics.checked import check_epoch, check_level, check_names, check_results
 from vfl_jax.statistics.meetings import STUDY, is_arena
 from vfl_jax.statistics.references import attribute, each_case
 from vfl_jax.statistics.summaries import spread
@@ -140,9 +141,11 @@ def compare(
     import pandas as pd
 
     _check(a, b)
+    check_level(level)
     names = _names(a, b, names)
     differs = differing_rows({"a": _study(a), "b": _study(b)})
     both, left_out = _aligned(a, b)
+    check_epoch(epoch, both[0])
     last = [part.isel(epoch=epoch) if "epoch" in part.dims else part for part in both]
     settings, rows = list[dict[str, Any]](), list[dict[str, float]]()
     for name in names:
@@ -164,11 +167,8 @@ def compare(
 
 def _check(a: Any, b: Any) -> None:
     """Raises ``ValueError`` where two results are of different kinds or of different data sets, or have no seeds."""
-    import xarray as xr
-
     for name, results in (("a", a), ("b", b)):
-        if not isinstance(results, xr.Dataset):
-            raise ValueError(f"{name} is {shown(results)}; it must be results, such as vfl.sweep or vfl.load returns.")
+        check_results(name, results)
         if "seed" not in results.dims:
             raise ValueError(
                 f"{name} has no dimension 'seed', and compare pairs seeds. Of one run alone take "
@@ -198,13 +198,14 @@ def _names(a: xr.Dataset, b: xr.Dataset, names: Sequence[str] | None) -> list[st
         if not found:
             raise ValueError(f"a and b share none of {', '.join(COMPARED)}; say which variables to compare (names).")
         return found
-    if isinstance(names, str):
-        raise ValueError(f"names is {names!r}; it must be a list, such as [{names!r}].")
+    check_names(names)
     for name in names:
         for which, results in (("a", a), ("b", b)):
             if name not in results.data_vars or "seed" not in results[name].dims:
-                known = ", ".join(str(n) for n, v in results.data_vars.items() if "seed" in v.dims)
-                raise ValueError(f"names has {name!r}, which {which} does not hold by seed. It holds {known}.")
+                by_seed = [str(n) for n, v in results.data_vars.items() if "seed" in v.dims]
+                known = [other for other in by_seed if not other.endswith("_count")]
+                near = did_you_mean(name, known) or f" It holds {', '.join(known)}."
+                raise ValueError(f"names has {name!r}, which {which} does not hold by seed.{near}")
     return list(names)
 
 

@@ -10,18 +10,17 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax.core.labelled import check_dataset
 from vfl_jax.reports.answers import answer
 from vfl_jax.reports.repeating import repeating
 from vfl_jax.reports.tables import UNDEFINED, Row, note, rows, setting_text
+from vfl_jax.statistics.checked import OF_RUNS, check_results
 from vfl_jax.statistics.main_accuracy import main_of
 from vfl_jax.statistics.references import attribute, is_by_case
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
-
-NEEDED = ("main_task_accuracy", "backdoor_accuracy", "attack_success_rate", "is_finite")
-"""What results of a sweep have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +64,11 @@ def read(dataset: xr.Dataset, name: str) -> Reading:
     Raises:
       ValueError: where ``dataset`` is something else.
     """
+    check_dataset(name, dataset)
     for is_one, reader in READERS:
         if is_one(dataset):
             return reader(dataset, name)
-    if lacking := [variable for variable in NEEDED if variable not in getattr(dataset, "data_vars", ())]:
-        raise ValueError(
-            f"{name} has no {', '.join(lacking)}, which a report needs. Give what sweep, sweep_cases, run or arena "
-            "returns, the results of an audit, or a file of them."
-        )
+    check_results(name, dataset, OF_RUNS)
     return _of_sweep(dataset, name)
 
 

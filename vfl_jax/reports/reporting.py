@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.checks import shown
+from vfl_jax.core.labelled import check_path
 from vfl_jax.reports import html as pages
 from vfl_jax.reports.html.elements import joined
 from vfl_jax.reports.readings import Reading, differing_rows, read
@@ -64,6 +65,10 @@ def report(
       >>> "How to repeat it" in page
       True
     """
+    files = {"html": html, "markdown": markdown, "csv": csv, "latex": latex}
+    for name, path in files.items():
+        if path is not None:
+            check_path(name, path)
     readings = [read(dataset, name) for name, dataset in _loaded(results).items()]
     page = to_html(readings)
     table = next(iter(tables_of(readings).values()))
@@ -86,6 +91,11 @@ def _loaded(results: Any) -> dict[str, xr.Dataset]:
     if isinstance(results, Mapping) and not hasattr(results, "data_vars"):
         named = dict(results)
     elif isinstance(results, Sequence):
+        if nameless := [given for given in results if not isinstance(given, str | os.PathLike)]:
+            raise ValueError(
+                f"results has {shown(nameless[0])}; a list holds files and folders. Results need names: "
+                "{'without': a, 'with': b}."
+            )
         places = [place for path in results for place in places_of(path)]
         named = dict(zip(names_of(places), places, strict=True))
     else:
@@ -94,7 +104,8 @@ def _loaded(results: Any) -> dict[str, xr.Dataset]:
         raise ValueError("results is empty; give at least one result, or a file of one.")
     for name, given in named.items():
         if not isinstance(given, str | os.PathLike) and not hasattr(given, "data_vars"):
-            raise ValueError(f"results[{name!r}] is {shown(given)}; it must be results, or a file or folder of them.")
+            where = "results" if given is results else f"results[{name!r}]"
+            raise ValueError(f"{where} is {shown(given)}; it must be results, or a file or folder of them.")
     return {
         str(name): load_results(given) if isinstance(given, str | os.PathLike) else given
         for name, given in named.items()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.statistics.checked import OF_RUNS, check_results
 from vfl_jax.statistics.judging import (
     ABOVE_FLOOR,
     BACKDOOR_ABOVE,
@@ -101,6 +102,7 @@ def rows(
     Raises:
       ValueError: as :func:`vfl_jax.statistics.outcomes` does.
     """
+    check_results("dataset", dataset, OF_RUNS)
     main = main_of(dataset) if main is None else main
     table = summary(dataset, main, epoch, undefended=undefended, test_majority=test_majority)
     names = [name for name in table.index.names if name is not None]
@@ -124,7 +126,12 @@ def note(table: list[Row], main: str = ALL_TEST_ROWS) -> str:
     Args:
       table: its rows, at least one, as :func:`rows` makes them.
       main: the variable of its main accuracy, as :func:`vfl_jax.statistics.main_of` tells it.
+
+    Raises:
+      ValueError: where it has no row.
     """
+    if not table:
+        raise ValueError("table is empty; it must have at least one row.")
     of_main = NOTE_WITHOUT_TRIGGER if main == WITHOUT_TRIGGER else ""
     further = {next(iter(ALL_ROWS)): NOTE_ALL_ROWS, DETECTION: NOTE_DETECTION, BALANCED: NOTE_TWO_CLASSES}
     return " ".join(filter(None, [NOTE, of_main, *(said for name, said in further.items() if name in table[0])]))

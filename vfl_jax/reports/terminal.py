@@ -22,6 +22,7 @@ from vfl_jax.reports.tables import (
     UNDEFINED,
     Row,
 )
+from vfl_jax.reports.writers import check_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +51,7 @@ def to_terminal(table: list[Row], title: str) -> FoldedTable:
       10        0.912
           0.871–0.950
     """
+    check_table(table)
     shared = [name for name in (MEASURED, MAJORITY) if len({row.get(name) for row in table}) == 1 and name in table[0]]
     note = ", ".join(f"{name}: {table[0][name]}" for name in shared)
     lines = [_narrow({name: cell for name, cell in row.items() if name not in shared}) for row in table]

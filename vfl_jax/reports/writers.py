@@ -5,9 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from vfl_jax.core.checks import shown
 from vfl_jax.reports.tables import Row
+
+
+def check_table(table: Any) -> None:
+    """Checks that a table is rows of text, at least one, all with the same columns.
+
+    Args:
+      table: its rows.
+
+    Raises:
+      ValueError: naming the row and the column, and what to type.
+    """
+    if not isinstance(table, Sequence) or isinstance(table, str | bytes):
+        raise ValueError(f"table is {shown(table)}; it must be a list of rows, as vfl.reports.rows returns it.")
+    if not table:
+        raise ValueError("table is empty; it must have at least one row, which says the names of the columns.")
+    for place, row in enumerate(table):
+        if not isinstance(row, Mapping):
+            raise ValueError(f"table[{place}] is {shown(row)}; it must be a dict from columns to texts.")
+        if list(row) != list(table[0]):
+            raise ValueError(f"table[{place}] has the columns {list(row)}; all rows must have {list(table[0])}.")
+        for name, cell in row.items():
+            if not isinstance(cell, str):
+                raise ValueError(f"table[{place}][{name!r}] is {shown(cell)}; every cell must be a text.")
 
 
 def to_markdown(table: list[Row]) -> str:
@@ -15,6 +40,9 @@ def to_markdown(table: list[Row]) -> str:
 
     Args:
       table: its rows, at least one, all with the same columns.
+
+    Raises:
+      ValueError: where it is something else.
 
     Example:
       >>> import vfl_jax as vfl
@@ -24,6 +52,7 @@ def to_markdown(table: list[Row]) -> str:
       | 1 | 3/20 |
       | 10 | 20/20 |
     """
+    check_table(table)
     header = list(table[0])
     lines = [header, ["---"] * len(header), *(list(row.values()) for row in table)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
@@ -35,12 +64,16 @@ def to_csv(table: Sequence[Row]) -> str:
     Args:
       table: its rows, at least one, all with the same columns.
 
+    Raises:
+      ValueError: where it is something else.
+
     Example:
       >>> import vfl_jax as vfl
       >>> print(vfl.reports.to_csv([{"γ": "1", "main accuracy": "0.950 [0.940, 0.960]"}]), end="")
       γ,main accuracy
       1,"0.950 [0.940, 0.960]"
     """
+    check_table(table)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([list(table[0]), *(list(row.values()) for row in table)])
@@ -99,7 +132,8 @@ def to_latex(table: Sequence[Row], caption: str = "", label: str = "") -> str:
       label: the name for ``\\ref``, such as "tab:noise".
 
     Raises:
-      ValueError: where ``label`` has a character that LaTeX would not take for a part of a name.
+      ValueError: where ``table`` is no such rows; where ``label`` has a character that LaTeX would not take for a part
+        of a name.
 
     Example:
       >>> import vfl_jax as vfl
@@ -113,6 +147,7 @@ def to_latex(table: Sequence[Row], caption: str = "", label: str = "") -> str:
       \\hline
       \\end{tabular}}
     """
+    check_table(table)
     if not re.fullmatch(r"[\w:.-]*", label, re.ASCII):
         raise ValueError(f"label is {label!r}; it may have letters, digits, and : . _ - alone.")
     cells = [list(table[0]), *(list(row.values()) for row in table)]

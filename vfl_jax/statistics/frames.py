@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.core.row_ids import set_apart
+from vfl_jax.statistics.checked import check_results
 from vfl_jax.statistics.judging import BACKDOOR, outcomes
 from vfl_jax.statistics.meetings import is_arena
 from vfl_jax.statistics.references import CASE, each_case, is_attacked, is_by_case
@@ -36,7 +37,7 @@ def tidy(results: xr.Dataset) -> pd.DataFrame:
       results: labelled results of ``sweep``, ``sweep_cases``, ``run`` or ``arena``, or a part of them.
 
     Raises:
-      ValueError: where ``results`` is no data set.
+      ValueError: where ``results`` is no results.
 
     Example:
       >>> import vfl_jax as vfl
@@ -49,11 +50,7 @@ def tidy(results: xr.Dataset) -> pd.DataFrame:
     import pandas as pd
     import xarray as xr
 
-    if not isinstance(results, xr.Dataset):
-        raise ValueError(
-            f"results is {type(results).__name__}; it must be an xarray.Dataset, as vfl.sweep, vfl.arena and vfl.load "
-            "return it."
-        )
+    check_results("results", results)
     results = set_apart(results)
     sizes = {dim: size for dim, size in _ordered(results).items() if dim not in INSIDE}
     columns: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.statistics.checked import check_level
 from vfl_jax.statistics.references import honest
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def interval(
     Returns:
       Both ends. Without a defined value they are NaN; where all values are equal, both ends are this value.
 
+    Raises:
+      ValueError: where ``level`` does not lie between 0 and 1.
+
     Example:
       >>> import vfl_jax as vfl
       >>> vfl.statistics.interval([0.95, 0.95, 0.95])
@@ -43,6 +47,7 @@ def interval(
     """
     from scipy.stats import bootstrap
 
+    check_level(level)
     values = np.asarray(values, float).ravel()
     values = values[~np.isnan(values)]
     if values.size == 0:
@@ -72,7 +77,7 @@ def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, 
       Both ends, from 0 to 1.
 
     Raises:
-      ValueError: where ``count`` is above ``total``.
+      ValueError: where ``count`` is above ``total``, or ``level`` does not lie between 0 and 1.
 
     Example:
       >>> import vfl_jax as vfl
@@ -82,6 +87,7 @@ def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, 
     """
     from scipy.stats import binomtest
 
+    check_level(level)
     found = binomtest(count, total).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.statistics.attackers import ATTACKER, is_on, of_attackers
+from vfl_jax.statistics.checked import check_results, check_variable
 from vfl_jax.statistics.main_accuracy import MAIN_LOSS_AT_MOST, main_of
 from vfl_jax.statistics.prices import accuracy_of, beside
 from vfl_jax.statistics.references import (
@@ -108,14 +109,15 @@ def outcomes(
       The variables ``outcome``, ``is_success`` and ``is_collapsed``, with the dimensions of the main accuracy.
 
     Raises:
-      ValueError: where ``undefended`` has no honest run; where none of its runs certainly lacks a defense (of a defense
-        of your own, give the main accuracy of the undefended runs); where it shares no seed or no epoch with the
-        results; where it has a dimension that they lack; where ``party`` is no party of theirs, or all their attackers
-        want one class.
+      ValueError: where ``dataset`` is no results, or lacks ``main``; where ``undefended`` has no honest run; where none
+        of its runs certainly lacks a defense; where it shares no seed or no epoch with the results; where it has a
+        dimension that they lack; where ``party`` is no party of theirs, or all their attackers want one class.
     """
     import xarray as xr
 
+    check_results("dataset", dataset, ("main_task_accuracy", BACKDOOR, "is_finite"))
     main = main_of(dataset) if main is None else main
+    check_variable("main", main, dataset, "dataset")
     if is_by_case(dataset):
         parts = [
             outcomes(

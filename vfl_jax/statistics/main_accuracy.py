@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vfl_jax.core.labelled import check_dataset
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -22,12 +24,16 @@ def main_of(dataset: xr.Dataset) -> str:
     Args:
       dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
 
+    Raises:
+      ValueError: where ``dataset`` is no data set.
+
     Example:
       >>> import xarray as xr
       >>> counts = {"main_clean_count": ("seed", [300]), "main_task_accuracy_count": ("seed", [360])}
       >>> main_of(xr.Dataset({"main_clean": ("seed", [0.9]), **counts}))
       'main_clean'
     """
+    check_dataset("dataset", dataset)
     counts = [f"{name}_count" for name in (WITHOUT_TRIGGER, ALL_TEST_ROWS)]
     if any(name not in dataset for name in (WITHOUT_TRIGGER, *counts)):
         return ALL_TEST_ROWS

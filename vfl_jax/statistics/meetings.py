@@ -24,6 +24,15 @@ def is_arena(results: xr.Dataset) -> bool:
     return all(name in getattr(results, "attrs", {}) for name in STUDY) and "reason" in results
 
 
+def is_audit(results: xr.Dataset) -> bool:
+    """Whether results are those of an audit.
+
+    Args:
+      results: results of any kind.
+    """
+    return "facts" in getattr(results, "attrs", {}) and "reader" in results.sizes
+
+
 def attacked_runs(results: xr.Dataset) -> xr.Dataset:
     """The attacked runs of an arena, without the honest ones.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vfl_jax.statistics.checked import check_runs
 from vfl_jax.statistics.meetings import attacked_runs, is_arena
 from vfl_jax.statistics.references import CASE, each_case, is_attacked, is_by_case
 
@@ -30,6 +31,7 @@ def attacked(dataset: xr.Dataset) -> xr.Dataset:
 
     Raises:
       NoAttackedRuns: a ``ValueError``, where no run has an attack.
+      ValueError: where ``dataset`` is no results.
 
     Example:
       >>> import json
@@ -43,6 +45,7 @@ def attacked(dataset: xr.Dataset) -> xr.Dataset:
       >>> vfl.attacked(results)["backdoor_accuracy"].item(), vfl.honest(results)["backdoor_accuracy"].item()
       (0.9, 0.1)
     """
+    check_runs("dataset", dataset)
     if is_arena(dataset):
         return attacked_runs(dataset)
     is_on = _where_attacked(dataset)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vfl_jax.core.record import RECORD
+from vfl_jax.statistics.checked import check_runs
 from vfl_jax.statistics.meetings import honest_runs, is_arena
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
 
     Raises:
       NoHonestRuns: a ``ValueError``, where the results have no honest run.
+      ValueError: where ``dataset`` is no results.
 
     Example:
       >>> import json
@@ -67,6 +69,7 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
     """
     import xarray as xr
 
+    check_runs("dataset", dataset)
     if is_arena(dataset):
         return honest_runs(dataset)
     if is_by_case(dataset):

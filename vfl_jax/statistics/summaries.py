@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.statistics.checked import OF_RUNS, check_epoch, check_level, check_results, check_variable
 from vfl_jax.statistics.intervals import interval, share_interval
 from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, majority_share, outcomes
 from vfl_jax.statistics.main_accuracy import ALL_TEST_ROWS, main_of
@@ -63,12 +64,16 @@ def summary(
       level: the confidence level of the intervals, between 0 and 1.
 
     Raises:
-      ValueError: as :func:`vfl_jax.statistics.outcomes` does.
+      ValueError: where ``epoch`` or ``level`` is none; and as :func:`vfl_jax.statistics.outcomes` does.
     """
     import pandas as pd
 
+    check_results("results", results, OF_RUNS)
+    check_epoch(epoch, results)
+    check_level(level)
     results = _with_seeds(results)
     main = main_of(results) if main is None else main
+    check_variable("main", main, results, "results")
     judged_of_all = outcomes(results, main, undefended=undefended, test_majority=test_majority)
     settings, rows = list[dict[str, Any]](), list[dict[str, float]]()
     for part in each_case(results):

@@ -129,7 +129,7 @@ def checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     except TypeError:
         checked = (given,)
     if not checked or not all(map(is_whole, checked)) or len(set(checked)) != len(checked) or min(checked) < 0:
-        raise ValueError(f"seeds is {shown(checked)}; give a number above 0, or distinct whole numbers from 0.")
+        raise ValueError(f"seeds is {shown(seeds)}; give a number above 0, or distinct whole numbers from 0.")
     if max(checked) >= NUM_SEEDS:
         raise ValueError(
             f"seeds has {shown(max(checked))}; a seed must be below 2**32, because JAX takes 32 bits: a larger one "

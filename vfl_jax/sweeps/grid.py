@@ -151,7 +151,7 @@ def _entries(
 ) -> tuple[tuple[int | float, ...], ...]:
     """The checked values of one axis, as Python numbers: one entry per point, one value per name."""
     if isinstance(values, str | bytes | Mapping | Set | Iterator) or not np.iterable(values):
-        raise ValueError(f"{where} is {shown(values)}; give a list of values.")
+        raise ValueError(f"{where} is {shown(values)}; give a list of values, such as [0, 1].")
     entries: list[tuple[int | float, ...]] = []
     for value in values:
         entry = tuple(value) if isinstance(key, tuple) and np.iterable(value) else (value,)

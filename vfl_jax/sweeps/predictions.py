@@ -11,6 +11,7 @@ import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_unmasked, shown
+from vfl_jax.core.labelled import check_dataset
 from vfl_jax.core.types import Features
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.replica.asked import Asked, What
@@ -109,10 +110,10 @@ def _chosen(results: Any) -> tuple[Trained, list[_Choice]]:
     """The trained replicas that results carry, and which of them the results hold."""
     trained = results if isinstance(results, Trained) else getattr(results, "encoding", {}).get(TRAINED)
     if not isinstance(trained, Trained):
+        check_dataset("results", results)
         raise ValueError(
-            f"results is {type(results).__name__} without trained replicas: give results of sweep(..., "
-            "keep='params'). Files hold none, but the same sweep, with its folder, reads them. For the state that run "
-            "returns there is vfl.replica.predict."
+            "results holds no trained replicas: give results of sweep(..., keep='params'). Files hold none, but the "
+            "same sweep, with its folder, reads them. For the state that run returns there is vfl.replica.predict."
         )
     whole = [(axis.dimension, axis.names) for axis in trained.grid.axes] + [("seed", ("seed",))]
     known = {name: values for name, (_, values) in trained.grid.coordinates().items()}

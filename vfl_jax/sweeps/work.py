@@ -17,6 +17,7 @@ from typing import Any
 from vfl_jax.core import stopping
 from vfl_jax.core.checks import shown
 from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data.loaders import LOADERS
 from vfl_jax.data.own.tables import LoadedTables
 from vfl_jax.replica.draws import Given
 from vfl_jax.replica.state import TrainState
@@ -78,9 +79,11 @@ def load(source: Source) -> VerticalData:
     found = found.data if isinstance(found, LoadedTables) else found
     if not isinstance(found, VerticalData):
         what = "data gives" if callable(source) else "data is"
+        known = isinstance(found, str) and found in LOADERS
+        end = f" Load it: vfl.data.LOADERS[{found!r}]()." if known else ""
         raise ValueError(
             f"{what} {shown(found)}; it must be a VerticalData, as vfl.from_arrays, vfl.load_tables and the loaders of "
-            "data sets make it, or a function without arguments that loads one."
+            f"data sets make it, or a function without arguments that loads one.{end}"
         )
     return found
 

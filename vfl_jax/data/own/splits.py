@@ -70,6 +70,12 @@ def _drawn(share: float, codes: np.ndarray, seed: int) -> np.ndarray:
 
     if not 0 < share < 1:
         raise ValueError(f"test is {share}; a share must lie between 0 and 1.")
+    counts = np.bincount(codes)
+    if (fewest := counts[counts > 0].min()) < 2:
+        raise ValueError(
+            f"test is {share}, a share that is drawn alike in all classes, but one class has {fewest} row of "
+            f"{len(codes)}. Give more rows of it, leave it out, or say which rows test (test)."
+        )
     try:
         _, rows = train_test_split(np.arange(len(codes)), test_size=share, stratify=codes, random_state=seed)
     except ValueError as error:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vfl_jax.core.files import circumstances_at
+from vfl_jax.core.labelled import check_path
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.store import manifest
 from vfl_jax.sweeps.store.folder import Folder
@@ -90,7 +91,12 @@ def status(path: str | os.PathLike[str]) -> list[FolderStatus]:
       ValueError: where there is no sweep; where one is of another format.
       OSError: where a manifest is damaged, or cannot be read.
     """
+    check_path("folder", path, "a folder")
     path = Path(path)
+    if path.is_file():
+        raise ValueError(f"{path} is a file; status takes the folder of a sweep or an arena. Of results: vfl-jax show.")
+    if not path.exists():
+        raise ValueError(f"{path} is not there; give the folder of a sweep or an arena.")
     places = [path] if (path / manifest.NAME).is_file() else _below(path, DEPTH)
     if not places:
         raise ValueError(
