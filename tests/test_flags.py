@@ -163,7 +163,7 @@ def test_methods_of_parties_are_given_by_name():
         ("2=LabelReplacement", ("--attack has '2=LabelReplacement'", "0 to 1")),
         ("bank=LabelReplacement", ("--attack has 'bank=LabelReplacement'", "0 to 1")),
         ("1=Nope", ("--attack is 'Nope'", "LabelReplacement", "--plugin")),
-        ("1=Clipping", ("--attack is 'Clipping'", "GradientReplacement")),
+        ("1=Clipping", ("--attack is 'Clipping', which is no method of a party", "a defense; give it by --defense")),
         ("LabelReplacement", ("--attack has 'LabelReplacement'", "PARTY=NAME")),
     ],
 )

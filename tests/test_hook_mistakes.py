@@ -1,5 +1,6 @@
 """A mistake in a hook ends in a message, or in a note behind it, that names the method and the hook."""
 
+import re
 import traceback
 
 import jax
@@ -113,3 +114,96 @@ def test_an_error_in_a_hook_ends_with_method_and_hook(case):
     printed = "".join(traceback.format_exception(caught.value)).splitlines()
     assert any(hook in line for line in printed[-8:])
     assert ("jnp.where instead of if" in notes[0]) == (case == "a branch")
+
+
+class ReturnsNothing(ActiveTransform):
+    def infer_logits(self, key, state, view, logits):
+        pass
+
+
+class ReturnsAPair(Attack):
+    def infer_upload(self, key, state, view, embedding):
+        return embedding, state
+
+
+class ReturnsOneGradient(ActiveTransform):
+    def on_send(self, key, state, view, gradients):
+        return gradients[0], state
+
+
+class DoublesTheTuple(ActiveTransform):
+    def on_send(self, key, state, view, gradients):
+        return gradients * 2, state
+
+
+class BeginsWithText(Attack):
+    def init(self, key, shapes, party):
+        return {"seen": "nothing"}
+
+
+OF_ANOTHER_KIND = {
+    "nothing": (ReturnsNothing(), ("ReturnsNothing.infer_logits returns None for logits", "float32[", "3]")),
+    "a pair": (
+        ReturnsAPair(),
+        ("ReturnsAPair.infer_upload returns a tuple of 2 for an embedding", "float32["),
+    ),
+    "one of several": (
+        ReturnsOneGradient(),
+        ("ReturnsOneGradient.on_send returns float32[8, 3] for gradients", "a tuple of 2 × float32[8, 3]"),
+    ),
+    "twice as many": (DoublesTheTuple(), ("DoublesTheTuple.on_send returns a tuple of 4", "a tuple of 2 ×")),
+    "a text": (BeginsWithText(), ("BeginsWithText.init", "returns a state with 'nothing' at ['seen']", "arrays")),
+}
+
+
+@pytest.mark.parametrize("case", OF_ANOTHER_KIND)
+def test_what_is_of_another_kind_is_told_from_outside(case):
+    method, message = OF_ANOTHER_KIND[case]
+    with pytest.raises(ValueError, match=says(*message)):
+        trained_with(method)
+
+
+class LooksForLabels(Attack):
+    def on_upload(self, key, state, view, embedding):
+        return embedding * view.labels[:, None], state
+
+
+class KeepsByItself(Attack):
+    def on_upload(self, key, state, view, embedding):
+        self.seen = embedding
+        return embedding, state
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "words"),
+    [
+        (LooksForLabels(), AttributeError, ("LooksForLabels.on_upload", "The view has", "features", "cannot see")),
+        (KeepsByItself(), AttributeError, ("KeepsByItself.on_upload", "keeps nothing but its state")),
+    ],
+)
+def test_a_note_says_what_a_view_has_and_where_a_method_keeps_things(method, kind, words):
+    with pytest.raises(kind) as caught:
+        trained_with(method)
+    (note,) = [note for note in caught.value.__notes__ if note.startswith("This error comes from")]
+    assert re.search(says(*words), note)
+
+
+def test_a_hook_that_cannot_be_called_is_an_error_of_its_class():
+    words = "TakesTheMessage.on_upload takes (self, embedding); it is given (self, key, state, view, embedding)."
+    with pytest.raises(TypeError, match=re.escape(words)):
+
+        class TakesTheMessage(Attack):
+            def on_upload(self, embedding):
+                return embedding
+
+    with pytest.raises(TypeError, match=r"TakesNoParty\.init takes \(self, key, shapes\)"):
+
+        class TakesNoParty(Attack):
+            def init(self, key, shapes):
+                return ()
+
+    class NamesThemOtherwise(Attack):
+        def on_upload(self, k, s, v, h, more=None):
+            return h, s
+
+    assert NamesThemOtherwise()

@@ -169,7 +169,7 @@ def test_one_report_of_two_results_tells_them_apart(tmp_path):
 
 
 def test_what_is_no_result_is_named():
-    with pytest.raises(ValueError, match="results is an xarray.Dataset without a variable"):
+    with pytest.raises(ValueError, match=r"results is an xarray\.Dataset without a variable"):
         vfl.report(xr.Dataset())
     with pytest.raises(ValueError, match="results is empty"):
         vfl.report([])

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import math
+from pathlib import Path
 
 import pytest
 from data_helpers import tiny_data
@@ -13,6 +15,7 @@ from vfl_jax.defenses import GaussianNoise
 from vfl_jax.presets import nearest
 
 presets = vfl.presets
+RESULTS = Path(__file__).parents[1] / "experiments/audits/results"
 
 
 def test_data_say_rows_parties_and_classes():
@@ -26,7 +29,7 @@ def test_data_say_rows_parties_and_classes():
     ]
     page = data._repr_html_()
     assert "<b>&lt;own&gt;</b>: 30 training rows" in page
-    assert "c &amp; d (10)" in page
+    assert "c &amp; d&nbsp;(10)" in page
 
 
 def test_data_of_many_classes_and_long_names_fit_80_columns():
@@ -78,6 +81,47 @@ def test_a_scenario_far_from_all_presets_says_what_it_holds():
     assert max(map(len, text.splitlines())) < 80
     assert "preset" not in text + scenario._repr_html_()
     assert repr(vfl.Scenario()) == "Scenario()"
+
+
+def test_no_line_breaks_between_a_class_and_its_rows():
+    data = dataclasses.replace(tiny_data(), classes=("first " * 5, "second " * 5, "third " * 5))
+    assert not [line for line in repr(data).splitlines() if line.strip().startswith("(")]
+    assert "(10)" in repr(data)
+
+
+@pytest.mark.parametrize("room", [vfl.attacks, vfl.defenses])
+def test_every_method_fits_80_columns_and_python_reads_it_back(room):
+    for name in room.__all__:
+        kind = getattr(room, name)
+        if not (isinstance(kind, type) and issubclass(kind, vfl.Record)):
+            continue
+        text = repr(kind())
+        assert max(map(len, text.splitlines())) < 80, name
+        known = vars(vfl.models) | vars(vfl.protocol) | {name: kind, "inf": math.inf}
+        assert eval(text, known) == kind()
+
+
+def test_records_in_tuples_and_long_values_are_folded_too():
+    chain = vfl.ActiveChain(parts=(vfl.defenses.CAE(), vfl.defenses.GaussianNoise()))
+    lines = repr(chain).splitlines()
+    assert lines[0].startswith("ActiveChain(parts=(CAE(hidden=128,")
+    assert lines[-1].endswith("GaussianNoise(stddev=0.0, variance=0.0)))")
+    assert max(map(len, lines)) < 80
+    alone = vfl.ActiveChain(parts=(vfl.defenses.GaussianNoise(),))
+    assert repr(alone) == "ActiveChain(parts=(GaussianNoise(stddev=0.0, variance=0.0),))"
+
+
+def test_an_audit_and_a_board_fit_80_columns():
+    audit = vfl.Audit.load(RESULTS / "bank_marketing.nc")
+    assert repr(audit).startswith("A malicious “call centre” could read")
+    assert ".to_html(path)" in repr(audit)
+    page = audit._repr_html_()
+    assert page.count("<tr>") > 10
+    assert "A malicious “call centre”" in page
+    board = vfl.board_for(tiny_data(), epochs=3)
+    assert repr(board).startswith("Board of 3 epochs, attacked by party 1 with 50% of the features\nVerticalData")
+    for shown in (audit, board):
+        assert max(map(len, repr(shown).splitlines())) < 80
 
 
 def test_swept_numbers_are_shown_as_they_are():

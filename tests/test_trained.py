@@ -291,7 +291,7 @@ def test_a_sweep_that_is_stopped_before_its_chunk_is_written_goes_on(results, tm
 def test_what_cannot_be_asked_is_named(results, tmp_path):
     loaded = load(save(results, tmp_path / "results.nc"))
     bad = [
-        ((loaded,), ("results is Dataset without trained replicas", "keep='params'")),
+        ((loaded,), ("results holds no trained replicas", "keep='params'")),
         ((results.drop_vars("seed"),), ("results lack the coordinate 'seed'",)),
         ((results.assign_coords(seed=[0, 1, 9]),), ("results hold values of seed that the sweep", "has not")),
         ((results, "validation"), ("rows is 'validation'", "'test', 'train'")),

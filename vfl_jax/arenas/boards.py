@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from vfl_jax.core.bags import BagOfIds
 from vfl_jax.core.checks import check_count, check_range, place_of
 from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.core.words import counted
 from vfl_jax.models import MLP, Bottom, DenseHead, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets.common import HeadName
@@ -30,7 +32,7 @@ TEST_RATE = 0.2
 """The share of test rows that are attacked in the first pass."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Board:
     """A data set in the arena, and how every replica on it is trained; :func:`board_for` makes one.
 
@@ -51,6 +53,11 @@ class Board:
     epochs: int
     most_known: tuple[int, ...]
     share: float
+
+    def __repr__(self) -> str:
+        who = ", ".join(self.data.parties[k] for k in self.attackers)
+        head = f"Board of {counted(self.epochs, 'epoch')}, attacked by {who} with {self.share:.0%} of the features"
+        return "\n".join([*textwrap.wrap(head, 79), repr(self.data), repr(self.scenario)])
 
     def plan(self, needs: Needs) -> PoisonPlan:
         """Returns the poison plan that grants what an attack needs, as far as the board has so many rows.

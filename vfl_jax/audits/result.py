@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def lacking(dataset: xr.Dataset) -> list[str]:
     return attributes + [name for name in NEEDED if name not in getattr(dataset, "data_vars", ())]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """What an audit found; :func:`vfl_jax.audit` makes one, and ``print`` says it in three sentences.
 
@@ -72,6 +73,18 @@ class Audit:
 
     def __str__(self) -> str:
         return "\n".join(self.sentences)
+
+    def __repr__(self) -> str:
+        said = [textwrap.fill(text, 79, break_long_words=False, break_on_hyphens=False) for text in self.sentences]
+        return "\n".join([*said, "The page with pictures and tables: .to_html(path). The numbers: .results."])
+
+    def _repr_html_(self) -> str:
+        """Returns the answer and the table of defenses as HTML, for notebooks."""
+        from vfl_jax.audits.tables import short_rows
+        from vfl_jax.reports import html
+
+        table = html.table(short_rows(self.findings), is_sortable=False)
+        return f'<div>{html.answer(*self.sentences)}<div style="overflow-x: auto">{table}</div></div>'
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the numbers to a NetCDF file, from which :meth:`load` makes the audit again.

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vfl_jax.core.vertical_data import VerticalData
 
 WIDTH = 79
+TOGETHER = "\0"
+"""Stands for a blank at which no line is broken: that between a class and how many rows it has."""
 MOST_CLASSES = 20
 """Of more classes the first are listed alone."""
 
@@ -27,9 +29,10 @@ def text_of(data: VerticalData) -> str:
       data: the data set.
     """
     head = f"VerticalData {data.name!r}: {_size(data)}"
-    lines = [f"{name}: {said}" for name, said in _facts(data).items()]
+    lines = [f"{name}: {said.replace(' (', f'{TOGETHER}(')}" for name, said in _facts(data).items()]
     wrapped = [textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines]
-    return "\n".join([*textwrap.wrap(head, WIDTH), *(part for line in wrapped for part in line)])
+    text = "\n".join([*textwrap.wrap(head, WIDTH), *(part for line in wrapped for part in line)])
+    return text.replace(TOGETHER, " ")
 
 
 def html_of(data: VerticalData) -> str:
@@ -40,7 +43,7 @@ def html_of(data: VerticalData) -> str:
     """
     rows = "".join(
         f'<tr><th style="text-align: left">{html.escape(name)}</th>'
-        f'<td style="text-align: left">{html.escape(said)}</td></tr>'
+        f'<td style="text-align: left">{html.escape(said).replace(" (", "&nbsp;(")}</td></tr>'
         for name, said in _facts(data).items()
     )
     return f"<div><b>{html.escape(data.name)}</b>: {html.escape(_size(data))}<table>{rows}</table></div>"

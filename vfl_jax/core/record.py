@@ -18,6 +18,7 @@ import numpy as np
 from vfl_jax.core.checks import shown
 from vfl_jax.core.declarations import check_attributes, check_leaves
 from vfl_jax.core.fields import Declared, check_fields, check_names, check_values, declared, structure, tuples
+from vfl_jax.core.folded import folded
 from vfl_jax.core.plain import OMIT_DEFAULT, RECORD, from_plain, parse, to_plain
 from vfl_jax.core.pytrees import register
 from vfl_jax.core.registry import home
@@ -120,8 +121,7 @@ class Record(Declared):
         return hash(self.to_json())
 
     def __repr__(self) -> str:
-        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))  # type: ignore[arg-type]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return folded(self)
 
 
 Kind = TypeVar("Kind", bound=Record)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from vfl_jax.core.checks import shown
 
 STATE_ALONE = "a state"
 """What of a hook's result is checked, where it is not the changed value."""
@@ -17,6 +20,8 @@ _CHANGED = {
     **{"infer_receive": "embeddings", "infer_logits": "logits"},
 }
 """The words for what a hook changes."""
+INITS = ("init", "init_with_params")
+"""The functions that return a method's first state."""
 _BEGINS = "This error comes from "
 
 
@@ -30,6 +35,7 @@ def call(method: Any, hook: str, *arguments: Any) -> Any:
 
     Raises:
       Exception: whatever the function raises.
+      ValueError: where a first state holds what is no array and no number.
 
     Example:
       >>> import vfl_jax as vfl
@@ -40,23 +46,42 @@ def call(method: Any, hook: str, *arguments: Any) -> Any:
       'This error comes from GradientReplacement.on_upload'
     """
     try:
-        return getattr(method, hook)(*arguments)
+        found = getattr(method, hook)(*arguments)
     except Exception as error:
         if not any(note.startswith(_BEGINS) for note in getattr(error, "__notes__", ())):
             error.add_note(
                 f"{_BEGINS}{type(method).__name__}.{hook}, in the module {type(method).__module__}.{_advice(error)}"
             )
         raise
+    if hook in INITS:
+        _check_state(f"{type(method).__name__}.{hook}", found)
+    return found
 
 
 def _advice(error: Exception) -> str:
-    """Returns what to do about an error that only compiled code has; nothing for others."""
-    if not isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
-        return ""
-    return (
-        " Hooks are compiled for many seeds and settings at once: numbers and arrays have no values yet. Write "
-        "jnp.where instead of if, jax.lax.scan or fori_loop instead of for, and jnp instead of np and float()."
-    )
+    """Returns what to do about an error that methods of others do not have; nothing for others."""
+    if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
+        return (
+            " Hooks are compiled for many seeds and settings at once: numbers and arrays have no values yet. Write "
+            "jnp.where instead of if, jax.lax.scan or fori_loop instead of for, and jnp instead of np and float()."
+        )
+    if isinstance(error, dataclasses.FrozenInstanceError):
+        return " A method keeps nothing but its state: init returns the first one, and a hook returns the next."
+    seen = type(getattr(error, "obj", None))
+    if isinstance(error, AttributeError) and dataclasses.is_dataclass(seen) and seen.__name__.endswith("View"):
+        names = [field.name for field in dataclasses.fields(seen)]
+        return f" The view has {', '.join(names)}; what this method cannot see is not there."
+    return ""
+
+
+def _check_state(name: str, state: Any) -> None:
+    """Raises ``ValueError`` where the first state of a method holds what is no array and no number."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        if not hasattr(leaf, "shape") and not isinstance(leaf, bool | int | float):
+            place = jax.tree_util.keystr(path) or "its root"
+            raise ValueError(
+                f"{name} returns a state with {shown(leaf)} at {place}; it must hold arrays and numbers alone."
+            )
 
 
 def pair_of(method: Any, hook: str, found: Any) -> tuple[Any, Any]:
@@ -99,6 +124,12 @@ def check_form(method: Any, hook: str, found: Any, expected: Any, what: str | No
             f"{name} returns {what} of the structure {structures[0]}; it must keep the form of what it got, which has "
             f"{structures[1]}. The hook returns {_returned(hook)}, in this order."
         )
+    if _is_another_kind(found, expected):
+        told, wanted = (_kind(tree) for tree in (found, expected))
+        raise ValueError(
+            f"{name} returns {told} for {what}; it must keep the form of what it got, which is {wanted}. The hook "
+            f"returns {_returned(hook)}."
+        )
     if forms[0] != forms[1]:
         differing = sorted(
             place for place in forms[0].keys() | forms[1].keys() if forms[0].get(place) != forms[1].get(place)
@@ -108,6 +139,23 @@ def check_form(method: Any, hook: str, found: Any, expected: Any, what: str | No
             f"{name} returns {what} with {places[0]} at {differing[0] or 'its root'}; it must keep the form of what it "
             f"got, which has {places[1]} there. The hook returns {_returned(hook)}."
         )
+
+
+def _is_another_kind(found: Any, expected: Any) -> bool:
+    """Whether one of two values is an array and the other a container or None, or both are tuples of other lengths."""
+    is_array = [hasattr(value, "shape") for value in (found, expected)]
+    are_tuples = all(isinstance(value, tuple) for value in (found, expected))
+    return is_array[0] != is_array[1] or (are_tuples and len(found) != len(expected))
+
+
+def _kind(value: Any) -> str:
+    """Returns in words what a value is, from outside."""
+    if hasattr(value, "shape"):
+        return _form_of_leaf(value)
+    if isinstance(value, tuple):
+        inside = {_form_of_leaf(entry) for entry in value} if all(hasattr(entry, "shape") for entry in value) else set()
+        return f"a tuple of {len(value)}" + (f" × {inside.pop()}" if len(inside) == 1 else "")
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _returned(hook: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 
 PREFIXES = ("on_", "infer_")
 """The beginnings of the names of hooks."""
@@ -33,6 +34,30 @@ def check_hooks(cls: type, base: type, other: type) -> None:
             f"you mean {near[0]!r}? The hooks are {', '.join(hooks)}. What is no hook takes another name, such as one "
             "that begins with an underscore."
         )
+
+
+def check_arguments(cls: type, base: type) -> None:
+    """Checks that every function that a method overrides can be called as the package calls it, by place.
+
+    Args:
+      cls: the class of the method.
+      base: the class whose functions it overrides, ``PartyTransform`` or ``ActiveTransform``.
+
+    Raises:
+      TypeError: naming the function, what it takes, and what it is given.
+    """
+    for name, function in vars(cls).items():
+        meant = getattr(base, name, None)
+        if name.startswith("_") or not inspect.isfunction(function) or not inspect.isfunction(meant):
+            continue
+        given = list(inspect.signature(meant).parameters)
+        taken = inspect.signature(function)
+        try:
+            taken.bind(*given)
+        except TypeError:
+            raise TypeError(
+                f"{cls.__name__}.{name} takes ({', '.join(taken.parameters)}); it is given ({', '.join(given)})."
+            ) from None
 
 
 def _functions(cls: type) -> set[str]:

@@ -36,7 +36,7 @@ from vfl_jax.core.types import Features, Key, Params, State
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.knowledge import Plan, Shapes
 from vfl_jax.protocol.needs import Needing
-from vfl_jax.protocol.spelling import check_hooks
+from vfl_jax.protocol.spelling import check_arguments, check_hooks
 from vfl_jax.protocol.switched import Switched, Timing
 from vfl_jax.protocol.views import (
     ActiveEpochView,
@@ -58,8 +58,8 @@ class PartyTransform(Timing, Record):
     docstring explains the arguments of the hooks.
 
     Raises:
-      TypeError: when a class is made, where a function has nearly the name of a hook, or a defense has a field
-        ``enabled``.
+      TypeError: when a class is made, where a function has nearly the name of a hook, or does not take what
+        the hook is given; where a defense has a field ``enabled``.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -70,6 +70,7 @@ class PartyTransform(Timing, Record):
                 "vfl_jax.Attack. Call the switch of a party's own defense something else."
             )
         check_hooks(cls, PartyTransform, ActiveTransform)
+        check_arguments(cls, PartyTransform)
         super().__init_subclass__(**kwargs)
 
     def init(self, key: Key, shapes: Shapes, party: int) -> State:
@@ -196,7 +197,8 @@ class ActiveTransform(Learning, Timing, Record):
     module's docstring explains the arguments of the hooks.
 
     Raises:
-      TypeError: when a class is made, where a function has nearly the name of a hook.
+      TypeError: when a class is made, where a function has nearly the name of a hook, or does not take what
+        the hook is given.
     """
 
     neutral: ClassVar[Mapping[str, float] | None] = None
@@ -205,6 +207,7 @@ class ActiveTransform(Learning, Timing, Record):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         check_hooks(cls, ActiveTransform, PartyTransform)
+        check_arguments(cls, ActiveTransform)
         super().__init_subclass__(**kwargs)
 
     def init(self, key: Key, shapes: Shapes) -> State:

@@ -62,7 +62,7 @@ def changed_fields(here: Any, there: Any, path: str = "") -> Iterator[tuple[str,
         for i, pair in enumerate(zip(here, there, strict=True)):
             yield from changed_fields(*pair, f"{path}.{i}")
     elif here != there:
-        yield path, repr(here), repr(there)
+        yield path, " ".join(repr(here).split()), " ".join(repr(there).split())
 
 
 def _told(scenario: Record) -> tuple[str | None, list[tuple[str, str, str]]]:
