@@ -20,10 +20,11 @@ def check_dataset(argument: str, given: Any) -> None:
       ValueError: naming the argument, what it is, and for the common mistakes what to type.
 
     Example:
-      >>> check_dataset("results", "grid.nc")
-      Traceback (most recent call last):
-      ...
-      ValueError: results is 'grid.nc'; it must be an xarray.Dataset, as vfl.sweep and vfl.load return it. Read the ...
+      >>> try:
+      ...     check_dataset("results", "grid.nc")
+      ... except ValueError as error:
+      ...     print(str(error).partition("return it. ")[2])
+      Read the file first: vfl.load('grid.nc').
     """
     import xarray as xr
 
