@@ -181,7 +181,7 @@ def test_the_scenario_of_every_committed_result_is_read():
 BAD_JSON = {
     "unknown kind": ('{"record": "Nope"}', ("'record' is 'Nope', no known kind of record.", "load_plugins")),
     "a kind nearly": ('{"record": "GausianNoise"}', ("no known kind of record. Did you mean 'GaussianNoise'?",)),
-    "no kind": ('{"stddev": 1}', ("an object has no 'record', the name of its kind of record",)),
+    "no kind": ('{"stddev": 1}', ("text has a record without 'record', the name of its kind",)),
     "unknown field": (
         '{"record": "GaussianNoise", "sigma": 1}',
         ("GaussianNoise has no field 'sigma'. Its fields are stddev, variance.",),

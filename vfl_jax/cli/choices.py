@@ -156,17 +156,18 @@ def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str) -> 
       Clipping(by='value', bound=inf)
     """
     name, arguments = read_call(flag, text)
-    if name not in known and (other := _other_word(name)) is not None:
+    if name not in known and (other := _other_word(flag, name)) is not None:
         raise ValueError(f"{flag} is {name!r}, which is no {word}, but {other}.")
     return _made(find(known, flag, word, name), flag, arguments)
 
 
-def _other_word(name: str) -> str | None:
-    """What a method is that another flag takes, with this flag; None where no method has this name."""
+def _other_word(flag: str, name: str) -> str | None:
+    """What a method is that is given otherwise, with how to give it; None where no method has this name."""
+    of_party = f"say which: PARTY={name}" if flag == "--attack" else "give it by --attack"
     places = {
-        "the active party's own attack; give it by --attack": ActiveAttack,
+        f"the active party's own attack; give it by --attack {ACTIVE}={name}": ActiveAttack,
         "a defense; give it by --defense": ActiveTransform,
-        "a method of a party; give it by --attack": PartyTransform,
+        f"a method of a party; {of_party}": PartyTransform,
     }
     return next((said for said, base in places.items() if name in kinds(base)), None)
 

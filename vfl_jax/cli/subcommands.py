@@ -10,7 +10,7 @@ import tyro
 
 from vfl_jax.cli.own_tables import OwnTables
 from vfl_jax.cli.saved import Plot, Report, Show, Status
-from vfl_jax.cli.values import Count, File, Folder, Name, Names, Numbers, Repeated, Switch, Text
+from vfl_jax.cli.values import Count, File, Folder, Name, Names, Number, Numbers, Repeated, Switch, Text, Whole
 
 Kept = Literal["params"]
 
@@ -23,7 +23,7 @@ class Training:
     """Data set; vfl-jax list shows all. Tables of your own: --table."""
     data_folder: Folder = None
     """Folder of data sets. Default: VFL_JAX_DATA; without it MNIST and Fashion-MNIST are downloaded."""
-    epochs: int = 50
+    epochs: Whole = 50
     evaluate_every: Count = None
     """Epochs between two evaluations, of both passes. Default: the first pass each epoch, the second at the end."""
     parties: Count = None
@@ -53,7 +53,7 @@ class Training:
 class Run(Training):
     """Trains one replica."""
 
-    seed: int = 0
+    seed: Whole = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,10 +62,10 @@ class Sweep(Training):
 
     over: Repeated = ()
     """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. Repeated: the product. PATH+PATH=1:2,3:4 go together."""
-    seeds: int = 20
+    seeds: Whole = 20
     folder: Folder = None
     """Folder of results and checkpoints. The same command goes on from there; more seeds or values reuse it."""
-    checkpoint_every: int = 5
+    checkpoint_every: Whole = 5
     """Epochs between two checkpoints in the folder."""
     max_replicas: Count = None
     """Most replicas in one chunk. Default: as many as fit into memory."""
@@ -93,14 +93,14 @@ class Audit:
     """Folder of data sets. Default: VFL_JAX_DATA."""
     attacker: Name = None
     """The malicious party. Default: of those that lack the labels the one with the most features."""
-    minutes: float = 10.0
+    minutes: Number = 10.0
     """Aims at so many minutes; what has begun ends first. In fewer, fewer defenses are tried; the report says which."""
-    seeds: int = 10
+    seeds: Whole = 10
     """How many seeds every number has, at least 10."""
     head: Literal["trainable", "sum"] = "trainable"
     """The active party's model: a layer of its own, or the sum of all embeddings."""
-    epochs: int = 20
-    rows: int = 3000
+    epochs: Whole = 20
+    rows: Whole = 3000
     """Training rows that are used at most; of test rows half as many. More rows take more time."""
     out: Path = Path("audit.html")
     """File of the report, one page of HTML."""
@@ -121,9 +121,9 @@ class Arena:
     """NAME of an attack of the line-up, or of any other at its defaults. Default: the line-up's."""
     defense: Repeated = ()
     """NAME of a defense of the line-up, or of any other at its defaults. Default: the line-up's."""
-    epochs: int = 50
+    epochs: Whole = 50
     """Of data sets that are no boards of the line-up."""
-    seeds: int = 5
+    seeds: Whole = 5
     folder: Folder = None
     """Folder of results. The same command goes on from there; more seeds, methods and boards reuse it."""
     out: File = None
@@ -138,8 +138,8 @@ class Arena:
 class Demo:
     """Plants a backdoor, behind a defense that stops it and one that does not."""
 
-    seeds: int = 8
-    epochs: int = 50
+    seeds: Whole = 8
+    epochs: Whole = 50
     out: Path = Path("demo")
     """Folder for results and the picture."""
 

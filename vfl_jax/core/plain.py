@@ -144,7 +144,7 @@ def _made(plain: Any, kinds: Mapping[str, type]) -> Any:
 def _unknown(name: Any, kinds: Mapping[str, type]) -> str:
     """What is said of a kind of record that nobody knows."""
     if name is None:
-        return f"an object has no {RECORD!r}, the name of its kind of record, such as 'Scenario' or 'GaussianNoise'."
+        return f"text has a record without {RECORD!r}, the name of its kind, such as 'Scenario' or 'GaussianNoise'."
     near = did_you_mean(name, kinds)
     return f"{RECORD!r} is {shown(name)}, no known kind of record.{near} {ADVICE}"
 
