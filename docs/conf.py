@@ -24,6 +24,8 @@ html_copy_source = False
 html_show_copyright = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+# A browser that opens the site from a folder may not fetch the pages that a summary is cut from.
+html_show_search_summary = False
 html_theme_options = {"navigation_with_keys": True}
 
 myst_heading_anchors = 4
