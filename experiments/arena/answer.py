@@ -21,7 +21,7 @@ CHEAP = 0.01
 
 
 def answer(results: xr.Dataset) -> str:
-    """The answer in three sentences.
+    """The answer: which defense holds on how many boards, which attack is the strongest, what holding means.
 
     Args:
       results: those of all boards.
@@ -30,15 +30,17 @@ def answer(results: xr.Dataset) -> str:
     first = [place.name for place in attacks if place.rank == 1]
     undefended = next(place for place in defenses if place.name == UNDEFENDED)
     strongest = attacks[0]
-    num_boards, floor = results.sizes["data"], strongest.success[0] - strongest.lift[0]
-    said = (
-        f"**{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried** on "
-        f"{num_boards} board{'s' * (num_boards > 1)}: over {strongest.num_cells} cells "
-        f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to τ, "
-        f"where honest runs lead {floor:.0%}. Without a defense the strongest attack of each board reaches "
-        f"{undefended.success[0]:.0%} in the mean. "
+    floor, points = strongest.success[0] - strongest.lift[0], f"{100 * HOLDS_WITHIN:g} percentage points"
+    return (
+        f"{_who_holds(results, defenses)} "
+        f"{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried: over the "
+        f"{strongest.num_cells} meetings that can be judged "
+        f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to the "
+        f"target class τ, and honest runs lead {floor:.0%}. Without a defense the strongest attack of each board "
+        f"leads {undefended.success[0]:.0%} in the mean. "
+        f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
+        f"accuracy to it and every attack tried stays within {points} of their rate."
     )
-    return said + _who_holds(results, defenses)
 
 
 def short(results: xr.Dataset) -> str:
@@ -104,40 +106,47 @@ def _price(place: Standing) -> str:
 
 
 def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
-    """Which defense holds on most boards: of the cheap ones, and of all. A mean over boards would hide where it fails.
+    """On how many boards a defense holds at most, at any price and cheaply. A mean would hide where it fails.
 
     Args:
       results: those of all boards.
       defenses: the standings, the defense that leaves least first.
     """
+    num_boards = results.sizes["data"]
     ranked = [place for place in defenses if place.rank is not None and place.name != UNDEFENDED]
-    held = {place.name: boards_held(results, place.name) for place in ranked}
+    held = {place.name: boards_held(results, place.name)[0] for place in ranked}
+    cheap = [place for place in ranked if place.cost[0] <= CHEAP]
 
     def on_most(places: Sequence[Standing]) -> Standing:
-        return max(places, key=lambda place: len(held[place.name][0]))  # of equals the one that leaves least
+        return max(places, key=lambda place: len(held[place.name]))  # of equals the one that leaves least
 
-    def where(place: Standing) -> str:
-        boards, tried = held[place.name]
-        names = f" ({', '.join(boards)})" if 0 < len(boards) < len(tried) else ""
-        return f"{len(boards)} of {len(tried)}{names}"
-
-    points = f"{100 * HOLDS_WITHIN:g} percentage points"
-    said = (
-        f"A defense *holds* on a board where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points "
-        f"of main accuracy to it and every attack tried stays within {points} of their rate. "
-    )
-    cheap = [place for place in ranked if place.cost[0] <= CHEAP]
-    of_these = f"f those that cost at most {100 * CHEAP:g} percentage point of main accuracy"
-    if not cheap:
-        return f"{said}None costs at most {100 * CHEAP:g} percentage point of main accuracy."
-    best, any_price = on_most(cheap), on_most(ranked)
-    if not held[best.name][0]:
-        said += f"O{of_these}, none holds on any board."
+    boards = f"{num_boards} board{'s' * (num_boards > 1)} ({'data sets' if num_boards > 1 else 'a data set'})"
+    if not ranked:
+        return (
+            f"**No defense tried holds on any of {boards}**: each costs more than {100 * DEFENSE_LOSS_AT_MOST:g} "
+            "percentage points of main accuracy."
+        )
+    any_price = on_most(ranked)
+    best = on_most(cheap) if cheap else any_price
+    most = len(held[any_price.name])
+    named = best if len(held[best.name]) == most else any_price
+    if most == num_boards:
+        said = f"**{named.name} holds on {'all ' * (num_boards > 1)}{boards}**, {_price(named)}."
+    elif most:
+        as_many = sum(len(found) == most for found in held.values())
+        who = named.name if as_many == 1 else f"{as_many} hold on {most}, such as {named.name}"
+        where = ", ".join(held[named.name])
+        said = f"**No defense tried holds on more than {most} of {boards}**: {who} on {where}, {_price(named)}."
     else:
-        said += f"O{of_these}, {best.name} holds on most boards: {where(best)}, {_price(best)}."
-    if len(held[any_price.name][0]) == len(held[best.name][0]):
-        return f"{said} No dearer one holds on more."
-    return f"{said} At any price it is {any_price.name}: {where(any_price)}, {_price(any_price)}."
+        said = f"**No defense tried holds on any of {boards}.**"
+    limit = f"at most {100 * CHEAP:g} percentage point of main accuracy"
+    if not cheap:
+        return f"{said} None costs {limit}."
+    if named is best or not most:
+        return said
+    fewer = len(held[best.name])
+    found = f"{best.name} holds on {fewer} ({', '.join(held[best.name])})" if fewer else "none holds on any"
+    return f"{said} Of those that cost {limit}, {found}."
 
 
 def _list(names: Sequence[str]) -> str:

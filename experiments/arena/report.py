@@ -168,11 +168,12 @@ def _rate_rows(folder: Path) -> list[Row]:
     """The honest main accuracy at every learning rate that was tried, and the rate that was taken."""
     path = folder / "rates.json"
     found = json.loads((path if path.is_file() else README.parent / "results" / "rates.json").read_text())
+    tried = dict.fromkeys(rate for of_head in found.values() for of in of_head.values() for rate in of["accuracy"])
     return [
         {
             "head": head,
             "data": name,
-            **{rate: f"{value:z.4f}" for rate, value in of["accuracy"].items()},
+            **{rate: f"{of['accuracy'][rate]:z.4f}" if rate in of["accuracy"] else "–" for rate in tried},
             "taken": f"{RATES[head][name]:g}",
         }
         for head, of_head in found.items()
