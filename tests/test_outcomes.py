@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import scenario_json, sweep_of
 
-from vfl_jax import defenses, summary
+from vfl_jax import ActiveChain, ActiveTransform, defenses, summary
 from vfl_jax.statistics import OUTCOMES, outcomes
 
 NOISE = {"record": "GaussianNoise", "stddev": 0.0, "variance": 0.0}
@@ -183,6 +183,13 @@ def test_undefended_runs_that_are_defended_are_refused(defense):
         outcomes(swept, undefended=swept)
 
 
+class HalfGradients(ActiveTransform):
+    """A defense of one's own that says at which number it changes nothing."""
+
+    neutral = {"share": 0.0}
+    share: float = 0.5
+
+
 def record(defense, **changes):
     """The JSON of a defense, with other fields."""
     return {"defense": json.loads(defense.to_json()) | changes}
@@ -199,6 +206,10 @@ OTHER_OPTIMIZER = {"optimizer": {"record": "OwnOptimizer", "rate": 0.1}}
         (record(defenses.MID(), **OTHER_OPTIMIZER), True),  # at a weight of 0 nothing else counts
         (record(defenses.MID(weight=0.1), **OTHER_OPTIMIZER), False),
         (record(defenses.LaplaceNoise(variance=0.1)), False),
+        (record(HalfGradients(share=0.0)), True),
+        (record(HalfGradients()), False),
+        (record(ActiveChain(parts=(HalfGradients(share=0), defenses.Clipping()))), True),
+        (record(ActiveChain(parts=(HalfGradients(), defenses.Clipping()))), False),
         (record(defenses.CAE(encoded=0.0)), True),
         (record(defenses.CAE()), False),
         (record(defenses.EmbeddingFilter(start=1.0)), True),
