@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import scenario_json, sweep_of
 
-from vfl_jax import ActiveChain, ActiveTransform, defenses, summary
+from vfl_jax import ActiveChain, ActiveTransform, defenses, statistics, summary
 from vfl_jax.statistics import OUTCOMES, outcomes
 
 NOISE = {"record": "GaussianNoise", "stddev": 0.0, "variance": 0.0}
@@ -224,6 +224,24 @@ def test_a_defense_is_no_reference_where_it_may_act_at_its_defaults(defense, is_
     judged = outcomes(found).outcome.sel({"attack.enabled": 1}).values.ravel().tolist()
     assert judged == ["nothing to attack" if is_neutral else "success", "success"]
     assert len(summary(found)) == 4  # a table of a method with an optimizer of its own
+
+
+@pytest.mark.parametrize(
+    ("defense", "is_found"),
+    [
+        (defenses.DiscreteGradients(), True),  # at 0 bins its bound, which is swept, changes nothing
+        (defenses.DiscreteGradients(bins=4), False),
+        (ActiveChain(parts=(defenses.Clipping(), defenses.EmbeddingClipping())), False),  # the name fits two numbers
+    ],
+)
+def test_a_swept_number_that_switches_nothing_off_has_no_say(defense, is_found):
+    swept = over_noise(honest=0.9, scenario=scenario_json(**record(defense))).rename(
+        {"defense.stddev": "defense.bound"}
+    )
+    found = statistics.undefended(swept)
+    assert (found is not None) == is_found
+    if is_found:
+        assert found["main_task_accuracy"].dims == ("defense.bound", "seed", "epoch")
 
 
 def by_case(**defenses):
