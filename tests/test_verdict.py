@@ -23,6 +23,7 @@ from experiments.liu2020.verdict.data import TEXTS, judge_counts
 from experiments.liu2020.verdict.judge import Claim, Examined, Finding, judge, outcome
 from experiments.liu2020.verdict.judge import row as row_of
 from experiments.liu2020.verdict.page import (
+    CENTRAL,
     MARKS,
     NOT_CLAIMED,
     NOT_RUN,
@@ -466,6 +467,14 @@ def test_the_page_leaves_no_cell_empty_and_explains_every_mark():
 )
 def test_the_answer_counts_claims_by_what_became_of_them(held, said):
     assert whole(examined({f"MNIST, {i}": Finding(one, "") for i, one in enumerate(held)})) == said
+
+
+def test_the_answer_tells_of_the_papers_own_attack():
+    groups = {f"MNIST, {i}": Finding(held, "") for i, held in enumerate((1.0, 0.5, 0.0, 0.0))}
+    other, central = examined(groups), examined(groups)._replace(text=f"{CENTRAL}; and more")
+    told = f"The central one, “{CENTRAL}; and more”, holds in 1 of 4 groups, on some seeds in 1, and does not in 2."
+    assert told in answer({"Attacks": [other, central]})
+    assert "The central one" not in answer({"Attacks": [other]})
 
 
 def test_counts_are_judged_where_they_are_of_the_real_set(tmp_path):
