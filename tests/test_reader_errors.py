@@ -85,8 +85,12 @@ def test_an_audit_has_no_parts(reader):
 @pytest.mark.parametrize("reader", LACKING)
 def test_an_empty_selection_is_named(reader):
     function, argument = READERS[reader]
-    with pytest.raises(ValueError, match=says(f"{argument} has no seed: a selection has left none of its runs")):
-        function(GOOD.isel(seed=slice(0, 0)))
+    nothing = GOOD.isel(seed=slice(0, 0))
+    if reader in ("outcomes", "attacked", "honest"):  # these are of each run by itself, and of none there are none
+        assert function(nothing).sizes["seed"] == 0
+    else:
+        with pytest.raises(ValueError, match=says(f"{argument} has no seed: a selection has left none of its runs")):
+            function(nothing)
     with pytest.raises(ValueError, match=says(f"{argument} is an xarray.Dataset without a variable")):
         function(xr.Dataset())
 

@@ -16,19 +16,22 @@ OF_RUNS = ("main_task_accuracy", "backdoor_accuracy", "attack_success_rate", "is
 """The variables that tell what runs of a sweep came to."""
 
 
-def check_results(argument: str, given: Any, needs: Sequence[str] = ()) -> None:
+def check_results(argument: str, given: Any, needs: Sequence[str] = (), may_be_empty: bool = False) -> None:
     """Checks that an argument is results that hold some variables, and that no selection has left them without runs.
 
     Args:
       argument: the name of the argument, for messages.
       given: what was given.
       needs: the variables that it must hold.
+      may_be_empty: whether no runs are as good as some: what is made of each run by itself is then made of none.
 
     Raises:
       ValueError: naming the argument, what it holds, and what reads it instead.
     """
     check_dataset(argument, given)
-    if empty := [str(dim) for dim, size in given.sizes.items() if size == 0 and dim not in ("class", "party")]:
+    if not may_be_empty and (
+        empty := [str(dim) for dim, size in given.sizes.items() if size == 0 and dim not in ("class", "party")]
+    ):
         raise ValueError(f"{argument} has no {empty[0]}: a selection has left none of its runs. Select others.")
     if not given.data_vars:
         raise ValueError(
@@ -48,7 +51,7 @@ def check_runs(argument: str, given: Any) -> None:
     Raises:
       ValueError: as :func:`check_results` does; where they are those of an audit, whose variables are of either.
     """
-    check_results(argument, given)
+    check_results(argument, given, may_be_empty=True)
     if is_audit(given):
         raise ValueError(f"{argument} has no attacked and honest runs side by side. {_instead(given)}")
 
