@@ -90,9 +90,10 @@ def title(page: str) -> str:
 
 
 def found_first() -> str:
-    """The answer of the arena and its figure, as the first page of the repository has them."""
-    (found,) = LEADERBOARD.findall((ROOT / README).read_text())
-    return "\n\n".join(found)
+    """The answer of the arena, how much is lacking, and its figure, as the first page of the repository has them."""
+    text = (ROOT / README).read_text()
+    ((answer, figure),) = LEADERBOARD.findall(text)
+    return "\n\n".join([answer, *re.findall(r"^\*\*So far\*\*.*$", text, re.MULTILINE), figure])
 
 
 def write(path: Path, text: str) -> None:
