@@ -572,9 +572,9 @@ def test_what_a_party_names_by_itself():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"seeds": 9}, ("seeds=9", "at least 10")),
-        ({"minutes": 0}, ("minutes=0",)),
-        ({"minutes": -1}, ("minutes",)),
+        ({"seeds": 9}, ("seeds is 9", "at least 10")),
+        ({"minutes": 0}, ("minutes is 0", "above 0")),
+        ({"minutes": -1}, ("minutes is -1", "above 0")),
         ({"head": "attention"}, ("head", "attention")),
         ({"attacker": "bank"}, ("attacker is 'bank'", "holds the labels")),
         ({"attacker": "mall"}, ("attacker is 'mall'", "bank", "shop")),
