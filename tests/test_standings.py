@@ -185,6 +185,7 @@ def test_a_defense_holds_where_it_spares_the_task_and_no_seed_of_any_attack_gets
             "attack_success_honest": (DIMS, np.full(shape, 0.02)),
             "main_accuracy_honest": (DIMS, honest),
             "is_finite_honest": (DIMS, np.ones(shape)),
+            "majority": ("data", [0.1]),
         },
         {"data": ["one"], "attack": ["loud", "odd"], "defense": ["none", "wall"], "seed": np.arange(5)},
     )
@@ -193,6 +194,12 @@ def test_a_defense_holds_where_it_spares_the_task_and_no_seed_of_any_attack_gets
     ruined = made.copy(deep=True)
     ruined["main_accuracy_honest"].loc[{"defense": "wall"}] = 0.2
     assert boards_held(ruined, "wall") == ([], ["one"])
+    imbalanced = made.copy(deep=True)  # a model that says the most frequent class to all rows holds off any attack
+    imbalanced["majority"].loc[{"data": "one"}] = 0.85
+    imbalanced["main_accuracy_honest"].loc[{"defense": "wall"}] = 0.86
+    assert boards_held(imbalanced, "wall") == ([], ["one"])
+    imbalanced["main_accuracy_honest"].loc[{"defense": "wall"}] = 0.88
+    assert boards_held(imbalanced, "wall") == (["one"], ["one"])
     let_through = made.copy(deep=True)  # by two seeds of five: the median, and the strongest by it, do not show it
     let_through["attack_success"].loc[{"defense": "wall", "attack": "odd", "seed": [3, 4]}] = 0.9
     assert boards_held(let_through, "wall") == ([], ["one"])

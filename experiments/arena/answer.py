@@ -39,7 +39,8 @@ def answer(results: xr.Dataset) -> str:
         f"target class τ, and honest runs lead {floor:.0%}. Without a defense the strongest attack of each board "
         f"leads {undefended.success[0]:.0%} in the mean. "
         f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
-        f"accuracy to it and every attack tried stays within {points} of their rate."
+        f"accuracy to it, keep half of what they know beyond the most frequent class, and every attack tried stays "
+        f"within {points} of their rate."
     )
 
 

@@ -19,10 +19,11 @@ NOTE = (
     "success: the share of test rows of other classes, every one attacked, that are predicted as τ. Lift: above the "
     "honest runs of the same seeds. Cost: percentage points of main accuracy. Equal ranks are ties: the seeds cannot "
     "tell them from the first of the rank. A rank is among those tried, over cells that all have and that are judged: "
-    "the defense spares the honest runs (10 points), and these do not lead most rows to τ themselves. Who did not meet "
-    "in nearly all cells has no rank, nor has a defense that costs more than 10 points; their values are over their "
-    "own cells. A defense holds on a board where it spares the honest runs and every attack tried has a lift of at "
-    "most 0.1, by the upper end of its interval."
+    "the defense spares the honest runs, and these do not lead most rows to τ themselves. A defense spares honest runs "
+    "that lose at most 10 points to it, and keep half of what they know beyond the most frequent class. Who did not "
+    "meet in nearly all cells has no rank, nor has a defense that costs more than 10 points; their values are over "
+    "their own cells. A defense holds on a board where it spares the honest runs and every attack tried has a lift of "
+    "at most 0.1, by the upper end of its interval."
 )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.statistics.intervals import interval
-from vfl_jax.statistics.judging import BACKDOOR_ABOVE, DEFENSE_LOSS_AT_MOST
+from vfl_jax.statistics.judging import BACKDOOR_ABOVE, DEFENSE_LOSS_AT_MOST, KEEPS
 from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
@@ -52,15 +52,18 @@ class Standing(NamedTuple):
 def is_judged(results: xr.Dataset) -> xr.DataArray:
     """Where a meeting says something of an attack, bool[data, attack, defense, seed].
 
-    The honest run must be finite, lose no more than 0.1 of main accuracy to the defense, and not lead more than half of
-    the attacked rows to τ by itself.
+    The honest run must be finite, and not lead more than half of the attacked rows to τ by itself. The defense must
+    spare it: it loses no more than 0.1 of main accuracy, and keeps half of what the undefended honest run knows beyond
+    the most frequent class.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
     honest = results[MAIN + HONEST]
     undefended = honest.sel(defense=UNDEFENDED, drop=True)
-    is_spared = undefended - honest <= DEFENSE_LOSS_AT_MOST
+    majority = results["majority"]
+    is_useful = honest - majority >= KEEPS * (undefended - majority)
+    is_spared = is_useful & (undefended - honest <= DEFENSE_LOSS_AT_MOST)
     return is_spared & (results[f"is_finite{HONEST}"] > 0) & (results[SUCCESS + HONEST] <= BACKDOOR_ABOVE)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from vfl_jax.audits.battery import NONE
 from vfl_jax.statistics import MAIN_LOSS_AT_MOST, interval
+from vfl_jax.statistics.judging import KEEPS
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ PLANTS_ABOVE = 0.1
 """A backdoor works where it leads so many more rows, as a share, to the wanted class than honest models say by it."""
 FLOOR_AT_MOST = 0.5
 """Where honest models say the wanted class to more rows than this, an attack has nothing to show."""
-KEEPS = 0.5
-"""A defense spares a model that keeps this share of what it knows beyond guessing."""
 COST_AT_MOST = 0.1
-"""… and that loses at most so much of its accuracy."""
+"""A defense spares a model that loses at most so much of its accuracy, and keeps half of what it knows."""
 
 
 class Range(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vfl_jax.audits.findings import COST_AT_MOST, FLOOR_AT_MOST, KEEPS, PLANTS_ABOVE, READS_ABOVE, Range
+from vfl_jax.audits.findings import COST_AT_MOST, FLOOR_AT_MOST, PLANTS_ABOVE, READS_ABOVE, Range
 from vfl_jax.audits.partner import ATTACKS, READERS
 from vfl_jax.audits.pictures import picture
 from vfl_jax.audits.sentences import share
@@ -13,6 +13,7 @@ from vfl_jax.audits.tables import defense_rows, model_rows, short_rows, wide_row
 from vfl_jax.reports import html
 from vfl_jax.reports.terms import TERMS
 from vfl_jax.statistics import MAIN_LOSS_AT_MOST
+from vfl_jax.statistics.judging import KEEPS
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
 if TYPE_CHECKING:

@@ -43,6 +43,8 @@ ABOVE_FLOOR = 0.25
 """A success has a backdoor accuracy at least this far above the honest run's."""
 DEFENSE_LOSS_AT_MOST = 0.1
 """An honest run that loses more main accuracy than this to a defense is not worth an attack."""
+KEEPS = 0.5
+"""A defense spares a model that keeps this share of what it knows beyond guessing the most frequent class."""
 STANDARD_ERRORS = 2.0
 """An honest run is better than guessing when it is this many standard errors above the majority share."""
 _ROUNDING = 1e-7
