@@ -138,6 +138,11 @@ def test_boards_and_methods_are_described(found, board):
     assert json.loads(results.attrs["boards"])["digits"]["epochs"] == 6
 
 
+def test_a_folder_holds_the_results_of_the_last_call(found):
+    results, folder = found
+    assert vfl.load(folder / "results.nc").equals(results)
+
+
 @pytest.mark.long
 def test_a_complete_folder_is_read_and_grows_by_seeds(found, board, monkeypatch, tmp_path):
     results, folder = found
@@ -152,11 +157,6 @@ def test_a_complete_folder_is_read_and_grows_by_seeds(found, board, monkeypatch,
     grown = meet(board, folder, seeds=3)
     assert {chunk.seeds for chunks in trained for chunk in chunks} == {(2,)}
     assert grown.isel(seed=slice(0, 2)).equals(results)
-
-
-def test_a_folder_holds_the_results_of_the_last_call(found):
-    results, folder = found
-    assert vfl.load(folder / "results.nc").equals(results)
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vfl_jax.arenas.form import in_form
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports.readings import Reading, flat
 from vfl_jax.statistics.meetings import STUDY
@@ -24,9 +25,13 @@ def read(results: xr.Dataset, name: str) -> Reading:
     Args:
       results: as :func:`vfl_jax.arena` returns them.
       name: what the report calls them.
+
+    Raises:
+      ValueError: as :func:`vfl_jax.arenas.form.in_form` does.
     """
     from vfl_jax.arenas import leaderboard, pictures
 
+    results = in_form(results, name)
     tables = {
         "The attacks, the strongest first": leaderboard.attack_rows(results),
         "The defenses, by what the strongest attack is left with": leaderboard.defense_rows(results),

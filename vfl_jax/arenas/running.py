@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import math
 import os
 import sys
 import time
@@ -18,17 +20,20 @@ import jax
 from vfl_jax.arenas.boards import Board, board_for
 from vfl_jax.arenas.cells import Entrant, Group, groups
 from vfl_jax.arenas.table import UNDEFENDED, read, table
-from vfl_jax.core.atomic import check_folder
-from vfl_jax.core.checks import check_kind, shown
-from vfl_jax.core.files import save
+from vfl_jax.core.atomic import check_folder, is_folder_name
+from vfl_jax.core.checks import check_kind, is_number, shown
+from vfl_jax.core.damage import Damaged
+from vfl_jax.core.files import load, save
 from vfl_jax.core.words import duration
 from vfl_jax.protocol.methods import is_attack, needs_of
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
+from vfl_jax.statistics.meetings import is_arena
 from vfl_jax.sweeps.arguments import checked_seeds
 from vfl_jax.sweeps.cautions import EvidenceWarning
 from vfl_jax.sweeps.estimates import guess
 from vfl_jax.sweeps.labels import run_of
+from vfl_jax.sweeps.store.manifest import NAME as MANIFEST
 from vfl_jax.sweeps.sweep import sweep
 from vfl_jax.sweeps.work import Source
 
@@ -36,7 +41,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LOG = "arena.jsonl"
-"""In a folder: a line of JSON per group that was trained, with its seconds; estimates are made of it."""
+"""In a folder: a line of JSON per group that was trained, with its seconds; estimates are made of it. The arena does
+without it where it cannot be read or written."""
 RESULTS = "results.nc"
 """In a folder: the results of the last arena there."""
 GROUPS_IN_MEMORY = 20
@@ -104,6 +110,7 @@ def arena(
     check_kind(bool, "True or False", progress=progress)
     if folder is not None:
         check_folder("folder", folder)
+        _check_own(Path(folder))
     boards = _boards(data)
     entrants = {name: _entrants(attacks, board.epochs) for name, board in boards.items()}
     defenders = {UNDEFENDED: ActiveTransform()} | _defenders(defenses)
@@ -168,9 +175,10 @@ class _Log:
         self._read()
 
     def _read(self) -> None:
-        if self.path is not None and self.path.is_file():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            self.entries = [json.loads(line) for line in lines if line.endswith("}")]
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+                self.entries = [entry for entry in map(_entry, lines) if entry is not None]
 
     def note(self, group: Group, num_steps: int, seconds: float) -> None:
         """Appends a group that was trained; one that was only read says nothing about training."""
@@ -181,15 +189,44 @@ class _Log:
             return
         self.entries.append(entry)
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+            with contextlib.suppress(OSError):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(entry) + "\n")
 
     def estimate(self, num_steps: int) -> float:
         """About how many seconds a group takes: as those before, beside what a program and a step take."""
         guessed = sum(guess(e["steps"]) for e in self.entries)
         factor = sum(e["seconds"] for e in self.entries) / guessed if guessed else 1.0
         return factor * guess(num_steps)
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """A line of the log; None where it is not as it was written."""
+    try:
+        entry = json.loads(line)
+        texts, numbers = [entry[name] for name in ("board", "group")], [entry[name] for name in ("steps", "seconds")]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_whole = all(isinstance(text, str) for text in texts) and all(is_number(number) for number in numbers)
+    return entry if is_whole and all(0 <= number < math.inf for number in numbers) else None
+
+
+def _check_own(folder: Path) -> None:
+    """Refuses a folder whose results are not an arena's, because those of the arena would replace them."""
+    if (folder / MANIFEST).is_file():
+        raise ValueError(f"folder is {folder}, which is that of a sweep; an arena needs a folder of its own.")
+    if not (folder / RESULTS).exists():
+        return
+    try:
+        is_own = is_arena(load(folder / RESULTS))
+    except Damaged:
+        is_own = False
+    if not is_own:
+        raise ValueError(
+            f"folder is {folder}, whose {RESULTS} holds no arena that can be read, and would be replaced. Move this "
+            "file away, or choose another folder."
+        )
 
 
 def _num_steps(group: Group, board: Board, num_seeds: int) -> int:
@@ -241,5 +278,5 @@ def _check_names(argument: str, named: Any, may_be_empty: bool = False) -> None:
     if not isinstance(named, Mapping) or not (named or may_be_empty):
         raise ValueError(f"{argument} is {shown(named)}; it must be a dict of names and what they stand for.")
     for name in named:
-        if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+        if not is_folder_name(name) or name in (RESULTS, LOG):
             raise ValueError(f"{argument} has the name {shown(name)}; it must be one that a folder can have.")

@@ -216,11 +216,12 @@ def _ranked(
     names = [str(name) for name in is_ranked[dimension].values]
     rows = {name: array.transpose(dimension, "seed").values for name, array in values.items()}
     means = np.array([_mean(row) for row in rows["lift"]])
-    order = np.lexsort((-means if strongest_first else means, ~is_ranked.values))
+    has_rank = is_ranked.values & np.isfinite(means)  # where nothing was judged, there is nothing to rank
+    order = np.lexsort((-means if strongest_first else means, ~has_rank))
     found: list[Standing] = []
     first = order[0]  # of those that share a rank
     for place, i in enumerate(order):
-        rank = place + 1 if is_ranked.values[i] else None
+        rank = place + 1 if has_rank[i] else None
         if rank is not None and found and _is_tied(rows["lift"][first], rows["lift"][i]):
             rank = found[-1].rank
         else:

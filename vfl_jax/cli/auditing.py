@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.cli.choices import source
-from vfl_jax.cli.own_tables import told
+from vfl_jax.cli.own_tables import OwnTables, told
 from vfl_jax.cli.subcommands import Audit
-from vfl_jax.core.atomic import check_writable
+from vfl_jax.core.atomic import check_apart, check_writable
 
 if TYPE_CHECKING:
     from vfl_jax.core.vertical_data import VerticalData
@@ -41,6 +41,8 @@ def perform_audit(chosen: Audit) -> None:
     for flag, path in (("--out", chosen.out), ("--results", chosen.results)):
         if path is not None:
             check_writable(flag, path)
+    inputs = tables_of(chosen).inputs if chosen.data is None else {}
+    check_apart({"--out": chosen.out, "--results": chosen.results}, inputs)
     found = audit(
         load,
         attacker=chosen.attacker,
@@ -70,11 +72,7 @@ def source_of(chosen: Audit) -> Callable[[], VerticalData | LoadedTables]:
     Raises:
       ValueError: naming the flag, where the data are named twice or not at all.
     """
-    own = chosen.own
-    if chosen.file is not None:
-        if own.tables is not None:
-            raise ValueError(f"--tables is {own.tables}, and the file {chosen.file} is given, too; give one.")
-        own = dataclasses.replace(own, tables=chosen.file)
+    own = tables_of(chosen)
     if chosen.data is None:
         if not own.is_given:
             raise ValueError(
@@ -85,6 +83,22 @@ def source_of(chosen: Audit) -> Callable[[], VerticalData | LoadedTables]:
     if own.is_given:
         raise ValueError(f"--data is {chosen.data}, and your tables are given, too; give one.")
     return source(chosen.data, chosen.data_folder, None)
+
+
+def tables_of(chosen: Audit) -> OwnTables:
+    """The flags of your own tables, with the file that is given in place of ``--tables``.
+
+    Args:
+      chosen: the flags.
+
+    Raises:
+      ValueError: where both are given.
+    """
+    if chosen.file is None:
+        return chosen.own
+    if chosen.own.tables is not None:
+        raise ValueError(f"--tables is {chosen.own.tables}, and the file {chosen.file} is given, too; give one.")
+    return dataclasses.replace(chosen.own, tables=chosen.file)
 
 
 def words_of(chosen: Audit) -> str:

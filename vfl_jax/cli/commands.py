@@ -81,12 +81,14 @@ def _early(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _perform_words(early: argparse.Namespace, words: list[str]) -> None:
     """Performs the subcommand of the words."""
+    from vfl_jax.cli.once import check_once
     from vfl_jax.cli.scenarios import asked_of, presets, subcommands
     from vfl_jax.core.checks import did_you_mean
     from vfl_jax.core.registry import find
     from vfl_jax.plugins import load_plugins
 
     load_plugins(early.plugin)
+    check_once(words)
     known = presets()
     if (text := page(words, {name: preset.line for name, preset in known.items()})) is not None:
         print(text)

@@ -7,12 +7,12 @@ import dataclasses
 import functools
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.cli.calls import read_call
+from vfl_jax.cli.table_file import read_table_file
 from vfl_jax.cli.values import File, Repeated, Text
 
 if TYPE_CHECKING:
@@ -50,6 +50,17 @@ class OwnTables:
         """Whether any of the flags names a table."""
         return bool(self.table) or self.tables is not None
 
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The files that the flags name, by the words for them in messages.
+
+        Raises:
+          ValueError, OSError: as :meth:`source` does.
+        """
+        flags = self if self.tables is None else _with_file(self, self.tables)
+        files = {f"the table of {party!r}": Path(path) for party, path in _tables(flags).items()}
+        return files | ({} if self.tables is None else {"the file that names your tables": self.tables})
+
     def source(self) -> Callable[[], LoadedTables]:
         """The function that loads the tables, here or at a worker.
 
@@ -65,7 +76,7 @@ class OwnTables:
         from vfl_jax.data.own.tables import load_tables
 
         flags = self if self.tables is None else _with_file(self, self.tables)
-        sources = _pairs("--table", flags.table, TABLE)
+        sources = _tables(flags)
         if len(sources) < 2:
             raise ValueError(f"--table names {len(sources)} of your parties; give one table for each, at least two.")
         if not flags.id or flags.label is None:
@@ -161,27 +172,16 @@ def _literal(text: str) -> Any:
         return text
 
 
+def _tables(flags: OwnTables) -> dict[str, str]:
+    """The file of every party."""
+    return _pairs("--table", flags.table, TABLE)
+
+
 def _with_file(flags: OwnTables, file: Path) -> OwnTables:
     """The flags, and what a TOML file says where they say nothing. Its tables lie beside it."""
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"--tables is {file}, which is no TOML: {error}.") from error
     known = {field.name: field for field in dataclasses.fields(OwnTables) if field.name != "tables"}
-    if unknown := sorted(set(content) - set(known)):
-        raise ValueError(f"--tables is {file}, which has {unknown[0]!r}; its keys are {', '.join(known)}.")
     changes: dict[str, Any] = {"tables": None}
-    for name, value in content.items():
-        if getattr(flags, name):
-            continue
-        if name == "table" and isinstance(value, dict):
-            value = {party: file.parent / str(path) for party, path in value.items()}
-        if known[name].default == ():
-            is_dict = isinstance(value, dict)
-            entries = (
-                [f"{k}={v}" for k, v in value.items()] if is_dict else [value] if isinstance(value, str) else value
-            )
-            changes[name] = tuple(map(str, entries))
-        else:
-            changes[name] = str(value)
+    for name, value in read_table_file(file, tuple(known)).items():
+        if not getattr(flags, name):
+            changes[name] = value
     return dataclasses.replace(flags, **changes)

@@ -13,6 +13,7 @@ from vfl_jax.cli.studies import read_scenario
 from vfl_jax.cli.subcommands import Paths
 from vfl_jax.core.record import numbers
 from vfl_jax.core.registry import find
+from vfl_jax.reports.tables import setting_text
 from vfl_jax.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def paths_table(scenario: Scenario) -> Table:
     table.add_column("value", no_wrap=True, justify="right")
     table.add_column("meaning")
     for found in paths_of(scenario):
-        table.add_row(found.path, f"{found.value:g}", found.meaning)
+        table.add_row(found.path, setting_text(found.value), found.meaning)
     return table
 
 

@@ -113,15 +113,16 @@ def perform_plot(chosen: Plot) -> None:
     """
     import functools
 
-    from vfl_jax.core.atomic import check_writable, write_atomically
+    from vfl_jax.core.atomic import check_apart, check_writable, write_atomically
     from vfl_jax.reports import console
     from vfl_jax.reports.readings import read
-    from vfl_jax.reports.saved import load_results
+    from vfl_jax.reports.saved import file_of, load_results
 
     kind = chosen.out.suffix.lower().lstrip(".")
     if kind not in ("png", "svg", "pdf"):
         raise ValueError(f"--out is {chosen.out}; its ending must be .png, .svg or .pdf.")
     check_writable("--out", chosen.out)
+    check_apart({"--out": chosen.out}, {"the file of the results": file_of(chosen.result)})
     figures = [figure for figure, _ in read(load_results(chosen.result), chosen.result.stem).figures]
     if not figures:
         raise ValueError(f"{chosen.result} has nothing to draw: no accuracy at any epoch.")

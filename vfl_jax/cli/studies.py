@@ -81,7 +81,7 @@ def read_scenario(file: Path) -> Scenario:
       OSError: where it cannot be read.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         scenario = from_toml(text) if file.suffix.lower() == ".toml" else from_json(text)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error

@@ -13,9 +13,10 @@ from vfl_jax import reports
 from vfl_jax.cli.choices import scenario_of
 from vfl_jax.cli.dry_run import dry_run
 from vfl_jax.cli.flags import check_outputs, picture, to_over
+from vfl_jax.cli.scenarios import OfFile
 from vfl_jax.cli.studies import Begun, begin, write_scenario
 from vfl_jax.cli.subcommands import Run, Sweep, Training
-from vfl_jax.core.atomic import check_folder, write_atomically
+from vfl_jax.core.atomic import check_apart, check_folder, write_atomically
 from vfl_jax.core.extras import MissingExtra, extra
 from vfl_jax.core.files import save
 from vfl_jax.scenario import Scenario
@@ -41,6 +42,7 @@ def perform_run(chosen: Run, name: str) -> None:
     if not 0 <= chosen.seed < NUM_SEEDS:
         raise ValueError(f"--seed is {chosen.seed}; it must be a whole number from 0 to {NUM_SEEDS - 1}.")
     check_outputs(chosen.out)
+    _check_apart(chosen)
     begun, scenario = _scenarios(chosen, name)
     if chosen.dry_run:
         dry_run(begun, scenario, {}, [chosen.seed], chosen.epochs)
@@ -63,6 +65,7 @@ def perform_sweep(chosen: Sweep, name: str) -> None:
       SweepIncomplete: where chunks failed at workers.
     """
     check_outputs(chosen.out, chosen.log_json)
+    _check_apart(chosen, folder=chosen.folder, log_json=chosen.log_json)
     if chosen.folder is not None:
         check_folder("--folder", chosen.folder)
     elif chosen.scheduler is not None:
@@ -91,6 +94,17 @@ def perform_sweep(chosen: Sweep, name: str) -> None:
         )
     if is_first_process():
         _show(dataset, chosen.out, f"{chosen.seeds} seeds")
+
+
+def _check_apart(chosen: Training, folder: Path | None = None, log_json: Path | None = None) -> None:
+    """Raises ``ValueError``, naming the flag, where an output would be written over what is read, or another one."""
+    written = {"--out": chosen.out, "--save-scenario": chosen.save_scenario, "--log-json": log_json}
+    if chosen.out is not None:
+        written["the figure of --out"] = picture(chosen.out)
+    read = chosen.own.inputs if chosen.own.is_given else {}
+    if isinstance(chosen, OfFile):
+        read["the file of the scenario"] = chosen.file
+    check_apart(written, read | ({} if folder is None else {"--folder": folder}))
 
 
 def _scenarios(chosen: Training, name: str) -> tuple[Begun, Scenario]:

@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ NOT_NOW = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 """The errors of a disk that is full, or may only be read."""
 NOT_ALLOWED = {errno.EACCES, errno.EPERM}
 """The errors where a folder cannot be opened: on some mounts, or without the right to list it."""
+
+LONGEST_NAME = 200
+"""The bytes of a name: file systems take 255, and temporary files and locks add to it."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
@@ -113,6 +116,28 @@ def check_writable(argument: str, path: Any, appends: bool = False) -> None:
         raise OSError(f"{argument} is {path}, which cannot be written ({_reason(error)}).") from error
 
 
+def check_apart(written: Mapping[str, Any], read: Mapping[str, Any]) -> None:
+    """Checks early that no output is another output, or would be written over an input.
+
+    Args:
+      written: the paths of outputs by the words for them in messages; None stands for no output.
+      read: the paths of inputs, likewise.
+
+    Raises:
+      ValueError: naming the output and what it is, too.
+
+    Example:
+      >>> check_apart({"--out": "grid.nc"}, {"the results to report": "./grid.nc"})
+      Traceback (most recent call last):
+      ...
+      ValueError: --out is grid.nc, and so is the results to report; they must be two files.
+    """
+    taken = {Path(path).resolve(): name for name, path in read.items() if path is not None}
+    for name, path in written.items():
+        if path is not None and (other := taken.setdefault(Path(path).resolve(), name)) != name:
+            raise ValueError(f"{name} is {path}, and so is {other}; they must be two files.")
+
+
 def check_log(argument: str, path: Any) -> None:
     """Checks early that a path can be that of a log. A disk that is full or may only be read is no reason to stop.
 
@@ -154,6 +179,21 @@ def check_folder(argument: str, path: Any) -> None:
         tempfile.TemporaryDirectory(dir=_nearest_folder(path), prefix=f".{path.name}.").cleanup()
     except (OSError, ValueError) as error:
         raise OSError(f"{argument} is {path}, where no folder can be made ({_reason(error)}).") from error
+
+
+def is_folder_name(name: Any) -> bool:
+    """Whether a name is one that a folder can have on every file system, such as that of a case or a board.
+
+    Args:
+      name: the name.
+
+    Example:
+      >>> [is_folder_name(name) for name in ("plain", "a/b", "..", "x" * 300, "")]
+      [True, False, False, False, False]
+    """
+    if not isinstance(name, str) or not name or "\0" in name or Path(name).name != name or name.startswith("."):
+        return False
+    return len(name.encode(errors="replace")) <= LONGEST_NAME and name == name.encode(errors="replace").decode()
 
 
 def _nearest_folder(path: Path) -> Path:

@@ -52,13 +52,30 @@ def from_toml(text: str) -> Any:
     if not isinstance(text, str):
         raise ValueError(f"text is {shown(text)}; it must be a str, as to_toml gives it.")
     try:
-        plain = tomllib.loads(text)
+        plain = parse_toml(text)
     except ValueError as error:
         raise ValueError(f"text is no TOML of a record: {error}.") from error
     try:
         return from_json(json.dumps(_mapped(plain, NONE, None)))
+    except RecursionError as error:
+        raise ValueError("text is no TOML of a record: it goes too deep.") from error
     except TypeError as error:  # dates and times, which no field holds
         raise ValueError(f"text is no TOML of a record: {error}.") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Reads TOML. The mark at its beginning that some editors write is no part of it.
+
+    Args:
+      text: the TOML.
+
+    Raises:
+      ValueError: where it is none, or goes too deep.
+    """
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except RecursionError as error:
+        raise ValueError("it goes too deep") from error
 
 
 def _mapped(value: Any, before: Any, after: Any) -> Any:

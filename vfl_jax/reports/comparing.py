@@ -13,7 +13,7 @@ from vfl_jax.core.checks import did_you_mean
 from vfl_jax.core.words import counted
 from vfl_jax.reports import html
 from vfl_jax.reports.readings import differing_rows, flat, study_of
-from vfl_jax.reports.tables import Row, interval_text, setting_text
+from vfl_jax.reports.tables import UNDEFINED, Row, interval_text, setting_text
 from vfl_jax.reports.terminal import to_terminal
 from vfl_jax.statistics.checked import check_epoch, check_level, check_names, check_results
 from vfl_jax.statistics.meetings import STUDY, is_arena
@@ -68,17 +68,17 @@ class Comparison:
         from rich.console import Console
 
         text = io.StringIO()
-        screen = Console(file=text, width=80)
+        screen = Console(file=text, width=80, markup=False, emoji=False)
         for sentence in self.answer:
-            screen.print(sentence, highlight=False, markup=False)
+            screen.print(sentence, highlight=False)
         screen.print(to_terminal(self._rows(), "b − a, paired by seed"))
         for sentence in self.left_out:
-            screen.print(sentence, highlight=False, markup=False)
+            screen.print(sentence, highlight=False)
         if self.differs:
             screen.print(to_terminal(self.differs, "Where the studies differ"))
         else:
             screen.print("The studies differ in nothing that the results say.", highlight=False)
-        screen.print(NOTE, highlight=False, markup=False)
+        screen.print(NOTE, highlight=False)
         return text.getvalue().rstrip("\n")
 
     def _repr_html_(self) -> str:
@@ -95,14 +95,13 @@ class Comparison:
         settings = [name for name in self.table.index.names if name is not None]
         found = []
         for key, numbers in zip(self.table.index, self.table.to_dict("records"), strict=True):
-            labels = key if isinstance(key, tuple) else (key,)
+            labels, seeds = key if isinstance(key, tuple) else (key,), int(numbers["seeds"])
             found.append(
                 {str(name): setting_text(label) for name, label in zip(settings, labels, strict=True)}
                 | {
                     "difference": interval_text(numbers, "difference"),
-                    "a": f"{numbers['a_median']:z.3f}",
-                    "b": f"{numbers['b_median']:z.3f}",
-                    "b is higher": f"{int(numbers['b_is_higher'])}/{int(numbers['seeds'])}",
+                    **{which: _number(numbers[f"{which}_median"]) for which in "ab"},
+                    "b is higher": f"{int(numbers['b_is_higher'])}/{seeds}" if seeds else UNDEFINED,
                 }
             )
         return found
@@ -280,6 +279,11 @@ def _listed(labels: Any) -> str:
         return f"{values[0]} to {values[-1]}"
     texts = [str(value) for value in values]
     return ", ".join(texts if len(texts) <= 6 else [*texts[:3], "…", texts[-1]])
+
+
+def _number(value: float) -> str:
+    """A number of a table; a dash for NaN."""
+    return UNDEFINED if np.isnan(value) else f"{value:z.3f}"
 
 
 def _median(values: np.ndarray) -> float:

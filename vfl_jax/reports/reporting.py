@@ -8,16 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vfl_jax.core.atomic import write_atomically
+from vfl_jax.core.atomic import check_apart, check_writable, write_atomically
 from vfl_jax.core.checks import shown
-from vfl_jax.core.labelled import check_path
 from vfl_jax.reports import html as pages
 from vfl_jax.reports.html.elements import joined
 from vfl_jax.reports.readings import Reading, differing_rows, read
-from vfl_jax.reports.saved import RESULTS, load_results, places_of
+from vfl_jax.reports.saved import RESULTS, file_of, places_of, results_of
 from vfl_jax.reports.tables import UNDEFINED, Row
 from vfl_jax.reports.terms import terms_in
-from vfl_jax.reports.writers import to_csv, to_latex, to_markdown
+from vfl_jax.reports.writers import marked_down, to_csv, to_latex, to_markdown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,11 +64,10 @@ def report(
       >>> "How to repeat it" in page
       True
     """
+    named = _named(results)
     files = {"html": html, "markdown": markdown, "csv": csv, "latex": latex}
-    for name, path in files.items():
-        if path is not None:
-            check_path(name, path)
-    readings = [read(dataset, name) for name, dataset in _loaded(results).items()]
+    _check_files(files, named)
+    readings = [read(results_of(given), name) for name, given in named.items()]
     page = to_html(readings)
     table = next(iter(tables_of(readings).values()))
     latex_text = "\n".join(to_latex(rows, title) for title, rows in tables_of(readings).items())
@@ -84,8 +82,8 @@ def _write(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _loaded(results: Any) -> dict[str, xr.Dataset]:
-    """The results by name; those of files are called like the file, or with its folders where names are alike."""
+def _named(results: Any) -> dict[str, Any]:
+    """What is reported by name; files are called like the file, or with its folders where names are alike."""
     if isinstance(results, str | os.PathLike):
         results = [results]
     if isinstance(results, Mapping) and not hasattr(results, "data_vars"):
@@ -106,10 +104,18 @@ def _loaded(results: Any) -> dict[str, xr.Dataset]:
         if not isinstance(given, str | os.PathLike) and not hasattr(given, "data_vars"):
             where = "results" if given is results else f"results[{name!r}]"
             raise ValueError(f"{where} is {shown(given)}; it must be results, or a file or folder of them.")
-    return {
-        str(name): load_results(given) if isinstance(given, str | os.PathLike) else given
-        for name, given in named.items()
-    }
+    if len(texts := {str(name): given for name, given in named.items()}) < len(named):
+        raise ValueError(f"results has the names {shown(list(named))}, and two of them read alike; rename one.")
+    return texts
+
+
+def _check_files(files: Mapping[str, Any], named: Mapping[str, Any]) -> None:
+    """Checks early that every file can be written, and that none is another or holds the results."""
+    for name, path in files.items():
+        if path is not None:
+            check_writable(name, path)
+    paths = {name: given for name, given in named.items() if isinstance(given, str | os.PathLike)}
+    check_apart(files, {f"the file of the results {name!r}": file_of(path) for name, path in paths.items()})
 
 
 def names_of(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -129,9 +135,11 @@ def names_of(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     for path in map(Path, paths):
         whole = path.absolute()
         whole = whole.parent if whole.name == RESULTS and path.parent.name else whole
-        parts.append(whole.with_suffix("").parts if whole.suffix in (".nc", ".h5") else whole.parts)
+        parts.append(whole.parts)
     if len(set(parts)) < len(parts):
         raise ValueError(f"results names {', '.join(map(str, paths))}, and one of them twice; name each once.")
+    short = [(*own[:-1], Path(own[-1]).stem) if own[-1].endswith((".nc", ".h5")) else own for own in parts]
+    parts = [own if short.count(cut) > 1 else cut for own, cut in zip(parts, short, strict=True)]
     names = []
     for own in parts:
         others = [other for other in parts if other != own]
@@ -147,10 +155,12 @@ def tables_of(readings: Sequence[Reading]) -> dict[str, list[Row]]:
       readings: at least one.
     """
     found: dict[str, list[Row]] = {}
+    taken = {name for reading in readings for rows in reading.tables.values() for row in rows for name in row}
+    column = RESULT if RESULT not in taken else f"which {RESULT}"
     for reading in readings:
         for title, rows in reading.tables.items():
             found.setdefault(title, []).extend(
-                {RESULT: reading.name} | row if len(readings) > 1 else row for row in rows
+                {column: reading.name} | row if len(readings) > 1 else row for row in rows
             )
     filled = {}
     for title, rows in found.items():
@@ -220,9 +230,16 @@ def _markdown(readings: Sequence[Reading]) -> str:
     """The answer, where studies differ, all tables and what their columns are, in Markdown."""
     parts = []
     for reading in readings:
-        parts += [f"# {reading.question}" if len(readings) == 1 else f"# {reading.name}", *reading.answer]
+        title = reading.question if len(readings) == 1 else reading.name
+        parts += [f"# {marked_down(title)}", *map(marked_down, reading.answer)]
     if differing := _differing_rows(readings):
-        parts += ["# Where the studies differ", to_markdown(differing)]
+        parts += ["# Where the studies differ", _marked_down(differing)]
     for title, rows in tables_of(readings).items():
-        parts += [f"## {title}", to_markdown(rows)]
-    return "\n\n".join(part.rstrip("\n") for part in [*parts, *dict.fromkeys(r.notes for r in readings)]) + "\n"
+        parts += [f"## {marked_down(title)}", _marked_down(rows)]
+    notes = dict.fromkeys(marked_down(reading.notes) for reading in readings)
+    return "\n\n".join(part.rstrip("\n") for part in [*parts, *notes]) + "\n"
+
+
+def _marked_down(rows: Sequence[Row]) -> str:
+    """A table of plain texts in Markdown."""
+    return to_markdown([{marked_down(name): marked_down(cell) for name, cell in row.items()} for row in rows])

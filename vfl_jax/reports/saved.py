@@ -36,6 +36,28 @@ def load_results(path: str | os.PathLike[str]) -> xr.Dataset:
     )
 
 
+def results_of(given: xr.Dataset | str | os.PathLike[str]) -> xr.Dataset:
+    """The results themselves, which a path stands for.
+
+    Args:
+      given: results, or a path as :func:`load_results` takes it.
+
+    Raises:
+      OSError: as :func:`load_results` does.
+    """
+    return load_results(given) if isinstance(given, str | os.PathLike) else given
+
+
+def file_of(path: str | os.PathLike[str]) -> Path:
+    """The file that holds the results at a path.
+
+    Args:
+      path: the file, or the folder of a sweep or an arena.
+    """
+    path = Path(path)
+    return path / RESULTS if path.is_dir() else path
+
+
 def places_of(path: str | os.PathLike[str]) -> list[Path]:
     """The path itself; of a folder of cases that are all finished, the folders of the cases.
 

@@ -1,4 +1,4 @@
-"""Tables as text: Markdown, CSV and LaTeX, every cell escaped."""
+"""Tables as text: Markdown, CSV and LaTeX. No cell can break a table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_table(table: Any) -> None:
 
 
 def to_markdown(table: list[Row]) -> str:
-    """The table in GitHub-flavoured Markdown.
+    """The table in GitHub-flavoured Markdown; a cell may hold Markdown, such as a link.
 
     Args:
       table: its rows, at least one, all with the same columns.
@@ -55,7 +55,39 @@ def to_markdown(table: list[Row]) -> str:
     check_table(table)
     header = list(table[0])
     lines = [header, ["---"] * len(header), *(list(row.values()) for row in table)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(map(_in_a_row, line)) + " |" for line in lines) + "\n"
+
+
+def _in_a_row(cell: str) -> str:
+    """A cell on one line, in which a bar ends nothing; a backslash before it would end the escape."""
+    one_line = " ".join(plain(cell).split())
+    return re.sub(r"(\\*)\|", lambda found: found[1] + "\\" * (len(found[1]) % 2 + 1) + "|", one_line)
+
+
+MEANT = re.compile(r"[\\`*<]|(?<![^\W_])_|_(?![^\W_])|\](?=\()|&(?=#?\w+;)|~~")
+"""What Markdown would read as a command; an underscore within a word, and a lonely bracket, are letters."""
+
+
+def marked_down(text: str) -> str:
+    """A plain text as Markdown that shows it, on one line; bars are left to :func:`to_markdown`.
+
+    Args:
+      text: plain text, such as a name or a sentence.
+
+    Example:
+      >>> print(marked_down("_mine_, <i> and learning_rate"))
+      \\_mine\\_, \\<i> and learning_rate
+    """
+    return MEANT.sub(lambda found: f"\\{found[0]}", " ".join(plain(text).split()))
+
+
+def plain(text: str) -> str:
+    """A text without what no file of text holds: control characters but tabs and ends of lines, and halves of letters.
+
+    Args:
+      text: any text.
+    """
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text)
 
 
 def to_csv(table: Sequence[Row]) -> str:
@@ -76,7 +108,8 @@ def to_csv(table: Sequence[Row]) -> str:
     check_table(table)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([list(table[0]), *(list(row.values()) for row in table)])
+    lines = [list(table[0]), *(list(row.values()) for row in table)]
+    writer.writerows([[plain(cell).replace("\r\n", "\n").replace("\r", "\n") for cell in line] for line in lines])
     return text.getvalue()
 
 
@@ -85,6 +118,8 @@ NAMES = (
     "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
 )
 GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", NAMES.split(" "), strict=True))
+NOTHING = "\ue000"
+"""A character that no name has: it keeps others apart in LaTeX."""
 ESCAPES = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -96,6 +131,9 @@ ESCAPES = {
     '"': "''",
     "[": "{[}",  # after a line's end LaTeX would take it for the length of a gap
     "]": "{]}",
+    NOTHING: "{}",
+    "*": "{*}",  # likewise for an order not to break the page
+    "`": r"\textasciigrave{}",
     "–": "--",
     "—": "---",
     "…": r"\dots{}",
@@ -166,5 +204,6 @@ def to_latex(table: Sequence[Row], caption: str = "", label: str = "") -> str:
 
 def _escaped(text: str) -> str:
     """A text as LaTeX prints it, on one line."""
-    on_one_line = MINUS.sub("−", " ".join(text.split()))
-    return "".join(ESCAPES.get(character, character) for character in on_one_line)
+    on_one_line = MINUS.sub("−", " ".join(plain(text).split()))
+    apart = re.sub("-(?=-)", f"-{NOTHING}", on_one_line)  # LaTeX would join hyphens to a dash
+    return "".join(ESCAPES.get(character, character) for character in apart)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vfl_jax.core.atomic import check_folder
+from vfl_jax.core.atomic import check_folder, is_folder_name
 from vfl_jax.core.checks import shown
 from vfl_jax.core.row_ids import ROW_IDS, row_ids
 from vfl_jax.scenario import Scenario
@@ -87,8 +87,8 @@ def _check_cases(scenarios: Mapping[str, Scenario], data: VerticalData, options:
     asked.apply_defaults()
     over, seeds, epochs, given = (asked.arguments[name] for name in ("over", "seeds", "epochs", "given"))
     for name, scenario in scenarios.items():
-        if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
-            raise ValueError(f"scenarios has a case called {name!r}; its name must be one that a folder can have.")
+        if not is_folder_name(name):
+            raise ValueError(f"scenarios has a case called {shown(name)}; its name must be one that a folder can have.")
         try:
             grid, numbers = check_grid(scenario, over, seeds, epochs, given)
             check_study(scenario, data, grid, numbers, epochs, given)
