@@ -14,6 +14,7 @@ LOWEST_TESTS = $(addprefix tests/test_, $(addsuffix .py, files netcdf atomic dam
 	arrays tables table_errors data_sets results statistics grid cases cache lowest))
 
 AUDIT = .venv-audit
+LONG = .long.xml
 
 TEST = env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -26,8 +27,9 @@ demo: $(READY)
 test: $(READY)
 	$(TEST) -m "not long"
 
+# What the last run found is written into tests/LONG.md, failures too.
 test-long: $(READY)
-	$(TEST) -m long
+	$(TEST) -m long --junitxml=$(LONG); code=$$?; $(BIN)/python tests/long_record.py $(LONG) && exit $$code
 
 test-lowest: $(LOWEST)/.ready
 	env -u PYTHONPATH $(LOWEST)/bin/python -m pytest -n 2 --dist loadfile -W default $(LOWEST_TESTS)
