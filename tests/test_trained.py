@@ -8,7 +8,9 @@ import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from data_helpers import says, tiny_data, tiny_scenario
 from flax import linen as nn
 from sweep_helpers import content, record_training
@@ -304,7 +306,10 @@ def test_what_cannot_be_asked_is_named(results, tmp_path):
             (results, [DATA.test.features[0], DATA.test.features[1][:5]]),
             ("rows.1 (party 1) has 5 rows", "those of the first party are 13"),
         ),
-        ((results, [x * np.nan for x in DATA.test.features]), ("rows.0 (party 0) is not finite in row 0",)),
+        (
+            (results, [x * np.nan for x in DATA.test.features]),
+            ("rows.0 (party 0) is missing, not finite",),
+        ),
         ((results, "test", "all"), ("is_attacked is 'all'", "'drawn', 'others', or flags")),
         ((results, "train", "drawn"), ("is_attacked is 'drawn'", "for test rows")),
         ((results, DATA.test.features, "others"), ("is_attacked is 'others'", "whose labels are known")),
@@ -318,3 +323,55 @@ def test_what_cannot_be_asked_is_named(results, tmp_path):
         sweep(scenario(), DATA, keep="all")
     with pytest.raises(ValueError, match=says("keep is for sweep")):
         sweep_cases({"one": scenario()}, DATA, keep="params")
+
+
+def test_a_replica_that_is_chosen_twice_answers_twice(results):
+    whole = predict(results)
+    twice = predict(results.isel(seed=[1, 0, 1]))
+    np.testing.assert_array_equal(twice, whole.isel(seed=[1, 0, 1]))
+    assert twice["seed"].values.tolist() == whole["seed"].values[[1, 0, 1]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda r: xr.concat([r, r], pd.Index(["a", "b"], name="defense")),
+            ("dimension 'defense'", "joined or stacked"),
+        ),
+        (lambda r: r.stack(point=["attack.enabled", "seed"]), ("dimension 'point'", "joined or stacked")),
+        (lambda r: r.isel(seed=[]), ("have no seed", "none of the replicas")),
+    ],
+)
+def test_replicas_are_asked_for_what_was_trained_alone(results, change, words):
+    with pytest.raises(ValueError, match=says("results", *words)):
+        predict(change(results))
+
+
+def own_rows(change):
+    first, second = (np.asarray(features)[:3] for features in DATA.test.features)
+    return [change(first), second]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x + 1j, ("complex numbers",)),
+        (lambda x: np.ma.masked_array(x, x > 0.5), ("is missing",)),
+        (lambda x: np.full(x.shape, "word"), ("no numbers", "in row 0")),
+        (lambda x: x[:0], ("shape (0,",)),
+        (lambda x: None, ("shape ()",)),
+        (lambda x: [[1.0], [1.0, 2.0]], ("no numbers",)),
+    ],
+)
+def test_rows_of_ones_own_are_numbers(results, change, words):
+    with pytest.raises(ValueError, match=says("rows.0 (party 0)", *words)):
+        predict(results, own_rows(change))
+
+
+def test_rows_that_are_indexed_otherwise_are_not_paired_by_place(results):
+    flags = np.arange(13) < 2
+    by_place = predict(results, is_attacked=flags)["is_attacked"]
+    np.testing.assert_array_equal(predict(results, is_attacked=pd.Series(flags))["is_attacked"], by_place)
+    with pytest.raises(ValueError, match=says("is_attacked has another index", "row 0", "is 12")):
+        predict(results, is_attacked=pd.Series(flags, index=range(12, -1, -1)))

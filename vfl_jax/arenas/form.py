@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfl_jax.arenas.table import UNDEFENDED
-from vfl_jax.statistics.checked import check_results
+from vfl_jax.statistics.checked import check_results, check_seeds
 from vfl_jax.statistics.meetings import DIMENSIONS, HONEST, STUDY
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def in_form(results: xr.Dataset, name: str = "results") -> xr.Dataset:
         different things of a board.
     """
     check_results(name, results)
+    check_seeds(name, results)
     needed = (*OF_BOARDS, "reason", *(of + end for of in OF_MEETINGS for end in ("", HONEST)))
     if lacking := [of for of in needed if of not in results]:
         raise ValueError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from vfl_jax.audits.battery import NONE
 from vfl_jax.statistics import MAIN_LOSS_AT_MOST, interval
+from vfl_jax.statistics.checked import check_seeds
 from vfl_jax.statistics.judging import KEEPS
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
@@ -199,8 +201,13 @@ def findings(results: xr.Dataset) -> Findings:
     """Returns what results of an audit say.
 
     Args:
-      results: as an audit holds them, with the dimensions ``defense``, ``reader``, ``attack`` and ``seed``.
+      results: as an audit holds them, with the dimensions ``defense``, ``reader``, ``attack`` and ``seed``; parts of
+        them, where the runs without a defense are among them.
+
+    Raises:
+      ValueError: where a dimension, or the runs without a defense, are gone.
     """
+    results = _in_form(results)
     facts = results.attrs
     return Findings(
         partner=facts["partner"],
@@ -218,11 +225,30 @@ def findings(results: xr.Dataset) -> Findings:
     )
 
 
+def _in_form(results: xr.Dataset) -> xr.Dataset:
+    """The results with all their dimensions, the runs without a defense first."""
+    for dim in ("defense", "reader", "attack", "seed"):
+        if dim not in results.dims or (dim != "attack" and not results.sizes[dim]):
+            raise ValueError(
+                f"results has no {dim}: a selection has dropped it. Select with a list, such as "
+                f"results.isel({dim}=[0]), and some of its places."
+            )
+    check_seeds("results", results)
+    names = [str(name) for name in results["defense"].values]
+    if NONE not in names:
+        raise ValueError(
+            f"results has no defense {NONE!r}, beside which the others are held; keep it in the selection, such as "
+            f"results.sel(defense=[{NONE!r}, ...])."
+        )
+    first = names.index(NONE)
+    return results.isel(defense=[first, *(place for place in range(len(names)) if place != first)])
+
+
 def _defended(results: xr.Dataset, place: int) -> Defended:
     """What became of the runs behind one defense."""
     here, plain = results.isel(defense=place), results.sel(defense=NONE)
     reads = [_median(values) for values in here["read"].transpose("reader", "seed").values]
-    best = int(np.argmax([read.value for read in reads]))
+    best = int(np.argmax([-np.inf if np.isnan(read.value) else read.value for read in reads]))
     found = Defended(
         name=str(here["defense"].item()),
         words=str(here["words"].item()),
@@ -231,7 +257,7 @@ def _defended(results: xr.Dataset, place: int) -> Defended:
         auc=_median(here["test_auc"].values) if "test_auc" in results else None,
         read=reads[best],
         reader=str(here["reader"].values[best]),
-        most_read=max(read.high for read in reads),
+        most_read=_most([read.high for read in reads]),
     )
     if "read_auc" in results:
         areas = [_median(values) for values in here["read_auc"].transpose("reader", "seed").values]
@@ -246,13 +272,16 @@ def _defended(results: xr.Dataset, place: int) -> Defended:
     lifts = [_mean(values) for values in success - honest]
     attacked = here["accuracy_attacked"].transpose("attack", "seed").values
     losses = [_median(values) for values in here["main_accuracy"].values - attacked]
-    strongest = max(range(len(lifts)), key=lambda place: (losses[place].value <= MAIN_LOSS_AT_MOST, lifts[place].value))
+    strongest = max(
+        range(len(lifts)),
+        key=lambda place: (losses[place].value <= MAIN_LOSS_AT_MOST, np.nan_to_num(lifts[place].value, nan=-np.inf)),
+    )
     return dataclasses.replace(
         found,
         planted=_mean(success[strongest]),
         lift=lifts[strongest],
-        most_lift=max(
-            (lift.high for lift, loss in zip(lifts, losses, strict=True) if loss.low <= MAIN_LOSS_AT_MOST), default=0.0
+        most_lift=_most(
+            [lift.high for lift, loss in zip(lifts, losses, strict=True) if not loss.low > MAIN_LOSS_AT_MOST]
         ),
         attack=str(here["attack"].values[strongest]),
         loss=losses[strongest],
@@ -265,4 +294,9 @@ def _median(values: np.ndarray) -> Range:
 
 
 def _mean(values: np.ndarray) -> Range:
-    return Range(float(np.mean(values)), *interval(values, np.mean))
+    return Range(float(np.nanmean(values)) if np.isfinite(values).any() else float("nan"), *interval(values, np.mean))
+
+
+def _most(ends: Sequence[float]) -> float:
+    """The largest of some ends of intervals, 0 without any; NaN where one is: what is not known stops nothing."""
+    return float(np.max(ends)) if ends else 0.0

@@ -14,6 +14,7 @@ from vfl_jax.audits.findings import Findings, findings
 from vfl_jax.audits.sentences import sentences
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load, save
+from vfl_jax.core.labelled import check_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,6 +37,17 @@ def lacking(dataset: xr.Dataset) -> list[str]:
     return attributes + [name for name in NEEDED if name not in getattr(dataset, "data_vars", ())]
 
 
+class Facts(dict[str, Any]):
+    """Facts of an audit by their names."""
+
+    def __missing__(self, name: str) -> Any:
+        version = self["versions"].get("vfl_jax") if isinstance(self.get("versions"), dict) else None
+        raise ValueError(
+            f"results.attrs[{FACTS!r}] has no {name!r}: another version of vfl_jax wrote this audit"
+            + (f" ({version}). Read it with that one." if version else ".")
+        )
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """What an audit found; :func:`vfl_jax.audit` makes one, and ``print`` says it in three sentences.
@@ -52,7 +64,13 @@ class Audit:
     @functools.cached_property
     def facts(self) -> dict[str, Any]:
         """All that the report tells beside numbers: data, setting, what was not tried, versions."""
-        return json.loads(self.results.attrs[FACTS])
+        try:
+            found = json.loads(self.results.attrs[FACTS])
+        except (TypeError, ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError(f"results.attrs[{FACTS!r}] is not as an audit wrote it; load the file again.")
+        return Facts(found)
 
     @functools.cached_property
     def findings(self) -> Findings:
@@ -122,6 +140,8 @@ class Audit:
         """
         from vfl_jax.audits.page import page
 
+        if path is not None:
+            check_path("path", path)
         text = page(self)
         if path is not None:
             write_atomically(Path(path), functools.partial(Path.write_text, data=text, encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from vfl_jax.audits.findings import FLOOR_AT_MOST, READS_ABOVE, Defended, Findings, Range
@@ -30,6 +31,8 @@ def share(value: float) -> str:
       >>> share(0.974), share(0.0031), share(1.0)
       ('97%', '0.3%', '100%')
     """
+    if math.isnan(value):
+        return "an unknown share"
     per_cent = 100 * value
     return f"{per_cent:z.1f}%" if 0.05 <= per_cent < 1 or 99 < per_cent < 99.95 else f"{per_cent:z.0f}%"
 

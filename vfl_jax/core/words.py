@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 
 def duration(seconds: float) -> str:
@@ -36,3 +39,21 @@ def counted(count: int, word: str) -> str:
       ('1 seed', '1,200 steps')
     """
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def setting_text(value: Any) -> str:
+    """The text of a setting: a name, or the shortest text that gives the number back.
+
+    Args:
+      value: a number of any type, a truth value or a text.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> vfl.reports.setting_text(0.001), vfl.reports.setting_text(1_234_567.0)
+      ('0.001', '1234567.0')
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        return str(value)
+    short = f"{value:g}"
+    is_same = float(short) == value or (isinstance(value, np.floating) and type(value)(short) == value)
+    return short if is_same or value != value else str(value)

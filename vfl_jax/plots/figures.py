@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vfl_jax.core.checks import did_you_mean, shown
+from vfl_jax.core.words import setting_text
 from vfl_jax.plots.panels import (
     CHARACTER,
     COLORS,
@@ -333,4 +334,4 @@ def _settings_of(part: xr.Dataset, place: Mapping[Any, int]) -> str:
 
 def _text(value: Any) -> str:
     """A number with at most six digits, or a name."""
-    return f"{value:g}" if np.issubdtype(np.asarray(value).dtype, np.number) else str(value)
+    return setting_text(value)

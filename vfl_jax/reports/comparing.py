@@ -15,7 +15,7 @@ from vfl_jax.reports import html
 from vfl_jax.reports.readings import differing_rows, flat, study_of
 from vfl_jax.reports.tables import UNDEFINED, Row, interval_text, setting_text
 from vfl_jax.reports.terminal import to_terminal
-from vfl_jax.statistics.checked import check_epoch, check_level, check_names, check_results
+from vfl_jax.statistics.checked import check_epoch, check_level, check_names, check_results, check_seeds
 from vfl_jax.statistics.meetings import STUDY, is_arena
 from vfl_jax.statistics.references import attribute, each_case
 from vfl_jax.statistics.summaries import spread
@@ -168,6 +168,7 @@ def _check(a: Any, b: Any) -> None:
     """Raises ``ValueError`` where two results are of different kinds or of different data sets, or have no seeds."""
     for name, results in (("a", a), ("b", b)):
         check_results(name, results)
+        check_seeds(name, results)
         if "seed" not in results.dims:
             raise ValueError(
                 f"{name} has no dimension 'seed', and compare pairs seeds. Of one run alone take "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.labelled import check_dataset
 from vfl_jax.reports.answers import answer
-from vfl_jax.reports.repeating import repeating
+from vfl_jax.reports.repeating import epochs_of, repeating
 from vfl_jax.reports.tables import UNDEFINED, Row, note, rows, setting_text
 from vfl_jax.statistics.checked import OF_RUNS, check_results
 from vfl_jax.statistics.main_accuracy import main_of
@@ -114,7 +114,7 @@ def study_of(dataset: xr.Dataset) -> dict[str, str]:
         names = [n for n, of in dataset.coords.items() if of.dims == (dimension,)]
         if dimension not in ("seed", "epoch", "case"):
             found |= {f"swept {name}": ", ".join(setting_text(v) for v in dataset[name].values) for name in names}
-    found |= {"seeds": str(dataset.sizes.get("seed", 1)), "epochs": str(dataset.sizes.get("epoch", 1))}
+    found |= {"seeds": str(dataset.sizes.get("seed", 1)), "epochs": str(epochs_of(dataset))}
     found |= {f"versions.{name}": str(said) for name, said in (attribute(dataset, "versions") or {}).items()}
     return found
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.core.words import setting_text
 from vfl_jax.statistics.checked import OF_RUNS, check_results
 from vfl_jax.statistics.judging import (
     ABOVE_FLOOR,
@@ -190,24 +191,6 @@ def rows_text(numbers: Mapping[str, float]) -> str:
       numbers: one row of :func:`vfl_jax.summary`.
     """
     return UNDEFINED if np.isnan(numbers["rows_measured"]) else f"{int(numbers['rows_measured']):,}"
-
-
-def setting_text(value: Any) -> str:
-    """The text of a setting: a name, or the shortest text that gives the number back.
-
-    Args:
-      value: a number of any type, a truth value or a text.
-
-    Example:
-      >>> import vfl_jax as vfl
-      >>> vfl.reports.setting_text(0.001), vfl.reports.setting_text(1_234_567.0)
-      ('0.001', '1234567.0')
-    """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
-        return str(value)
-    short = f"{value:g}"
-    is_same = float(short) == value or (isinstance(value, np.floating) and type(value)(short) == value)
-    return short if is_same or value != value else str(value)
 
 
 def _cells(numbers: Mapping[str, float], main: str) -> Row:

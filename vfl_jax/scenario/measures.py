@@ -17,6 +17,7 @@ PACKAGE_NAMES = frozenset(
         *("attack_ties", "class_score", "test_loss", "test_auc", "accuracy_by_class", "balanced_accuracy"),
         *("poisoned_rate", "poisoned_purity"),
         *("loss", "train_accuracy", "penalty", "rows_left_out", "is_finite", "target_ids", "poison_ids"),
+        *("outcome", "is_attacked", "is_success", "is_collapsed", "success", "collapsed", "main", "seeds"),
         *("case", "point", "seed", "epoch", "class", "party", "target_row", "poison_row"),
     }
 )

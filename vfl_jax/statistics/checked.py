@@ -12,6 +12,8 @@ from vfl_jax.statistics.meetings import is_arena, is_audit
 if TYPE_CHECKING:
     import xarray as xr
 
+TAKEN = ("outcome", "is_attacked", "is_success", "is_collapsed", "success", "collapsed")
+"""The names of columns that tell what became of runs; no dimension of joined results may have one."""
 OF_RUNS = ("main_task_accuracy", "backdoor_accuracy", "attack_success_rate", "is_finite")
 """The variables that tell what runs of a sweep came to."""
 
@@ -33,6 +35,11 @@ def check_results(argument: str, given: Any, needs: Sequence[str] = (), may_be_e
         empty := [str(dim) for dim, size in given.sizes.items() if size == 0 and dim not in ("class", "party")]
     ):
         raise ValueError(f"{argument} has no {empty[0]}: a selection has left none of its runs. Select others.")
+    if taken := [str(name) for name in (*given.dims, *given.coords) if name in TAKEN]:
+        raise ValueError(
+            f"{argument} has a coordinate {taken[0]!r}, the name of a column of the outcome; call it something else: "
+            f"{argument}.rename({taken[0]}='part')."
+        )
     if not given.data_vars:
         raise ValueError(
             f"{argument} is an xarray.Dataset without a variable; give what vfl.sweep or vfl.load returns."
@@ -108,6 +115,38 @@ def check_epoch(epoch: Any, results: xr.Dataset) -> None:
             f"epoch is {shown(epoch)}; it must be a place among the epochs of the results, from 0 to {count - 1}, or "
             f"from -1 (the last) to -{count}. An epoch by its number is results.sel(epoch=[...])."
         )
+
+
+def check_seeds(argument: str, results: xr.Dataset) -> None:
+    """Checks that no seed is there twice: an interval over seeds would take one replica for several, and be too narrow.
+
+    Args:
+      argument: the name of the argument, for messages.
+      results: the results.
+
+    Raises:
+      ValueError: naming the argument and the seed.
+    """
+    seeds = results["seed"].values.tolist() if "seed" in results.coords and results["seed"].ndim else []
+    if twice := [seed for place, seed in enumerate(seeds) if seed in seeds[:place]]:
+        raise ValueError(
+            f"{argument} has the seed {twice[0]!r} twice, as where joined parts share it: intervals would be too "
+            f"narrow. Keep one of each: {argument}.drop_duplicates('seed')."
+        )
+
+
+def check_share(**named: Any) -> None:
+    """Checks that every value is a share.
+
+    Args:
+      named: the values, by the names of the arguments; None stands for no value.
+
+    Raises:
+      ValueError: naming the first value that does not lie in [0, 1].
+    """
+    for name, value in named.items():
+        if value is not None and not (is_number(value) and 0 <= value <= 1):
+            raise ValueError(f"{name} is {shown(value)}; it must be a share, from 0 to 1: 90 % is 0.9.")
 
 
 def check_level(level: Any) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.statistics.checked import check_level
+from vfl_jax.core.checks import check_unmasked, is_whole, shown
+from vfl_jax.statistics.checked import check_level, check_results, check_variable
 from vfl_jax.statistics.references import honest
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def interval(
       Both ends. Without a defined value they are NaN; where all values are equal, both ends are this value.
 
     Raises:
-      ValueError: where ``level`` does not lie between 0 and 1.
+      ValueError: where ``level`` does not lie between 0 and 1, or ``values`` has masked ones.
 
     Example:
       >>> import vfl_jax as vfl
@@ -48,6 +49,7 @@ def interval(
     from scipy.stats import bootstrap
 
     check_level(level)
+    check_unmasked(values=values)
     values = np.asarray(values, float).ravel()
     values = values[~np.isnan(values)]
     if values.size == 0:
@@ -77,7 +79,7 @@ def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, 
       Both ends, from 0 to 1.
 
     Raises:
-      ValueError: where ``count`` is above ``total``, or ``level`` does not lie between 0 and 1.
+      ValueError: where ``count`` or ``total`` is no such number, or ``level`` does not lie between 0 and 1.
 
     Example:
       >>> import vfl_jax as vfl
@@ -88,7 +90,11 @@ def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, 
     from scipy.stats import binomtest
 
     check_level(level)
-    found = binomtest(count, total).proportion_ci(level, method="wilson")
+    if not is_whole(total) or total < 1:
+        raise ValueError(f"total is {shown(total)}; it must be a whole number of at least 1.")
+    if not is_whole(count) or not 0 <= count <= total:
+        raise ValueError(f"count is {shown(count)}; it must be a whole number from 0 to total, which is {total}.")
+    found = binomtest(int(count), int(total)).proportion_ci(level, method="wilson")
     return float(found.low), float(found.high)
 
 
@@ -102,6 +108,9 @@ def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
     Returns:
       The variables ``median``, ``low`` and ``high``, without the dimension ``seed``.
 
+    Raises:
+      ValueError: where ``array`` has no seed, or ``level`` does not lie between 0 and 1.
+
     Example:
       >>> import vfl_jax as vfl
       >>> import xarray as xr
@@ -111,6 +120,9 @@ def summarize(array: xr.DataArray, level: float = 0.95) -> xr.Dataset:
     """
     import xarray as xr
 
+    check_level(level)
+    if not isinstance(array, xr.DataArray) or not dict(zip(array.dims, array.shape, strict=True)).get("seed"):
+        raise ValueError(f"array is {shown(array)}; it must be an xarray.DataArray with at least one seed.")
     low_high = np.apply_along_axis(interval, -1, array.transpose(..., "seed").values, np.median, level)
     rest = array.transpose(..., "seed").isel(seed=0, drop=True)
     return xr.Dataset(
@@ -130,6 +142,9 @@ def paired_difference(dataset: xr.Dataset, name: str) -> xr.DataArray:
       name: the variable, such as "main_task_accuracy".
 
     Raises:
+      ValueError: where ``dataset`` does not hold the variable.
       NoHonestRuns: where the results have no honest run.
     """
+    check_results("dataset", dataset)
+    check_variable("name", name, dataset, "dataset")
     return dataset[name] - honest(dataset)[name]

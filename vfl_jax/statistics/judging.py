@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.core.checks import check_range
 from vfl_jax.statistics.attackers import ATTACKER, is_on, of_attackers
-from vfl_jax.statistics.checked import check_results, check_variable
+from vfl_jax.statistics.checked import check_results, check_share, check_variable
 from vfl_jax.statistics.main_accuracy import MAIN_LOSS_AT_MOST, main_of
 from vfl_jax.statistics.prices import accuracy_of, beside
 from vfl_jax.statistics.references import (
@@ -120,6 +121,14 @@ def outcomes(
     check_results("dataset", dataset, ("main_task_accuracy", BACKDOOR, "is_finite"), may_be_empty=True)
     main = main_of(dataset) if main is None else main
     check_variable("main", main, dataset, "dataset")
+    check_share(
+        test_majority=test_majority,
+        backdoor_above=backdoor_above,
+        above_floor=above_floor,
+        main_loss_at_most=main_loss_at_most,
+        defense_loss_at_most=defense_loss_at_most,
+    )
+    check_range("", 0.0, standard_errors=standard_errors)
     if is_by_case(dataset):
         parts = [
             outcomes(

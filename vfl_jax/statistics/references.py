@@ -72,6 +72,8 @@ def honest(dataset: xr.Dataset) -> xr.Dataset:
     check_runs("dataset", dataset)
     if is_arena(dataset):
         return honest_runs(dataset)
+    stacked = [d for d in dataset.dims if d in dataset.indexes and dataset.indexes[d].nlevels > 1]
+    dataset = dataset.reset_index(stacked) if stacked else dataset  # their levels are settings, as of a zipped axis
     if is_by_case(dataset):
         parts = [honest(part).drop_vars(CASE) for part in each_case(dataset)]
         joined = xr.concat(
@@ -215,11 +217,12 @@ def attribute(dataset: xr.Dataset, name: str) -> Any:
 
 
 def _attribute(dataset: xr.Dataset, name: str) -> Any:
-    """The JSON content of an attribute, of all cases; None where the results lack it."""
+    """The JSON object of an attribute, of all cases; None where the results lack it, or hold something else there."""
     try:
-        return json.loads(dataset.attrs[name])
-    except (KeyError, TypeError, ValueError):
+        found = json.loads(dataset.attrs[name])
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _is_record(found: Any) -> bool:

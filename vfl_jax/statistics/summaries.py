@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.statistics.checked import OF_RUNS, check_epoch, check_level, check_results, check_variable
+from vfl_jax.statistics.checked import OF_RUNS, check_epoch, check_level, check_results, check_seeds, check_variable
 from vfl_jax.statistics.intervals import interval, share_interval
 from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, majority_share, outcomes
 from vfl_jax.statistics.main_accuracy import ALL_TEST_ROWS, main_of
@@ -64,11 +64,13 @@ def summary(
       level: the confidence level of the intervals, between 0 and 1.
 
     Raises:
-      ValueError: where ``epoch`` or ``level`` is none; and as :func:`vfl_jax.statistics.outcomes` does.
+      ValueError: where a seed is there twice, or ``epoch`` or ``level`` is none; and as
+        :func:`vfl_jax.statistics.outcomes` does.
     """
     import pandas as pd
 
     check_results("results", results, OF_RUNS)
+    check_seeds("results", results)
     check_epoch(epoch, results)
     check_level(level)
     results = _with_seeds(results)

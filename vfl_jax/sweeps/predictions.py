@@ -14,6 +14,8 @@ from vfl_jax.core.checks import check_unmasked, shown
 from vfl_jax.core.labelled import check_dataset
 from vfl_jax.core.types import Features
 from vfl_jax.core.vertical_data import VerticalData
+from vfl_jax.data.own.dense import dense_of
+from vfl_jax.data.own.inputs import check_one_order, index_of
 from vfl_jax.replica.asked import Asked, What
 from vfl_jax.replica.blocks import in_blocks
 from vfl_jax.replica.preparation import TEST_BLOCK, check_features, form
@@ -24,6 +26,8 @@ from vfl_jax.sweeps.trained import TRAINED, Trained
 if TYPE_CHECKING:
     import xarray as xr
 
+WITHIN = ("epoch", "class", "party")
+"""The dimensions of results within a replica."""
 RowsOf = Literal["test", "train"]
 AttackedRows = Literal["drawn", "others"]
 
@@ -116,6 +120,8 @@ def _chosen(results: Any) -> tuple[Trained, list[_Choice]]:
             "same sweep, with its folder, reads them. For the state that run returns there is vfl.replica.predict."
         )
     whole = [(axis.dimension, axis.names) for axis in trained.grid.axes] + [("seed", ("seed",))]
+    if results is not trained:
+        _check_dims(results, {dimension for dimension, _ in whole})
     known = {name: values for name, (_, values) in trained.grid.coordinates().items()}
     known["seed"] = np.asarray(trained.seeds)
     choices = []
@@ -125,6 +131,17 @@ def _chosen(results: Any) -> tuple[Trained, list[_Choice]]:
         places = everything if results is trained else _places(results, labels)
         choices.append(_Choice(dimension, labels, places))
     return trained, choices
+
+
+def _check_dims(results: xr.Dataset, known: set[str]) -> None:
+    """Checks that results have no dimension that the sweep which kept its replicas lacks, and at least one replica."""
+    if further := [str(dim) for dim in results.dims if dim not in known | set(WITHIN)]:
+        raise ValueError(
+            f"results have the dimension {further[0]!r}, which the sweep that kept its replicas has not: they were "
+            "joined or stacked. Ask each part before you join it."
+        )
+    if empty := [str(dim) for dim in known & set(results.dims) if not results.sizes[dim]]:
+        raise ValueError(f"results have no {empty[0]}: a selection has left none of the replicas. Select others.")
 
 
 def _places(results: xr.Dataset, labels: dict[str, np.ndarray]) -> np.ndarray:
@@ -152,8 +169,10 @@ def _ask(
         np.meshgrid(*(choice.places for choice in choices), indexing="ij"),
         (*trained.grid.shape, len(trained.seeds)),
     )
-    left = {everyone[place]: number for number, place in enumerate(places.ravel())}
-    answers: list[Any] = [None] * len(left)
+    left: dict[Any, list[int]] = {}  # a selection may hold a replica several times
+    for number, wanted_place in enumerate(places.ravel()):
+        left.setdefault(everyone[wanted_place], []).append(number)
+    answers: list[Any] = [None] * places.size
     for number, chunk in enumerate(trained.chunks):
         there = list(chunk.replicas(trained.scenario))
         wanted = {i: left.pop(replica) for i, replica in enumerate(there) if replica in left}
@@ -164,9 +183,11 @@ def _ask(
         here = devices.replicate(asked, ready.mesh)
         epoch = jnp.int32(trained.study.epochs - 1)
         found = ready.on_host(programs.ask(*ready.arguments, state, epoch, here, what))
-        for i, place in wanted.items():
+        for i, numbers in wanted.items():
             point, seed = divmod(i, len(chunk.seeds))
-            answers[place] = jax.tree.map(lambda leaf, s=seeds.index(seed), g=points.index(point): leaf[s, g], found)
+            one = jax.tree.map(lambda leaf, s=seeds.index(seed), g=points.index(point): leaf[s, g], found)
+            for place in numbers:
+                answers[place] = one
 
     shape = tuple(size for choice in choices for size in choice.places.shape)
     values, attacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*shape, *leaves[0].shape), *answers)
@@ -190,6 +211,7 @@ def _asked(trained: Trained, rows: Any, is_attacked: Any) -> tuple[Asked, dict[s
     else:
         # Rows of every kind have numbers of their own, and so draws of their own in hooks.
         features, labels, first = _own_features(rows, data), None, num_test + num_train
+        check_one_order({f"rows.{k}": own for k, own in enumerate(rows)} | {"is_attacked": is_attacked})
     num_rows = len(jax.tree.leaves(features[0])[0])
     flags = _flags(trained, is_attacked, num_rows, labels, are_test=first == 0)
     blocks, places = in_blocks(features, num_rows, scenario.inference_batch, TEST_BLOCK)
@@ -209,7 +231,8 @@ def _own_features(rows: Any, data: VerticalData) -> tuple[Features, ...]:
     found: list[Features] = []
     for k, (own, like) in enumerate(zip(rows, data.test.features, strict=True)):
         where = f"rows.{k} ({data.parties[k]})"
-        features = own if isinstance(own, BagOfIds) or isinstance(like, BagOfIds) else np.asarray(own, like.dtype)
+        is_dense = not isinstance(own, BagOfIds) and not isinstance(like, BagOfIds)
+        features = dense_of(where, own).values.astype(like.dtype) if is_dense else own
         said = form(features) if isinstance(features, BagOfIds | np.ndarray) else type(features).__name__
         if said != form(like):
             raise ValueError(f"{where} is {said}; those of data {data.name!r} are {form(like)}.")
@@ -237,6 +260,9 @@ def _flags(
         flags = ~np.isin(labels, scenario.target_classes)
     else:
         check_unmasked(is_attacked=is_attacked)
+        index = index_of(is_attacked)
+        if index is not None and sorted(map(str, index)) == sorted(map(str, range(num_rows))):
+            check_one_order({"the data's rows, by number": _numbered(num_rows), "is_attacked": is_attacked})
         flags = np.asarray(is_attacked)
         if flags.dtype != bool or flags.shape != (num_rows,):
             raise ValueError(
@@ -248,3 +274,10 @@ def _flags(
             "stamped, or give rows that carry the trigger."
         )
     return flags
+
+
+def _numbered(num_rows: int) -> Any:
+    """Rows whose names are their numbers."""
+    import pandas as pd
+
+    return pd.Series(np.zeros(num_rows))
