@@ -91,7 +91,7 @@ def test_rounding_carries_no_run_to_another_end(name, seed, record_property):
         ),
     }
     for what, number in drift.items():
-        record_property(what, number)
+        record_property(what, float(number))
     # Measured: at most 0.00015, 0.0002 and 0; docs/sharp_edges.md says so.
     assert drift["loss"] < 0.002
     assert drift["main"] < 0.002
