@@ -126,3 +126,25 @@ def test_a_board_has_a_name_that_its_folder_can_have(tmp_path, name):
     if name not in ("results.nc", "arena.jsonl"):
         with pytest.raises(ValueError, match="a folder can have"):
             vfl.sweep_cases({name: vfl.presets.digits_demo()}, vfl.load_digits(), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("attacks", "defenses", "words"),
+    [
+        ({"a": vfl.attacks.BASL}, {}, ("attacks['a'] is", "That is the class; make one of it: BASL()")),
+        ({"a": vfl.attacks.BASL(), "b": vfl.attacks.BASL()}, {}, ("attacks['b'] is attacks['a'] twice",)),
+        (
+            {"a": vfl.attacks.BASL()},
+            {"x": vfl.defenses.SignSGD(), "y": vfl.defenses.SignSGD()},
+            ("defenses['y'] is defenses['x'] twice",),
+        ),
+    ],
+)
+def test_who_meets_is_named(attacks, defenses, words):
+    with pytest.raises(ValueError, match=says(*words)):
+        vfl.arena(attacks, defenses, {"tiny": tiny_data()}, seeds=1, progress=False)
+
+
+def test_a_board_has_a_head_that_is_known():
+    with pytest.raises(ValueError, match=says("head is 'Sum'", "Did you mean 'sum'?")):
+        vfl.board_for(tiny_data(), head="Sum")  # was the trainable one, unsaid

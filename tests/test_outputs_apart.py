@@ -108,3 +108,10 @@ def test_a_setting_called_result_stays_beside_the_name_of_the_result(tmp_path):
     header, first, *_ = (tmp_path / "table.csv").read_text().splitlines()
     assert header.startswith("which result,")
     assert {"plain", "first"} <= set(first.split(","))
+
+
+def test_what_lies_beside_results_is_kept(here):
+    with pytest.raises(ValueError, match=says("html is grid.nc.run.json, and so is what lies beside the file of")):
+        vfl.report("grid.nc", html="grid.nc.run.json")
+    with pytest.raises(SystemExit, match="and so is --folder"):
+        main(["arena", "--data", "digits", "--folder", "x.nc", "--out", "x.nc"])

@@ -140,3 +140,32 @@ def test_differences_of_nothing_are_dashes():
     assert "nan" not in repr(found)
     assert "0/0" not in repr(found)
     assert found._rows()[0] | {"a": "–", "b": "–", "difference": "–", "b is higher": "–"} == found._rows()[0]
+
+
+def test_results_joined_on_an_index_of_pandas_are_compared():
+    one = swept().isel({"attack.amplify": 0})
+    joined = xr.concat([one, one], pd.Index(["plain", "noise"], name="method"))
+    table = vfl.compare(joined, joined, ["main_task_accuracy"]).table
+    assert table.index.get_level_values("method").tolist() == ["plain", "plain", "noise", "noise"]
+    said = {row["what"]: row["here"] for row in read(joined, "x").assumed}
+    assert said["joined along method"] == "plain, noise; what stands above is said of the first part"
+    assert not any(what.startswith("joined") for what in (row["what"] for row in read(one, "x").assumed))
+
+
+def test_columns_of_a_frame_do_not_take_each_others_place():
+    results = swept().isel({"attack.amplify": 0})
+    of_class = xr.DataArray(np.ones((2, 2)), {"class": ["1", "count_1"]}, ("epoch", "class"))
+    results = results.assign(score=of_class, score_count=of_class + 1)
+    with pytest.raises(ValueError, match=says("two columns 'score_count_1'", "other labels")):
+        vfl.tidy(results)
+    frame = vfl.tidy(results.assign_coords({"class": ["1", "2"]}))
+    assert frame["score_count_1"].unique().tolist() == [2.0]
+
+
+def test_a_dimension_that_the_other_lacks_is_selected_by_its_label():
+    one = swept().isel({"attack.amplify": 0})
+    joined = xr.concat([one, one], pd.Index(["plain", "noise"], name="method"))
+    with pytest.raises(ValueError, match=says("a has the dimension 'method'", "a.sel({'method': 'noise'})")):
+        vfl.compare(joined, one)
+    with pytest.raises(ValueError, match=says("'method': 'noise'")):
+        vfl.plots.curves({"joined": joined.isel({"attack.enabled": 0})}, ["main_task_accuracy"])

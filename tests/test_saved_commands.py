@@ -57,6 +57,8 @@ def test_status_counts_chunks_epochs_and_what_is_left(folder, tmp_path, capsys):
     lost = whole.chunks[1]
     (part / "chunks" / f"{lost.name}.nc").unlink()
     (part / "checkpoints" / lost.name / "00000001-abc").mkdir(parents=True)
+    for name in ("1a-b", "9-", "99999999-abc"):  # others' entries, and an epoch that the study lacks, count as none
+        (part / "checkpoints" / lost.name / name).mkdir()
     before = sorted(part.rglob("*"))
     (half,) = status(part)
     assert (half.num_finished, half.share_done, half.has_results) == (1, 0.75, False)

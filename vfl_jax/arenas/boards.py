@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
-from vfl_jax.core.checks import check_count, check_range, place_of
+from vfl_jax.core.checks import check_choice, check_count, check_range, place_of
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.core.words import counted
 from vfl_jax.models import MLP, Bottom, DenseHead, SumHead
@@ -130,6 +130,7 @@ def board_for(
       ((1,), 30, 0.5)
     """
     check_count(epochs=epochs)
+    check_choice("", HeadName, head=head)
     check_range("board_for", 0.0, 100.0, percentile=percentile)
     data = load(source)
     passive = [k for k in range(data.num_parties) if k != data.active_party]

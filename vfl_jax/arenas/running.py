@@ -245,13 +245,16 @@ def _entrants(attacks: Mapping[str, Given], epochs: int) -> dict[str, Entrant]:
     found: dict[str, Entrant] = {}
     for name, given in attacks.items():
         made, needs = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-        attack = made if isinstance(made, PartyTransform) or not callable(made) else made(epochs)
+        attack: Any = made
+        if not isinstance(made, PartyTransform | type) and callable(made):
+            attack = made(epochs)
         check_kind(PartyTransform, "such as vfl.attacks.BASL()", **{f"attacks[{name!r}]": attack})
         if not is_attack(attack):
             raise ValueError(f"attacks[{name!r}] is {shown(attack)}, no attack; one derives from vfl_jax.Attack.")
         if needs is not None:
             check_kind(Needs, "of vfl_jax.protocol", **{f"attacks[{name!r}][1]": needs})
         found[name] = (attack, needs_of(attack) if needs is None else needs)
+    _check_distinct("attacks", found)
     return found
 
 
@@ -264,6 +267,7 @@ def _defenders(defenses: Mapping[str, ActiveTransform]) -> dict[str, ActiveTrans
             raise ValueError(f"defenses[{name!r}] is {shown(defense)}, an attack.")
         if name == UNDEFENDED and defense != ActiveTransform():
             raise ValueError(f"defenses has {UNDEFENDED!r}, which is the name of no defense; choose another.")
+    _check_distinct("defenses", defenses)
     return dict(defenses)
 
 
@@ -271,6 +275,14 @@ def _boards(data: Mapping[str, Board | Source]) -> dict[str, Board]:
     """The boards by name, checked."""
     _check_names("data", data)
     return {name: given if isinstance(given, Board) else board_for(given) for name, given in data.items()}
+
+
+def _check_distinct(argument: str, named: Mapping[str, Any]) -> None:
+    """Raises ``ValueError`` where two names stand for the same."""
+    names = list(named)
+    for place, name in enumerate(names):
+        if twin := next((other for other in names[:place] if named[other] == named[name]), None):
+            raise ValueError(f"{argument}[{name!r}] is {argument}[{twin!r}] twice; leave one out, or change a number.")
 
 
 def _check_names(argument: str, named: Any, may_be_empty: bool = False) -> None:

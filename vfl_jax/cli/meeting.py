@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vfl_jax.cli.choices import method
 from vfl_jax.cli.flags import check_outputs, picture
 from vfl_jax.cli.subcommands import Arena
+from vfl_jax.core.atomic import check_apart
 from vfl_jax.core.extras import MissingExtra
 from vfl_jax.core.record import kinds
 from vfl_jax.protocol.methods import Chain
@@ -46,6 +47,7 @@ def meet(chosen: Arena) -> None:
             console.print(f"{title}: {', '.join(names)}", highlight=False)
         return
     check_outputs(chosen.out)
+    check_apart({"--out": chosen.out}, {"--folder": chosen.folder})
     others = {name: kind for name, kind in kinds(Attack).items() if kind is not Attack and not issubclass(kind, Chain)}
     defenders = {
         name: kind

@@ -47,7 +47,7 @@ def check_selected(argument: str, dataset: xr.Dataset, names: Sequence[str], sho
     left = [dim for dim in dict.fromkeys(d for name in names for d in dataset[name].dims) if dim not in (*RUNS, *shows)]
     if not left:
         return
-    labelled = {str(dim): dataset[dim].values[-1].item() for dim in left if dim in dataset.coords}
+    labelled = {str(dim): dataset[dim][-1].item() for dim in left if dim in dataset.coords}
     placed = {str(dim): dataset.sizes[dim] - 1 for dim in left if dim not in dataset.coords}
     typed = (f".sel({labelled!r})" if labelled else "") + (f".isel({placed!r})" if placed else "")
     found = ", ".join(f"{str(dim)!r} ({_levels(dataset, dim)})" for dim in left)

@@ -230,7 +230,7 @@ def _aligned(a: xr.Dataset, b: xr.Dataset) -> tuple[list[xr.Dataset], list[str]]
             lacking = min(map(str, more))
             select = f".isel({{{lacking!r}: -1}})"
             if lacking in results.coords:
-                select = f".sel({{{lacking!r}: {results[lacking].values[-1].item()!r}}})"
+                select = f".sel({{{lacking!r}: {results[lacking][-1].item()!r}}})"
             raise ValueError(
                 f"{which} has the dimension {lacking!r}, which {other} lacks, so that no run of {other} belongs to one "
                 f"of {which}. Select one value, for example {which}{select}; or of switches "
@@ -266,7 +266,7 @@ def _settings(variable: xr.DataArray, place: Sequence[int]) -> dict[str, Any]:
     """The settings at a place of the grid: the values of all coordinates along its dimensions."""
     found: dict[str, Any] = {}
     for dim, number in zip(variable.dims, place, strict=False):  # the last one is the seeds'
-        along = {str(name): c.values[number].item() for name, c in variable.coords.items() if c.dims == (dim,)}
+        along = {str(name): c[number].item() for name, c in variable.coords.items() if c.dims == (dim,)}
         found |= along or {str(dim): number}
     return found
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.labelled import check_dataset
 from vfl_jax.reports.answers import answer
-from vfl_jax.reports.repeating import epochs_of, repeating
+from vfl_jax.reports.repeating import epochs_of, joined_along, repeating
 from vfl_jax.reports.tables import UNDEFINED, Row, note, rows, setting_text
 from vfl_jax.statistics.checked import OF_RUNS, check_results
 from vfl_jax.statistics.main_accuracy import main_of
@@ -177,6 +177,9 @@ def _assumed(dataset: xr.Dataset, study: Mapping[str, str]) -> list[Row]:
         }
     else:
         said["cases"] = ", ".join(map(str, dataset["case"].values))
+    if joined := joined_along(dataset):
+        labels = dataset[joined].values if joined in dataset.coords else range(dataset.sizes[joined])
+        said[f"joined along {joined}"] = f"{', '.join(map(str, labels))}; what stands above is said of the first part"
     return [{"what": what, "here": here} for what, here in said.items()]
 
 

@@ -31,12 +31,21 @@ def repeating(dataset: xr.Dataset) -> dict[str, str]:
     found = {} if is_by_case(dataset) else {f"The command, with the scenario below as {FILE}": _command(dataset)}
     if str(dataset.attrs.get("given", "nothing")) != "nothing":
         found["What is missing"] = "Rows were given instead of drawn, which the command cannot be told; use Python."
-    if joined := [axis[0] for axis, points in _axes(dataset) if points is None and axis[0] != CASE]:
-        found["What is missing, too"] = f"The results were joined along {joined[0]!r}; repeat each part by itself."
+    if joined := joined_along(dataset):
+        found["What is missing, too"] = f"The results were joined along {joined!r}; repeat each part by itself."
     found["The scenario (vfl.from_json reads it)"] = json.dumps(scenario, indent=1, ensure_ascii=False)
     if versions:
         found["Versions"] = "\n".join(f"{name} {said}" for name, said in versions.items())
     return found
+
+
+def joined_along(dataset: xr.Dataset) -> str | None:
+    """The dimension along which a user has joined results, of which no scenario knows; None without one.
+
+    Args:
+      dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
+    """
+    return next((axis[0] for axis, points in _axes(dataset) if points is None and axis[0] != CASE), None)
 
 
 def epochs_of(dataset: xr.Dataset) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.atomic import check_apart, check_writable, write_atomically
 from vfl_jax.core.checks import shown
+from vfl_jax.core.files import beside
 from vfl_jax.reports import html as pages
 from vfl_jax.reports.html.elements import joined
 from vfl_jax.reports.readings import Reading, differing_rows, read
@@ -115,7 +116,8 @@ def _check_files(files: Mapping[str, Any], named: Mapping[str, Any]) -> None:
         if path is not None:
             check_writable(name, path)
     paths = {name: given for name, given in named.items() if isinstance(given, str | os.PathLike)}
-    check_apart(files, {f"the file of the results {name!r}": file_of(path) for name, path in paths.items()})
+    read = {f"the file of the results {name!r}": file_of(path) for name, path in paths.items()}
+    check_apart(files, read | {f"what lies beside {words}": beside(path) for words, path in read.items()})
 
 
 def names_of(paths: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -67,7 +67,12 @@ def tidy(results: xr.Dataset) -> pd.DataFrame:
         columns |= {name: _spread(found, sizes) for name, found in _judged(results).items()}
     for name, variable in results.data_vars.items():
         for end, values in _entries(variable):
-            columns[f"{name}{end}"] = _spread(values, sizes)
+            if (column := f"{name}{end}") in columns:
+                raise ValueError(
+                    f"results has two columns {column!r}: labels of its classes or parties are alike, or end like the "
+                    "name of a variable. Give them other labels, for example results.assign_coords({'class': [...]})."
+                )
+            columns[column] = _spread(values, sizes)
     return pd.DataFrame(columns)
 
 

@@ -141,8 +141,9 @@ def _of(path: Path) -> FolderStatus:
 def _of_chunk(folder: Folder, chunk: Chunk, epochs: int) -> ChunkStatus:
     """How far one chunk is."""
     name, is_finished = folder.name(chunk), folder.is_finished(chunk)
-    kept = folder.checkpoints(chunk).path.glob("[0-9]*-*")
-    done = epochs if is_finished else max((int(place.name.partition("-")[0]) for place in kept), default=0)
+    numbers = (place.name.partition("-")[0] for place in folder.checkpoints(chunk).path.glob("[0-9]*-*"))
+    kept = [int(number) for number in numbers if number.isdecimal()]
+    done = epochs if is_finished else max((number for number in kept if number <= epochs), default=0)
     seconds = _seconds(folder.path / "chunks" / f"{name}.nc.run.json") if is_finished else None
     return ChunkStatus(name, len(chunk.points), chunk.seeds, done, is_finished, seconds)
 
