@@ -148,3 +148,8 @@ def test_who_meets_is_named(attacks, defenses, words):
 def test_a_board_has_a_head_that_is_known():
     with pytest.raises(ValueError, match=says("head is 'Sum'", "Did you mean 'sum'?")):
         vfl.board_for(tiny_data(), head="Sum")  # was the trainable one, unsaid
+
+
+def test_lazy_results_are_reported(arena):
+    pytest.importorskip("dask")
+    assert tables(arena.chunk()) == tables(arena)

@@ -169,3 +169,31 @@ def test_a_dimension_that_the_other_lacks_is_selected_by_its_label():
         vfl.compare(joined, one)
     with pytest.raises(ValueError, match=says("'method': 'noise'")):
         vfl.plots.curves({"joined": joined.isel({"attack.enabled": 0})}, ["main_task_accuracy"])
+
+
+def test_a_place_without_a_replica_is_no_seed():
+    one, other = swept().isel({"attack.amplify": [0]}), swept().isel({"attack.amplify": [1], "seed": [0, 2]})
+    joined = xr.concat([one, other.assign_coords(seed=[7, 8])], "attack.amplify", join="outer")
+    assert joined.sizes["seed"] == 5
+    table = vfl.summary(joined)
+    parts = [vfl.summary(one), vfl.summary(other)]
+    assert table["seeds"].tolist() == [seeds for part in parts for seeds in part["seeds"]] == [3, 3, 2, 2]
+    counts = table[list(statistics.OUTCOMES)]
+    assert counts.sum(axis=1).tolist() == [0, 3, 0, 2]
+    shares = [share for part in parts for share in part["success_share"]]
+    np.testing.assert_array_equal(table["success_share"], shares)
+    assert (statistics.outcomes(joined)["outcome"].sel(seed=7, **{"attack.amplify": 1.0}) == "").all()
+
+
+def test_undefended_is_an_accuracy():
+    results = swept()
+    for given, said in (
+        (0.9, "undefended is 0.9; it must be results"),
+        (results["main_task_accuracy"] * 100, "holds 90"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            statistics.outcomes(results, undefended=given)
+
+
+def test_seeds_that_are_texts_are_counted():
+    assert "--seeds 3" in command_of(swept().assign_coords(seed=["a", "b", "c"]))

@@ -36,6 +36,7 @@ def in_form(results: xr.Dataset, name: str = "results") -> xr.Dataset:
     """
     check_results(name, results)
     check_seeds(name, results)
+    results = results.compute()  # of lazy arrays, as xr.open_mfdataset gives them, rankings could take no order
     needed = (*OF_BOARDS, "reason", *(of + end for of in OF_MEETINGS for end in ("", HONEST)))
     if lacking := [of for of in needed if of not in results]:
         raise ValueError(

@@ -64,7 +64,8 @@ def _command(dataset: xr.Dataset) -> str:
     data = (attribute(dataset, "data") or {}).get("name", "NAME")
     words = ["json", FILE, "--data", str(data), "--epochs", str(epochs_of(dataset))]
     over = [f"{'+'.join(axis)}={points}" for axis, points in _axes(dataset) if points is not None]
-    seeds = sorted({int(seed) for seed in np.atleast_1d(dataset.coords.get("seed", 0))})
+    given = np.atleast_1d(dataset.coords.get("seed", 0))
+    seeds = sorted(map(int, given if given.dtype.kind in "iuf" else range(len(given))))
     is_range = seeds == list(range(len(seeds)))
     if over or (is_range and "seed" in dataset.dims):
         words = ["vfl-jax", "sweep", *words, "--seeds", str(seeds[-1] + 1)]

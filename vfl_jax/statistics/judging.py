@@ -177,9 +177,12 @@ def outcomes(
         SUCCESS: (has_low_floor & has_backdoor).any(ATTACKER),
     }
     dims, shape = dataset[main].dims, dataset[main].shape
+    has_outcome = is_acting.any(ATTACKER) & is_evaluated(dataset) & is_there(dataset)
     whole = {
         name: np.broadcast_to(found.set_dims(dict(zip(dims, shape, strict=True))).transpose(*dims).values, shape)
-        for name, found in (conditions | {HONEST: ~(is_acting.any(ATTACKER) & is_evaluated(dataset))}).items()
+        for name, found in (
+            conditions | {HONEST: ~(is_acting.any(ATTACKER) & is_evaluated(dataset) & is_there(dataset))}
+        ).items()
     }
     has_no_outcome = whole.pop(HONEST)
     outcome = np.select([has_no_outcome, *whole.values()], [HONEST, *whole], NONE)
@@ -191,6 +194,18 @@ def outcomes(
         "is_collapsed": (outcome == COLLAPSED) | is_ruined,
     }
     return xr.Dataset({name: (dims, values) for name, values in found.items()}, dataset[main].coords)
+
+
+def is_there(dataset: xr.Dataset) -> xr.Variable:
+    """Where there is a replica at all: joined parts of different seeds or settings leave places without one.
+
+    Args:
+      dataset: results of one scenario.
+
+    Returns:
+      bool over the dimensions of ``is_finite``.
+    """
+    return dataset["is_finite"].variable.notnull()
 
 
 def is_evaluated(dataset: xr.Dataset) -> xr.Variable:

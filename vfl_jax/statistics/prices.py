@@ -91,7 +91,13 @@ def accuracy_of(given: xr.Dataset | xr.DataArray | None, dataset: xr.Dataset, ma
     if given is None:
         found = undefended(dataset)
         return None if found is None else found[main].variable.astype(float)
+    if not isinstance(given, xr.Dataset | xr.DataArray):
+        raise ValueError(
+            f"undefended is {shown(given)}; it must be results, or the main accuracy of some (a DataArray)."
+        )
     accuracy = _given(given)[main] if isinstance(given, xr.Dataset) else given
+    if (most := float(accuracy.max())) > 2:  # a margin may be added to an accuracy, but per cents are no shares
+        raise ValueError(f"undefended holds {most:g}; an accuracy lies between 0 and 1: 90 % is 0.9.")
     for name in ("seed", "epoch"):  # runs of a single seed or epoch are paired by its label, too
         if name in accuracy.coords and name not in accuracy.dims and name in dataset.dims:
             accuracy = accuracy.expand_dims(name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vfl_jax.statistics.checked import OF_RUNS, check_epoch, check_level, check_results, check_seeds, check_variable
 from vfl_jax.statistics.intervals import interval, share_interval
-from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, majority_share, outcomes
+from vfl_jax.statistics.judging import NOT_JUDGED, OUTCOMES, SUCCESS, is_there, majority_share, outcomes
 from vfl_jax.statistics.main_accuracy import ALL_TEST_ROWS, main_of
 from vfl_jax.statistics.references import NoHonestRuns, each_case, honest, of_case, own_metrics
 
@@ -46,7 +46,7 @@ def summary(
     * ``<name>_of_<party>_…`` are the same numbers of one attacker by the class that it wants, where attackers want
       different ones: of the backdoor accuracy and of both attack successes, each with its floor (``_honest_…``).
     * ``<main>_difference_…`` are the same numbers of the differences attacked minus honest, paired by seed.
-    * ``seeds`` is the number of seeds.
+    * ``seeds`` is the number of seeds; where parts of several seeds are joined, of those that the grid point has.
     * Every outcome ("success", "collapsed", "none", "nothing to attack", "floor too high", "no reference") has a column
       that counts its seeds. They add up to the seeds in an attacked row; in an honest row all are 0.
     * ``success_share``, ``success_share_low`` and ``success_share_high`` are the share of successes among all seeds and
@@ -144,7 +144,7 @@ def describe(
         is_shown = name in own or name in DETECTION + TWO_CLASSES
         if is_shown or (name.startswith(LABELS) and not name.endswith("_count")):
             found |= spread(point[name], name, level)
-    seeds = int(outcome.size)
+    seeds = int(is_there(point).sum())
     found |= {"seeds": seeds} | {name: int((outcome == name).sum()) for name in OUTCOMES}
     share = (np.nan, np.nan, np.nan)
     if any(found[name] for name in OUTCOMES if name not in NOT_JUDGED):
