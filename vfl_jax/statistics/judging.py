@@ -180,9 +180,7 @@ def outcomes(
     has_outcome = is_acting.any(ATTACKER) & is_evaluated(dataset) & is_there(dataset)
     whole = {
         name: np.broadcast_to(found.set_dims(dict(zip(dims, shape, strict=True))).transpose(*dims).values, shape)
-        for name, found in (
-            conditions | {HONEST: ~(is_acting.any(ATTACKER) & is_evaluated(dataset) & is_there(dataset))}
-        ).items()
+        for name, found in (conditions | {HONEST: ~has_outcome}).items()
     }
     has_no_outcome = whole.pop(HONEST)
     outcome = np.select([has_no_outcome, *whole.values()], [HONEST, *whole], NONE)
