@@ -102,3 +102,10 @@ def test_a_dollar_in_a_figure_is_no_formula():
     panel.set_xticks([1, 2], ["$\\bad$", "$6 of $7"])
     figure.savefig(io.BytesIO(), format="svg")
     assert not any(label.get_parse_math() for label in panel.get_xticklabels())
+
+
+def test_a_width_of_nothing_is_no_width(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "0")
+    reports.console().print("shown")
+    assert capsys.readouterr().out == "shown\n"
+    assert reports.console().width == 80

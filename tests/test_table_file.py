@@ -2,7 +2,11 @@
 
 import pytest
 from data_helpers import says
+from test_audit import results
 
+import vfl_jax as vfl
+from vfl_jax import audits
+from vfl_jax.cli import main
 from vfl_jax.cli.own_tables import OwnTables
 from vfl_jax.core.toml_text import from_toml, to_toml
 from vfl_jax.presets import digits_demo
@@ -61,3 +65,14 @@ def test_toml_that_goes_too_deep_is_refused():
     for text in ("x = " + "[" * 100_000, f"[{'.'.join('a' * 3000)}]"):
         with pytest.raises(ValueError, match="too deep"):
             from_toml(text)
+
+
+def test_an_audit_takes_the_number_of_a_party(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        audits, "audit", lambda data, **options: asked.append(options["attacker"]) or vfl.Audit(results())
+    )
+    for text in ("1", "party 1"):
+        main(["audit", "--data", "digits", "--attacker", text, "--out", str(tmp_path / "page.html")])
+    main(["audit", "--data", "digits", "--out", str(tmp_path / "page.html")])
+    assert asked == [1, "party 1", None]

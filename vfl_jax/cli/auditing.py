@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vfl_jax.cli.choices import source
 from vfl_jax.cli.own_tables import OwnTables, told
 from vfl_jax.cli.subcommands import Audit
+from vfl_jax.cli.values import numbered
 from vfl_jax.core.atomic import check_apart, check_writable
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def perform_audit(chosen: Audit) -> None:
     check_apart({"--out": chosen.out, "--results": chosen.results}, inputs)
     found = audit(
         load,
-        attacker=chosen.attacker,
+        attacker=numbered(chosen.attacker),
         minutes=chosen.minutes,
         seeds=chosen.seeds,
         head=chosen.head,

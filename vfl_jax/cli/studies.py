@@ -12,6 +12,7 @@ from vfl_jax.cli.flags import assignments
 from vfl_jax.cli.own_tables import told
 from vfl_jax.cli.scenarios import OfFile, OfOwn, OfPreset
 from vfl_jax.cli.subcommands import Training
+from vfl_jax.cli.values import numbered
 from vfl_jax.core.atomic import check_writable, write_atomically
 from vfl_jax.core.checks import check_kind, place_of
 from vfl_jax.core.record import from_json
@@ -136,7 +137,7 @@ def _fitted(chosen: OfOwn, data_of: Source) -> Scenario:
         )
     if chosen.own.is_given and chosen.parties not in (None, data.num_parties):
         raise ValueError(f"--parties is {chosen.parties}, but --table names {data.num_parties}; leave --parties out.")
-    attackers = [place_of("--attacker", _numbered(a), data.parties, "the parties are") for a in chosen.attacker]
+    attackers = [place_of("--attacker", numbered(a), data.parties, "the parties are") for a in chosen.attacker]
     return scenario_for(
         data,
         attacker=attackers or None,
@@ -165,11 +166,6 @@ def _stamp(text: str, data: VerticalData) -> Trigger:
         raise ValueError(f"--stamp is {text!r}; the features of {party} are {listed}.")
     index = int(feature) if feature.isdecimal() and feature not in names else feature
     return FeatureTrigger(party=k, index=index, value=number)
-
-
-def _numbered(text: str) -> str | int:
-    """A name, or the number that the text writes."""
-    return int(text) if text.isdecimal() else text
 
 
 def _class(text: str, data: VerticalData) -> str | int:

@@ -27,6 +27,19 @@ def _spec(metavar: str, kind: type[int] | type[float], what: str) -> PrimitiveCo
     )
 
 
+def numbered(text: str | None) -> str | int | None:
+    """The name of a party, or the number that the text writes.
+
+    Args:
+      text: the text of a flag.
+
+    Example:
+      >>> numbered("shop"), numbered("1")
+      ('shop', 1)
+    """
+    return int(text) if text is not None and text.isdecimal() else text
+
+
 WHOLE = _spec("INT", int, "whole number")
 Whole = Annotated[int, WHOLE]
 Number = Annotated[float, _spec("FLOAT", float, "number")]

@@ -92,11 +92,11 @@ def _narrow(row: Row) -> Row:
 def console() -> Console:
     """The console that tables are printed on: the terminal, or 80 columns where output goes to a file or a pipe.
 
-    The environment variable ``COLUMNS`` sets another width for both. No text means anything there: names and paths may
-    have brackets and colons.
+    The environment variable ``COLUMNS`` sets another width for both; some programs set it to 0, which is none. No text
+    means anything there: names and paths may have brackets and colons.
     """
     from rich.console import Console
 
     terminal = Console(markup=False, emoji=False)
     is_wide = terminal.is_terminal or "COLUMNS" in os.environ
-    return terminal if is_wide else Console(width=80, markup=False, emoji=False)
+    return terminal if is_wide and terminal.width > 0 else Console(width=80, markup=False, emoji=False)
