@@ -36,7 +36,7 @@ def record(report):
     lines = [
         "# The last run of `make test-long`",
         "",
-        f"**{passed} of {count['tests']} tests passed**, {bad} failed, {count['skipped']} were skipped; "
+        f"**{passed} of {count['tests']} tests passed**, {bad} failed, {count['skipped']} skipped; "
         f"{float(suite.get('time')) / 60:.0f} minutes on {os.cpu_count()} cores, {when:%Y-%m-%d}, "
         f"Python {platform.python_version()}, jax {version('jax')}. `make test-long` writes this page.",
         "",

@@ -25,6 +25,6 @@ def test_a_second_process_finds_the_programs_of_the_first(tmp_path):
         return found.stdout, programs
 
     first, programs = trained()
-    for name in ("init", "train_epoch", "evaluate", "attack_all"):
+    for name in ("init_models", "init_methods", "train_epoch", "evaluate", "attack_all"):
         assert any(program.startswith(f"jit_{name}-") for program in programs), name
     assert trained() == (first, programs)

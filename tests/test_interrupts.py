@@ -99,6 +99,7 @@ def test_a_second_signal_ends_at_once_even_within_a_long_call(name, status):
         import hashlib, os, signal, threading, time
         from vfl_jax.core import stopping
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, as it should be
         with stopping.in_order("it goes on"):
             for wait in (0.3, 0.9):
                 threading.Timer(wait, os.kill, (os.getpid(), signal.{name})).start()

@@ -16,7 +16,7 @@ REPORT = """<testsuites>
 
 def test_the_record_says_what_passed_what_did_not_and_what_took_long():
     page = record(ElementTree.fromstring(REPORT))
-    assert "**2 of 4 tests passed**, 1 failed, 1 were skipped; 2 minutes" in page
+    assert "**2 of 4 tests passed**, 1 failed, 1 skipped; 2 minutes" in page
     assert "2026-02-03" in page
     assert "| test_a | `bad[x]` | failure | assert 1 == 2 |" in page
     assert "| test_b | `left` | skipped | no chromium |" in page

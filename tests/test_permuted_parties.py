@@ -69,7 +69,9 @@ long = pytest.mark.long
     [
         pytest.param(GradientReplacement(), ActiveTransform(), SumHead(), marks=long),
         (FreshReplacement(), Clipping(by="row_l2", bound=0.05), DenseHead(hidden=(6,))),
-        pytest.param(BASL(), Sparsification(residual="sample", drop_rate=0.5), DenseHead(hidden=(6,)), marks=long),
+        pytest.param(
+            BASL(at_epochs=(1, 2)), Sparsification(residual="sample", drop_rate=0.5), DenseHead(hidden=(6,)), marks=long
+        ),
         pytest.param(Replay(), ActiveTransform(), DenseHead(hidden=(6,)), marks=long),
     ],
     ids=lambda value: type(value).__name__,

@@ -42,7 +42,7 @@ COUNTS = {"success": 2, "collapsed": 2, "none": 3, "nothing to attack": 1, "floo
 
 @pytest.mark.long
 def test_a_summary_is_numbers_with_the_settings_as_its_index(results):
-    table = summary(results)
+    table = summary(results, "main_task_accuracy")
     assert all(np.issubdtype(kind, np.number) for kind in table.dtypes)
     assert table.index.names == ["attack.enabled", "attack.amplify"]
     assert table.index.tolist() == [(e, a) for e in (0, 1) for a in (1.0, 5.0, 20.0)]

@@ -140,7 +140,7 @@ METHOD = '''
             return -self.strength * gradient, state
 
 
-    class Peeking(vfl.Attack):
+    class OneRowOnly(vfl.Attack):
         """A mistake: its message has another shape than the one that it replaces."""
 
         def on_upload(self, key, state, view, embedding):
@@ -156,8 +156,8 @@ def test_a_student_brings_an_attack_into_the_arena(tmp_path, monkeypatch, capsys
     assert vfl.load_plugins("backwards") == ("backwards",)
     module = sys.modules["backwards"]
     vfl.testing.check_method(module.Backwards)
-    with pytest.raises(AssertionError, match=says("Peeking.on_upload returns", "it must keep")):
-        vfl.testing.check_method(module.Peeking)
+    with pytest.raises(AssertionError, match=says("OneRowOnly.on_upload returns", "it must keep")):
+        vfl.testing.check_method(module.OneRowOnly)
     commands.main(["list", "--plugin", "backwards"])
     assert "Backwards" in capsys.readouterr().out
 
@@ -202,7 +202,7 @@ def test_a_notebook_shows_everything_by_itself():
         *("text/html", "image/png", "text/html", "text/html"),
     ]
     assert [set(output) & {"image/png"} for output in curves] == [{"image/png"}]  # once
-    assert "paired by seed" in comparison[0]["text/html"]
+    assert any("paired by seed" in output.get("text/html", "") for output in comparison)
 
 
 @pytest.mark.long
