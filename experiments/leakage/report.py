@@ -180,5 +180,5 @@ def figure(groups: Mapping[Place, list[Reading]]) -> Figure:
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels.flat[len(groups) :]:
         panel.remove()
-    add_legend(picture, columns=4)
+    add_legend(picture, columns=2 * columns)  # what fits below so many panels
     return picture
