@@ -220,7 +220,10 @@ BAD = {
     "a label of no class": ({"labels": ODD_ONE, "classes": [0, 1]}, ("labels has", "2", "row 3", "[0, 1]")),
     "a class that only test has": ({"labels": ODD_ONE, "test": [3, 4]}, ("classes [2]", "no training rows")),
     "a class without rows": ({"classes": [0, 1, 5]}, ("classes [5]", "no training rows")),
-    "a class too small to draw": ({"labels": ODD_ONE}, ("test is 0.2", "cannot be drawn alike", "1 member")),
+    "a class too small to draw": (
+        {"labels": ODD_ONE},
+        ("test is 0.2", "drawn alike in all classes", "one class has 1 row of 20"),
+    ),
     "a share of everything": ({"test": 1.0}, ("test is 1.0", "between 0 and 1")),
     "a share of nothing": ({"test": 0.0}, ("test is 0.0", "between 0 and 1")),
     "a share of nearly nothing": ({"test": 0.01}, ("test is 0.01", "cannot be drawn alike")),

@@ -233,6 +233,7 @@ def test_a_killed_build_is_done_anew(tmp_path, source):
     assert names == ["empty.npy", "ids.npy", "lock", "manifest.json", "table.npy"]
 
 
+@pytest.mark.long
 def test_a_second_process_waits_for_the_first(tmp_path, source):
     first = start(tmp_path, source)
     deadline = time.monotonic() + 60

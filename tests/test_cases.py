@@ -79,6 +79,7 @@ def test_the_scenarios_are_in_the_attributes(joined, tmp_path):
     assert scenarios == CASES
 
 
+@pytest.mark.long
 def test_the_rows_of_every_case_are_in_the_attributes(joined):
     rows = json.loads(joined.attrs["rows"])
     assert rows == {name: json.loads(sweep(CASES[name], DATA, **OPTIONS).attrs["rows"]) for name in CASES}

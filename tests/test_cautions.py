@@ -52,6 +52,7 @@ def test_thirty_rows_are_enough(num_test, expected):
     assert len(swept(scenario, data)) == expected
 
 
+@pytest.mark.long
 def test_of_swept_rates_the_smallest_counts():
     scenario, data = tiny_scenario(plan={"test_rate": 1.0}), tiny_data(num_test=90)
     assert swept(scenario, data, {"poison.test_rate": [0.9, 1.0]}) == []

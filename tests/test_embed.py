@@ -385,10 +385,14 @@ class Misformed(ActiveTransform):
 
 
 WAYS = {
-    "embeddings alone": ("embeddings with float32[8, 3] at its root", "The hook returns (embeddings, penalty)"),
+    "embeddings alone": (
+        "float32[8, 3] for embeddings",
+        "a tuple of 2 × float32[8, 3]",
+        "The hook returns (embeddings, penalty)",
+    ),
     "a penalty per row": ("penalty of shape (8,)", "one number"),
     "a text as penalty": ("penalty that is a str", "one number"),
-    "one embedding": ("embeddings with nothing at [1]", "float32[8, 3]"),
+    "one embedding": ("a tuple of 1 × float32[8, 3] for embeddings", "a tuple of 2 × float32[8, 3]"),
     "other widths": ("float32[8, 2] at [0]", "float32[8, 3]"),
     "whole numbers": ("int32[8, 3] at [0]",),
 }

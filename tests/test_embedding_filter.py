@@ -137,8 +137,12 @@ def test_it_acts_in_the_last_epochs_alone():
 
 
 def test_bad_fields_are_refused():
-    for field, value in (("start", 1.5), ("start", -0.1), ("radius", -1.0)):
-        with pytest.raises(ValueError, match=says(f"EmbeddingFilter.{field}", "must lie in")):
+    for field, value, wanted in (
+        ("start", 1.5, "must lie in"),
+        ("start", -0.1, "must lie in"),
+        ("radius", -1.0, "must be at least 0"),
+    ):
+        with pytest.raises(ValueError, match=says(f"EmbeddingFilter.{field}", wanted)):
             EmbeddingFilter(**{field: value})
 
 

@@ -135,6 +135,7 @@ def test_workers_evaluate_at_the_same_epochs(sometimes, tmp_path):
     np.testing.assert_allclose(found.full_attack_success, sometimes.full_attack_success, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_an_epoch_that_was_not_evaluated_has_no_outcome(always, sometimes):
     judged, all_judged = outcomes(sometimes), outcomes(always)
     for name in judged.data_vars:

@@ -41,6 +41,7 @@ def test_outcomes_are_compared_seed_by_seed():
     assert row["other outcome"].startswith("2/4")
 
 
+@pytest.mark.long
 def test_numbers_are_compared_by_setting_and_seed():
     there, here = both(values([FAILURE] * 4, read=0.5), values([FAILURE] * 4, np.array([0.5, 0.6, 0.5, 0.3])))
     rows = {row["measure"]: row for row in table_rows(report.tables(there, here), "measure")}

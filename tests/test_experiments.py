@@ -98,6 +98,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_changed_case_is_trained(trained, untrained, change):
     with pytest.raises(Refused):

@@ -44,6 +44,7 @@ def few(swept):
     return swept[["loss", "class_score", "backdoor_accuracy_count", "is_finite"]]
 
 
+@pytest.mark.long
 def test_a_file_reads_back_identical(swept, saved, ran, tmp_path):
     assert files.load(saved).identical(swept)
     path = files.save(ran[0], tmp_path / "new folder" / "one.nc")

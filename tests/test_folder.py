@@ -345,6 +345,7 @@ def never_stopped(tmp_path_factory):
     return content(path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("damaged", "epochs"), [(0, 3), (1, 2), (2, None)])
 def test_a_damaged_checkpoint_costs_epochs_and_nothing_else(tmp_path, monkeypatch, never_stopped, damaged, epochs):
     interrupted(tmp_path / "folder", monkeypatch, after=3)

@@ -148,8 +148,8 @@ def test_a_model_that_it_trained_tells_more_labels():
     ("fields", "message"),
     [
         ({"kind": "adam"}, says("MaliciousSGD.kind is 'adam'", "'sgd' or 'momentum'")),
-        ({"boost": -1.0}, says("MaliciousSGD.boost is -1.0", "[0")),
-        ({"largest_ratio": 0.5}, says("MaliciousSGD.largest_ratio is 0.5", "[1")),
+        ({"boost": -1.0}, says("MaliciousSGD.boost is -1.0", "at least 0")),
+        ({"largest_ratio": 0.5}, says("MaliciousSGD.largest_ratio is 0.5", "at least 1")),
         ({"buffer": "shared"}, says("'plain', 'scaled', 'zeroed'")),
     ],
 )

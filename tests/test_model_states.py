@@ -218,6 +218,7 @@ def test_views_see_the_running_means(table):
     assert np.abs(np.asarray(state.model_states[0]["batch_stats"]["BatchNorm_0"]["mean"])).max() > 0.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flag", THINNED)
 def test_draws_differ_by_step_seed_and_party_and_are_off_at_inference(flag, table):
     """With a drop rate of a half, features of 1 arrive as 0 or 2."""

@@ -202,6 +202,7 @@ def test_a_mistake_is_caught_by_the_test_that_fails(tree, study):
     assert (row["room"], row["path"], row["left_out"]) == ("core", "tiny/core/sums.py", 0)
 
 
+@pytest.mark.long
 def test_a_mistake_that_no_test_notices_survives(tree, study):
     row = judged(study, tree, "removal", 'raise ValueError(f"number is {number - 1}")')
     assert (row["outcome"], row["by"], row["chosen"], row["tests"]) == ("survived", "", 6, 6)

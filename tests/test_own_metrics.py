@@ -79,6 +79,7 @@ def results():
     return sweep(scenario(), DATA, OVER | {"metrics.1.level": [0.0, 1.0]}, seeds=2, epochs=1, progress=False)
 
 
+@pytest.mark.long
 def test_a_number_of_a_metric_is_swept(results):
     last = results["is_sure"].isel(epoch=-1)
     assert (last.sel({"metrics.1.level": 0.0}) == 1).all()

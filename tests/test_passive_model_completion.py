@@ -253,7 +253,7 @@ def test_a_sweep_goes_on_from_a_checkpoint_bit_for_bit_and_the_switch_changes_no
         ({"num_layers": 0}, says("PassiveModelCompletion.num_layers is 0", "at least 1")),
         ({"batch_size": 1}, says("PassiveModelCompletion.batch_size is 1", "at least 2")),
         ({"average_decay": 1.5}, says("average_decay is 1.5", "[0, 1]")),
-        ({"temperature": 0.0}, says("temperature is 0.0", "[0.01")),
+        ({"temperature": 0.0}, says("temperature is 0.0", "at least 0.01")),
     ],
 )
 def test_numbers_out_of_range_are_refused_by_name(fields, message):

@@ -81,6 +81,7 @@ def test_reports_show_the_results(results):
     assert vfl.plots.overview(results).axes
 
 
+@pytest.mark.long
 def test_a_scenario_with_own_parts_survives_json(scenario, results):
     for text in (scenario.to_json(), results.attrs["scenario"]):
         back = vfl.from_json(text)

@@ -235,6 +235,7 @@ def tiny_study(attack):
     return tiny_scenario(plan=plan, attacks=(PartyTransform(), attack))
 
 
+@pytest.mark.long
 def test_switched_off_it_is_the_honest_run_bit_for_bit_also_in_a_chain():
     attack = PartyChain(parts=(TECB(enabled=0.0, learn_until=2, align_from=1), GradientReplacement(amplify=1.0)))
     studies = tiny_study(attack), tiny_study(GradientReplacement(amplify=1.0))

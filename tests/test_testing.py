@@ -254,6 +254,7 @@ def test_every_planted_method_is_looked_for():
     assert {kind for kind, _ in FOUND.values()} | {"neutrality"} == set(typing.get_args(Kind))
 
 
+@pytest.mark.long
 def test_chains_keep_their_promises():
     parts = [vfl.attacks.ActivationBlurring(), vfl.attacks.GradientReplacement()]
     check_method(vfl.PartyChain(parts=parts))

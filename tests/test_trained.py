@@ -239,6 +239,7 @@ def plain_folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_chunks_without_states_are_trained_again(plain_folder, results, tmp_path, monkeypatch):
     folder = tmp_path / "folder"
     shutil.copytree(plain_folder, folder)

@@ -222,6 +222,7 @@ def test_gaussian_blur(waits):
     compare(build)
 
 
+@pytest.mark.long
 def test_given_blur():
     vectors = np.random.default_rng(3).normal(0, 0.5, (NUM_ROWS, WIDTH)).astype(np.float32)
 
@@ -264,6 +265,7 @@ def test_active_party_keeps_its_own_message():
     compare(build, num_parties=3, active_party=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("by", "bound"), [("row_l2", 0.02), ("largest_row_l2", 0.02)])
 def test_clipping_then_noise(by, bound):
     chain = ActiveChain(parts=(Clipping(by=by, bound=bound), GaussianNoise(stddev=0.003)))
