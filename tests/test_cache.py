@@ -224,6 +224,7 @@ def start(tmp_path, source, *moments):
     return subprocess.Popen([sys.executable, "-c", PROCESS, tmp_path / "cache", source, *moments])
 
 
+@pytest.mark.long
 def test_a_killed_build_is_done_anew(tmp_path, source):
     assert start(tmp_path, source, *"01234").wait() == 0
     assert any(path.name.startswith(".manifest.json.") for path in (tmp_path / "cache").iterdir())

@@ -85,6 +85,7 @@ def test_the_rows_of_every_case_are_in_the_attributes(joined):
     assert rows == {name: json.loads(sweep(CASES[name], DATA, **OPTIONS).attrs["rows"]) for name in CASES}
 
 
+@pytest.mark.long
 def test_switches_are_said_by_case_and_a_record_that_has_one_is_not_taken_for_an_attack(tmp_path):
     """A party's own defense, with a record that is called as a switch is, in a chain with the attack."""
     (honest_party, attack) = tiny_scenario().attacks
@@ -101,6 +102,7 @@ def test_switches_are_said_by_case_and_a_record_that_has_one_is_not_taken_for_an
         assert honest(part).sizes == {k: n for k, n in part.sizes.items() if k != "attack.enabled"}
 
 
+@pytest.mark.long
 def test_a_case_is_a_row_of_tables_with_its_own_outcomes(joined):
     shown = reports.rows(joined)
     assert [(row["case"], row["attack.enabled"]) for row in shown] == [(name, e) for name in CASES for e in "01"]

@@ -59,6 +59,7 @@ def test_of_swept_rates_the_smallest_counts():
     assert len(swept(scenario, data, {"poison.test_rate": [1.0, 0.1]})) == 1
 
 
+@pytest.mark.long
 def test_of_several_wanted_classes_the_one_with_the_fewest_rows_counts():
     """28 test rows of class 0, 10 of class 1 and 3 of class 2 carry the trigger; two attackers want 0 and 2."""
     data = tiny_data(num_test=90)

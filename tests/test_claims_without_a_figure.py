@@ -150,6 +150,7 @@ def test_the_largest_class_of_mnist():
     assert np.bincount(load_task("mnist").train.labels).max() / 60_000 == LARGEST_CLASS["mnist"]
 
 
+@pytest.mark.long
 def test_every_case_is_in_a_section(found):
     plain = {"label_inference_accuracy": 0.5, "label_inference_rate": 1.0}
     everything = {name: lambda settings: plain for name in BY_NAME if not name.startswith("noise/")}

@@ -87,6 +87,7 @@ class ShuffledWatch(vfl.ActiveTransform):
         return vfl.Suspicion(score=score, is_suspect=score.max(axis=1) > 1.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", [1000, 8])
 def test_the_order_of_rows_changes_nothing_of_rows_that_are_judged_alone(block):
     data = helpers.table_data()

@@ -82,6 +82,7 @@ def test_in_a_chain_after_another_attack_it_does_what_it_does_alone(table, attac
     helpers.assert_bitwise_equal(first.attack_states[1], second.attack_states[1][1])
 
 
+@pytest.mark.long
 @every_attack
 def test_bags_of_ids_are_treated_as_their_dense_rows(attack):
     bags = helpers.bag_data()

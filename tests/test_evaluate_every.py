@@ -150,6 +150,7 @@ def test_an_epoch_that_was_not_evaluated_has_no_outcome(always, sometimes):
     assert vfl.reports.rows(sometimes, epoch=2)[1]["main accuracy"] == vfl.reports.UNDEFINED
 
 
+@pytest.mark.long
 def test_curves_go_through_the_epochs_that_were_evaluated(sometimes):
     figure = plots.overview(sometimes)
     lines = [line for panel in figure.axes[:1] for line in panel.get_lines()]

@@ -105,6 +105,7 @@ def test_a_changed_case_is_trained(trained, untrained, change):
         run_cases([dataclasses.replace(CASE, **change)], trained, epochs=2)
 
 
+@pytest.mark.long
 def test_more_epochs_and_other_data_are_trained(trained, untrained, monkeypatch):
     with pytest.raises(Refused):
         run_cases([CASE], trained, epochs=3)

@@ -360,6 +360,7 @@ def test_a_damaged_checkpoint_costs_epochs_and_nothing_else(tmp_path, monkeypatc
     assert not list(tmp_path.glob("folder/checkpoints/*"))
 
 
+@pytest.mark.long
 def test_traces_of_a_process_that_was_killed_at_the_very_end_are_removed(tmp_path, monkeypatch, never_stopped):
     interrupted(tmp_path, monkeypatch, after=4)
     (left,) = tmp_path.glob("checkpoints/*")

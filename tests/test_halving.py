@@ -79,6 +79,7 @@ def test_one_replica_that_does_not_fit_is_an_error(room_for, error):
         swept(over={}, seeds=1, max_replicas=1)
 
 
+@pytest.mark.long
 def test_another_error_stays_what_it_is(room_for):
     tried = room_for(1, jax.errors.JaxRuntimeError("INTERNAL: a mistake"))
     with pytest.raises(jax.errors.JaxRuntimeError, match="a mistake"):

@@ -84,6 +84,7 @@ def is_right(outcome):
     return outcome.logits.argmax(axis=-1) == outcome.labels
 
 
+@pytest.mark.long
 def test_a_measure_goes_over_all_rows_and_in_the_second_pass_over_the_attacked_ones():
     scenario = scenario_of(metrics=(is_right,), plan={"trigger": STAMPED})
     found = vfl.sweep(scenario, helpers.table_data(), seeds=1, epochs=2, progress=False)

@@ -57,6 +57,7 @@ def test_a_step_for_an_accelerator_stays_lean(case, defense, products):
     assert counts == {"while": 1, "dynamic_update_slice": 1, "dot_general": products, "scatter": 1}
 
 
+@pytest.mark.long
 def test_a_part_that_fails_on_a_gpu_says_so_and_the_others_are_shown(tmp_path):
     broken = on_gpu.in_a_process(on_gpu.Arguments(rows=0), "growth")
     assert "ValueError" in broken["error"]

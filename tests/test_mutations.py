@@ -215,6 +215,7 @@ def test_a_mistake_that_never_ends_is_timed_out(tree, study):
     assert "test_all_sums.py" in row["by"]
 
 
+@pytest.mark.long
 def test_a_time_that_is_over_for_many_tests_is_no_time_out(tree, study, monkeypatch):
     one, runs = mutant(tree, "removal", "last -= STEP"), []
 

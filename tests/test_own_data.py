@@ -176,6 +176,7 @@ def test_bags_are_trained_on(head):
     assert (results.backdoor_accuracy_count == 4).all()  # a fifth of 20 rows
 
 
+@pytest.mark.long
 def test_tables_are_taken_whole_and_learned_from():
     rng = np.random.default_rng(0)
     bank = pd.DataFrame({"id": range(400), "income": rng.normal(size=400)})

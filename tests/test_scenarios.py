@@ -81,6 +81,7 @@ def test_a_trigger_over_all_parties_reaches_every_one_of_them():
         assert np.any(weights[0] != weights[1]), f"party {k} never saw its part of the trigger"
 
 
+@pytest.mark.long
 def test_the_attacker_has_a_learning_rate_of_its_own():
     """Section 5.1: it controls its local hyper-parameters."""
     scenario, data = digits_demo(head="trainable"), load_digits()

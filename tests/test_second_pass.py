@@ -83,6 +83,7 @@ def test_every_row_of_another_class_is_attacked_and_counted(kind, monkeypatch):
     assert float(results.full_detection_false_alarm_rate) == pytest.approx(np.mean(scores[0] > 1.2))
 
 
+@pytest.mark.long
 def test_a_named_column_is_the_column():
     by_name, by_number = (
         shared.trained(
@@ -190,6 +191,7 @@ def test_attackers_that_want_different_classes_are_counted_by_party():
     assert first > 0.9 > second  # the louder one wins
 
 
+@pytest.mark.long
 def test_attackers_that_are_off_do_not_count_in_the_mean():
     data, plan = helpers.table_data(), {"trigger": EmbeddingTrigger(), "party_targets": (0, 2), "target_class": 2}
     scenario = scenario_of(

@@ -98,6 +98,7 @@ def test_where_no_seed_can_be_judged_nothing_is_counted():
     assert (shown["success"], shown["attack success"], shown["not judged"]) == ("–", "–", "9/9 nothing to attack")
 
 
+@pytest.mark.long
 def test_a_table_has_one_row_per_point(results):
     rows = reports.rows(results)
     assert [(row["attack.enabled"], row["attack.amplify"]) for row in rows] == [

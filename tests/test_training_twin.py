@@ -233,6 +233,7 @@ def test_given_blur():
     compare(build)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drop_rate", [0.5, 0.95])
 @pytest.mark.parametrize("residual", ["position", "sample", "none"])
 def test_sparsification(residual, drop_rate):
