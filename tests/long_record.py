@@ -30,8 +30,8 @@ def record(report):
         seconds[name] += float(case.get("time"))
         for kind in ("failure", "error", "skipped"):
             for found in case.findall(kind):
-                first = (found.get("message") or "").splitlines() or [""]
-                told.append(f"| {name} | `{case.get('name')}` | {kind} | {first[0][:100].replace('|', ' ')} |")
+                first = ((found.get("message") or "").splitlines() or [""])[0].replace(str(PAGE.parents[1]), ".")
+                told.append(f"| {name} | `{case.get('name')}` | {kind} | {first[:100].replace('|', ' ')} |")
     when = datetime.datetime.fromisoformat(suite.get("timestamp"))
     lines = [
         "# The last run of `make test-long`",
