@@ -54,8 +54,10 @@ def layout(mesh: Mesh, num_seeds: int, grid_size: int) -> Layout:
 
 
 def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, given: Given) -> TrainState:
-    """The states of all replicas before their first step, of two programs: most of a compilation's time goes into the
-    draws of parameters, and sweeps that differ in methods alone share that program.
+    """The states of all replicas before their first step.
+
+    Two programs make them: the draws of parameters take most of the compilation, and sweeps that differ in methods
+    alone share that program.
 
     Args:
       shapes: what the protocol makes public; static.
