@@ -10,9 +10,10 @@ import xarray as xr
 from experiments.arena import __main__ as experiment
 from experiments.arena import report
 from experiments.arena.answer import answer, short, so_far
+from experiments.arena.growing import add, grown
 from experiments.arena.rates import largest_good
 from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
-from vfl_jax.core.files import save
+from vfl_jax.core.files import load, save
 
 
 @pytest.mark.parametrize(
@@ -148,3 +149,49 @@ def test_the_line_up_takes_the_rates_that_honest_runs_chose():
     found = json.loads((report.README.parent / "results" / "rates.json").read_text())
     taken = {head: {name: of["chosen"] for name, of in of_head.items()} for head, of_head in found.items()}
     assert taken == RATES
+
+
+def described(results, rate=0.3):
+    """Results of a board with what an arena says of them."""
+    data, attacks, defenses = (results[name].values.tolist() for name in ("data", "attack", "defense"))
+    said = {
+        "boards": {name: {"record": "Scenario", "rate": rate} for name in data},
+        "attacks": {name: {attack: {"record": attack, "enabled": 1.0} for attack in attacks} for name in data},
+        "defenses": {defense: {"record": defense} for defense in defenses},
+    }
+    return results.assign_attrs({part: json.dumps(content) for part, content in said.items()})
+
+
+def test_a_file_grows_into_what_one_arena_would_have_found(tmp_path):
+    whole = described(board("mnist", (0.8, 0.2), 0.005, attacks=("loud", "quiet")))
+    run = {"started": "2026-11-29T01:00:00Z", "devices": ["cpu"], "machine": "x86_64", "python": "3.11.7"}
+    for defense, seconds in (("none", 60.0), ("wall", 30.0)):
+        part = described(whole.sel(defense=[defense]))
+        part.encoding["run"] = run | {"wall_seconds": seconds}
+        add(part, tmp_path / "mnist.nc")
+    found = load(tmp_path / "mnist.nc")
+    xr.testing.assert_identical(found, whole)
+    assert found.encoding["run"]["wall_seconds"] == 90
+
+
+def test_the_last_word_on_a_meeting_counts_and_who_did_not_meet_has_no_numbers():
+    first = described(board("mnist", (0.8, 0.2), 0.005))
+    later = described(board("mnist", (0.6, 0.1), 0.005, attacks=("loud", "late"), defenses=("none", "moat")))
+    later["reason"] = later["reason"].where(later["attack"] != "late", "has no time")
+    found = grown(first, later)
+    assert found["attack"].values.tolist() == ["loud", "quiet", "late"]
+    assert found["defense"].values.tolist() == ["none", "wall", "moat"]
+    success = found["attack_success"].isel(data=0).median("seed")
+    np.testing.assert_allclose(success, [[0.6, 0.4, 0.3], [0.2, 0.1, np.nan], [0.1, np.nan, 0.05]])
+    assert found["reason"].values[0].tolist() == [["", "", ""], ["", "", ""], ["has no time", "", "has no time"]]
+    assert set(json.loads(found.attrs["attacks"])["mnist"]) == {"loud", "quiet", "late"}
+
+
+def test_a_meeting_of_other_numbers_is_not_added():
+    saved, found = (described(board("mnist", (0.8, 0.2), 0.005), rate) for rate in (0.3, 0.1))
+    with pytest.raises(ValueError, match="saved: boards has 'mnist' with other numbers"):
+        grown(saved, found)
+    found = described(board("mnist", (0.8, 0.2), 0.005))
+    found.attrs["attacks"] = found.attrs["attacks"].replace('"enabled": 1.0', '"enabled": 0.5', 1)
+    with pytest.raises(ValueError, match=r"attacks\.mnist has 'loud' with other numbers"):
+        grown(saved, found)

@@ -1,6 +1,7 @@
 """``python -m experiments.arena``: trains the arena board by board, then writes its page.
 
-A board's sweeps lie in ``runs/<board>`` until they are not needed; what is committed is one small file per board.
+A board's sweeps lie in ``runs/<board>`` until they are not needed; what is committed is one small file per board,
+which grows with every attack and defense that meet on it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Annotated
 
 import tyro
 
+from experiments.arena.growing import add
 from experiments.arena.kinds import MAKING, Kind, file_name
 from experiments.arena.rates import write_rates
 from experiments.shared.command import ending_in_one_line, results_folder
 from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
-from vfl_jax.core.files import save
 from vfl_jax.sweeps.devices import use_all_cores
 
 HOME = Path(__file__).parent
@@ -81,7 +82,7 @@ def train(given: Arguments, folder: Path) -> None:
         is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
         results = arena(able, defenses, {name: board}, seeds, folder=given.unfinished(folder))
-        save(results, folder / file_name(name, given.kind))
+        add(results, folder / file_name(name, given.kind))
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def _run_rows(folder: Path) -> list[Row]:
         {
             "data": str(board["data"].item()),
             "table": title,
-            "meetings": f"{int((board['reason'] == '').sum()):,}",
+            "meetings": f"{int(board[SUCCESS].notnull().any('seed').sum()):,}",
             "seeds": str(board.sizes["seed"]),
             "wall time": duration(board.encoding["run"]["wall_seconds"]),
             "from": board.encoding["run"]["started"][:10],
