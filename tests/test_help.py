@@ -1,6 +1,7 @@
 """What the command says of itself: nothing is wider than 80 columns, every preset and subcommand has a line."""
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,14 @@ def test_nothing_is_wider_than_80_columns(words, capsys, monkeypatch):
     shown = said(words, capsys)
     assert shown.strip()
     assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("words", [["run", "digits_demo-sum"], ["sweep", OWN], *([name] for name in SUBCOMMANDS)])
+def test_every_flag_says_what_it_is(words, capsys, monkeypatch):
+    """Its default or its type alone says too little."""
+    monkeypatch.setenv("COLUMNS", "80")
+    flags = said([*words, "--help"], capsys).splitlines()
+    assert [line for line in flags if re.match(r"│ --\S+( \S+)?\s+(\(default: \S+\))?\s*│", line)] == []
 
 
 def test_help_begins_with_two_examples_and_names_everything(capsys, monkeypatch):

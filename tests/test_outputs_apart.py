@@ -35,27 +35,37 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+OVERWRITES = [
+    (["report", "grid.nc", "--html", "./grid.nc"], "--html is grid.nc, and so is the file of the results 'grid'"),
+    (["audit", *OWN, "--results", "a.csv"], "--results is a.csv, and so is the table of 'bank'"),
+    (["audit", "tables.toml", "--results", "b.csv"], "--results is b.csv, and so is the table of 'shop'"),
+    (["audit", "tables.toml", "--results", "tables.toml"], "and so is the file that names your tables"),
+    (["audit", *OWN, "--out", "x.html", "--results", "x.html"], "--results is x.html, and so is --out"),
+    ([*STUDY, "--out", "a.csv"], "--out is a.csv, and so is the table of 'bank'"),
+    ([*STUDY, "--log-json", "a.csv"], "--log-json is a.csv, and so is the table of 'bank'"),
+    ([*STUDY, "--save-scenario", "x.toml", "--out", "x.toml"], "--save-scenario is x.toml, and so is --out"),
+    ([*STUDY, "--folder", "x.nc", "--out", "x.nc"], "--out is x.nc, and so is --folder"),
+    (
+        ["run", "scenario.json", "--data", "digits", "--save-scenario", "scenario.json"],
+        "--save-scenario is scenario.json, and so is the file of the scenario",
+    ),
+]
+TWICE = [
+    (["report", "grid.nc", "--html", "x.html", "--html", "y.html"], "--html is given twice, with x.html and with"),
+    (["audit", *OWN, "--seeds", "10", "--seeds=20"], "--seeds is given twice, with 10 and with 20"),
+    (["audit", *OWN, "--label", "bank.a"], "--label is given twice, with bank.y and with bank.a"),
+    ([*STUDY, "--epochs", "3"], "--epochs is given twice, with 1 and with 3"),
+    ([*STUDY, "--defense", "SignSGD", "--defense", "Clipping"], "--defense is given twice, with SignSGD and with"),
+]
+
+
 @pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["report", "grid.nc", "--html", "./grid.nc"], "--html is grid.nc, and so is the file of the results 'grid'"),
-        (["audit", *OWN, "--results", "a.csv"], "--results is a.csv, and so is the table of 'bank'"),
-        (["audit", "tables.toml", "--results", "b.csv"], "--results is b.csv, and so is the table of 'shop'"),
-        (["audit", "tables.toml", "--results", "tables.toml"], "and so is the file that names your tables"),
-        (["audit", *OWN, "--out", "x.html", "--results", "x.html"], "--results is x.html, and so is --out"),
-        ([*STUDY, "--out", "a.csv"], "--out is a.csv, and so is the table of 'bank'"),
-        ([*STUDY, "--log-json", "a.csv"], "--log-json is a.csv, and so is the table of 'bank'"),
-        ([*STUDY, "--save-scenario", "x.toml", "--out", "x.toml"], "--save-scenario is x.toml, and so is --out"),
-        ([*STUDY, "--folder", "x.nc", "--out", "x.nc"], "--out is x.nc, and so is --folder"),
-        (
-            ["run", "scenario.json", "--data", "digits", "--save-scenario", "scenario.json"],
-            "--save-scenario is scenario.json, and so is the file of the scenario",
-        ),
-    ],
+    ("words", "said", "advice"),
+    [*((*case, "they must be two files") for case in OVERWRITES), *((*case, "give it once") for case in TWICE)],
 )
-def test_an_output_that_is_an_input_is_refused(here, words, said):
+def test_a_flag_that_writes_over_another_or_is_given_twice_is_refused(here, words, said, advice):
     before = contents(here)
-    with pytest.raises(SystemExit, match="they must be two files") as error:
+    with pytest.raises(SystemExit, match=advice) as error:
         main(words)
     assert said in str(error.value)
     assert contents(here) == before
@@ -69,24 +79,6 @@ def test_a_report_keeps_its_results_and_writes_all_files_or_none(here):
         vfl.report(results(), html="x", csv="./x")
     with pytest.raises(OSError, match="cannot be written"):
         vfl.report(results(), html="page.html", latex=here)
-    assert contents(here) == before
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["report", "grid.nc", "--html", "x.html", "--html", "y.html"], "--html is given twice, with x.html and with"),
-        (["audit", *OWN, "--seeds", "10", "--seeds=20"], "--seeds is given twice, with 10 and with 20"),
-        (["audit", *OWN, "--label", "bank.a"], "--label is given twice, with bank.y and with bank.a"),
-        ([*STUDY, "--epochs", "3"], "--epochs is given twice, with 1 and with 3"),
-        ([*STUDY, "--defense", "SignSGD", "--defense", "Clipping"], "--defense is given twice, with SignSGD and with"),
-    ],
-)
-def test_a_flag_that_is_given_twice_is_refused(here, words, said):
-    before = contents(here)
-    with pytest.raises(SystemExit, match="give it once") as error:
-        main(words)
-    assert said in str(error.value)
     assert contents(here) == before
 
 

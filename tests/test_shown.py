@@ -5,6 +5,7 @@ import functools
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_helpers import tiny_data
 from helpers import bag_data
@@ -109,6 +110,23 @@ def test_records_in_tuples_and_long_values_are_folded_too():
     assert max(map(len, lines)) < 80
     alone = vfl.ActiveChain(parts=(vfl.defenses.GaussianNoise(),))
     assert repr(alone) == "ActiveChain(parts=(GaussianNoise(stddev=0.0, variance=0.0),))"
+
+
+def test_guarantees_fit_80_columns_and_python_reads_them_back():
+    parts = (vfl.defenses.Clipping(bound=0.001), GaussianNoise(stddev=0.01))
+    scenario = presets.digits_demo().replace(defense=vfl.ActiveChain(parts=parts))
+    bought = vfl.privacy(scenario, vfl.load_digits(), epochs=10)
+    assert repr(bought).startswith("(Guarantee(\n    method='defense.parts.0 (Clipping)',\n    protects='nothing',\n")
+    assert max(map(len, repr(bought).splitlines())) < 80
+    assert eval(repr(bought), {"Guarantee": vfl.Guarantee, "inf": math.inf}) == bought
+
+
+def test_what_is_given_is_told_by_its_form():
+    assert repr(vfl.Given()) == "Given()"
+    params = ({"weight": np.zeros((3, 2)), "bias": np.zeros(2)},) * 2
+    given = vfl.Given(params=params, poison_ids=np.arange(300, dtype=np.int32), target_ids=[1, 2])
+    lines = ["Given(", "    params=<4 arrays>,", "    poison_ids=int32[300],", "    target_ids=<2 numbers>,", ")"]
+    assert repr(given).splitlines() == lines
 
 
 def test_an_audit_and_a_board_fit_80_columns():

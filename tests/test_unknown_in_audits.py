@@ -18,27 +18,25 @@ def changed(name, place, value):
     return table
 
 
-@pytest.mark.parametrize("unknown", [0, 1])
-def test_an_attack_of_unknown_success_is_not_stopped(unknown):
-    table = changed("attack_success", 1, 0.06)
-    found = findings(table)
-    assert found.plants(found.defended[1]) is False
-    table["attack_success"][1, unknown] = np.nan
-    found = findings(table)
-    assert found.plants(found.defended[1]) is None
-    assert found.defended[1].attack == ("replay", "BASL")[unknown]  # the one that is known
+ATTACK = ("attack_success", 0.06, lambda found: found.plants, lambda d: (d.attack, d.planted))
+READER = ("read", 0.55, lambda found: found.reads, lambda d: (d.reader, d.read))
 
 
-@pytest.mark.parametrize("unknown", [0, 1, 2])
-def test_a_reader_of_unknown_success_is_not_stopped(unknown):
-    table = changed("read", 1, 0.55)
+@pytest.mark.parametrize(
+    ("name", "known", "verdict", "strongest", "unknown"),
+    [*((*ATTACK, i) for i in range(2)), *((*READER, i) for i in range(3))],
+)
+def test_what_has_an_unknown_success_is_not_stopped(name, known, verdict, strongest, unknown):
+    table = changed(name, 1, known)
     found = findings(table)
-    assert found.reads(found.defended[1]) is False
-    table["read"][1, unknown] = np.nan
+    assert verdict(found)(found.defended[1]) is False
+    table[name][1, unknown] = np.nan
     found = findings(table)
-    assert found.reads(found.defended[1]) is None
-    assert found.defended[1].reader != str(table["reader"].values[unknown])
-    assert found.defended[1].read.value == pytest.approx(0.55)
+    defended = found.defended[1]
+    assert verdict(found)(defended) is None
+    method, success = strongest(defended)  # one that is known
+    assert method != str(table[table[name].dims[1]].values[unknown])
+    assert success.value == pytest.approx(known)
 
 
 def test_an_attack_whose_cost_is_unknown_is_not_left_out():

@@ -24,6 +24,7 @@ class Training:
     data_folder: Folder = None
     """Folder of data sets. Default: VFL_JAX_DATA; without it MNIST and Fashion-MNIST are downloaded."""
     epochs: Whole = 50
+    """Passes over the training rows."""
     evaluate_every: Count = None
     """Epochs between two evaluations, of both passes. Default: the first pass each epoch, the second at the end."""
     parties: Count = None
@@ -54,6 +55,7 @@ class Run(Training):
     """Trains one replica."""
 
     seed: Whole = 0
+    """Settles all that is random."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class Sweep(Training):
     over: Repeated = ()
     """PATH=NUMBER,NUMBER,... e.g. attack.amplify=1,10. Repeated: the product. PATH+PATH=1:2,3:4 go together."""
     seeds: Whole = 20
+    """How many seeds every setting has."""
     folder: Folder = None
     """Folder of results and checkpoints. The same command goes on from there; more seeds or values reuse it."""
     checkpoint_every: Whole = 5
@@ -100,6 +103,7 @@ class Audit:
     head: Literal["trainable", "sum"] = "trainable"
     """The active party's model: a layer of its own, or the sum of all embeddings."""
     epochs: Whole = 20
+    """Passes over the training rows that every model makes."""
     rows: Whole = 3000
     """Training rows that are used at most; of test rows half as many. More rows take more time."""
     out: Path = Path("audit.html")
@@ -122,8 +126,9 @@ class Arena:
     defense: Repeated = ()
     """NAME of a defense of the line-up, or of any other at its defaults. Default: the line-up's."""
     epochs: Whole = 50
-    """Of data sets that are no boards of the line-up."""
+    """Passes over the training rows of data sets that are no boards of the line-up."""
     seeds: Whole = 5
+    """How many seeds every meeting has."""
     folder: Folder = None
     """Folder of results. The same command goes on from there; more seeds, methods and boards reuse it."""
     out: File = None
@@ -139,7 +144,9 @@ class Demo:
     """Plants a backdoor, behind a defense that stops it and one that does not."""
 
     seeds: Whole = 8
+    """How many seeds each of the three models has."""
     epochs: Whole = 50
+    """Passes over the training rows."""
     out: Path = Path("demo")
     """Folder for results and the picture."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vfl_jax.core.fields import Declared
 
 WIDTH = 79
 INDENT = "    "
+LONG = 64
+"""A text of more letters is shown in parts."""
 
 
 def folded(record: Declared) -> str:
@@ -31,6 +34,46 @@ def folded(record: Declared) -> str:
         else:
             lines[-1] += f" {part}" if lines[-1] else part
     return "\n".join(lines)
+
+
+def by_field(name: str, fields: Mapping[str, str]) -> str:
+    """Returns a call with a field per line, so that several of them fit a terminal in a tuple, too.
+
+    Args:
+      name: what is called.
+      fields: the text of every value, by the name of its field.
+
+    Example:
+      >>> print(by_field("Range", {"low": "1", "high": "2"}))
+      Range(
+          low=1,
+          high=2,
+      )
+    """
+    inside = [f"{INDENT}{field}={text}," for field, text in fields.items()]
+    return "\n".join([f"{name}(", *inside, ")"]) if inside else f"{name}()"
+
+
+def literal(value: object) -> str:
+    """Returns what Python reads back as a value: its repr, a long text in several parts below each other.
+
+    Args:
+      value: the value.
+
+    Example:
+      >>> print(literal("one word " * 8 + "more"))
+      (
+              'one word one word one word one word one word one word one word '
+              'one word more'
+          )
+    """
+    if not isinstance(value, str) or len(repr(value)) <= LONG:
+        return repr(value)
+    wrapper = textwrap.TextWrapper(
+        LONG, drop_whitespace=False, replace_whitespace=False, expand_tabs=False, break_on_hyphens=False
+    )
+    parts = [f"{INDENT * 2}{part!r}" for part in wrapper.wrap(value)]
+    return "\n".join(["(", *parts, f"{INDENT})"])
 
 
 def _parts(value: Any, before: str = "", after: str = "") -> Iterator[str]:

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vfl_jax.core.folded import by_field
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.core.vertical_data import VerticalData, content_hash
+from vfl_jax.core.words import counted
 from vfl_jax.protocol.knowledge import ORDINARY, POISON, TARGET
 from vfl_jax.protocol.methods import is_attack
 from vfl_jax.replica.rows import check_rate, explicit_ids, given_batches, known_rows, poison_counts
@@ -49,9 +51,24 @@ class Given:
 
     def fingerprint(self) -> str | None:
         """Returns the SHA-256 of the content, in hexadecimal; None where nothing is given."""
-        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        content = {name: value for name, value in content.items() if value is not None}
+        content = self._content()
         return content_hash(content) if content else None
+
+    def _content(self) -> dict[str, Any]:
+        """What is given, by name."""
+        content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in content.items() if value is not None}
+
+    def __repr__(self) -> str:
+        return by_field("Given", {name: _form(value) for name, value in self._content().items()})
+
+
+def _form(value: Any) -> str:
+    """What a choice is, in a few letters: dtype and shape of an array, else how many arrays or numbers there are."""
+    if hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    leaves = jax.tree.leaves(value)
+    return f"<{counted(len(leaves), 'array' if any(map(np.ndim, leaves)) else 'number')}>"
 
 
 @flax.struct.dataclass

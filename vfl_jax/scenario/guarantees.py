@@ -6,6 +6,7 @@ import math
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from vfl_jax.core.checks import check_count, check_range
+from vfl_jax.core.folded import by_field, literal
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.defenses import (
     ALIBI,
@@ -72,6 +73,9 @@ class Guarantee(NamedTuple):
     epsilon: float
     delta: float
     why: str
+
+    def __repr__(self) -> str:
+        return by_field("Guarantee", {name: literal(value) for name, value in self._asdict().items()})
 
 
 def privacy(scenario: Scenario, data: VerticalData, epochs: int, delta: float = 1e-5) -> tuple[Guarantee, ...]:
@@ -164,9 +168,8 @@ class _Chain:
         is_alone = self._rows_tell_of_themselves() and all(_is_by_row(p) for p in before)
         change = self._change(before, is_normal, is_alone)
         if math.isinf(change):
-            return self._none(
-                i, "one row can change a message without bound: put Clipping just before it, with a bound"
-            )
+            why = "one row can change a message without bound: put Clipping just before it, with a bound"
+            return self._none(i, why)
         times = self.num_visits if is_alone else self.num_steps
         if is_normal:
             epsilon = gaussian_epsilon(math.sqrt(times) * change / size, self.delta)
@@ -229,9 +232,7 @@ class _Chain:
         if (after := self._undoes(i)) is not None:
             return self._none(i, after)
         if any(changes(p, "on_send") for p in self.parts[:i]) or any(changes(p, "on_labels") for p in self.parts):
-            return self._none(
-                i, "another method changes labels, or gradients before it, so that its noise fits no more"
-            )
+            return self._none(i, "another method changes labels, or gradients before it, so its noise fits no more")
         if not self._rows_tell_of_themselves(but=i):
             return self._none(
                 i, "the active party, or another method, also learns from true labels, which messages tell"
@@ -257,11 +258,9 @@ class _Chain:
         """Says which later method may undo noise on messages."""
         later = (k for k in range(i + 1, len(self.parts)) if changes(self.parts[k], "on_send"))
         found = next((k for k in later if not isinstance(self.parts[k], OF_MESSAGES)), None)
-        return (
-            None
-            if found is None
-            else f"{self._name(found)} comes after it, and reads labels, or nothing is known of it"
-        )
+        if found is None:
+            return None
+        return f"{self._name(found)} comes after it, and reads labels, or nothing is known of it"
 
     def _name(self, i: int) -> str:
         return f"{self.paths[i]} ({type(self.parts[i]).__name__})"
