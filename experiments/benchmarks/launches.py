@@ -73,13 +73,13 @@ def steps(name: Name) -> described_gpu.Loop:
     """Returns the loop over the steps of an epoch, compiled for the described GPU."""
     import jax.numpy as jnp
 
-    from vfl_jax.sweeps import programs
+    from vfl_jax.sweeps import layout, programs
     from vfl_jax.sweeps.prepared import prepare
 
     ready, mesh = prepare(*case(name)), described_gpu.gpu_mesh()
     shapes, _, *arrays = ready.arguments
     on_gpu = described_gpu.shapes_on(mesh, (*arrays, ready.state_shapes(), jnp.int32(0)))
-    traced = programs.train_epoch.trace(shapes, programs.layout(mesh, SEEDS, POINTS), *on_gpu)
+    traced = programs.train_epoch.trace(shapes, layout.lay_out(mesh, SEEDS, POINTS), *on_gpu)
     program = traced.lower(lowering_platforms=("cuda",)).compile().as_text()
     return described_gpu.loops(program)[0]
 

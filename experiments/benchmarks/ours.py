@@ -15,7 +15,7 @@ from vfl_jax.replica import initial, phases
 from vfl_jax.replica.draws import draw
 from vfl_jax.sweeps import programs
 from vfl_jax.sweeps.chunks import Chunk
-from vfl_jax.sweeps.devices import replicate, seed_mesh
+from vfl_jax.sweeps.devices import mesh_for, replicate
 from vfl_jax.sweeps.grid import stack
 from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.study import Study
@@ -84,7 +84,7 @@ class Unmapped:
 
 def roof(size: int = 4096) -> float:
     """GFLOP/s of all devices together, each with a product of two ``size`` × ``size`` matrices of its own."""
-    mesh = seed_mesh(len(jax.devices()))
+    mesh = mesh_for(len(jax.devices()))
     ones = jnp.ones((mesh.size, size, size), jnp.float32)
     product = _on_all(mesh, lambda a: a[0] @ a[0])
     jax.block_until_ready(product(ones))
@@ -97,7 +97,7 @@ class DenseParty:
     """A dense party alone on every device: forward pass, way back and update at G grid points, T batches in turn."""
 
     def __init__(self, study: Study, party: int, grid_size: int, steps: int = 300) -> None:
-        mesh = seed_mesh(len(jax.devices()))
+        mesh = mesh_for(len(jax.devices()))
         bottom, optimizer = study.scenario.bottoms[party], study.scenario.optimizers[party]
         features = study.data.train.features[party]
         size, num_features = study.scenario.batches.size, features.shape[1]

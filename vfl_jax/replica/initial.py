@@ -26,6 +26,10 @@ OWN_PARAMS = np.uint32(2**32 - 2)
 """The step number in the keys of methods' own parameters; no step has this number."""
 
 
+OF_MODELS = ("params", "head_params", "opt_states", "head_opt_state", "model_states")
+"""The parts of a first state that :func:`init_models` makes; :func:`init_methods` makes the others."""
+
+
 class Models(NamedTuple):
     """What a scenario says of models, apart from what methods do: cells that share it share their initial parameters.
 

@@ -1,4 +1,4 @@
-"""The devices of a program, on one machine or several. The seed axis lies over all of them."""
+"""The devices of a program, on one machine or several. They share its seeds, and grid points where seeds are few."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from vfl_jax.sweeps import limits
 
+SEED, POINT = "seed", "point"
+"""The axes of a mesh. The second is there where several devices share the grid points of a seed."""
+FEWEST_POINTS = 4
+"""So many grid points of a seed are worth a device."""
 UNKNOWN = 2**62
 """The free memory where nobody knows it. What then does not fit is trained in halves."""
 
@@ -32,50 +36,114 @@ def use_all_cores() -> None:
         return
 
 
-def seed_mesh(num_seeds: int) -> Mesh:
-    """The devices that share the seeds.
+def mesh_for(num_seeds: int, num_points: int = 1) -> Mesh:
+    """The devices that share the seeds. Where there are more devices than seeds, several share the points of a seed.
 
-    They are as few as can be without more seeds for any of them than all devices would have. A program of several
-    processes takes all devices.
+    They are as few as can be without more seeds or points for any of them than all devices would have. A program of
+    several processes takes all devices for its seeds. No device gets fewer than four points: each draws batches and
+    noise for itself, and with two points each, two cores were slower than one.
 
     Args:
       num_seeds: S.
+      num_points: G.
     """
     devices = jax.devices()
-    share = -(-num_seeds // len(devices))
-    count = -(-num_seeds // share)
     if jax.process_count() > 1:
-        count = len(devices)  # a process without a part in a program would never join it
-    return Mesh(np.asarray(devices[:count]), ("seed",))
+        return Mesh(np.asarray(devices), (SEED,))  # a process without a part in a program would never join it
+    count = _as_few_as_can_be(num_seeds, len(devices))
+    most = min(len(devices) // count, num_points // FEWEST_POINTS)
+    if most < 2 or (beside := _as_few_as_can_be(num_points, most)) < 2:
+        return Mesh(np.asarray(devices[:count]), (SEED,))
+    return Mesh(np.asarray(devices[: count * beside]).reshape(count, beside), (SEED, POINT))
 
 
-def pad_seeds(tree: Any, mesh: Mesh) -> Any:
-    """Repeats the last entry of every leading axis until the devices can share the axis evenly.
-
-    Args:
-      tree: leaves [S, ...].
-      mesh: the devices.
-    """
-
-    def padded(leaf: Any) -> Any:
-        missing = -len(leaf) % mesh.size
-        if not missing:
-            return leaf
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # as numbers, because a key twice is no mistake here
-            return jax.random.wrap_key_data(padded(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
-        return jnp.concatenate([leaf, *[leaf[-1:]] * missing])
-
-    return jax.tree.map(padded, tree)
+def _as_few_as_can_be(num_items: int, num_devices: int) -> int:
+    """How many devices share some items, without more for any of them than all devices would have."""
+    share = -(-num_items // num_devices)
+    return -(-num_items // share)
 
 
-def shard_seeds(tree: Any, mesh: Mesh) -> Any:
-    """Lays the leading axis of every array over the devices.
+def spec(mesh: Mesh, axis: int = 0) -> PartitionSpec:
+    """How an array [S, ...] lies over the devices.
 
     Args:
-      tree: leaves [S, ...], whose seeds the devices share evenly.
+      mesh: the devices.
+      axis: the place of its grid axis; 0 where it has none.
+    """
+    if POINT not in mesh.shape:
+        return PartitionSpec(SEED)
+    seed = SEED if mesh.shape[SEED] > 1 else None  # as JAX itself writes it, so that no program is compiled again
+    return PartitionSpec(seed, *[None] * (axis - 1), POINT) if axis else PartitionSpec(seed)
+
+
+def sharding(mesh: Mesh, axes: PartitionSpec) -> Sharding:
+    """How an array lies on the devices.
+
+    Args:
+      mesh: the devices.
+      axes: which of its axes lie over which axis of the mesh.
+    """
+    # On one device a named sharding would differ from that of a program's results, and cost a second compilation.
+    return SingleDeviceSharding(mesh.devices.item()) if mesh.size == 1 else NamedSharding(mesh, axes)
+
+
+def spread(tree: Any, mesh: Mesh, axes: Any = None) -> Any:
+    """Lays arrays [S, ...] over the devices, filled up until these can share them evenly.
+
+    Copies of the last seed, and of the last grid point, fill up.
+
+    Args:
+      tree: the arrays.
+      mesh: the devices.
+      axes: the place of the grid axis in every array, 0 where it has none; None where no array has one.
+    """
+
+    def laid(leaf: Any, axis: int) -> Any:
+        leaf = filled_up(leaf, 0, mesh.shape[SEED])
+        leaf = filled_up(leaf, axis, mesh.shape[POINT]) if axis and POINT in mesh.shape else leaf
+        return _put(leaf, mesh, spec(mesh, axis))
+
+    return jax.tree.map(laid, tree, jax.tree.map(lambda _: 0, tree) if axes is None else axes)
+
+
+def spread_points(tree: Any, mesh: Mesh) -> Any:
+    """Lays what is swept, arrays [G], over the devices that share grid points, and the other numbers over all.
+
+    Args:
+      tree: arrays [G] and numbers.
       mesh: the devices.
     """
-    return _put(tree, mesh, PartitionSpec("seed"))
+    if POINT not in mesh.shape:
+        return replicate(tree, mesh)
+
+    def laid(leaf: Any) -> Any:
+        return _put(filled_up(leaf, 0, mesh.shape[POINT]) if leaf.ndim else leaf, mesh, point_spec(leaf))
+
+    return jax.tree.map(laid, tree)
+
+
+def point_spec(leaf: Any) -> PartitionSpec:
+    """How a number lies over devices that share grid points, or an array [G] of numbers."""
+    return PartitionSpec(POINT) if leaf.ndim else PartitionSpec()
+
+
+def filled_up(leaf: Any, axis: int, count: int) -> Any:
+    """Repeats the last entry of an axis until so many devices can share it evenly.
+
+    Args:
+      leaf: the array.
+      axis: the axis.
+      count: the number of devices.
+    """
+    missing = -leaf.shape[axis] % count
+    if not missing:
+        return leaf
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # as numbers, because a key twice is no mistake here
+        return jax.random.wrap_key_data(
+            filled_up(jax.random.key_data(leaf), axis, count), impl=jax.random.key_impl(leaf)
+        )
+    last = jax.lax.slice_in_dim(leaf, leaf.shape[axis] - 1, None, axis=axis)
+    return jnp.concatenate([leaf, *[last] * missing], axis)
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
@@ -157,17 +225,14 @@ def free_memory(mesh: Mesh) -> int:
 
 
 def _put(tree: Any, mesh: Mesh, axes: PartitionSpec) -> Any:
-    """Puts every array of a tree on the devices, with its leading axis laid out as ``axes`` says."""
-    # On one device a named sharding would differ from that of a program's results, and cost a second compilation.
-    if mesh.size == 1:
-        return jax.device_put(tree, mesh.devices.item())
-    sharding = NamedSharding(mesh, axes)
+    """Puts every array of a tree on the devices, with its axes laid out as ``axes`` says."""
+    laid = sharding(mesh, axes)
     if jax.process_count() == 1:
-        return jax.device_put(tree, sharding)
+        return jax.device_put(tree, laid)
 
     def put(leaf: Any) -> Any:
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:  # already laid over all processes
-            return jax.device_put(leaf, sharding)
-        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])  # each takes its part
+            return jax.device_put(leaf, laid)
+        return jax.make_array_from_callback(leaf.shape, laid, lambda index: leaf[index])  # each takes its part
 
     return jax.tree.map(put, tree)

@@ -48,6 +48,24 @@ def part_axes(parts: dict[str, Any], with_grid: bool) -> dict[str, Any]:
     }
 
 
+def axes_beside_seeds(found: Any) -> Any:
+    """The place of the grid axis in every array [S, ...] that a program takes or returns; 0 where it has none.
+
+    States have it where :func:`state_axes` says, behind the seeds. All else has it there first of all, or not at all.
+
+    Args:
+      found: states, and what else of replicas; arrays, or their shapes.
+    """
+
+    def of(part: Any) -> Any:
+        if not isinstance(part, TrainState):
+            return int(np.ndim(part) > 1)
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), part)
+        return jax.tree.map(lambda axis: axis + 1, state_axes(one, with_grid=True))
+
+    return jax.tree.map(of, found, is_leaf=lambda part: isinstance(part, TrainState))
+
+
 def map_over_grid(scenario: Scenario, axes: TrainState, size: int) -> Callable[..., Any]:
     """The mapper over grid points that :func:`vfl_jax.replica.phases.train_epoch` takes.
 

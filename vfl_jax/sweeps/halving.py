@@ -117,8 +117,7 @@ def joined(ready: Prepared, parts: Sequence[tuple[Any, list[dict[str, Any]]]]) -
     history = jax.tree.map(recorded, early, late)
     if first is None:
         return None, history
-    of_points = grid_axis.state_axes(jax.tree.map(lambda leaf: leaf[0], first), with_grid=True)
-    axes = jax.tree.map(lambda axis: 0 if by_seed else axis + 1, of_points)
+    axes = jax.tree.map(lambda axis: 0 if by_seed else axis, grid_axis.axes_beside_seeds(first))
     return jax.tree.map(lambda axis, one, other: _concatenate(one, other, axis), axes, first, second), history
 
 

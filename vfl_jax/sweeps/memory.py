@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from vfl_jax.replica.initial import Models
 from vfl_jax.replica.state import TrainState
 from vfl_jax.sweeps import devices, programs
+from vfl_jax.sweeps.grid_axis import axes_beside_seeds
 from vfl_jax.sweeps.halving import is_out_of_memory
 from vfl_jax.sweeps.prepared import Prepared
 
@@ -58,20 +60,28 @@ def needed(ready: Prepared) -> tuple[float, float]:
       The bytes that do not depend on the number of replicas, and the bytes of one replica.
     """
     _, layout, inputs, _, draws = ready.arguments
-    state = ready.state_shapes()
-    sharding = jax.tree.leaves(draws)[0].sharding
-    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), state)
+    state = _laid(ready.state_shapes(), ready.mesh)
     lowered = [program.lower(*arguments) for program, arguments in programs_of(ready, state)]
     used = [program.compile().memory_analysis() for program in lowered]
     working = max((use.temp_size_in_bytes for use in used if use is not None), default=0)
-    seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.size
+    seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.shape[devices.SEED]
     # Two states are there at once: while one is read back, or while a new one takes the place of an old one.
     fixed, all_here = _bytes(inputs), 2 * _bytes((state, draws)) / ready.mesh.size
     if layout.at_once < seeds_here:
         fixed += working  # one block of seeds is trained at a time, whatever their number
     else:
         all_here += working
-    return fixed, all_here / (seeds_here * len(ready.chunk.points))
+    return fixed, all_here / (seeds_here * layout.grid_size)
+
+
+def _laid(state: TrainState, mesh: Mesh) -> TrainState:
+    """The shapes of states, as they lie on the devices."""
+
+    def laid(leaf: Any, axis: int) -> Any:
+        where = devices.sharding(mesh, devices.spec(mesh, axis))
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
+
+    return jax.tree.map(laid, state, axes_beside_seeds(state))
 
 
 def programs_of(ready: Prepared, state: TrainState) -> Iterator[tuple[Any, tuple[Any, ...]]]:

@@ -17,6 +17,8 @@ from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps import devices, programs
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.grid import stack
+from vfl_jax.sweeps.grid_axis import axes_beside_seeds
+from vfl_jax.sweeps.layout import Layout, lay_out
 from vfl_jax.sweeps.study import Study
 
 
@@ -24,9 +26,9 @@ class Arguments(NamedTuple):
     """The arguments of every program of a chunk, in this order; the first two are static."""
 
     shapes: Shapes
-    layout: programs.Layout
+    layout: Layout
     inputs: Inputs
-    scenario: Scenario  # swept numbers are arrays [G]
+    scenario: Scenario  # swept numbers are arrays [G], filled up with copies of the last point
     draws: Draws  # leaves [S, ...], filled up with copies of the last seed until the devices can share them evenly
 
 
@@ -41,7 +43,7 @@ class Prepared:
 
     @property
     def mesh(self) -> Any:
-        """The devices that share the seeds."""
+        """The devices that share the replicas."""
         return self.arguments.layout.mesh
 
     def initial_state(self) -> TrainState:
@@ -66,13 +68,39 @@ class Prepared:
         scenario, state = evaluated(self.arguments.scenario, state)
         return *self.arguments._replace(scenario=scenario), state
 
-    def on_devices(self, tree: Any) -> Any:
-        """Brings a ``tree`` of leaves [S, ...] to the devices, laid out like the replicas."""
-        return devices.shard_seeds(devices.pad_seeds(tree, self.mesh), self.mesh)
+    def on_devices(self, state: TrainState) -> TrainState:
+        """Brings the states of all replicas to the devices, laid out as programs leave them.
+
+        Args:
+          state: leaves [S, ...], with the grid axis.
+        """
+        return devices.spread(state, self.mesh, axes_beside_seeds(state))
 
     def on_host(self, tree: Any) -> Any:
-        """Brings the ``tree`` that a program returned to the host, without the seeds that only fill up devices."""
-        return jax.tree.map(lambda leaf: leaf[: len(self.chunk.seeds)], devices.fetch(tree))
+        """Brings what a program returned to the host, without what only fills up devices.
+
+        Args:
+          tree: leaves [S, ...].
+        """
+        return self._own(devices.fetch(tree))
+
+    def own_shapes(self, tree: Any) -> Any:
+        """The shapes of what :func:`on_host` returns.
+
+        Args:
+          tree: arrays [S, ...], or their shapes.
+        """
+        return jax.eval_shape(self._own, tree)
+
+    def _own(self, tree: Any) -> Any:
+        """Leaves [S, ...] without the seeds and grid points that only fill up devices."""
+        num_seeds, num_points = len(self.chunk.seeds), len(self.chunk.points)
+
+        def own(leaf: Any, axis: int) -> Any:
+            of_points = (slice(None),) * (axis - 1) + (slice(num_points),) if axis else ()
+            return leaf[(slice(num_seeds), *of_points)]
+
+        return jax.tree.map(own, tree, axes_beside_seeds(tree))
 
 
 def prepare(study: Study, chunk: Chunk, inputs: Inputs | None = None) -> Prepared:
@@ -92,13 +120,13 @@ def prepare(study: Study, chunk: Chunk, inputs: Inputs | None = None) -> Prepare
         needed = dataclasses.replace(drawn, poison_ids=drawn.poison_ids[:, :0])
     rowwise = rowwise_parties(stacked, study.data)
     inputs = dataclasses.replace(inputs or study.inputs, rowwise=rowwise, decays=stacked.decays)
-    mesh = devices.seed_mesh(len(chunk.seeds))
-    draws = devices.shard_seeds(devices.pad_seeds(needed, mesh), mesh)
+    mesh = devices.mesh_for(len(chunk.seeds), len(chunk.points))
+    draws = devices.spread(needed, mesh)
     arguments = Arguments(
         shapes=stacked.shapes(study.data),
-        layout=programs.layout(mesh, len(draws.poison_rank), len(chunk.points)),
+        layout=lay_out(mesh, len(draws.poison_rank), len(chunk.points)),
         inputs=devices.replicate(inputs, mesh),
-        scenario=devices.replicate(jax.tree.map(jnp.asarray, stacked), mesh),
+        scenario=devices.spread_points(jax.tree.map(jnp.asarray, stacked), mesh),
         draws=draws,
     )
     return Prepared(study, chunk, drawn, arguments)

@@ -1,18 +1,19 @@
 """The compiled programs of a sweep: they initialise a grid × seeds, train it for an epoch, and evaluate it.
 
 Seeds lie outside, the grid inside. The seeds are shared by the devices, and a device trains some of its seeds at a
-time, one epoch each. The grid points of a seed are mapped inside its scan over steps.
+time, one epoch each. The grid points of a seed are mapped inside its scan over steps. Where there are more devices than
+seeds, several share the points of a seed, and each does what the points have in common for itself.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
 
 from vfl_jax.core.types import Array, Features, Key, Params
 from vfl_jax.protocol.knowledge import Shapes
@@ -25,32 +26,7 @@ from vfl_jax.replica.metrics import Metric
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.grid_axis import map_over_grid, part_axes, state_axes
-
-REPLICAS_IN_CACHE = 8
-"""A CPU core trains this many replicas together. The parameters of more would not stay in its cache."""
-
-
-class Layout(NamedTuple):
-    """Where and in which order the replicas of a chunk are trained; static."""
-
-    mesh: Mesh  # the devices, over which the seed axis lies
-    at_once: int  # how many seeds one device trains together
-    grid_size: int  # G, the number of grid points
-
-
-def layout(mesh: Mesh, num_seeds: int, grid_size: int) -> Layout:
-    """The layout of a chunk: an accelerator trains all its seeds together, a CPU core as many as its cache holds.
-
-    Args:
-      mesh: the devices.
-      num_seeds: S, which the devices share evenly.
-      grid_size: G, the number of grid points.
-    """
-    local = num_seeds // mesh.size
-    if mesh.devices.flat[0].platform == "cpu":
-        most = max(1, REPLICAS_IN_CACHE // grid_size)
-        local = max(n for n in range(1, min(most, local) + 1) if local % n == 0)
-    return Layout(mesh, local, grid_size)
+from vfl_jax.sweeps.layout import Layout, over_devices
 
 
 def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws: Draws, given: Given) -> TrainState:
@@ -72,14 +48,15 @@ def init(shapes: Shapes, layout: Layout, inputs: Any, scenario: Scenario, draws:
     """
     models = Models.of(scenario)
     learned = init_models(shapes, layout, inputs.train.features, models, draws.key, given)
-    return TrainState(**learned, **init_methods(shapes, layout, scenario, draws.key, learned["params"]))
+    methods = init_methods(shapes, layout, scenario, draws.key, learned.params)
+    return dataclasses.replace(methods, **{name: getattr(learned, name) for name in initial.OF_MODELS})
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"))
 def init_models(
     shapes: Shapes, layout: Layout, features: tuple[Features, ...], models: Models, keys: Key, given: Given
-) -> dict[str, Any]:
-    """The part of the first states that no method has a say in; see :func:`vfl_jax.replica.initial.init_models`.
+) -> TrainState:
+    """The first states without the parts of methods, which are (); see :func:`vfl_jax.replica.initial.init_models`.
 
     Args:
       shapes, layout, given: as in :func:`init`.
@@ -88,22 +65,22 @@ def init_models(
       keys: the keys of the seeds, [S].
     """
 
-    def one_seed(shared: Any, key: Key) -> dict[str, Any]:
-        features, models, given = shared
+    def one_seed(shared: Any, models: Models, key: Key, _: None) -> TrainState:
+        features, given = shared
 
         def at_point(models: Models) -> dict[str, Any]:
             return initial.init_models(shapes, features, models, key, given)
 
         return _over_points(layout, at_point, models)
 
-    return _over_seeds(layout, one_seed, (features, models, given), keys)
+    return over_devices(layout, one_seed, (features, given), models, keys)
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"))
 def init_methods(
     shapes: Shapes, layout: Layout, scenario: Scenario, keys: Key, params: tuple[Params, ...]
-) -> dict[str, Any]:
-    """The part of the first states that belongs to methods; see :func:`vfl_jax.replica.initial.init_methods`.
+) -> TrainState:
+    """The first states without the parts of models, which are (); see :func:`vfl_jax.replica.initial.init_methods`.
 
     Args:
       shapes, layout, scenario: as in :func:`init`.
@@ -111,15 +88,13 @@ def init_methods(
       params: the first parameters of the bottoms, leaves [S, ...] with the grid axis.
     """
 
-    def one_seed(scenario: Scenario, per_seed: Any) -> dict[str, Any]:
-        key, params = per_seed
-
+    def one_seed(_: Any, scenario: Scenario, key: Key, bottoms: TrainState) -> TrainState:
         def at_point(scenario: Scenario, params: tuple[Params, ...]) -> dict[str, Any]:
             return initial.init_methods(shapes, scenario, key, params)
 
-        return _over_points(layout, at_point, scenario, params)
+        return _over_points(layout, at_point, scenario, bottoms.params)
 
-    return _over_seeds(layout, one_seed, scenario, (keys, params))
+    return over_devices(layout, one_seed, (), scenario, keys, _with_parts({"params": params}))
 
 
 @functools.partial(jax.jit, static_argnames=("shapes", "layout"), donate_argnames="state")
@@ -220,7 +195,7 @@ def ask(
     return _mapped(functools.partial(ask_seed, what=what), shapes, layout, inputs, scenario, draws, state, epoch, asked)
 
 
-def _over_points(layout: Layout, at_point: Callable[..., Any], record: Any, *params: Any) -> dict[str, Any]:
+def _over_points(layout: Layout, at_point: Callable[..., dict[str, Any]], record: Any, *params: Any) -> TrainState:
     """Maps ``at_point(record, *params)``, which returns parts of a state, over grid points.
 
     Swept numbers are mapped as plain leaves, so that no record is ever built from axis numbers.
@@ -243,7 +218,12 @@ def _over_points(layout: Layout, at_point: Callable[..., Any], record: Any, *par
         return of_leaves(first, *jax.tree.map(lambda leaf, axis: leaf.take(0, axis), list(params), of_params))
 
     axes = part_axes(jax.eval_shape(of_first, leaves, *params), with_grid=False)
-    return jax.vmap(of_leaves, (of_record, *of_params), axes, axis_size=layout.grid_size)(leaves, *params)
+    return _with_parts(jax.vmap(of_leaves, (of_record, *of_params), axes, axis_size=layout.grid_size)(leaves, *params))
+
+
+def _with_parts(parts: dict[str, Any]) -> TrainState:
+    """A state that has these parts alone; the others are ()."""
+    return TrainState(**{field.name: parts.get(field.name, ()) for field in dataclasses.fields(TrainState)})
 
 
 def _mapped(
@@ -261,28 +241,9 @@ def _mapped(
     Seeds and grid points share ``more``.
     """
 
-    def one_seed(shared: Any, per_seed: Any) -> Any:
-        inputs, scenario, more = shared
-        draws, state = per_seed
+    def one_seed(shared: Any, scenario: Scenario, draws: Draws, state: TrainState) -> Any:
+        inputs, more = shared
         over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
         return phase(shapes, inputs, scenario, draws, state, *more, over_grid=over_grid)
 
-    return _over_seeds(layout, one_seed, (inputs, scenario, more), (draws, state))
-
-
-def _over_seeds(layout: Layout, function: Callable[..., Any], shared: Any, per_seed: Any) -> Any:
-    """Maps ``function(shared, one_seed)`` over the leading axis of ``per_seed``; every device maps its own part."""
-
-    def on_device(shared: Any, per_seed: Any) -> Any:
-        one = functools.partial(function, shared)
-        local = len(jax.tree.leaves(per_seed)[0])
-        if layout.at_once == local:
-            return jax.vmap(one)(per_seed)
-        return jax.lax.map(one, per_seed, batch_size=layout.at_once if layout.at_once > 1 else None)
-
-    if layout.mesh.size == 1:
-        return on_device(shared, per_seed)
-    specs = PartitionSpec(), PartitionSpec("seed")
-    return jax.shard_map(on_device, mesh=layout.mesh, in_specs=specs, out_specs=specs[1], check_vma=False)(
-        shared, per_seed
-    )
+    return over_devices(layout, one_seed, (inputs, more), scenario, draws, state)

@@ -14,7 +14,7 @@ from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.grid import Grid
-from vfl_jax.sweeps.grid_axis import state_axes
+from vfl_jax.sweeps.grid_axis import axes_beside_seeds
 from vfl_jax.sweeps.prepared import Prepared, prepare
 from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.study import Study
@@ -36,9 +36,8 @@ def read_states(study: Study, folder: Folder, chunks: Sequence[Chunk], number: i
       OSError: where they are missing or damaged, or cannot be read just now.
     """
     chunk = chunks[number]
-    shapes = without_optimizers(prepare(study, chunk).state_shapes())
-    of_seeds = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(chunk.seeds), *leaf.shape[1:]), leaf.dtype), shapes)
-    state: TrainState = folder.kept(chunk, of_seeds)
+    ready = prepare(study, chunk)
+    state: TrainState = folder.kept(chunk, ready.own_shapes(without_optimizers(ready.state_shapes())))
     return state
 
 
@@ -86,9 +85,8 @@ class Trained:
         here = Chunk(tuple(chunk.points[i] for i in points), tuple(chunk.seeds[i] for i in seeds))
         ready = prepare(self.study, here)
         whole = self.states(number)
-        axes = state_axes(jax.tree.map(lambda leaf: leaf[0], whole), with_grid=True)
 
         def taken(leaf: Any, axis: int) -> Any:
-            return leaf[np.asarray(seeds)][(slice(None),) * (axis + 1) + (np.asarray(points),)]
+            return leaf[np.asarray(seeds)][(slice(None),) * axis + (np.asarray(points),)]
 
-        return ready, ready.on_devices(jax.tree.map(taken, whole, axes))
+        return ready, ready.on_devices(jax.tree.map(taken, whole, axes_beside_seeds(whole)))

@@ -104,7 +104,7 @@ def _trained_at_once(
     ready: Prepared, progress: ChunkProgress, checkpoints: Checkpoints | None, checkpoint_every: int, keeps: bool
 ) -> tuple[Any, History]:
     """What :func:`_trained` returns, of replicas that are trained together."""
-    study, chunk = ready.study, ready.chunk
+    study = ready.study
     of_chunk = _Phases(
         *(functools.partial(program, *ready.arguments) for program in (programs.train_epoch, programs.between_epochs)),
         *(_evaluation(program, ready) for program in (programs.evaluate, programs.attack_all)),
@@ -121,7 +121,7 @@ def _trained_at_once(
     history: History = []
     state, restored = ready.initial_state(), None
     if checkpoints is not None:
-        restored = _restore(checkpoints, (state, loop.found_shapes(state)), len(chunk.seeds))
+        restored = _restore(checkpoints, *ready.own_shapes((state, loop.found_shapes(state))))
     if restored is not None:
         epochs, tree = restored
         state = ready.on_devices(tree["state"])
@@ -255,13 +255,13 @@ class _Loop:
         return self._nothing[program]
 
 
-def _restore(checkpoints: Checkpoints, after_epoch: tuple[TrainState, Any], num_seeds: int) -> tuple[int, Any] | None:
-    """The number of finished epochs and the tree of the newest checkpoint, the same in all processes."""
+def _restore(checkpoints: Checkpoints, state: TrainState, found: Any) -> tuple[int, Any] | None:
+    """The number of finished epochs and the tree of the newest checkpoint, the same in all processes.
 
-    def of_seeds(leaf: Any) -> Any:
-        return jax.ShapeDtypeStruct((num_seeds, *leaf.shape[1:]), leaf.dtype)
-
-    state, found = jax.tree.map(of_seeds, after_epoch)
+    Args:
+      checkpoints: where they lie.
+      state, found: the shapes of the states, and of what an epoch records, on the host.
+    """
 
     def like(epochs: int) -> Any:
         history = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((epochs, *leaf.shape), leaf.dtype), found)

@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vfl_jax.sweeps import memory, programs
 from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.layout import lay_out
 from vfl_jax.sweeps.prepared import prepare
 from vfl_jax.sweeps.study import Study
 
@@ -74,7 +75,7 @@ def lowered(study: Study, chunk: Chunk, num_devices: int, kinds: Collection[str]
         sharding = NamedSharding(mesh, PartitionSpec(*axes))
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
-    layout = programs.layout(mesh, len(ready.arguments.draws.poison_rank), len(chunk.points))
+    layout = lay_out(mesh, len(ready.arguments.draws.poison_rank), len(chunk.points))
     names: dict[str, int] = {}
     for program, (shapes, _, inputs, scenario, draws, state, *more) in memory.programs_of(ready, ready.state_shapes()):
         if program not in NAMES or (name := NAMES[program]) not in kinds:

@@ -97,7 +97,7 @@ def initial(scenario: Scenario, data: VerticalData, seeds: Sequence[int]) -> tup
     study, chunk = Study(scenario, data, 1, Given()), Chunk(({},), tuple(seeds))
     ready = prepare(study, chunk)
     # Behind the seeds lies a grid of one point, beside the output units.
-    params = jax.tree.map(lambda leaf: leaf[..., 0, :], ready.on_host(ready.initial_state().params))
+    params = jax.tree.map(lambda leaf: leaf[..., 0, :], ready.on_host(ready.initial_state()).params)
     return params, devices.fetch(ready.drawn)
 
 
