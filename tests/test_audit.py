@@ -338,7 +338,7 @@ def test_findings_are_the_numbers_of_numpy():
 def test_the_tables_of_a_page_hold_these_numbers():
     table = results()
     page = vfl.Audit(table).to_html()
-    text = re.sub(r"<[^>]+>", " ", page[page.index("<main>") :])
+    text = " ".join(re.sub(r"<[^>]+>", " ", page[page.index("<main>") :]).split())
     cells = re.findall(r"\d\.\d{3}", text)
     for name, centre in (("read", np.median), ("attack_success", np.mean), ("attack_success_honest", np.mean)):
         for value in centre(table[name].values, axis=-1).ravel():

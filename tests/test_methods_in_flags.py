@@ -34,6 +34,7 @@ def test_an_attack_is_given_with_its_fields_and_parts():
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
+        ("Clipping --by value", ("write the fields of a defense as Clipping(FIELD=VALUE, ...)",)),
         ("Clipping(bye=value)", ("--defense is Clipping", "no field 'bye'", "by, bound")),
         ("Clipping(by=row)", ("--defense: Clipping.by is 'row'", "value")),
         ("Clipping(bound=-1)", ("--defense: ", "bound is -1")),

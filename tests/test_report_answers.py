@@ -94,7 +94,7 @@ def test_where_many_test_rows_carry_the_trigger_everything_takes_the_accuracy_of
 def test_a_broken_model_is_said():
     assert answer(with_many_triggers(main_clean=0.9))[0] == (
         "No, the attack did not get through: it succeeded in 0 of 10 seeds that can be judged. But most seeds "
-        "collapsed: the attack took more than 0.02 of main accuracy."
+        "collapsed: the attack took more than 2 percentage points of main accuracy."
     )
 
 
@@ -107,6 +107,7 @@ def test_no():
 def test_several_settings_name_the_strongest_and_the_weakest():
     through, levels = answer(results([0.9, 0.6, 0.1], stddevs=[0, 0.01, 0.1]))
     assert through.startswith("The attack got through at 2 of 3 settings;")
+    assert through.endswith("It did not at defense.stddev 0.1 (main accuracy 0.950).")
     assert "at most 0.900 [0.900, 0.900] (defense.stddev 0)" in levels
     assert "at the least 0.100 [0.100, 0.100] (defense.stddev 0.1)" in levels
 
@@ -124,6 +125,15 @@ def test_several_settings_name_the_strongest_and_the_weakest():
 def test_what_says_nothing_is_not_said(found, words):
     (said,) = answer(found)
     assert words in said
+
+
+def test_many_settings_without_a_backdoor_are_not_named():
+    through, _ = answer(results([0.9, 0.1, 0.1, 0.1, 0.1], stddevs=[0, 0.01, 0.1, 0.2, 0.3]))
+    assert through.endswith("are successes.")
+
+
+def test_one_seed_has_no_interval():
+    assert answer(results().isel(seed=[0]))[1].startswith("Attack success is 0.900 against a floor of")
 
 
 def test_thirty_rows_are_enough():

@@ -188,7 +188,7 @@ def test_a_dry_run_says_what_would_be_trained_and_keeps_nothing(own, tmp_path, c
     commands.main(["sweep", "own", *words(own), *flags, *grid, "--save-scenario", "s.toml", "--out", "o.nc"])
     shown = capsys.readouterr().out
     for part in (
-        "defense = ActiveChain(parts=(Clipping(by='value', bound=0.2),)); it has ActiveTransform()",
+        "defense = ActiveChain(parts=(Clipping(by='value', bound=0.2),)); there it is ActiveTransform()",
         "320 training rows, 80 test rows, 2 parties, 2 classes",
         "attack.amplify+attack.enabled: 1.0:0.0, 5.0:1.0",
         "6 replicas (2 settings × 3 seeds) in 1 chunk of one program; 7 epochs",

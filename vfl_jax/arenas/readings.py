@@ -41,7 +41,8 @@ def read(results: xr.Dataset, name: str) -> Reading:
         "Who could not meet": leaderboard.refusal_rows(results),
     }
     study = {path: text for part in STUDY for path, text in flat(json.loads(results.attrs[part]), part).items()}
-    figures = [(pictures.heat_map(results), "In brackets: behind a defense that costs more than 0.1 of main accuracy.")]
+    in_brackets = "In brackets: behind a defense that costs more than 10 percentage points of main accuracy."
+    figures = [(pictures.heat_map(results), in_brackets)]
     if any(row["rank"] != "–" for row in tables["The defenses, by what the strongest attack is left with"]):
         figures.append((pictures.pareto(results), "To the left: cheaper; further down: stronger. Bars are intervals."))
     sizes = {"boards": "data", "attacks": "attack", "defenses, none among them": "defense"}
@@ -76,8 +77,7 @@ def _answer(results: xr.Dataset) -> list[str]:
     best, without = [place for place in defenses if place.rank == 1], [p for p in defenses if p.name == UNDEFENDED]
     beside = f"; without a defense it has {_lift(without[0])}" if without and best[0] not in without else ""
     least = f"a lift of {_lift(best[0])}, the least of {len(defenses)} defenses that have a rank"
-    cost = f"at a cost of {best[0].cost[0]:z.3f} of main accuracy"
-    said.append(f"{_names(best)} leaves the strongest attack {least}, {cost}{beside}.")
+    said.append(f"{_names(best)} leaves the strongest attack {least}, {_cost(best[0])}{beside}.")
     return said
 
 
@@ -85,6 +85,15 @@ def _names(places: list[Standing]) -> str:
     """The first of a rank, with those who are tied with it."""
     tied = [place.name for place in places[1:]]
     return places[0].name + (f" (tied with {', '.join(tied)})" if tied else "")
+
+
+def _cost(place: Standing) -> str:
+    """What a defense costs in the mean, or gains."""
+    points = round(100 * place.cost[0], 1)
+    if points == 0:
+        return "at no cost of main accuracy"
+    amount = f"{abs(points):.1f} percentage points of main accuracy"
+    return f"at a cost of {amount}" if points > 0 else f"with a gain of {amount}"
 
 
 def _lift(place: Standing) -> str:

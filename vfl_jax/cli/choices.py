@@ -156,6 +156,8 @@ def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str) -> 
       Clipping(by='value', bound=inf)
     """
     name, arguments = read_call(flag, text)
+    if name not in known and (first := name.partition(" ")[0]) in known:
+        raise ValueError(f"{flag} is {name!r}; write the fields of a {word} as {first}(FIELD=VALUE, ...), in quotes.")
     if name not in known and (other := _other_word(flag, name)) is not None:
         raise ValueError(f"{flag} is {name!r}, which is no {word}, but {other}.")
     return _made(find(known, flag, word, name), flag, arguments)

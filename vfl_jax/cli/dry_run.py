@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import jax
@@ -11,7 +12,7 @@ from vfl_jax.cli.studies import Begun
 from vfl_jax.core.words import counted
 from vfl_jax.replica.draws import Given, steps_per_epoch
 from vfl_jax.scenario import Scenario
-from vfl_jax.scenario.shown import changed_fields
+from vfl_jax.scenario.shown import WIDTH, changed_fields
 from vfl_jax.sweeps import devices
 from vfl_jax.sweeps.arguments import check_grid, check_study
 from vfl_jax.sweeps.chunks import Chunk, cut
@@ -55,7 +56,9 @@ def dry_run(
     changes = list(changed_fields(scenario, begun.scenario))
     say("scenario", f"{begun.name}, {'but' if changes else 'unchanged'}")
     for path, here, there in changes:
-        console.print(f"  {path} = {here}; it has {there}", highlight=False, markup=False)
+        line = f"{path} = {here}; there it is {there}"
+        for part in textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    "):
+            console.print(part, highlight=False, markup=False, soft_wrap=True)
     sizes = f"{counted(loaded.train.num_samples, 'training row')}, {counted(loaded.test.num_samples, 'test row')}"
     say("data", f"{loaded.name}: {sizes}, {loaded.num_parties} parties, {loaded.num_classes} classes")
     say("grid", _grid(grid))

@@ -31,6 +31,8 @@ WHY = {
     FLOOR_TOO_HIGH: "honest runs show the backdoor by themselves",
 }
 """Why runs cannot be judged, by their outcome."""
+MOST_NAMED = 3
+"""So many settings without a backdoor are named; where there are more, the table tells them."""
 Numbers = Mapping[str, Any]
 """The numbers of a grid point, one row of :func:`vfl_jax.summary`."""
 
@@ -66,21 +68,27 @@ def answer(dataset: xr.Dataset) -> list[str]:
     if not judged:
         reason = max(NOT_JUDGED, key=lambda name: sum(numbers[name] for numbers, _ in measured))
         return [*reading, f"Not enough to say whether a backdoor gets through: no run can be judged, as {WHY[reason]}."]
-    return [_verdict(judged), _levels(judged), *_left_out(len(attacked) - len(judged)), *reading]
+    return [_verdict(judged, main), _levels(judged), *_left_out(len(attacked) - len(judged)), *reading]
 
 
-def _verdict(judged: Sequence[tuple[Numbers, Numbers]]) -> str:
-    """The first sentence: yes or no, or at how many settings."""
+def _verdict(judged: Sequence[tuple[Numbers, Numbers]], main: str) -> str:
+    """The first sentence: yes or no, or at how many settings, and where not."""
     through, collapsed = (
         [numbers for numbers, _ in judged if numbers[outcome] > _judged(numbers) / 2]
         for outcome in (SUCCESS, COLLAPSED)
     )
-    lost = f"most seeds collapsed: the attack took more than {MAIN_LOSS_AT_MOST} of main accuracy."
+    points = f"{100 * MAIN_LOSS_AT_MOST:g} percentage points of main accuracy"
+    lost = f"most seeds collapsed: the attack took more than {points}."
     if len(judged) > 1:
         how_many = {0: "none", len(judged): "all"}.get(len(through), str(len(through)))
         told = f"The attack got through at {how_many} of {len(judged)} settings"
         told += "; it does where more than half of the seeds that can be judged are successes."
-        return told + (f" At {len(collapsed)} {lost}" if collapsed else "")
+        stopped = [point for point in judged if point[0][SUCCESS] <= _judged(point[0]) / 2]
+        if through and 0 < len(stopped) <= MOST_NAMED:
+            names = _differing(judged)
+            each = [f"{_where(names, at)} (main accuracy {found[f'{main}_median']:z.3f})" for found, at in stopped]
+            told += f" It did not at {', nor at '.join(each)}."
+        return told + (f" At {len(collapsed)} of them {lost}" if collapsed else "")
     (numbers, _) = judged[0]
     of_seeds = f"in {int(numbers[SUCCESS])} of {_judged(numbers)} seeds that can be judged"
     if through:
@@ -88,15 +96,25 @@ def _verdict(judged: Sequence[tuple[Numbers, Numbers]]) -> str:
     return f"No, the attack did not get through: it succeeded {of_seeds}." + (f" But {lost}" if collapsed else "")
 
 
+def _differing(judged: Sequence[tuple[Numbers, Numbers]]) -> list[str]:
+    """The numbers in which settings differ."""
+    return [name for name in judged[0][1] if len({setting.get(name) for _, setting in judged}) > 1]
+
+
+def _where(names: Sequence[str], setting: Numbers) -> str:
+    """A setting in words."""
+    return ", ".join(f"{name} {setting_text(setting[name])}" for name in names)
+
+
 def _levels(judged: Sequence[tuple[Numbers, Numbers]]) -> str:
     """The second sentence: how strong the attack is at its strongest and its weakest, and against what."""
     level = "attack_success_rate"
     strongest, weakest = (pick(judged, key=lambda point: point[0][f"{level}_median"]) for pick in (max, min))
-    differing = [name for name in judged[0][1] if len({setting.get(name) for _, setting in judged}) > 1]
+    differing = _differing(judged)
 
     def told(point: tuple[Numbers, Numbers]) -> str:
         numbers, setting = point
-        where = ", ".join(f"{name} {setting_text(setting[name])}" for name in differing)
+        where = _where(differing, setting)
         is_known = not np.isnan(_rows(numbers))
         rows = f"{int(_rows(numbers)):,} test rows each" if is_known else "rows that these results do not count"
         floor = interval_text(numbers, f"{level}_honest").split(" [")[0]

@@ -153,14 +153,16 @@ def median_with_interval(values: Any) -> str:
 
 
 def interval_text(numbers: Mapping[str, float], name: str) -> str:
-    """The median of a variable with its interval, or a dash where it has no value.
+    """The median of a variable with its interval, or a dash where it has no value; of one seed its value alone.
 
     Args:
       numbers: one row of :func:`vfl_jax.summary`.
       name: the variable, such as "main_task_accuracy" or "attack_success_rate_honest".
     """
     median, low, high = (numbers[f"{name}_{end}"] for end in ("median", "low", "high"))
-    return UNDEFINED if np.isnan(median) else f"{median:z.3f} [{low:z.3f}, {high:z.3f}]"
+    if np.isnan(median):
+        return UNDEFINED
+    return f"{median:z.3f}" if numbers.get("seeds") == 1 else f"{median:z.3f} [{low:z.3f}, {high:z.3f}]"
 
 
 def count_text(numbers: Mapping[str, float], outcome: str) -> str:

@@ -121,18 +121,21 @@ def table(rows: Sequence[Row], caption: str = "", is_sortable: bool = True) -> P
         raise ValueError(f"rows have different columns: {names} and {different}; give all the same, in one order.")
     are_numbers = {name: _is_of_numbers([row[name] for row in rows]) for name in names}
     head = "".join(_name_of_column(name, is_sortable, are_numbers[name]) for name in names)
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{' class=number' * are_numbers[name]}>{escaped(row[name])}</td>" for name in names)
-        + "</tr>"
-        for row in rows
-    )
+    body = "\n".join("<tr>" + "".join(_cell(row[name], are_numbers[name]) for name in names) + "</tr>" for row in rows)
     label = escaped(caption or ", ".join(names))
     return Part(
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
         + f"<caption>{escaped(caption)}</caption>" * bool(caption)
         + f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def _cell(text: str, is_number: bool) -> str:
+    """A cell; where there is no room, a number and its interval stand below each other, and neither is broken."""
+    if not is_number:
+        return f"<td>{escaped(text)}</td>"
+    parts = escaped(text).split(" [")
+    return "<td class=number>" + " ".join([parts[0], *(f"<span>[{part}</span>" for part in parts[1:])]) + "</td>"
 
 
 def _is_of_numbers(cells: Sequence[str]) -> bool:
