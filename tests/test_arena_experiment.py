@@ -101,7 +101,7 @@ def test_ties_are_named_together():
 
 def test_a_page_says_how_much_of_the_line_up_it_has():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
-    assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 2 of {len(DEFENSES) + 1} defenses, 5 seeds" in so_far(results)
+    assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 1 of {len(DEFENSES)} defenses, 5 seeds" in so_far(results)
 
 
 def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
@@ -116,7 +116,9 @@ def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
     report.write_report(tmp_path)
     text = (tmp_path / "tables.md").read_text()
     assert text.index("strongest of 3 attacks") < text.index("heat_map.png") < text.index("| rank | attack |")
-    assert "| none | 0.90 | 0.78 | 0.18 | – |" in text
+    assert "Attacks have the numbers of their places above: 1 loud, 2 late, 3 quiet." in text
+    assert "| defense | honest runs | 1 | 2 | 3 |" in text
+    assert "| none | 0.90 | 0.78 | – | 0.18 |" in text  # late is not on this board
     assert text.index("### The sum head") < text.index("summed")
     assert "| PassiveModelCompletion | reads labels" in text
     assert "| trainable | mnist | 0.9581 |" in text

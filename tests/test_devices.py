@@ -1,4 +1,4 @@
-"""Seeds and points over several devices give the results of one; in processes of their own, where devices are forced."""
+"""Seeds and points over several devices give the results of one, in processes of their own, which force devices."""
 
 import json
 import subprocess

@@ -88,8 +88,8 @@ def so_far(results: xr.Dataset) -> str:
     Args:
       results: those of all boards.
     """
-    wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES) + 1]  # digits is no board of the page; "none" is a defense
-    there = [results.sizes[name] for name in ("data", "attack", "defense")]
+    wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES)]  # digits is no board of the page
+    there = [results.sizes["data"], results.sizes["attack"], int((results["defense"] != UNDEFENDED).sum())]
     if there == wanted:
         return ""
     (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), results.sizes["seed"]

@@ -23,7 +23,7 @@ from vfl_jax.arenas.leaderboard import (
 )
 from vfl_jax.arenas.lineup import ABSENT, BOARDS, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
-from vfl_jax.arenas.standings import MAIN, SUCCESS
+from vfl_jax.arenas.standings import MAIN, SUCCESS, rank_attacks
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load
 from vfl_jax.core.words import duration
@@ -75,9 +75,12 @@ def page(folder: Path) -> str:
         ),
         section("Boards", to_markdown(board_rows(results))),
     ]
+    attacks = [place.name for place in rank_attacks(results)]
+    names = ", ".join(f"{number} {name}" for number, name in enumerate(attacks, 1))
+    numbered = f"Honest runs: their main accuracy. Attacks have the numbers of their places above: {names}.\n"
     for name in results["data"].values:
-        board = results.sel(data=[name])
-        parts.append(details(f"{name}: attack success above the floor, by defense", to_markdown(cell_rows(board))))
+        rows = cell_rows(results.sel(data=[name]), attacks)
+        parts.append(details(f"{name}: attack success above the floor, by defense", numbered, to_markdown(rows)))
     if found := detection_rows(results):
         parts.append(details("Who detects what", to_markdown(found)))
     if found := leakage_rows(results):
@@ -124,11 +127,14 @@ def joined(boards: Sequence[xr.Dataset], folder: Path) -> xr.Dataset:
     return whole.sel(order)
 
 
-def cell_rows(board: xr.Dataset) -> list[Row]:
+def cell_rows(board: xr.Dataset, attacks: Sequence[str]) -> list[Row]:
     """Every meeting on a board: the median attack success above the floor, a row per defense.
+
+    Attacks have numbers in the heads of columns, because a page has no room for ten names side by side.
 
     Args:
       board: the results of one board.
+      attacks: the attacks, in the order of their numbers.
     """
     cell = board.isel(data=0)
     lift = (cell[SUCCESS] - cell[SUCCESS + HONEST]).median("seed")
@@ -136,8 +142,8 @@ def cell_rows(board: xr.Dataset) -> list[Row]:
     return [
         {
             "defense": str(name),
-            "main accuracy, honest": _number(honest.sel(defense=name)),
-            **{str(attack): _number(lift.sel(defense=name, attack=attack)) for attack in cell["attack"].values},
+            "honest runs": _number(honest.sel(defense=name)),
+            **{str(i): _number(lift.sel(defense=name, attack=attack)) for i, attack in enumerate(attacks, 1)},
         }
         for name in cell["defense"].values
     ]
