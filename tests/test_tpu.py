@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import jax
 import pytest
 from data_helpers import says
 
@@ -51,6 +52,16 @@ def test_a_method_that_no_board_takes_is_refused_with_reasons(small):
     taken = methods.subject("defense", "Clipping")
     assert (taken.board, len(taken.chunk.points), len(taken.chunk.seeds)) == ("digits", 2, methods.NUM_SEEDS)
     assert taken.chunk.attacked(taken.study.scenario).tolist() == [True, False]
+
+
+def test_programs_of_a_sweep_are_lowered_for_a_tpu(small, monkeypatch):
+    """Lowering needs no compiler; the devices are those of this machine."""
+    monkeypatch.setattr(compiling, "described", lambda count: jax.devices()[:count])
+    taken = methods.subject("attack", "Replay")
+    kinds = ("epoch", "on_epoch", "first pass", "second pass")
+    found = {program.name: program for program in compiling.lowered(taken.study, taken.chunk, 1, kinds)}
+    assert list(found) == ["epoch", "first pass", "second pass"]
+    assert len({program.digest for program in found.values()}) == 3
 
 
 def test_it_goes_on_with_what_lacks_a_line(small, compiler, tmp_path):

@@ -77,9 +77,10 @@ def lowered(study: Study, chunk: Chunk, num_devices: int, kinds: Collection[str]
 
     layout = lay_out(mesh, len(ready.arguments.draws.poison_rank), len(chunk.points))
     names: dict[str, int] = {}
-    for program, (shapes, _, inputs, scenario, draws, state, *more) in memory.programs_of(ready, ready.state_shapes()):
+    for program, arguments in memory.programs_of(ready, ready.state_shapes()):
         if program not in NAMES or (name := NAMES[program]) not in kinds:
             continue
+        shapes, _, inputs, scenario, draws, state, *more = arguments
         names[name] = names.get(name, 0) + 1
         arrays = laid(inputs), laid(scenario), laid(draws, "seed"), laid(state, "seed")
         rest = [laid(each) if isinstance(each, jax.Array) else each for each in more]
