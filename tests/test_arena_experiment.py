@@ -12,7 +12,9 @@ from experiments.arena import report
 from experiments.arena.answer import answer, short, so_far
 from experiments.arena.growing import add, grown
 from experiments.arena.rates import largest_good
+from experiments.arena.seeds import rows_with_more, strongest_on
 from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
+from vfl_jax.arenas.standings import rank_attacks, rank_defenses
 from vfl_jax.core.files import load, save
 
 
@@ -197,3 +199,23 @@ def test_a_meeting_of_other_numbers_is_not_added():
     found.attrs["attacks"] = found.attrs["attacks"].replace('"enabled": 1.0', '"enabled": 0.5', 1)
     with pytest.raises(ValueError, match=r"attacks\.mnist has 'loud' with other numbers"):
         grown(saved, found)
+
+
+def test_more_seeds_of_the_strongest_stand_beside_the_first_and_move_no_rank():
+    five = described(board("mnist", (0.8, 0.2), 0.005))
+    assert strongest_on(five, 1) == {"loud": ["wall"], "quiet": []}
+    more = described(five.sel(attack=["loud"], defense=["wall"]))
+    more = xr.concat([more, more.assign_coords(seed=np.arange(5, 10))], "seed", data_vars="minimal")
+    more["reason"] = five["reason"].sel(attack=["loud"], defense=["wall"])
+    more["attack_success"] = more["attack_success"].where(more["seed"] < 5, 0.9)
+    results = report.joined([grown(five, described(more)), board("digits", (0.8, 0.2), 0.005)], "there")
+    assert [rank_attacks(results), rank_defenses(results)] == [
+        rank(results.sel(seed=np.arange(5))) for rank in (rank_attacks, rank_defenses)
+    ]
+    (row,) = rows_with_more(results)
+    assert {name: row[name] for name in ("data", "defense", "attack", "seeds")} == {
+        **{"data": "mnist", "defense": "wall", "attack": "loud", "seeds": "10"}
+    }
+    assert row["lift"].startswith("0.630 ")
+    assert row["of the first 5"].startswith("0.380 ")
+    assert "5 seeds" in so_far(results)

@@ -7,7 +7,7 @@ which grows with every attack and defense that meet on it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +16,14 @@ import tyro
 from experiments.arena.growing import add
 from experiments.arena.kinds import MAKING, Kind, file_name
 from experiments.arena.rates import write_rates
+from experiments.arena.seeds import strongest_on
 from experiments.shared.command import ending_in_one_line, results_folder
 from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
+from vfl_jax.arenas.running import Given
+from vfl_jax.core.files import load
+from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.sweeps.devices import use_all_cores
 
 HOME = Path(__file__).parent
@@ -40,6 +44,9 @@ class Arguments(Meetings):
     """Let this defense meet only (may be repeated)."""
     kind: Kind = "trainable"
     """The trainable head; the sum head; or the trainable head with rows that carry a trigger by nature."""
+    strongest: int | None = None
+    """Let so many attacks meet each defense, those that were strongest on it, and all attacks no defense: of every
+    board with saved results. For more seeds."""
     rates: bool = False
     """Choose learning rates by honest runs; do nothing else."""
 
@@ -81,8 +88,19 @@ def train(given: Arguments, folder: Path) -> None:
             board = dataclasses.replace(board, epochs=3)
         is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
-        results = arena(able, defenses, {name: board}, seeds, folder=given.unfinished(folder))
-        add(results, folder / file_name(name, given.kind))
+        file = folder / file_name(name, given.kind)
+        meetings = [(able, defenses)] if given.strongest is None else _strongest(file, given.strongest, able, defenses)
+        for some, of_them in meetings:
+            add(arena(some, of_them, {name: board}, seeds, folder=given.unfinished(folder)), file)
+
+
+def _strongest(
+    file: Path, count: int, attacks: Mapping[str, Given], defenses: Mapping[str, ActiveTransform]
+) -> Iterator[tuple[dict[str, Given], dict[str, ActiveTransform]]]:
+    """Yields every attack of a board with the defenses on which it was one of the strongest."""
+    for name, of_attack in strongest_on(load(file), count).items():
+        if name in attacks:
+            yield {name: attacks[name]}, {defense: defenses[defense] for defense in of_attack if defense in defenses}
 
 
 if __name__ == "__main__":

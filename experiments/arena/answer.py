@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
-from vfl_jax.arenas.standings import HOLDS_WITHIN, Standing, boards_held, rank_attacks, rank_defenses
+from vfl_jax.arenas.standings import HOLDS_WITHIN, Standing, at_common_seeds, boards_held, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import to_markdown
 from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
@@ -92,7 +92,7 @@ def so_far(results: xr.Dataset) -> str:
     there = [results.sizes["data"], results.sizes["attack"], int((results["defense"] != UNDEFENDED).sum())]
     if there == wanted:
         return ""
-    (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), results.sizes["seed"]
+    (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), at_common_seeds(results).sizes["seed"]
     return (
         f"**So far**: {boards[0]} of {boards[1]} boards, {attacks[0]} of {attacks[1]} attacks, {defenses[0]} of "
         f"{defenses[1]} defenses, {seeds} seeds. The rest is not trained yet, and may turn every rank.\n"

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.arena.answer import answer, short, so_far
 from experiments.arena.kinds import TITLES, Kind, file_name
+from experiments.arena.seeds import rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
     NOTE,
@@ -37,6 +38,11 @@ README = Path(__file__).with_name("README.md")
 FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
+MORE_NOTE = (
+    "Every attack without a defense, and each defense with the attacks that had the largest median lift on it. These "
+    "were chosen by their first seeds, so the lift of all seeds is expected to be a little less. Ranks are over the "
+    "seeds that all meetings have.\n"
+)
 RUN_NOTE = (
     "Wall time of compiling and training, summed over programs that ran one after another on two CPU cores. Other work "
     "ran beside them, so these are upper bounds and no benchmark.\n"
@@ -81,6 +87,8 @@ def page(folder: Path) -> str:
     for name in results["data"].values:
         rows = cell_rows(results.sel(data=[name]), attacks)
         parts.append(details(f"{name}: attack success above the floor, by defense", numbered, to_markdown(rows)))
+    if found := rows_with_more(results):
+        parts.append(section("More seeds", to_markdown(found), MORE_NOTE))
     if found := detection_rows(results):
         parts.append(details("Who detects what", to_markdown(found)))
     if found := leakage_rows(results):

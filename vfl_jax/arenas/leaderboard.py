@@ -153,10 +153,16 @@ def board_rows(results: xr.Dataset) -> list[Row]:
             "τ": str(board["target_class"].item()),
             "most frequent class": f"{float(board['majority']):z.3f}",
             "test rows": f"{int(board['num_test']):,}",
-            "seeds": str(int(board[f"attack_success{HONEST}"].notnull().any(("attack", "defense")).sum())),
+            "seeds": _from_to(board[f"is_finite{HONEST}"].notnull().sum("seed").values),
         }
         for name, board in ((name, results.sel(data=name)) for name in results["data"].values)
     ]
+
+
+def _from_to(counts: np.ndarray) -> str:
+    """The number of seeds of meetings that took place, or the least and the largest."""
+    there = sorted(set(counts[counts > 0].tolist()))
+    return f"{there[0]} to {there[-1]}" if len(there) > 1 else str(there[0]) if there else "0"
 
 
 def _text(estimate: tuple[float, float, float]) -> str:

@@ -63,7 +63,7 @@ def read(results: xr.Dataset, name: str) -> Reading:
 
 def _answer(results: xr.Dataset) -> list[str]:
     """Who wins, in two sentences; one where boards have too few test rows, or nobody has a rank."""
-    from vfl_jax.arenas.standings import rank_attacks, rank_defenses
+    from vfl_jax.arenas.standings import at_common_seeds, rank_attacks, rank_defenses
 
     if (most := int(results["num_test"].max())) < FEW_ROWS:
         return [f"Not enough to say: no board has more than {most} test rows, and it takes {FEW_ROWS}."]
@@ -71,7 +71,7 @@ def _answer(results: xr.Dataset) -> list[str]:
     defenses = [place for place in rank_defenses(results) if place.rank is not None]
     if not attacks or not defenses:
         return ["Not enough to say: too few meetings can be judged to rank anybody."]
-    over = f"over {results.sizes['seed']} seeds"
+    over = f"over {at_common_seeds(results).sizes['seed']} seeds"
     first = f"{_names(attacks)} of {results.sizes['attack']} attacks: its mean attack success is {_lift(attacks[0])}"
     said = [f"The strongest is {first} above honest runs, in {attacks[0].num_cells} cells, {over}."]
     best, without = [place for place in defenses if place.rank == 1], [p for p in defenses if p.name == UNDEFENDED]

@@ -49,6 +49,21 @@ class Standing(NamedTuple):
     num_cells: int
 
 
+def at_common_seeds(results: xr.Dataset) -> xr.Dataset:
+    """Returns results at the seeds that every meeting has; all of them where there is no such seed.
+
+    Parts of an arena may have more seeds than others. A mean over cells, seed by seed, would be one over other cells
+    at these seeds.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them, or joined parts of them.
+    """
+    was_trained = results[f"is_finite{HONEST}"].notnull()
+    lacks_none = was_trained | ~was_trained.any("seed")
+    is_common = lacks_none.all([name for name in lacks_none.dims if name != "seed"]).values
+    return results.isel(seed=is_common) if is_common.any() else results
+
+
 def is_judged(results: xr.Dataset) -> xr.DataArray:
     """Where a meeting says something of an attack, bool[data, attack, defense, seed].
 
@@ -121,6 +136,7 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
     Returns:
       the attacks, the strongest first; behind them those that are not ranked, over their own cells.
     """
+    results = at_common_seeds(results)
     over, shared, ranked = ("data", "defense"), shared_cells(results), is_ranked(results, "attack")
     is_cell = _is_judged_in_most(results) & (shared | ~ranked)
     cells = results.where(is_cell)
@@ -144,6 +160,7 @@ def rank_defenses(results: xr.Dataset) -> list[Standing]:
     Returns:
       the defenses, the one that leaves least first; behind them those that are not ranked, over their own boards.
     """
+    results = at_common_seeds(results)
     ranked = is_ranked(results, "defense")
     undefended = results[MAIN + HONEST].mean("attack").sel(defense=UNDEFENDED, drop=True)
     cost = (undefended - results[MAIN + HONEST].mean("attack")).mean(("data", "seed"))
