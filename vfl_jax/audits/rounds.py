@@ -98,7 +98,8 @@ class Running:
         setting = self._timed(CALIBRATING, self._calibrating_steps, self._calibrated)
         levels, measured = battery.levels(setting.sizes), Measured(list(self.readers))
         self._rounds(setting, levels, measured)
-        self._say(f"{len(measured.levels)} of {len(levels)} defenses tried in {duration(self.clock.seconds)}")
+        tried = f"{len(measured.levels) - 1} of {len(levels) - 1} defenses tried"  # the first level is none
+        self._say(f"{tried} in {duration(self.clock.seconds)}")
         known = partner.known(setting.board)
         by_itself = alone(self.used, self.who, known, self.seeds)
         facts = facts_of(self.whole, setting, levels, measured, self.epochs, self.clock)
@@ -180,7 +181,7 @@ class Running:
         self._say(f"{whole.name}: {rows}; {whole.parties[self.who]!r} is malicious")
         self._say("to run: " + ", ".join(work.name for work, _ in programs[:count]))
         self._say(
-            f"each behind {rounds * ROUND} of {num_levels} defenses with {self.seeds} seeds, in about "
+            f"each without a defense and behind {rounds * ROUND - 1} of {num_levels - 1} with {self.seeds} seeds, in about "
             f"{duration(seconds)} (a guess for idle cores); the audit aims at {self.clock.minutes:g} min, and what has "
             "begun ends first"
         )
