@@ -20,13 +20,16 @@ class Choice:
 
     Attributes:
       named: those whose file names the mutant's file, or whose own name has a class of it.
-      running: those that run its statement; of a statement that runs at import or that no test runs, those that run
+      seen: those that were seen to run its statement.
+      running: those of files in which one was seen, because a function that JAX has traced, or a cache has answered, is
+        not seen again; of a statement that runs at import or that no test runs, those of files in which a test runs
         anything else in its file.
       tests: those to be run, in their order.
       left_out: how many more there are, for which the budget had no room.
     """
 
     named: dict[str, float] = dataclasses.field(default_factory=dict)
+    seen: dict[str, float] = dataclasses.field(default_factory=dict)
     running: dict[str, float] = dataclasses.field(default_factory=dict)
     tests: list[str] = dataclasses.field(default_factory=list)
     left_out: int = 0
@@ -35,9 +38,9 @@ class Choice:
 def choose(tree: Path, files: Iterable[Recorded], mutants: list[Mutant], budget: float) -> dict[str, Choice]:
     """Chooses tests for every mutant, by its id.
 
-    Tests by name come first, whether they were seen to run the line or not: what another test left in a cache may have
-    hidden it, and a process that a test starts is not seen. Within both groups the quickest come first. Tests of one
-    file are run together.
+    Tests by name come first, whether they were seen to run the line or not: a process that a test starts is not seen.
+    Then come those that were seen, then others of their files; within each group the quickest. Tests of one file are
+    run together.
 
     Args:
       tree: the copy of the tree.
@@ -60,8 +63,9 @@ def choose(tree: Path, files: Iterable[Recorded], mutants: list[Mutant], budget:
             first, last = mutant.lines
             at_line = {context for line in range(first, last + 1) for context in by_line.get(line, ())}
             anywhere = {context for contexts in by_line.values() for context in contexts}
-            choice.running |= _tests(file, at_line)
-            elsewhere[mutant.id] |= _tests(file, anywhere)
+            choice.seen |= _tests(file, at_line)
+            choice.running |= file.seconds if at_line - {""} else {}
+            elsewhere[mutant.id] |= file.seconds if anywhere - {""} else {}
             choice.named |= _named(file, mutant, classes[mutant.path])
     for mutant in mutants:
         choice = choices[mutant.id]
@@ -71,15 +75,8 @@ def choose(tree: Path, files: Iterable[Recorded], mutants: list[Mutant], budget:
 
 
 def _tests(file: Recorded, contexts: set[str]) -> dict[str, float]:
-    """The tests of some contexts. What a set-up runs may be a fixture that the whole file shares: then all of it."""
-    found: dict[str, float] = {}
-    for context in contexts:
-        test, _, phase = context.rpartition("|")
-        if phase == "setup":
-            return file.seconds
-        if test in file.seconds:
-            found[test] = file.seconds[test]
-    return found
+    """The tests among the contexts of a file."""
+    return {context: file.seconds[context] for context in contexts if context in file.seconds}
 
 
 def _named(file: Recorded, mutant: Mutant, classes: set[str]) -> dict[str, float]:
@@ -98,13 +95,11 @@ def _classes(path: Path) -> set[str]:
 
 
 def _fill(choice: Choice, budget: float) -> None:
-    """Takes tests while the budget lasts: those by name, then the quickest that run the line."""
+    """Takes tests while the budget lasts: those by name, those that were seen to run the line, then the others."""
     files: dict[str, list[str]] = {}
-    others = {test: seconds for test, seconds in choice.running.items() if test not in choice.named}
-    in_order = [
-        test for group in (choice.named, others) for test in sorted(group, key=lambda test: (group[test], test))
-    ]
-    seconds = choice.named | others
+    groups = choice.named, choice.seen, choice.running
+    in_order = dict.fromkeys(test for group in groups for test in sorted(group, key=lambda t: (group[t], t)))
+    seconds = choice.running | choice.seen | choice.named
     spent = 0.0
     for test in in_order:
         file = test.partition("::")[0]

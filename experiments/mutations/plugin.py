@@ -63,23 +63,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Says which test runs; where lines are recorded, nothing that an earlier test left in a cache hides them."""
+    """Says which test runs, and to which test lines belong."""
     log(begun=item.nodeid, at=time.time())
     begin = time.perf_counter()
     if LINES is not None:
-        forget()
-        LINES.switch_context(f"{item.nodeid}|setup")
+        LINES.switch_context(item.nodeid)
     yield
     if LINES is not None:
         LINES.switch_context("")
     log(ended=item.nodeid, seconds=round(time.perf_counter() - begin, 3))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Ends the set-up of a test."""
-    if LINES is not None:
-        LINES.switch_context(f"{item.nodeid}|call")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -95,14 +87,3 @@ def pytest_sessionfinish() -> None:
     if LINES is not None:
         LINES.stop()
         LINES.save()
-
-
-def forget() -> None:
-    """Empties JAX's caches and the package's, so that a test traces and computes again what it needs."""
-    if "jax" in sys.modules:
-        sys.modules["jax"].clear_caches()
-    for name, module in list(sys.modules.items()):
-        if name.split(".")[0] == PACKAGE:
-            for value in list(vars(module).values()):
-                if callable(clear := getattr(value, "cache_clear", None)) and not isinstance(value, type):
-                    clear()
