@@ -180,9 +180,7 @@ class Running:
         count, rounds, seconds = self.clock.plan(first, programs, num_levels // ROUND)
         self._say(f"{whole.name}: {rows}; {whole.parties[self.who]!r} is malicious")
         self._say("to run: " + ", ".join(work.name for work, _ in programs[:count]))
-        behind = (
-            f"each without a defense and behind {rounds * ROUND - 1} of {num_levels - 1}"  # the first level is none
-        )
+        behind = f"each without a defense and behind {rounds * ROUND - 1} of {num_levels - 1}"  # the first is none
         self._say(
             f"{behind}, with {self.seeds} seeds, in about {duration(seconds)} (a guess for idle cores); the audit aims "
             f"at {self.clock.minutes:g} min, and what has begun ends first"
