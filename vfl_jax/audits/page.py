@@ -186,7 +186,8 @@ def assumed(facts: dict[str, Any]) -> list[str]:
         f"{len(SEEDS)} other seeds.",
         f"A reader knows the labels of {facts['num_known']} training rows of every class, an attack "
         f"{facts['num_targets']} rows of class “{facts['wanted']}”, the rarest, to which backdoors lead. What the "
-        "partner's own features give is a logistic regression on as many known rows, without joint training.",
+        "partner's own features give is a logistic regression on as many known rows, without joint training; it holds "
+        "all classes for equally frequent, so it may name fewer rows rightly than the most frequent label would.",
         f"The mark of attacked rows: {facts['trigger']}.",
         f"Levels of noise and bounds are multiples of messages in honest training: an entry of a gradient is "
         f"{sizes['gradient_entry']:.2g} large (root mean square), a row {sizes['gradient_norm']:.2g} long, an "

@@ -57,10 +57,10 @@ def answer(found: Mapping[str, Sequence[Examined]]) -> str:
     claimed = [one for title, of_title in found.items() if title != BEYOND for one in of_title]
     counts = Counter(whole(one) for one in claimed)
     rest, lacking = counts["cannot be judged"], counts["not run"]
-    judged = len(claimed) - rest - lacking
+    holds, fails = counts["holds"], counts["does not hold"]
     return (
-        f"**Of the paper's {len(claimed)} claims {counts['holds']} hold in every group of runs that can be judged, "
-        f"{counts['does not hold']} in none, and {judged - counts['holds'] - counts['does not hold']} depend on the "
+        f"**Of the paper's {len(claimed)} claims {holds} hold in every group of runs (the seeds of one setting) that "
+        f"can be judged, {fails} in none, and {len(claimed) - rest - lacking - holds - fails} depend on the "
         f"data, the preset, the head or the seed; {rest} cannot be judged, and {lacking} "
         f"{'was' if lacking == 1 else 'were'} not run.**{_central(claimed)}{_refuted(claimed)}\n"
     )
