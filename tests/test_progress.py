@@ -235,7 +235,7 @@ def test_a_sweep_says_before_it_compiles_what_it_will_do(tmp_path, capsys, monke
         swept(tmp_path / "folder", over=over, seeds=4, epochs=3, progress=True)
     said = " ".join(compiled[0].split())
     assert said.startswith("To train: 24 replicas (6 settings × 4 seeds) in one program, if memory suffices; 3 epochs")
-    assert "steps in all. A guess: 41 s, from MNIST on two cores." in said
+    assert "steps in all. A guess: 13 s, from MNIST on two cores." in said
     assert max(map(len, compiled[0].splitlines())) <= 80
 
 

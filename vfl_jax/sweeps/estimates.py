@@ -18,8 +18,8 @@ from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.store.status import pace_of
 from vfl_jax.sweeps.study import Study
 
-SECONDS_PER_PROGRAM = 40.0
-"""A guess of what a sweep takes before its first step, mostly to compile."""
+SECONDS_PER_PROGRAM = 12.0
+"""A guess of what a sweep takes before its first step, mostly to compile: 8 to 12 with MNIST, the machine busy."""
 SECONDS_PER_STEP = 6e-5
 """A guess of what one step of one replica takes; it was measured on two cores with MNIST."""
 WIDTH = 79
