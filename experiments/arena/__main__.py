@@ -13,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from experiments.arena.again import FOLDER
 from experiments.arena.growing import add
 from experiments.arena.kinds import MAKING, Kind, file_name
 from experiments.arena.rates import write_rates
@@ -47,6 +48,8 @@ class Arguments(Meetings):
     strongest: int | None = None
     """Let so many attacks meet each defense, those that were strongest on it, and all attacks no defense: of every
     board with saved results. For more seeds."""
+    again: bool = False
+    """Train once more without a defense, for a look at how far equal seeds end apart on another machine."""
     rates: bool = False
     """Choose learning rates by honest runs; do nothing else."""
 
@@ -88,6 +91,9 @@ def train(given: Arguments, folder: Path) -> None:
             board = dataclasses.replace(board, epochs=3)
         is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
+        if given.again:
+            add(arena(able, {}, {name: board}, seeds, folder=given.unfinished(folder)), folder / FOLDER / f"{name}.nc")
+            continue
         file = folder / file_name(name, given.kind)
         meetings = [(able, defenses)] if given.strongest is None else _strongest(file, given.strongest, able, defenses)
         for some, of_them in meetings:

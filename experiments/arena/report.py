@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from experiments.arena import again
 from experiments.arena.answer import answer, short, so_far
 from experiments.arena.kinds import TITLES, Kind, file_name
 from experiments.arena.seeds import rows_with_more
@@ -42,6 +43,12 @@ MORE_NOTE = (
     "Every attack without a defense, and each defense with the attacks that had the largest median lift on it. These "
     "were chosen by their first seeds, so the lift of all seeds is expected to be a little less. Ranks are over the "
     "seeds that all meetings have.\n"
+)
+AGAIN_NOTE = (
+    "Runs without a defense were trained twice, at other times on other machines. Seeds and draws are the same, rounding "
+    "is not: another processor, number of cores or version of a compiler adds up in another order, and where an attack "
+    "is near its limit training makes much of a last digit. What an attack does is told by many seeds, not by one. "
+    "Tables elsewhere have the first runs.\n"
 )
 RUN_NOTE = (
     "Wall time of compiling and training, summed over programs that ran one after another on two CPU cores. Other work "
@@ -89,6 +96,8 @@ def page(folder: Path) -> str:
         parts.append(details(f"{name}: attack success above the floor, by defense", numbered, to_markdown(rows)))
     if found := rows_with_more(results):
         parts.append(section("More seeds", to_markdown(found), MORE_NOTE))
+    if found := again.rows(results, folder):
+        parts.append(details("The same seeds once more, on another machine", AGAIN_NOTE, to_markdown(found)))
     if found := detection_rows(results):
         parts.append(details("Who detects what", to_markdown(found)))
     if found := leakage_rows(results):
