@@ -45,7 +45,7 @@ MORE_NOTE = (
     "seeds that all meetings have.\n"
 )
 AGAIN_NOTE = (
-    "Runs without a defense were trained twice, at other times on other machines. Seeds and draws are the same, rounding "
+    "Runs without a defense were trained twice, on other machines. Seeds and draws are the same, rounding "
     "is not: another processor, number of cores or version of a compiler adds up in another order, and where an attack "
     "is near its limit training makes much of a last digit. What an attack does is told by many seeds, not by one. "
     "Tables elsewhere have the first runs.\n"
