@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from experiments.arena import __main__ as experiment
-from experiments.arena import report
+from experiments.arena import again, report
 from experiments.arena.answer import answer, short, so_far
 from experiments.arena.growing import add, grown
 from experiments.arena.rates import largest_good
@@ -219,3 +219,15 @@ def test_more_seeds_of_the_strongest_stand_beside_the_first_and_move_no_rank():
     assert row["lift"].startswith("0.630 ")
     assert row["of the first 5"].startswith("0.380 ")
     assert "5 seeds" in so_far(results)
+
+
+def test_runs_once_more_are_held_against_the_first(tmp_path):
+    first = board("mnist", (0.8, 0.2), 0.005)
+    other = first.sel(defense=["none"]).copy(deep=True)
+    other["attack_success"].loc[{"attack": "quiet", "seed": 3}] += 0.4
+    other["main_accuracy_honest"].loc[{"attack": "loud", "seed": 0}] -= 0.03
+    save(described(other), tmp_path / "again" / "mnist.nc")
+    loud, quiet = again.rows(report.joined([first, board("digits", (0.8, 0.2), 0.005)], "there"), tmp_path)
+    figures = ("attack success", "again", "largest difference of a seed", "honest main accuracy, largest difference")
+    assert [loud[name] for name in figures] == ["0.80", "0.80", "0.00", "0.030"]
+    assert [quiet[name] for name in figures] == ["0.20", "0.28", "0.40", "0.000"]
