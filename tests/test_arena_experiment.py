@@ -96,6 +96,15 @@ def test_a_defense_that_holds_on_more_at_a_higher_price_is_named():
     )
 
 
+def test_a_defense_without_a_rank_that_holds_a_board_is_counted():
+    kept, lost = board("mnist", (0.9, 0.2), 0.005), board("digits", (0.9, 0.2), 0.005)
+    moat = lost.sel(defense=["wall"]).assign_coords(defense=["moat"]).copy(deep=True)
+    moat["attack_success"] = moat["attack_success"] * 0 + 0.05
+    results = report.joined([kept, xr.concat([lost, moat], "defense", data_vars="all")], "there")
+    said = answer(results)
+    assert said.startswith("**No defense tried holds on more than 1 of 2 boards (data sets)**: moat on digits, at 0.5")
+
+
 def test_ties_are_named_together():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
     assert ".** loud and quiet are the strongest of 2 attacks tried: over" in answer(results)

@@ -114,8 +114,9 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
       defenses: the standings, the defense that leaves least first.
     """
     num_boards = results.sizes["data"]
-    ranked = [place for place in defenses if place.rank is not None and place.name != UNDEFENDED]
-    held = {place.name: boards_held(results, place.name)[0] for place in ranked}
+    tried = [place for place in defenses if place.name != UNDEFENDED]
+    ranked = [place for place in tried if place.rank is not None]
+    held = {place.name: boards_held(results, place.name)[0] for place in tried}  # who has no rank may hold a board, too
     cheap = [place for place in ranked if place.cost[0] <= CHEAP]
 
     def on_most(places: Sequence[Standing]) -> Standing:
@@ -127,7 +128,7 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
             f"**No defense tried holds on any of {boards}**: each costs more than {100 * DEFENSE_LOSS_AT_MOST:g} "
             "percentage points of main accuracy."
         )
-    any_price = on_most(ranked)
+    any_price = on_most(tried)
     best = on_most(cheap) if cheap else any_price
     most = len(held[any_price.name])
     named = best if len(held[best.name]) == most else any_price
