@@ -10,6 +10,7 @@ from training_helpers import small_digits
 
 import vfl_jax as vfl
 from vfl_jax.attacks import DictionaryReplacement, LabelReplacement
+from vfl_jax.attacks.dictionary_replacement import read
 from vfl_jax.core.record import cast
 from vfl_jax.defenses import CAE
 from vfl_jax.protocol.knowledge import UNKNOWN
@@ -132,3 +133,9 @@ def test_on_digits_it_reads_labels_behind_the_defense_and_brings_the_backdoor_ba
     assert float(found["plain"]["label_inference_accuracy"].max()) < 0.1
     assert float(found["adapted"]["label_inference_accuracy"].min()) > 0.9
     assert float(found["adapted"]["main_task_accuracy"].sel({"attack.enabled": 0}).min()) > 0.5
+
+
+def test_of_equally_near_classes_the_first_is_named_whatever_rounding_says():
+    codes = jnp.array([[0.5, 0.5, 0.0], [0.5, 0.5 - 1e-6, 1e-6], [0.0, 0.0, 1.0]])
+    rows = jnp.array([[0.5, 0.5 - 1e-6, 1e-6], [0.5, 0.5, 0.0], [0.0, 0.1, 0.9], [0.0, 0.0, 0.0]])
+    assert read(rows, codes).tolist() == [0, 0, 2, UNKNOWN]

@@ -13,6 +13,9 @@ from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyView
 
+TIE = 1e-5
+"""Squared distances of codes that differ by no more are equal: float32 cannot tell them apart."""
+
 
 @flax.struct.dataclass
 class DictionaryReplacementState:
@@ -125,6 +128,8 @@ def code(shown: jax.Array) -> tuple[jax.Array, jax.Array]:
 def read(of_rows: jax.Array, of_classes: jax.Array) -> jax.Array:
     """Guesses labels by what rows have shown: int32[B], the class with the nearest code; ``UNKNOWN`` without one.
 
+    Of equally near classes it is the first, whatever rounding makes of them.
+
     Args:
       of_rows: float32[B, C].
       of_classes: float32[C, C].
@@ -132,5 +137,6 @@ def read(of_rows: jax.Array, of_classes: jax.Array) -> jax.Array:
     rows, are_rows = code(of_rows)
     codes, are_codes = code(of_classes)
     squares = ((rows[:, None] - codes[None]) ** 2).sum(axis=-1)
-    nearest = jnp.argmin(jnp.where(are_codes[None], squares, jnp.inf), axis=-1)
+    squares = jnp.where(are_codes[None], squares, jnp.inf)
+    nearest = jnp.argmax(squares <= squares.min(axis=-1, keepdims=True) + TIE, axis=-1)
     return jnp.where(are_rows & are_codes.any(), nearest, UNKNOWN).astype(jnp.int32)
