@@ -39,6 +39,7 @@ def test_a_state_of_plain_numbers_has_settled_dtypes():
 
 def test_every_program_is_made_once_whatever_a_state_begins_with(caplog):
     """The memory's plan makes them; training must find these, not make them anew."""
+    jax.clear_caches()  # another test may have made an equal program of evaluation
     with hardly_optimized(), jax.log_compiles(), caplog.at_level(logging.WARNING):
         sweep(scenario_with_plain_numbers(), tiny_data(), {"attack.enabled": [0, 1]}, 2, epochs=2, progress=False)
     made = [re.match(r"Compiling jit\((\w+)\)", record.getMessage()) for record in caplog.records]

@@ -141,6 +141,8 @@ def _defense(board: xr.Dataset, name: str) -> list[dict]:
         met = board.isel(data=0)
         success = met[SUCCESS].median("seed")
         behind, without = success.sel(defense=entry), success.sel(defense=UNDEFENDED)
+        if behind.isnull().all():  # such as a defense that needs three parties, on a board of two
+            continue
         strongest = str(behind["attack"].values[int(np.nanargmax(behind.values))])
         main = met[MAIN + HONEST].mean("attack").median("seed")  # as on the arena's page
         rows.append(

@@ -92,7 +92,7 @@ def _cost(place: Standing) -> str:
     points = round(100 * place.cost[0], 1)
     if points == 0:
         return "at no cost of main accuracy"
-    amount = f"{abs(points):.1f} percentage points of main accuracy"
+    amount = f"{abs(points):z.1f} percentage points of main accuracy"
     return f"at a cost of {amount}" if points > 0 else f"with a gain of {amount}"
 
 
