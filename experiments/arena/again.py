@@ -1,4 +1,4 @@
-"""Without a defense once more, elsewhere: how far equal seeds end apart where sums are rounded another way."""
+"""Without a defense once more, on another machine: how far equal seeds end apart."""
 
 from __future__ import annotations
 

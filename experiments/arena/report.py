@@ -45,10 +45,10 @@ MORE_NOTE = (
     "seeds that all meetings have.\n"
 )
 AGAIN_NOTE = (
-    "Runs without a defense were trained twice, on other machines. Seeds and draws are the same, rounding "
-    "is not: another processor, number of cores or version of a compiler adds up in another order, and where an attack "
-    "is near its limit training makes much of a last digit. What an attack does is told by many seeds, not by one. "
-    "Tables elsewhere have the first runs.\n"
+    "Runs without a defense were trained twice, by an earlier version on another machine and by a later one. Seeds and "
+    "draws are the same. Why runs end apart was not settled: a processor, a number of cores and a compiler each round "
+    "in their own way, and where an attack is near its limit training makes much of a last digit. What an attack does "
+    "is told by many seeds, not by one. Tables elsewhere have the first runs.\n"
 )
 RUN_NOTE = (
     "Wall time of compiling and training, summed over programs that ran one after another on two CPU cores. Other work "

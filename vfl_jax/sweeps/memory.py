@@ -64,9 +64,10 @@ def needed(ready: Prepared) -> tuple[float, float]:
     lowered = [program.lower(*arguments) for program, arguments in programs_of(ready, state)]
     used = [program.compile().memory_analysis() for program in lowered]
     working = max((use.temp_size_in_bytes for use in used if use is not None), default=0)
-    seeds_here = len(jax.tree.leaves(state)[0]) // ready.mesh.shape[devices.SEED]
+    of_seeds = ready.mesh.shape[devices.SEED]  # devices that share the points of a seed have its draws each
+    seeds_here = len(jax.tree.leaves(state)[0]) // of_seeds
     # Two states are there at once: while one is read back, or while a new one takes the place of an old one.
-    fixed, all_here = _bytes(inputs), 2 * _bytes((state, draws)) / ready.mesh.size
+    fixed, all_here = _bytes(inputs), 2 * (_bytes(state) / ready.mesh.size + _bytes(draws) / of_seeds)
     if layout.at_once < seeds_here:
         fixed += working  # one block of seeds is trained at a time, whatever their number
     else:
