@@ -21,6 +21,8 @@ from typing import NamedTuple
 from experiments.mutations.draw import Mutant, apply
 
 ROOT = Path(__file__).parents[2]
+SHARED_PROGRAMS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+"""Runs share what JAX compiled, beside the copies: a mistake changes few programs, and JAX finds one by its content."""
 MEMORY = 16 << 30
 """A process of tests may address so many bytes, so that a loop without an end does not take the machine's memory."""
 PASSED, FAILED, TIMED_OUT, BROKEN = "passed", "failed", "timed out", "broken"
@@ -124,6 +126,7 @@ def run_tests(
         if record:
             named["MUTATIONS_RECORD"] = record
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MUTATIONS_")}
+        environment |= SHARED_PROGRAMS | {"JAX_COMPILATION_CACHE_DIR": str(copy.parent / "programs")}
         environment |= named | {"PYTHONPATH": os.pathsep.join([str(copy), str(ROOT)])}
         options = ["-q", *([] if record else ["-x"]), "-p", "experiments.mutations.plugin", "-p", "no:cacheprovider"]
         command = [sys.executable, "-m", "pytest", *options, "-p", "no:xdist", f"--basetemp={place}/pytest", *arguments]
