@@ -215,7 +215,7 @@ BAD = {
     "labels of two dimensions": ({"labels": LABELS[:, None]}, ("labels", "(20, 1)", "[N]")),
     "no label": ({"labels": BAD_LABELS}, ("labels has none in 1 rows", "first of which is 3")),
     "label is nan": ({"labels": np.where(LABELS == 1, np.nan, 0.0)}, ("none in 10 rows", "first of which is 1")),
-    "one class": ({"labels": np.zeros(NUM_ROWS)}, ("classes are [0.0]", "at least 2")),
+    "one class": ({"labels": np.zeros(NUM_ROWS)}, ("one class alone, 0.0", "at least 2")),
     "a class twice": ({"classes": [0, 1, 1]}, ("[0, 1, 1]", "none twice")),
     "a label of no class": ({"labels": ODD_ONE, "classes": [0, 1]}, ("labels has", "2", "row 3", "[0, 1]")),
     "a class that only test has": ({"labels": ODD_ONE, "test": [3, 4]}, ("classes [2]", "no training rows")),

@@ -1,5 +1,6 @@
 """Input that others wrote: damaged, odd, too large. It is refused by name, or read rightly."""
 
+import copy
 import gzip
 import multiprocessing
 import signal
@@ -10,6 +11,7 @@ import time
 import tracemalloc
 import zipfile
 from pathlib import Path
+from random import Random
 
 import h5netcdf
 import numpy as np
@@ -72,6 +74,15 @@ def test_what_does_not_hold_is_counted(monkeypatch, read, expected):
     monkeypatch.setattr(job, "SECONDS", 1)
     monkeypatch.setitem(READERS, "one", Reader("one", 1, make, damage.bytes_of, read))
     assert job.outcome("one", 0) == expected
+
+
+def test_a_case_is_the_same_whatever_was_tried_before():
+    values = copy.deepcopy(damage.VALUES)
+    alone = damage.json_of(Random("scenario/7"), b'{"a": [1, {"b": 2}], "c": 3}')
+    for number in range(300):
+        damage.json_of(Random(f"scenario/{number}"), b'{"a": [1, {"b": 2}], "c": 3}')
+    assert damage.json_of(Random("scenario/7"), b'{"a": [1, {"b": 2}], "c": 3}') == alone
+    assert values == damage.VALUES
 
 
 def test_the_job_goes_on_and_tries_again_what_failed(tmp_path, monkeypatch):
@@ -217,6 +228,13 @@ def test_too_few_rows_in_common_name_the_tables(tmp_path):
     (tmp_path / "b.csv").write_text("id,b\n1,2\n2,3\n77,4\n")
     frame = pd.DataFrame({"id": range(9), "y": [0, 1, 0, 1, 0, 1, 0, 1, 0]})
     with pytest.raises(ValueError, match=says("test is 0.2", "b.csv", "have 2 rows in common")):
+        vfl.load_tables({"A": frame, "B": tmp_path / "b.csv"}, id="id", label="A.y")
+
+
+def test_labels_of_one_class_name_the_tables(tmp_path):
+    (tmp_path / "b.csv").write_text("id,b\n2,2\n4,3\n77,4\n")
+    frame = pd.DataFrame({"id": range(9), "y": [0, 1, 0, 1, 0, 1, 0, 1, 0]})
+    with pytest.raises(ValueError, match=says("one class alone, 0", "b.csv", "have 2 rows in common")):
         vfl.load_tables({"A": frame, "B": tmp_path / "b.csv"}, id="id", label="A.y")
 
 

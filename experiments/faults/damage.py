@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def json_of(rng: Random, content: bytes) -> bytes:
         holder, key = rng.choice(places)
         how = rng.random()
         if how < 0.5:
-            holder[key] = rng.choice(VALUES)
+            holder[key] = copy.deepcopy(rng.choice(VALUES))  # another case must not find it changed
         elif how < 0.75:
             other, place = rng.choice(places)
             holder[key] = json.loads(json.dumps(other[place]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from vfl_jax.data.own.splits import check_one_kind, encode_labels, split_rows
 from vfl_jax.data.own.table.cells import Column
 from vfl_jax.data.own.table.columns import encode_party
 from vfl_jax.data.own.table.conditions import Where, condition_of, fulfilled, is_condition
-from vfl_jax.data.own.table.files import listed, read_table
+from vfl_jax.data.own.table.files import Table, listed, read_table
 from vfl_jax.data.own.table.join import join, listed_rows
 from vfl_jax.data.own.table.kinds import ColumnReport, Kind, Tags
 from vfl_jax.data.own.table.names import ColumnName, find, id_columns_of, listed_names, place_of
@@ -148,17 +149,15 @@ def load_tables(
         for column in table.frame.columns
     }
     labels = _labels(joined[label_party, label_column], ids.index, classes)
-    codes, known = encode_labels(labels, classes)
+    with _naming_tables(read, len(labels)):
+        codes, known = encode_labels(labels, classes)
     test_ids_lost = 0
     if isinstance(test, Where):
         test = fulfilled(test, "test", joined, kinds)
     elif not isinstance(test, float | np.floating):
         test, test_ids_lost = listed_rows(test, ids)
-    try:
+    with _naming_tables(read, len(labels)):
         is_test = split_rows(test, codes, seed)
-    except ValueError as error:  # often a damaged table, of which few ids are left
-        of_parties = ", ".join(table.where for table in read.values())
-        raise ValueError(f"{error} The tables ({of_parties}) have {len(codes)} rows in common.") from error
     has_trigger = None if trigger is None else fulfilled(trigger, "trigger", joined, kinds)
 
     features, feature_names, reports = {}, [], {}
@@ -211,6 +210,16 @@ def _labels(column: Column, ids: pd.Index, classes: Sequence[Any] | None) -> np.
             if label not in classes:
                 raise ValueError(f"{column.place(i)} holds {label!r}; classes are {listed(classes)}.")
     return labels
+
+
+@contextlib.contextmanager
+def _naming_tables(read: Mapping[str, Table], rows: int) -> Iterator[None]:
+    """Adds the tables to an error about the joined rows: often one is damaged, and few of its ids are left."""
+    try:
+        yield
+    except ValueError as error:
+        of_parties = ", ".join(table.where for table in read.values())
+        raise ValueError(f"{error} The tables ({of_parties}) have {rows} rows in common.") from error
 
 
 def _short(values: Any) -> str:
