@@ -16,7 +16,7 @@ Counts = dict[str, dict[str, Any]]
 
 
 def answer(found: Counts) -> str:
-    """How many cases hold of those that were tried, and how many the whole job has.
+    """How many cases hold of those that were tried, and how many are not tried yet.
 
     Args:
       found: the counts of the job.
@@ -24,10 +24,11 @@ def answer(found: Counts) -> str:
     tried, right, refused = (sum(counts[kind] for counts in found.values()) for kind in ("tried", RIGHT, REFUSED))
     of_all = sum(READERS[name].cases for name in found)
     held = right + refused
+    left = f"; {of_all - tried:,} are not tried yet" if tried < of_all else ""
     return (
         f"**{'All' if held == tried else f'{held:,} of'} {tried:,} damaged or odd inputs that were tried are read "
-        f"right, or refused by an error that names the file.** {right:,} were read right and {refused:,} refused; the "
-        f"whole job has {of_all:,} cases.\n"
+        f"right, or refused by an error that names the file.** {right:,} were read right and {refused:,} "
+        f"refused{left}.\n"
     )
 
 
