@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import h5netcdf
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ from experiments.faults import damage, job, report
 from experiments.faults.readers import READERS, Reader, results
 from vfl_jax.core import foreign, packed
 from vfl_jax.core.damage import Damaged
-from vfl_jax.data.own.table import files as table_files
+from vfl_jax.data.own.table import parquet
 from vfl_jax.data.sets import cache
 from vfl_jax.data.sets.idx import read_idx
 
@@ -208,6 +209,17 @@ def test_a_packed_file_does_not_fill_the_memory(tmp_path):
         tracemalloc.stop()
 
 
+def test_one_long_text_among_many_does_not_fill_the_memory(tmp_path):
+    """Texts of an array are as wide as the longest: 4 × 2,000 × 50,000 bytes, of a file of 95 kB."""
+    texts = np.array([""] * 2000, object)
+    texts[0] = "a" * 50_000
+    with h5netcdf.File(tmp_path / "a.nc", "w") as file:
+        file.dimensions = {"x": 2000}
+        file.create_variable("text", ("x",), h5py.string_dtype(), compression="gzip", chunks=(2000,))[...] = texts
+    with pytest.raises(Damaged, match=says("a.nc", "the texts of 'text' would fill 400,000,000 bytes")):
+        vfl.load(tmp_path / "a.nc")
+
+
 def test_an_idx_header_of_any_size_is_refused(tmp_path):
     for shape in ((2**32 - 1,) * 3, (2**31,), (1,) * 5):
         (tmp_path / "x").write_bytes(b"\0\0\x08" + bytes([len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
@@ -215,13 +227,36 @@ def test_an_idx_header_of_any_size_is_refused(tmp_path):
             read_idx(tmp_path / "x")
 
 
-def test_a_parquet_file_does_not_fill_the_memory(tmp_path, monkeypatch):
-    pytest.importorskip("pyarrow")
-    pd.DataFrame({"id": np.zeros(100_000)}).to_parquet(tmp_path / "b.parquet")
-    monkeypatch.setattr(table_files, "SMALL_PARQUET", 1000)
-    monkeypatch.setattr(packed, "SMALL", 1000)
+PARQUET = {
+    "numbers": lambda: {"b": np.zeros(100_000)},
+    "numbers in lists": lambda: {"b": [np.zeros(100_000), np.zeros(3)]},
+    "texts": lambda: {"b": ["a" * 1000] * 100},
+    "texts beside gaps": lambda: {"b": [*["a" * 1000] * 100, None]},
+    "texts in lists": lambda: {"b": [["a" * 1000] * 50] * 2},
+    "texts in records": lambda: {"b": [{"c": 1, "d": "a" * 1000}] * 100},
+    "texts in maps": lambda: {"b": of_maps([[("k", "a" * 1000)]] * 100)},
+    "bytes": lambda: {"b": [b"a" * 1000] * 100},
+}
+"""Columns that take less than 10 kB in a file and 100 kB or more in memory."""
+
+
+def of_maps(cells):
+    import pyarrow
+
+    return pyarrow.array(cells, pyarrow.map_(pyarrow.string(), pyarrow.string()))
+
+
+@pytest.mark.parametrize("case", PARQUET)
+def test_a_parquet_file_does_not_fill_the_memory(tmp_path, monkeypatch, case):
+    pyarrow, written = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table, path = pyarrow.table(PARQUET[case]()), tmp_path / "b.parquet"
+    written.write_table(table.append_column("id", pyarrow.array([0] * len(table))), path)
+    assert path.stat().st_size < 10_000
+    monkeypatch.setattr(parquet, "SMALL", 10_000)
+    monkeypatch.setattr(packed, "SMALL", 10_000)
+    monkeypatch.setattr(packed, "MOST_TIMES", 1)
     with pytest.raises(ValueError, match=says("b.parquet", "unpacks to more than")):
-        vfl.load_tables({"A": pd.DataFrame({"id": [0], "y": [0]}), "B": tmp_path / "b.parquet"}, id="id", label="A.y")
+        vfl.load_tables({"A": pd.DataFrame({"id": [0], "y": [0]}), "B": path}, id="id", label="A.y")
 
 
 def test_too_few_rows_in_common_name_the_tables(tmp_path):

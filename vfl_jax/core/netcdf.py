@@ -124,7 +124,7 @@ def undecoded(file: h5py.File, group: str = "/", most: int = SMALL) -> xr.Datase
       most: how many bytes all numbers together may fill.
 
     Raises:
-      ValueError: where they would fill more, before any is read.
+      ValueError: where they would fill more, before any is read; where texts would, as wide as the longest.
     """
     import h5netcdf
     import h5py
@@ -138,7 +138,10 @@ def undecoded(file: h5py.File, group: str = "/", most: int = SMALL) -> xr.Datase
             stored = variable
         elif is_text:
             stored = stored.asstr()
-        return xr.Variable(dimensions, stored[...], dict(variable.attrs), {"dtype": str} if is_text else None)
+        values = stored[...]
+        if is_text:
+            _check_text(name, values, most)
+        return xr.Variable(dimensions, values, dict(variable.attrs), {"dtype": str} if is_text else None)
 
     with h5netcdf.File(file, "r", decode_vlen_strings=True) as whole:
         labelled = whole if group == "/" else whole[group]
@@ -155,6 +158,12 @@ def _size(stored: Any, variable: Any, sizes: Mapping[str, int]) -> int:
     """Returns how many bytes a variable fills; one of a growing dimension is filled up to the dimension's size."""
     entries = max(math.prod(stored.shape), math.prod(sizes[name] for name in variable.dimensions))
     return entries * stored.dtype.itemsize
+
+
+def _check_text(name: str, values: np.ndarray, most: int) -> None:
+    """Checks that texts fit the memory once they are of one width (:func:`text`), with 4 bytes for a character."""
+    if (filled := 4 * values.size * max(map(len, values.flat), default=0)) > most:
+        raise ValueError(f"the texts of {name!r} would fill {filled:,} bytes; those of its size fill at most {most:,}")
 
 
 def with_hints(dataset: xr.Dataset) -> xr.Dataset:

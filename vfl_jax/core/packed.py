@@ -63,14 +63,15 @@ def check_unpacked(path: Path) -> None:
                 raise too_large(path, most)
 
 
-def too_large(path: Path, most: int) -> ValueError:
+def too_large(path: Path, most: int, instead: str = "unpack it yourself and name the unpacked file") -> ValueError:
     """Returns the error for a file that holds more bytes than it may.
 
     Args:
       path: the file.
       most: how many it may hold.
+      instead: what whoever knows that it is right may do.
     """
     return ValueError(
         f"{path} has {path.stat().st_size:,} bytes and unpacks to more than {most:,}, which no table does; if it is "
-        "yours and right, unpack it yourself and name the unpacked file."
+        f"yours and right, {instead}."
     )

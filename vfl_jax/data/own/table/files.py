@@ -14,18 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core.checks import shown
-from vfl_jax.core.damage import named
-from vfl_jax.core.extras import extra
-from vfl_jax.core.packed import check_unpacked, most_bytes, too_large
+from vfl_jax.core.packed import check_unpacked
 from vfl_jax.data.own.inputs import frame_of
+from vfl_jax.data.own.table.parquet import read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 PARQUET = ".parquet"
-SMALL_PARQUET = 1 << 31
-"""A Parquet file may hold so many bytes, 2 GiB, whatever its size: a column of equal cells takes next to none."""
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 """The texts that mark a missing cell in a text file."""
 WHOLE = re.compile(r"[-+]?\d+")
@@ -82,7 +79,7 @@ def read_table(party: str, source: Any, text_columns: Iterable[str] = ()) -> Tab
         if not path.is_file():
             raise FileNotFoundError(f"{path}, the table of {party!r}, is not there. Check its path.")
         if path.name.lower().endswith(PARQUET):
-            table = Table(party=party, where=str(path), frame=_read_parquet(path))
+            table = Table(party=party, where=str(path), frame=_with_index(str(path), read_parquet(path)))
         else:
             table = Table(party=party, where=str(path), frame=_read_text(path, set(text_columns)), path=path)
     else:
@@ -116,27 +113,6 @@ def _with_index(where: str, frame: pd.DataFrame) -> pd.DataFrame:
                 raise ValueError(f"{where} has {name!r} as a column and, with other values, as its index; rename one.")
             frame = frame.drop(columns=name)
     return (frame.reset_index() if names else frame).rename(columns=str)
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    with extra("parquet", f"{path} is a Parquet file, which"):
-        import pyarrow
-        import pyarrow.parquet as parquet
-    with named(path, "is not a whole Parquet file", "fetch it again"):
-        with parquet.ParquetFile(path) as file:
-            said = file.metadata
-            if said.num_rows * said.num_columns * 8 > (most := max(SMALL_PARQUET, most_bytes(path))):
-                raise too_large(path, most)
-        frame = pd.read_parquet(path)
-        if len(frame) != said.num_rows:
-            raise ValueError(f"it says that it has {said.num_rows} rows, and has {len(frame)}")
-        for name, column in frame.items():
-            if isinstance(column.dtype, pd.StringDtype):  # bytes that are no text would raise later, without a place
-                with named(path, f"is not a whole Parquet file: its column {name!r} is no text", "fetch it again"):
-                    pyarrow.array(column).validate(full=True)
-    return _with_index(str(path), frame)
 
 
 def _read_text(path: Path, text_columns: set[str]) -> pd.DataFrame:
