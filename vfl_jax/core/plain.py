@@ -33,12 +33,13 @@ def parse(text: Any) -> dict[str, Any]:
       the outermost object.
 
     Raises:
-      ValueError: where ``text`` is no text, no JSON, or no JSON of an object; where an object has a key twice.
+      ValueError: where ``text`` is no text, no JSON, or no JSON of an object; where an object has a key twice; where a
+        number is larger than float32 holds.
     """
     if not isinstance(text, str):
         raise ValueError(f"text is {shown(text)}; it must be a str, as to_json gives it.")
     try:
-        plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        plain = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_float)
     except ValueError as error:
         raise ValueError(f"text is no JSON of a record: {error}") from error
     except RecursionError:
@@ -171,3 +172,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _no_constant(name: str) -> Any:
     """Refuses NaN and Infinity, which JSON itself does not have."""
     raise ValueError(f'it has {name}; write "inf" or "-inf" for what is infinite, and leave out what is no number.')
+
+
+def _float(text: str) -> float:
+    """Returns a number, after a check that float32 holds it: Python makes infinity of 1e999."""
+    if math.isinf(shortest(float(text))):
+        raise ValueError(f'it has {text}, which float32 cannot hold; write "inf" or "-inf" for what is infinite.')
+    return float(text)
