@@ -18,7 +18,7 @@ LONG = .long.xml
 
 TEST = env -u PYTHONPATH $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-long test-lowest audit-dependencies lint types docs check clean
+.PHONY: demo test test-shuffled test-long test-lowest audit-dependencies lint types docs check clean
 
 demo: $(READY)
 	@echo "Installation took $$(cat $(READY)) s; it is done once."
@@ -26,6 +26,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(TEST) -m "not long"
+
+# No test may need another before it, nor the real data: another order at each run, and no folder of data.
+test-shuffled: $(READY)
+	VFL_JAX_DATA= $(TEST) -m "not long" --random-order
 
 # What the last run found is written into tests/LONG.md, failures too.
 test-long: $(READY)
