@@ -9,7 +9,7 @@ from executor_helpers import load_tiny
 
 from vfl_jax.protocol.transforms import Attack, PartyTransform
 from vfl_jax.replica.draws import Given
-from vfl_jax.sweeps import work
+from vfl_jax.sweeps import executors
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.progress import Progress
 from vfl_jax.sweeps.store import manifest
@@ -139,7 +139,7 @@ def test_a_worker_with_other_code_is_told_so(tmp_path):
         folder.run() as run,
         pytest.raises(ValueError, match=says("not compute the same numbers", "code.attacks.1 was")),
     ):
-        work.train_task(folder.path, study.identity, scenario(2.0), load_tiny, 1, Given(), None, chunk, 5, run, 0)
+        executors.train_task(folder.path, study.identity, scenario(2.0), load_tiny, 1, Given(), None, chunk, 5, run, 0)
 
 
 @pytest.mark.long
@@ -161,6 +161,6 @@ def test_accepted_code_goes_through_workers(tmp_path):
             return future
 
     chunk = Chunk(({},), (1,))
-    work.train_through(Here(), load_tiny, study, folder, [chunk], Progress(1, [1], shown=False), 5)
+    executors.train_through(Here(), load_tiny, study, folder, [chunk], Progress(1, [1], shown=False), 5)
     assert len(done) == 1
     assert folder.check(chunk)

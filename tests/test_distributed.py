@@ -97,3 +97,14 @@ def test_where_one_is_killed_the_other_ends_and_says_which_it_is(tmp_path, kille
     # Of the first process, jax.distributed itself may be the one to say that it is gone.
     by_jax = killed == 0 and "coordination service" in errors.lower()
     assert f"Process {1 - killed} of 2 failed and ends at once" in errors or by_jax, errors
+
+
+@pytest.mark.long
+def test_where_the_first_cannot_write_both_end_and_say_why(tmp_path):
+    first, second = start_both(folder=tmp_path / "folder", file_limit=0, **SWEEP)
+    (answer,) = told(first)
+    assert "File too large" in answer["error"]
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "OtherProcessFailed: Process 0 of 2 failed: OSError: " in errors
+    assert "File too large" in errors

@@ -20,13 +20,13 @@ from executor_helpers import DEADLY, Deadly, Sabotage, load_large, load_tiny, sa
 from vfl_jax.core.vertical_data import content_hash
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.replica.draws import Given
-from vfl_jax.sweeps import study, work
+from vfl_jax.sweeps import executors, study
 from vfl_jax.sweeps.chunks import Chunk
+from vfl_jax.sweeps.executors import SweepIncomplete
 from vfl_jax.sweeps.progress import Progress
 from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.study import Study
 from vfl_jax.sweeps.sweep import sweep
-from vfl_jax.sweeps.work import SweepIncomplete
 
 pytestmark = pytest.mark.optimized
 
@@ -195,15 +195,15 @@ def test_a_pool_that_forks_is_refused_at_once(kind, tmp_path):
     with kind(1) as pool:  # as this Python starts processes where nothing is said
         if multiprocessing.get_start_method() == "fork":
             with pytest.raises(ValueError, match="forked"):
-                work.check_executor(pool)
+                executors.check_executor(pool)
         else:
-            work.check_executor(pool)
+            executors.check_executor(pool)
 
 
 def test_a_worker_that_was_forked_in_another_way_says_so(tmp_path, monkeypatch):
     def run(task, arguments, seed):
         if seed == 3:
-            monkeypatch.setattr(work, "_sender", os.getpid() + 1)
+            monkeypatch.setattr(executors, "_sender", os.getpid() + 1)
             task(*arguments)
 
     with pytest.raises(SweepIncomplete, match=says("1 of 6", "seeds 3", "was forked", "'spawn'")):
@@ -241,7 +241,7 @@ def work_on_six(folder, executor, data=load_tiny):
     study = Study(SCENARIO, tiny_data(), EPOCHS, Given())
     chunks = [Chunk(({},), (seed,)) for seed in range(6)]
     progress = Progress(EPOCHS, [1] * 6, shown=False)
-    work.train_through(executor, data, study, Folder(folder, study.identity), chunks, progress, 2)
+    executors.train_through(executor, data, study, Folder(folder, study.identity), chunks, progress, 2)
 
 
 def test_a_chunk_that_is_lost_by_the_fault_of_others_is_sent_until_it_is_done(tmp_path):
@@ -284,7 +284,7 @@ def test_a_worker_that_would_compute_other_numbers_is_told_so(tmp_path, monkeypa
             if "versions" in what:
                 monkeypatch.setattr(study, "versions", lambda: versions)
             else:
-                monkeypatch.setattr(work, "load", lambda source: tiny_data(num_train=29))
+                monkeypatch.setattr(executors, "load", lambda source: tiny_data(num_train=29))
             task(*arguments)
 
     with pytest.raises(SweepIncomplete, match=says("1 of 6", "seeds 3", "not compute the same numbers", what)):
@@ -335,16 +335,16 @@ def test_the_second_of_two_tasks_of_one_chunk_waits_and_finds_it_finished(tmp_pa
         assert may_end.wait(TIMEOUT)
         return xr.Dataset({"loss": ("epoch", [1.0])})
 
-    monkeypatch.setattr(work, "train", slow)
+    monkeypatch.setattr(executors, "train", slow)
     data, chunk = tiny_data(), Chunk(({},), (0,))
     identity = Study(SCENARIO, data, 2, Given()).identity
     folder = Folder(tmp_path / "sweep", identity)
     with folder.run() as run, ThreadPoolExecutor(2) as pool:
         task = (folder.path, identity, SCENARIO, load_tiny, 2, Given(), None, chunk, 5, run)
-        first = pool.submit(work.train_task, *task, 0)
+        first = pool.submit(executors.train_task, *task, 0)
         try:
             assert begun.wait(TIMEOUT)
-            second = pool.submit(work.train_task, *task, 1)
+            second = pool.submit(executors.train_task, *task, 1)
             time.sleep(0.5)
             assert not second.done()
         finally:

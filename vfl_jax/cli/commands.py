@@ -114,9 +114,10 @@ def _perform_words(early: argparse.Namespace, words: list[str]) -> None:
 def _expected() -> tuple[type[Exception], ...]:
     """The errors that end the command with one line."""
     from vfl_jax.core.extras import MissingExtra
-    from vfl_jax.sweeps.work import SweepIncomplete
+    from vfl_jax.sweeps.executors import SweepIncomplete
+    from vfl_jax.sweeps.processes import OtherProcessFailed
 
-    return ValueError, OSError, MemoryError, MissingExtra, SweepIncomplete
+    return ValueError, OSError, MemoryError, MissingExtra, SweepIncomplete, OtherProcessFailed
 
 
 def _perform(chosen: Any, words: list[str]) -> None:

@@ -22,7 +22,7 @@ from vfl_jax.core.files import save
 from vfl_jax.scenario import Scenario
 from vfl_jax.statistics import main_of
 from vfl_jax.sweeps.arguments import NUM_SEEDS
-from vfl_jax.sweeps.devices import is_first_process
+from vfl_jax.sweeps.processes import is_first_process
 from vfl_jax.sweeps.sweep import run, sweep
 
 if TYPE_CHECKING:

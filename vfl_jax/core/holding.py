@@ -89,15 +89,17 @@ class _Waiting:
         if (sign := _changed(self.note)) != self.sign:
             self.sign, self.seen = sign, now
         if now - self.seen > MOST_SILENCE:
+            who, state = _holder(self.note)
             raise OSError(
-                f"{self.what} is held by {_holder(self.note)}, which has given no sign of life for "
-                f"{duration(now - self.seen)}. End it, or let it go on; then the same command goes on here."
+                f"{self.what} is held by {who}. It has given no sign of life for {duration(now - self.seen)}.{state} "
+                "End it, or let it go on; then the same command goes on here."
             )
         if now - (self.began if self.said is None else self.said) >= (FIRST_WORD if self.said is None else NEXT_WORD):
             self.said = now
+            who, state = _holder(self.note)
             silent = now - self.seen
             silence = f" It has given no sign of life for {duration(silent)}." if silent > 3 * SIGN_EVERY else ""
-            self.say(f"{self.what} is held by {_holder(self.note)}; this process waits for it.{silence}")
+            self.say(f"{self.what} is held by {who}; this process waits for it.{state}{silence}")
 
 
 def _lock(path: Path) -> filelock.BaseFileLock:
@@ -149,17 +151,17 @@ def _changed(note: Path) -> Any:
     return found.st_mtime_ns, found.st_ino
 
 
-def _holder(note: Path) -> str:
-    """Returns who holds a lock, in words."""
+def _holder(note: Path) -> tuple[str, str]:
+    """Returns who holds a lock, in words; and a sentence, where there is more to say of it."""
     try:
         found = json.loads(note.read_text())
         process, machine, since = found["process"], found["machine"], found["since"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return "another process, which does not say who it is"
+        return "another process that does not say who it is", ""
     state = ""
     if machine == platform.node() and isinstance(process, int) and _is_stopped(process):
-        state = f", which is stopped (kill -CONT {process} lets it go on)"
-    return f"process {process} on {machine} since {since}{state}"
+        state = f" It is stopped; kill -CONT {process} lets it go on."
+    return f"process {process} on {machine} since {since}", state
 
 
 def _is_stopped(process: int) -> bool:

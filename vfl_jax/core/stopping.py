@@ -7,11 +7,13 @@ A thread hears them here, so that the second one counts at any moment.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -23,6 +25,8 @@ _asked: int | None = None
 """The first signal that was heard; None before."""
 _listens = False
 """Whether this process listens already."""
+_is_over: contextvars.ContextVar[Callable[[], bool]] = contextvars.ContextVar("_is_over", default=lambda: False)
+"""Whether nobody needs what this thread works on any more."""
 
 
 class Stopped(SystemExit):
@@ -36,16 +40,19 @@ class Stopped(SystemExit):
         super().__init__(128 + number)
         self.signal = signal.Signals(number)
 
+    def __reduce__(self) -> Any:
+        return Stopped, (int(self.signal),)
+
 
 def asked() -> int:
-    """Returns the number of the signal that was heard; 0 before."""
-    return _asked or 0
+    """Returns the number of the signal that was heard, SIGTERM where a worker's work is over; 0 before."""
+    return _asked or (signal.SIGTERM if _is_over.get()() else 0)
 
 
 def check() -> None:
-    """Raises :class:`Stopped` where a signal was heard."""
-    if _asked is not None:
-        raise Stopped(_asked)
+    """Raises :class:`Stopped` where a signal was heard, or a worker's work is over."""
+    if number := asked():
+        raise Stopped(number)
 
 
 @contextlib.contextmanager
@@ -61,32 +68,72 @@ def in_order(how: str) -> Iterator[None]:
     Raises:
       Stopped: at the end of the block at the latest, where a signal was heard.
     """
-    global _listens
-    default = (signal.SIG_DFL, signal.default_int_handler)
-    ours = [number for number in SIGNALS if signal.getsignal(number) in default]
-    if _listens or not ours or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    _listens = True
-    with contextlib.ExitStack() as stack:
-        stack.callback(_forget)
-        stack.enter_context(_listening(ours))
+    with _listening("this epoch ends first. A second signal ends at once.") as listens:
         try:
             yield
-            check()
+            if listens:
+                check()
         except Stopped as stopped:
-            _print(f"Stopped by {stopped.signal.name}: {how}.")
+            if listens:
+                _print(f"Stopped by {stopped.signal.name}: {how}.")
             raise
 
 
 @contextlib.contextmanager
-def _listening(ours: list[int]) -> Iterator[None]:
+def in_worker(is_over: Callable[[], bool]) -> Iterator[None]:
+    """Listens to signals in a worker of an executor, like :func:`in_order`, and to the end of what it works for.
+
+    A signal ends the process with its status when the block has ended, as it ends a process that does not listen: an
+    executor that ends its workers waits for that. The worker says nothing, because the process that sent the task does.
+
+    Args:
+      is_over: whether nobody needs the work any more. Within the block this counts like a signal, and ends no process.
+    """
+    token = _is_over.set(is_over)
+    try:
+        with _listening(None) as listens:
+            try:
+                yield
+            except Exception:
+                if listens and _asked is not None:
+                    traceback.print_exc()  # nobody else will hear of it
+                raise
+            finally:
+                if listens and _asked is not None:
+                    os._exit(128 + _asked)
+    finally:
+        _is_over.reset(token)
+
+
+@contextlib.contextmanager
+def _listening(sentence: str | None) -> Iterator[bool]:
+    """Listens until the block ends, where nobody listens and this is the main thread; yields whether it does.
+
+    Args:
+      sentence: what is printed at the first signal; None prints nothing.
+    """
+    global _listens
+    default = (signal.SIG_DFL, signal.default_int_handler)
+    ours = [number for number in SIGNALS if signal.getsignal(number) in default]
+    if _listens or not ours or threading.current_thread() is not threading.main_thread():
+        yield False
+        return
+    _listens = True
+    try:
+        with _hearing(ours, sentence):
+            yield True
+    finally:
+        _forget()
+
+
+@contextlib.contextmanager
+def _hearing(ours: list[int], sentence: str | None) -> Iterator[None]:
     """Lets a thread hear some signals until the block ends."""
     hears, tells = os.pipe()
     os.set_blocking(tells, False)
     fd_before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
     before = {number: signal.signal(number, _leave_to_thread) for number in ours}
-    thread = threading.Thread(target=_hear, args=(hears, ours), daemon=True)
+    thread = threading.Thread(target=_hear, args=(hears, ours, sentence), daemon=True)
     thread.start()
     try:
         yield
@@ -102,7 +149,7 @@ def _leave_to_thread(number: int, frame: Any) -> None:
     """Does nothing: the thread has heard the signal."""
 
 
-def _hear(hears: int, ours: list[int]) -> None:
+def _hear(hears: int, ours: list[int], sentence: str | None) -> None:
     """Hears signals until the other end of the pipe is closed."""
     global _asked
     while heard := os.read(hears, 1):
@@ -111,7 +158,8 @@ def _hear(hears: int, ours: list[int]) -> None:
         if _asked is not None:
             os._exit(128 + heard[0])
         _asked = heard[0]
-        _print(f"{signal.Signals(_asked).name}: this epoch ends first. A second signal ends at once.")
+        if sentence is not None:
+            _print(f"{signal.Signals(_asked).name}: {sentence}")
     os.close(hears)
 
 

@@ -3,11 +3,11 @@
 from vfl_jax.sweeps.cases import sweep_cases
 from vfl_jax.sweeps.cautions import EvidenceWarning
 from vfl_jax.sweeps.devices import use_all_cores
+from vfl_jax.sweeps.executors import SweepIncomplete
 from vfl_jax.sweeps.predictions import embeddings, predict
 from vfl_jax.sweeps.store.attempts import ChunkRefused
 from vfl_jax.sweeps.sweep import run, sweep
 from vfl_jax.sweeps.trained import Trained
-from vfl_jax.sweeps.work import SweepIncomplete
 
 __all__ = [
     "ChunkRefused",

@@ -18,9 +18,9 @@ from vfl_jax.replica.draws import Draws, Given, draw
 from vfl_jax.replica.plans import check_plans
 from vfl_jax.replica.preparation import check_data
 from vfl_jax.scenario import Scenario
+from vfl_jax.sweeps.executors import check_executor
 from vfl_jax.sweeps.grid import Grid, Over, parse
 from vfl_jax.sweeps.study import Study
-from vfl_jax.sweeps.work import check_executor
 
 NUM_SEEDS = 2**32
 """The number of seeds: JAX takes 32 bits of one."""

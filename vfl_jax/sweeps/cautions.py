@@ -12,7 +12,7 @@ from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.replica.draws import Draws
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweeps import devices
+from vfl_jax.sweeps import processes
 
 FEW_ROWS = 30
 """Fewer test rows than this measure a backdoor badly: at 30, the 95 % interval of a half is from 0.33 to 0.67."""
@@ -31,7 +31,7 @@ def warn_of_little_evidence(scenario: Scenario, data: VerticalData, draws: Draws
       draws: the draws of one seed.
       stacklevel: how many calls above this one the reader of the warning stands.
     """
-    if not _has_attack(scenario) or not devices.is_first_process():
+    if not _has_attack(scenario) or not processes.is_first_process():
         return
     labels = np.asarray(data.train.labels)
     name = "party_targets" if scenario.own_targets else "target_class"

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -158,59 +154,6 @@ def fetch(tree: Any) -> Any:
     from jax.experimental import multihost_utils
 
     return multihost_utils.process_allgather(tree, tiled=True)
-
-
-def agree(number: int) -> int:
-    """The ``number`` of the first process, in all processes. Every process must call this."""
-    return int(agree_on(np.int64(number)))
-
-
-def agree_on(tree: Any) -> Any:
-    """The arrays of the first process, bit for bit, in all processes.
-
-    Args:
-      tree: the arrays of this process. Every process must call this, with arrays of the same shapes and dtypes.
-    """
-    if jax.process_count() == 1:
-        return tree
-    from jax.experimental import multihost_utils
-
-    # As bytes, because JAX sends arrays as a sum, which turns −0 into 0 and cuts 64 bits to 32.
-    told = multihost_utils.broadcast_one_to_all(
-        jax.tree.map(lambda leaf: np.ascontiguousarray(leaf).reshape(-1).view(np.uint8), tree)
-    )
-    return jax.tree.map(lambda leaf, said: said.view(leaf.dtype).reshape(leaf.shape), tree, told)
-
-
-def largest(number: int) -> int:
-    """The largest ``number`` of all processes, in all of them. Every process must call this."""
-    if jax.process_count() == 1:
-        return number
-    from jax.experimental import multihost_utils
-
-    return int(np.max(multihost_utils.process_allgather(np.int32(number))))
-
-
-@contextlib.contextmanager
-def failing_together() -> Iterator[None]:
-    """Ends a process of several that fails within the block, because the others wait for it; they then fail as well.
-
-    A program of one process raises as always.
-    """
-    try:
-        yield
-    except Exception:
-        if jax.process_count() == 1:
-            raise
-        traceback.print_exc()
-        who = f"Process {jax.process_index()} of {jax.process_count()}"
-        print(f"{who} failed and ends at once, so that the others do not wait for it.", file=sys.stderr, flush=True)
-        os._exit(1)
-
-
-def is_first_process() -> bool:
-    """Whether this process is the first, the only one that writes files and shows progress."""
-    return jax.process_index() == 0
 
 
 def free_memory(mesh: Mesh) -> int:

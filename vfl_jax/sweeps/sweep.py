@@ -18,11 +18,12 @@ from vfl_jax.replica.arguments import SCENARIO, check_given, check_key
 from vfl_jax.replica.draws import Given, steps_per_epoch
 from vfl_jax.replica.state import TrainState
 from vfl_jax.scenario import Scenario
-from vfl_jax.sweeps import devices
+from vfl_jax.sweeps import processes
 from vfl_jax.sweeps.arguments import check_grid, check_options, check_study
 from vfl_jax.sweeps.cautions import warn_of_little_evidence
 from vfl_jax.sweeps.chunks import Chunk, cut
 from vfl_jax.sweeps.estimates import announce, note_pace
+from vfl_jax.sweeps.executors import train_through
 from vfl_jax.sweeps.grid import Grid, Over
 from vfl_jax.sweeps.labels import assemble
 from vfl_jax.sweeps.memory import most_replicas
@@ -32,7 +33,7 @@ from vfl_jax.sweeps.store.folder import Folder
 from vfl_jax.sweeps.study import Study
 from vfl_jax.sweeps.trained import TRAINED, Trained, read_states
 from vfl_jax.sweeps.training import train, train_one
-from vfl_jax.sweeps.work import Source, load, train_here, train_through
+from vfl_jax.sweeps.work import Source, load, train_here
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -102,10 +103,10 @@ def sweep(
     because the batch then differs between grid points.
 
     A first SIGINT (Ctrl-C), SIGTERM or SIGHUP lets the epoch end, saves it in the ``folder``, and ends the process with
-    status 130, 143 or 129; a second one ends it at once. With a ``folder`` a sweep can be stopped at any moment. The
-    same call goes on from there, and the results are those of a sweep that never stopped, bit for bit on the same
-    devices and versions. A complete sweep is only read. More seeds or grid points reuse finished ones. Several
-    processes may work in one folder at the same time.
+    status 130, 143 or 129; a second one ends it at once. Workers of an ``executor`` save and end after their epoch,
+    too. With a ``folder`` a sweep can be stopped at any moment. The same call goes on from there, and the results are
+    those of a sweep that never stopped, bit for bit on the same devices and versions. A complete sweep is only read.
+    More seeds or grid points reuse finished ones. Several processes may work in one folder at the same time.
 
     Args:
       scenario: the configuration of every grid point, but for the swept numbers.
@@ -155,25 +156,26 @@ def sweep(
       OSError: where the folder cannot be written, or a file in it cannot be read just now. Finished chunks stay whole.
         A damaged file is no error: it is set aside with a warning, and its chunk is trained again.
       SweepIncomplete: where chunks failed on an executor.
+      OtherProcessFailed: where another process of a program of several failed, with its words.
       SystemExit: after an epoch, where a signal was heard that nobody else handles.
     """
     check_kind(bool, "True or False", progress=progress, accept_changed_code=accept_changed_code)
     check_options(folder, checkpoint_every, max_replicas, evaluate_every, executor, log_json, keep)
     grid, seeds = check_grid(scenario, over, seeds, epochs, given)
-    study, drawn = check_study(scenario, load(data), grid, seeds, epochs, given, evaluate_every)
+    with processes.failing_alike():
+        study, drawn = check_study(scenario, load(data), grid, seeds, epochs, given, evaluate_every)
     warn_of_little_evidence(grid.stacked(scenario), study.data, drawn, stacklevel=2)
 
     store = None if folder is None else Folder(folder, study.identity, keeps=keep is not None)
-    first = devices.is_first_process()
-    if store is not None and accept_changed_code:
-        if first:
-            store.accept_code()
-        devices.agree(0)  # the others read what the first has written
+    first = processes.is_first_process()
     steps = steps_per_epoch(drawn, scenario.batches)
-    if progress and first:
-        how = "in one program, if memory suffices" if executor is None else "by the executor's workers"
-        how = how if max_replicas is None else f"in chunks of at most {max_replicas}"
-        announce(study, grid, seeds, store, steps, how)
+    with processes.failing_alike():  # at its end the others read what the first has written
+        if store is not None and accept_changed_code and first:
+            store.accept_code()
+        if progress and first:
+            how = "in one program, if memory suffices" if executor is None else "by the executor's workers"
+            how = how if max_replicas is None else f"in chunks of at most {max_replicas}"
+            announce(study, grid, seeds, store, steps, how)
     chunks, whole = _plan(study, grid, seeds, store, max_replicas, executor)
 
     def prepared(chunk: Chunk) -> Prepared:
@@ -188,17 +190,20 @@ def sweep(
         states: list[TrainState] = []
         keeper = None if keep is None else states.append
         with stopping.in_order(stopping.NOT_KEPT), progress_of(chunks).show() as told:
-            parts = [
-                train(prepared(chunk), ChunkProgress(told, i), None, checkpoint_every, keeper)
-                for i, chunk in enumerate(chunks)
-            ]
+            with processes.failing_together():
+                parts = [
+                    train(prepared(chunk), ChunkProgress(told, i), None, checkpoint_every, keeper)
+                    for i, chunk in enumerate(chunks)
+                ]
+            processes.stop_together()
         note_pace(study, steps, told.pace)
         results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
         if keep is not None:
             results.encoding[TRAINED] = Trained(study, grid, seeds, tuple(chunks), states.__getitem__)
         return results
 
-    with stopping.in_order(f"what is done is saved in {store.path}, and the same command goes on from there"):
+    where = f"what is done is saved in {store.path}, and the same command goes on from there"
+    with stopping.in_order(where if executor is None else f"workers end after their epoch; {where}"):
         while missing := _missing(store, chunks):
             if executor is None:
                 told = progress_of(missing)
@@ -206,10 +211,12 @@ def sweep(
                 note_pace(study, steps, told.pace)
             else:
                 train_through(executor, data, study, store, missing, progress_of(missing), checkpoint_every)
-    parts = [store.read(chunk) for chunk in chunks]
-    results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
-    if first:
-        store.finish_all(results)
+        processes.stop_together()
+    with processes.failing_alike():
+        parts = [store.read(chunk) for chunk in chunks]
+        results = assemble(scenario, grid, seeds, list(zip(chunks, parts, strict=True)), len(drawn.poison_ids))
+        if first:
+            store.finish_all(results)
     if keep is not None:
         read = functools.partial(read_states, study, store, tuple(chunks))
         results.encoding[TRAINED] = Trained(study, grid, seeds, tuple(chunks), read)
@@ -234,29 +241,34 @@ def _plan(
     def further(done: list[Chunk], most: int) -> list[Chunk]:
         return cut(study.scenario, grid, seeds, done, most, len(jax.devices()))
 
-    first, whole = devices.is_first_process(), None
-    planned, most = folder.planned() if folder is not None else ([], None)
-    if devices.agree(first and most is None):
+    first, whole = processes.is_first_process(), None
+    with processes.failing_alike():
+        planned, most = folder.planned() if folder is not None else ([], None)
+    if processes.agree(first and most is None):
         if max_replicas is not None:
             most = max_replicas
         elif executor is not None:
             most = grid.size * len(jax.devices())
         else:
-            whole = prepare(study, Chunk(tuple(grid.points()), seeds))
-            most = most_replicas(whole)
+            with processes.failing_together():
+                whole = prepare(study, Chunk(tuple(grid.points()), seeds))
+                most = most_replicas(whole)
             whole = whole if most == whole.chunk.num_replicas else None
-    most = devices.agree(most or 0)
+    most = processes.agree(most or 0)
     if folder is None:
         return further([], most), whole
-    if first and further(planned, most):
-        folder.plan(further, most)
-    devices.agree(0)  # the others read what the first has written
+    with processes.failing_alike():  # at its end the others read what the first has written
+        if first and further(planned, most):
+            folder.plan(further, most)
     wanted = set(Chunk(tuple(grid.points()), seeds).replicas(study.scenario))
-    planned = folder.planned()[0]
+    with processes.failing_alike():
+        planned = folder.planned()[0]
     return [chunk for chunk in planned if not wanted.isdisjoint(chunk.replicas(study.scenario))], whole
 
 
 def _missing(folder: Folder, chunks: Sequence[Chunk]) -> list[Chunk]:
     """The chunks whose files are missing or damaged."""
-    is_there = [devices.is_first_process() and folder.check(chunk) for chunk in chunks]
-    return [chunk for chunk, there in zip(chunks, devices.agree_on(np.asarray(is_there)), strict=True) if not there]
+    first = processes.is_first_process()
+    with processes.failing_alike():
+        is_there = [first and folder.check(chunk) for chunk in chunks]
+    return [chunk for chunk, there in zip(chunks, processes.agree_on(np.asarray(is_there)), strict=True) if not there]

@@ -19,7 +19,7 @@ from vfl_jax.replica.evaluated import without_optimizers
 from vfl_jax.replica.plans import check_plans
 from vfl_jax.replica.replica import prepare
 from vfl_jax.replica.state import TrainState
-from vfl_jax.sweeps import devices, halving, programs
+from vfl_jax.sweeps import devices, halving, processes, programs
 from vfl_jax.sweeps.cautions import warn_of_little_evidence
 from vfl_jax.sweeps.labels import History, Period, to_dataset
 from vfl_jax.sweeps.prepared import Prepared
@@ -115,7 +115,7 @@ def _trained_at_once(
         is_due = stops or len(history) % checkpoint_every == 0
         if checkpoints is not None and is_due and len(history) < study.epochs:
             whole = ready.on_host(state)
-            if devices.is_first_process():
+            if processes.is_first_process():
                 checkpoints.save(len(history), {"state": whole, "history": jax.tree.map(_stack, *history)})
 
     history: History = []
@@ -211,7 +211,7 @@ class _Loop:
             if history:
                 found["is_finite"] = found["is_finite"] & history[-1]["is_finite"]
             history.append(found)
-            stops = devices.largest(stopping.asked())
+            stops = processes.largest(stopping.asked())
             keep(state, history, bool(stops))
             progress.epoch_done(number, found)
             if stops and number + 1 < self.study.epochs:
@@ -267,12 +267,12 @@ def _restore(checkpoints: Checkpoints, state: TrainState, found: Any) -> tuple[i
         history = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((epochs, *leaf.shape), leaf.dtype), found)
         return {"state": state, "history": history}
 
-    restored = checkpoints.restore(like) if devices.is_first_process() else None
-    epochs = devices.agree(restored[0] if restored else 0)
+    restored = checkpoints.restore(like) if processes.is_first_process() else None
+    epochs = processes.agree(restored[0] if restored else 0)
     if not epochs:
         return None
     tree = restored[1] if restored else jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like(epochs))
-    return epochs, devices.agree_on(tree)
+    return epochs, processes.agree_on(tree)
 
 
 def _stack(*leaves: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import uuid
 from pathlib import Path
@@ -29,8 +30,12 @@ class Attempts:
         self.path.mkdir(parents=True)
 
     def close(self) -> None:
-        """Forgets all attempts."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Forgets all attempts. Workers see that the run is over, also where one of them is about to begin a chunk."""
+        over = self.path.with_name(f"{self.path.name}-over")
+        with contextlib.suppress(OSError):
+            self.path.rename(over)
+        for path in (self.path, over):
+            shutil.rmtree(path, ignore_errors=True)
 
     def are_counted(self) -> bool:
         """Whether the run goes on, as seen from this process."""

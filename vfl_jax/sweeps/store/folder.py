@@ -169,7 +169,7 @@ class Folder:
         """
         with contextlib.ExitStack() as stack:
             with explained(self.path):
-                if run is not None and not self._attempts(run).are_counted():
+                if run is not None and not self.goes_on(run):
                     raise OSError(f"The folder {self.path} is not the sweep's as seen from here, or the run is over.")
                 is_held = stack.enter_context(self._lock(self.name(chunk), wait, say))
                 if is_held and run is not None:
@@ -190,6 +190,10 @@ class Folder:
             yield run
         finally:
             self._attempts(run).close()
+
+    def goes_on(self, run: str) -> bool:
+        """Whether a ``run`` goes on, as seen from this process."""
+        return self._attempts(run).are_counted()
 
     def begun(self, run: str) -> int:
         """How many processes of a ``run`` have begun a chunk and not ended it: they are at work, or dead."""
