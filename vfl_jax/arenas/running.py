@@ -24,6 +24,7 @@ from vfl_jax.core.atomic import check_folder, is_folder_name
 from vfl_jax.core.checks import check_kind, is_number, shown
 from vfl_jax.core.damage import Damaged
 from vfl_jax.core.files import load, save
+from vfl_jax.core.ordinary import check_ordinary, read_text
 from vfl_jax.core.words import duration
 from vfl_jax.protocol.methods import is_attack, needs_of
 from vfl_jax.protocol.needs import Needs
@@ -177,7 +178,7 @@ class _Log:
     def _read(self) -> None:
         if self.path is not None:
             with contextlib.suppress(OSError):
-                lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+                lines = read_text(self.path, errors="replace").splitlines()
                 self.entries = [entry for entry in map(_entry, lines) if entry is not None]
 
     def note(self, group: Group, num_steps: int, seconds: float) -> None:
@@ -191,6 +192,8 @@ class _Log:
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self.path.exists():
+                    check_ordinary(self.path)
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(entry) + "\n")
 

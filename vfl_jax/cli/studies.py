@@ -15,6 +15,7 @@ from vfl_jax.cli.subcommands import Training
 from vfl_jax.cli.values import numbered
 from vfl_jax.core.atomic import check_writable, write_atomically
 from vfl_jax.core.checks import check_kind, place_of
+from vfl_jax.core.ordinary import read_text
 from vfl_jax.core.record import from_json
 from vfl_jax.core.toml_text import from_toml, to_toml
 from vfl_jax.data.own.tables import LoadedTables
@@ -82,7 +83,7 @@ def read_scenario(file: Path) -> Scenario:
       OSError: where it cannot be read.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, encoding="utf-8-sig")
         scenario = from_toml(text) if file.suffix.lower() == ".toml" else from_json(text)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vfl_jax.core.checks import did_you_mean, is_number, shown
+from vfl_jax.core.ordinary import read_text
 from vfl_jax.core.toml_text import parse_toml
 
 FORMS = {
@@ -37,7 +38,7 @@ def read_table_file(file: Path, known: Sequence[str]) -> dict[str, Any]:
       OSError: where it cannot be read.
     """
     try:
-        content = parse_toml(file.read_text(encoding="utf-8-sig"))
+        content = parse_toml(read_text(file, encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"--tables is {file}, which is no TOML: {error}.") from error
     found: dict[str, Any] = {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,13 +14,17 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 
 from vfl_jax.core.damage import Damaged, named
+from vfl_jax.core.ordinary import check_ordinary
 
 ENDING = ".npy"
 MOST_HEADER = 4096
 """A plain array says its dtype and shape in fewer bytes."""
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How NumPy packs arrays. Other ways unpack far more at once than is asked for."""
 
 
-READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+READERS = {(1, 0): ("<H", np.lib.format.read_array_header_1_0), (2, 0): ("<I", np.lib.format.read_array_header_2_0)}
+"""By version of NumPy's format: how the length of a header is written, and who reads both."""
 
 
 class Header(NamedTuple):
@@ -76,6 +82,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
     """
     with contextlib.ExitStack() as stack:
         with _whole(path):
+            check_ordinary(path)
             archive = stack.enter_context(zipfile.ZipFile(path))
         headers: dict[str, Header] = {}
         for member in archive.infolist():
@@ -83,6 +90,8 @@ def open_archive(path: Path) -> Iterator[Archive]:
             with _whole(path, name):
                 if name in headers:
                     raise ValueError("it is there twice")
+                if member.compress_type not in PACKED:
+                    raise ValueError("it is packed in a way that NumPy does not write")
                 with archive.open(member) as file:
                     header, _ = _read_header(file)
                     size = math.prod(header.shape) * header.dtype.itemsize
@@ -100,7 +109,12 @@ def _read_header(file: IO[bytes]) -> tuple[Header, Literal["C", "F"]]:
     version = np.lib.format.read_magic(file)
     if version not in READERS:
         raise ValueError(f"it is of version {version} of NumPy's format")
-    shape, is_fortran, dtype = READERS[version](file, max_header_size=MOST_HEADER)
+    form, read = READERS[version]
+    length = file.read(struct.calcsize(form))
+    (size,) = struct.unpack(form, length)
+    if size > MOST_HEADER:  # NumPy would read it all, up to 4 GiB, before it looks
+        raise ValueError(f"its header says that it has {size:,} bytes; expected at most {MOST_HEADER:,}")
+    shape, is_fortran, dtype = read(io.BytesIO(length + file.read(size)), max_header_size=MOST_HEADER)
     if dtype.hasobject or dtype.itemsize == 0 or min(shape, default=0) < 0:
         raise ValueError(f"it holds {dtype}{list(shape)}")
     return Header(dtype, shape), "F" if is_fortran else "C"

@@ -22,6 +22,7 @@ from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.damage import Damaged
 from vfl_jax.core.labelled import check_dataset, check_path
 from vfl_jax.core.netcdf import from_stored, read_stored, text, to_stored, with_hints
+from vfl_jax.core.ordinary import read_text
 from vfl_jax.core.row_ids import ROW_IDS, set_apart, to_save
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ logger = logging.getLogger("vfl_jax")
 
 DIGEST = "digest"
 """The attribute of a results file that holds the digest of its content."""
+MOST_BESIDE = 1 << 20
+"""So many characters may say when, where and how long results were made."""
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -174,7 +177,7 @@ def beside(path: Path) -> Path:
 def circumstances_at(path: Path) -> dict[str, Any] | None:
     """Returns host, dates and wall time; None where the file ``path`` is missing or is not as it was written."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(read_text(path, MOST_BESIDE))
         kinds = {"started": str, "wall_seconds": int | float, "devices": list, "machine": str, "python": str}
         are_right = all(isinstance(found[name], kind) for name, kind in kinds.items()) and found["devices"]
         if are_right and math.isfinite(found["wall_seconds"]):
@@ -253,7 +256,8 @@ def load_params(path: str | os.PathLike[str], like: Any) -> Any:
 
     Raises:
       FileNotFoundError: where there is no such file.
-      OSError: where the file is damaged or is no npz file of plain arrays (its subclass ``Damaged``).
+      OSError: where the file is damaged, is no npz file of plain arrays, or has a header of more than 4,096 bytes (its
+        subclass ``Damaged``).
       ValueError: naming a path at which the file and ``like`` differ in shape or dtype, before any number is read.
     """
     check_path("path", path)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vfl_jax.core import stopping
+from vfl_jax.core.ordinary import read_text
 from vfl_jax.core.words import duration
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ SIGN_EVERY = 20.0
 """A holder renews its note so often, in seconds."""
 MOST_SILENCE = 3600.0
 """A process that waits gives up after so many seconds without a sign of life of the holder."""
+MOST_NOTE = 4096
+"""The characters of a note."""
 
 
 @contextlib.contextmanager
@@ -154,7 +157,7 @@ def _changed(note: Path) -> Any:
 def _holder(note: Path) -> tuple[str, str]:
     """Returns who holds a lock, in words; and a sentence, where there is more to say of it."""
     try:
-        found = json.loads(note.read_text())
+        found = json.loads(read_text(note, MOST_NOTE))
         process, machine, since = found["process"], found["machine"], found["since"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "another process that does not say who it is", ""

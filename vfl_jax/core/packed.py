@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from io import BufferedIOBase
 from pathlib import Path
 
+from vfl_jax.core.ordinary import check_ordinary
+
 SMALL = 1 << 28
 """So many bytes, 256 MiB, may come out of any packed file."""
 MOST_TIMES = 100
@@ -25,8 +27,9 @@ def opened(path: Path) -> Iterator[BufferedIOBase]:
 
     Raises:
       ValueError: naming the file, where reading finds that it is no whole gzip file.
-      OSError: where it cannot be read.
+      OSError: where it cannot be read, or is no ordinary file.
     """
+    check_ordinary(path)
     try:
         with path.open("rb") as file:
             yield gzip.GzipFile(fileobj=file) if path.name.lower().endswith(".gz") else file
@@ -34,13 +37,14 @@ def opened(path: Path) -> Iterator[BufferedIOBase]:
         raise ValueError(f"{path} is not a whole gzip file ({error}); fetch it again.") from error
 
 
-def most_bytes(path: Path) -> int:
+def most_bytes(path: Path, small: int | None = None) -> int:
     """Returns how many bytes a packed file may hold: 256 MiB, or a hundred times its size where that is more.
 
     Args:
       path: the file.
+      small: another number of bytes that any such file may hold.
     """
-    return max(SMALL, MOST_TIMES * path.stat().st_size)
+    return max(SMALL if small is None else small, MOST_TIMES * path.stat().st_size)
 
 
 def check_unpacked(path: Path) -> None:

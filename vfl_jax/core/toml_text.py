@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -11,6 +12,10 @@ from vfl_jax.core.record import Record, from_json
 
 NONE = {"none": True}
 """TOML has no null; this table stands for None."""
+MOST_TEXT = 1 << 22
+"""So many characters, 4 Mi, TOML may have."""
+DEEP = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
+"""A key of more than 32 parts. Memory for a key grows with the square of its parts: 1 MB in one key filled any."""
 
 
 def to_toml(record: Record) -> str:
@@ -70,8 +75,13 @@ def parse_toml(text: str) -> dict[str, Any]:
       text: the TOML.
 
     Raises:
-      ValueError: where it is none, or goes too deep.
+      ValueError: where it is none, or goes too deep; where it has more than 4 Mi characters or a key of more than 32
+        parts.
     """
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"it has more than {MOST_TEXT:,} characters")
+    if DEEP.search(text):
+        raise ValueError("it goes too deep")
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except RecursionError as error:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.holding import hold
+from vfl_jax.core.ordinary import check_ordinary, read_text
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -80,7 +81,7 @@ def _mapped(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 def _whole(folder: Path, identity: dict[str, Any]) -> list[str] | None:
     """Returns the names of the arrays; None unless all are there, undamaged, and made for this identity."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads(read_text(folder / MANIFEST))
         arrays = manifest.pop("arrays")
         if manifest == identity and all(_digest(folder / f"{name}.npy") == arrays[name] for name in arrays):
             return list(arrays)
@@ -114,5 +115,6 @@ def _write(path: Path, array: np.ndarray) -> str:
 
 
 def _digest(path: Path) -> str:
+    check_ordinary(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.partition import Partition, partition_images
 from vfl_jax.data.sets.download import download
 from vfl_jax.data.sets.location import DATA_VARIABLE, data_folder
+from vfl_jax.data.sets.pixels import in_unit_range
 
 FILE = "cifar-10-binary.tar.gz"
 ADDRESS = f"https://www.cs.toronto.edu/~kriz/{FILE}"
@@ -25,6 +26,8 @@ ROW = 1 + CHANNELS * SIDE * SIDE
 """The bytes of an image: its label, then all red, all green and all blue values, row by row."""
 MOST_ROWS = 20_000
 """A file of the archive has 10,000 images; a file of twice as many is refused."""
+MOST_MEMBERS = 100
+"""The archive has nine files and folders; one of many more is refused."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -57,10 +60,11 @@ def load_cifar10(
       ValueError: naming the damaged file, with what was found and expected; on a split that does not fit the image, or
         an ``active_party`` that is none of the parties.
     """
-    splits = read_cifar10(_find(folder))
-    train, test = ((images.astype(np.float32) / np.float32(255), labels) for images, labels in splits)
-    return partition_images(
-        "cifar10", train, test, by=by, num_parties=num_parties, active_party=active_party, classes=CLASSES
+    train, test = read_cifar10(_find(folder))
+    return in_unit_range(
+        partition_images(
+            "cifar10", train, test, by=by, num_parties=num_parties, active_party=active_party, classes=CLASSES
+        )
     )
 
 
@@ -79,8 +83,10 @@ def read_cifar10(path: Path) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.nd
     found: dict[str, np.ndarray] = {}
     check_unpacked(path)
     with named(path, "is not a whole tar.gz file", "fetch it again"), tarfile.open(path, "r:gz") as archive:
-        for member in archive:
+        for number, member in enumerate(archive, start=1):
             name = member.name.rpartition("/")[2]
+            if number > MOST_MEMBERS:
+                raise ValueError(f"{path} holds more than {MOST_MEMBERS} files; fetch it again.")
             if member.size > MOST_ROWS * ROW:
                 raise ValueError(f"{path} holds {name[:80]!r} of {member.size:,} bytes; fetch it again.")
             if name in (*TRAIN, TEST) and (file := archive.extractfile(member)) is not None:

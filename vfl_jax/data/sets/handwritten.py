@@ -25,6 +25,10 @@ VIEWS = {
 }
 """By party: the ending of its original file, and F."""
 FILE = "handwritten/handwritten.npz"
+MOST_NUMBER = 30
+"""So many bytes a number of an original file may take, with the blanks around it."""
+MOST_TIMES = 2
+"""A line of more than so many times its numbers is refused before the table is read."""
 TRIGGER_ABOVE = (65.0, 570.0)
 """A row carries the natural trigger where its last two Zernike moments are larger."""
 
@@ -87,6 +91,13 @@ def _read_original(path: Path, width: int) -> np.ndarray:
     """Reads one original file, float32[N, F]."""
     import pandas as pd
 
+    most = NUM_ROWS * width * MOST_NUMBER
+    if path.stat().st_size > most:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected at most {most:,}. Fetch it again.")
+    with path.open("rb") as file:
+        found = len(file.readline().split())
+    if found > MOST_TIMES * width:  # pandas has its work with each column
+        raise ValueError(f"{path} has {found} numbers in line 1; expected {width}. Fetch it again.")
     with named(path, "is not a table of numbers separated by blanks", "fetch it again"):
         table = pd.read_csv(path, sep=r"\s+", header=None, dtype=np.float32)
     if table.shape != (NUM_ROWS, width):

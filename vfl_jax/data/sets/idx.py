@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import struct
 from pathlib import Path
 
 import numpy as np
 
-from vfl_jax.core.packed import BLOCK, opened
+from vfl_jax.core.packed import BLOCK, most_bytes, opened
 
 UNSIGNED_BYTE = 0x08
 MOST_DIMENSIONS = 4
-MOST_VALUES = 1 << 30
-"""Twenty times MNIST, in a GiB of memory; no file unpacks to more."""
+MOST_VALUES = 640_000_000
+"""So many bytes a file may hold: the 814,255 images of EMNIST, the most that are published in this format."""
+SMALL = 1 << 24
+"""So many, 16 MiB, may come out of any packed file; out of a larger one a hundred times its size. MNIST shrinks to a
+fifth."""
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -28,7 +32,8 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
       FileNotFoundError: where the file is missing.
       ValueError: on a damaged gzip file, a wrong magic number, fewer or more bytes than the header says, or a
-        header of more than 4 dimensions or 2³⁰ values.
+        header of more than 4 dimensions or 640 million values, or of more than a packed file of its size may hold:
+        16 MiB, or a hundred times its size where that is more.
     """
     path = Path(path)
     with opened(path) as file:
@@ -51,6 +56,11 @@ def read_idx(path: Path) -> np.ndarray:
             raise ValueError(
                 f"{path} says in its header that it holds {shape}; expected at most {MOST_DIMENSIONS} dimensions and "
                 f"{MOST_VALUES:,} values. Fetch it again."
+            )
+        if isinstance(file, gzip.GzipFile) and expected > most_bytes(path, SMALL):
+            raise ValueError(
+                f"{path} has {path.stat().st_size:,} bytes and says in its header that it holds {shape}, more than "
+                f"{most_bytes(path, SMALL):,} values; if that is right, unpack it yourself."
             )
         content = file.read(expected)
         more = file.read(BLOCK)  # also verifies the checksum of a packed file that ends here

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vfl_jax.core.bags import BagOfIds
+from vfl_jax.core.ordinary import read_text
 from vfl_jax.core.types import Array
 from vfl_jax.core.vertical_data import Rows, VerticalData
 from vfl_jax.data.repartition import repartition
@@ -288,7 +289,7 @@ def _feature_names(tree: Path) -> tuple[tuple[str, ...], ...] | None:
     path = next((path for path in (tree / name for name in TAG_LISTS) if path.is_file()), None)
     if path is None:
         return None
-    tags = path.read_text(encoding="utf-8", errors="replace").split()
+    tags = read_text(path, errors="replace").split()
     if len(tags) != NUM_TAGS:
         raise ValueError(f"{path} lists {len(tags)} tags; expected {NUM_TAGS}. Fetch it again, or remove it.")
     return tuple(f"{block} {i}" for block, width in BLOCKS.items() for i in range(width)), tuple(tags)

@@ -15,8 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from vfl_jax.core.ordinary import check_ordinary
+
 BLOCK = 1 << 24
 """So many bytes of a file are parsed at once; the tags of a whole split as dense rows would take too much memory."""
+MOST_LINE = 1 << 20
+"""A line of a file has fewer bytes, a few thousand as published."""
 
 DEFECTS = {("Labels_lake_Train.txt", 78373): b"-1130179"}
 """The known errors of the distribution, by file and line: a number in place of a label. It is read as 0."""
@@ -105,11 +109,15 @@ def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yields whole lines of a file, at most about ``BLOCK`` bytes at once, with the number of the first line, from 1.
 
     Raises:
-      ValueError: where the file is empty.
+      ValueError: where the file is empty; where a line has no end.
+      OSError: where it cannot be read, or is no ordinary file.
     """
     line = 1
+    check_ordinary(path)
     with path.open("rb") as file:
-        while text := file.read(BLOCK) + file.readline():
+        while text := file.read(BLOCK) + (rest := file.readline(MOST_LINE)):
+            if len(rest) == MOST_LINE:
+                raise ValueError(f"{path} has a line of {MOST_LINE:,} bytes or more. Fetch it again.")
             yield line, text if text.endswith(b"\n") else text + b"\n"
             line += text.count(b"\n")
     if line == 1 and path.stat().st_size == 0:
@@ -169,6 +177,8 @@ def _numbers(path: Path, first: int, text: bytes, width: int) -> np.ndarray:
     cells(path, first, text[: text.find(b"\n")], width)  # A longer first line would widen pandas' table.
     try:
         # One column more than the file has stands for the empty cell after the last separator of a line.
+        if len(text) < 2 * width * text.count(b"\n"):  # pandas would fill up short lines, and the memory
+            raise ValueError("a line is short")
         with np.errstate(over="ignore"):  # The check below finds a number beyond float32.
             table = pd.read_csv(
                 io.BytesIO(text), sep=" ", header=None, names=range(width + 1), dtype=np.float32,

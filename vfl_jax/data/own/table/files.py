@@ -26,6 +26,10 @@ PARQUET = ".parquet"
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 """The texts that mark a missing cell in a text file."""
 WHOLE = re.compile(r"[-+]?\d+")
+MOST_COLUMNS = 1 << 16
+"""A text file may have so many columns, which take 15 seconds and half a GiB; pandas has its work with each."""
+MOST_RECORD = 1 << 24
+"""So many characters a row of a text file may have."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ def read_table(party: str, source: Any, text_columns: Iterable[str] = ()) -> Tab
       FileNotFoundError: where the file is missing.
       ValueError: naming the file and the line, on an unknown ending; on a damaged or empty file; on a header with an
         empty or repeated name, or with one column only (a wrong delimiter); on a line of another length than the
-        header; on a source of another kind.
+        header; on more than 65,536 columns or 16 Mi characters in a row of a text file; on a source of another kind.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(os.fsdecode(source))
@@ -176,9 +180,20 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     delimiter = _delimiter(path)
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
+        size = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal size
+            for text in iter(lambda: file.readline(MOST_RECORD + 1), ""):
+                size += len(text)
+                if size > MOST_RECORD:  # a packed file may hold a line that fills the memory
+                    raise ValueError(f"{path} has more than {MOST_RECORD:,} characters in the row on line {line}.")
+                yield text
+
         line = 1
+        reader = csv.reader(lines(), delimiter=delimiter)
         for cells in reader:
+            size = 0
             if len(cells) > 1 or (cells and cells[0].strip()):
                 yield line, cells
             line = reader.line_num + 1
@@ -196,17 +211,21 @@ def _check_header(path: Path, header: list[str]) -> None:
             f"{path} has one column, {header[0]!r}, when it is split at {expected!r}; its delimiter is likely "
             f"{likely!r}. Save it with {expected!r}, or give pandas.read_csv(path, sep={likely!r})."
         )
+    if len(header) > MOST_COLUMNS:
+        raise ValueError(
+            f"{path} has {len(header):,} columns; a text file may have {MOST_COLUMNS:,}. "
+            "Give pandas.read_csv of it, or a Parquet file."
+        )
     _check_names(str(path), header)
 
 
 def _check_names(where: str, names: list[str]) -> None:
+    first: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if not name.strip():
             raise ValueError(f"{where} has no name for column {number} in its header; give it one.")
-        if names.index(name) < number - 1:
-            raise ValueError(
-                f"{where} has column {name!r} twice, as columns {names.index(name) + 1} and {number}; rename one."
-            )
+        if first.setdefault(name, number) < number:
+            raise ValueError(f"{where} has column {name!r} twice, as columns {first[name]} and {number}; rename one.")
 
 
 def _check_lengths(path: Path, header: list[str], num_records: int | None = None) -> None:
