@@ -7,13 +7,14 @@ import shutil
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 import vfl_jax as vfl
 from vfl_jax.arenas import cells, running
 from vfl_jax.arenas.boards import rarest
 from vfl_jax.arenas.cells import groups
 from vfl_jax.attacks import BASL, LFBA, GradientReplacement, Villain
-from vfl_jax.defenses import Clipping, GaussianNoise, Marvell, VFLMonitor
+from vfl_jax.defenses import Clipping, GaussianNoise, Marvell, Sparsification, VFLMonitor
 from vfl_jax.protocol.methods import needs_of
 from vfl_jax.replica.draws import draw
 
@@ -237,3 +238,23 @@ def test_a_cell_needs_three_parties_where_its_defense_does(board):
     _, reasons = groups("digits", board, entrants(a=GradientReplacement()), {"none": NONE, "v": VFLMonitor()})
     assert reasons.keys() == {("a", "v")}
     assert "needs three or more" in reasons["a", "v"]
+
+
+def test_programs_are_let_go_after_so_many_groups(board, monkeypatch):
+    events = []
+
+    def sweep(*_, **__):
+        events.append("trained")
+        results = xr.Dataset()
+        results.encoding["run"] = {}
+        return results
+
+    monkeypatch.setattr(running, "GROUPS_IN_MEMORY", 2)
+    monkeypatch.setattr(running.jax, "clear_caches", lambda: events.append("cleared"))
+    monkeypatch.setattr(running, "sweep", sweep)
+    monkeypatch.setattr(running, "read", lambda group, results: {})
+    monkeypatch.setattr(running, "table", lambda *_: xr.Dataset())
+    monkeypatch.setattr(running, "run_of", lambda encodings: {})
+    defenses = {"noise": GaussianNoise(), "clipping": Clipping(), "sparse": Sparsification()}
+    vfl.arena({"echo": Echo()}, defenses, {"digits": board}, 1, progress=False)
+    assert events == ["trained", "trained", "cleared"] * 2

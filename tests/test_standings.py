@@ -72,6 +72,12 @@ def results():
     )
 
 
+def test_two_seeds_tell_attacks_apart_that_differ_at_both(results):
+    found = rank_attacks(results.isel(seed=[0, 2]))
+    assert [(place.name, place.rank) for place in found] == [("echo", 1), ("loud", 2), ("quiet", 3)]
+    assert [place.rank for place in rank_attacks(results.isel(seed=[0]))] == [1, 1, 1]
+
+
 def test_attacks_are_ranked_over_judged_cells_that_all_have_and_ties_are_ties(results):
     assert shared_cells(results).values.tolist() == [[True, True, False, True], [True, True, False, False]]
     first, second, third = rank_attacks(results)
