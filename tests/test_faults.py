@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import textwrap
 import time
 import tracemalloc
 import zipfile
@@ -21,7 +22,7 @@ import pytest
 from data_helpers import says
 
 import vfl_jax as vfl
-from experiments.faults import damage, job, report
+from experiments.faults import damage, job, report, stops
 from experiments.faults.readers import READERS, Reader, results
 from vfl_jax.core import foreign, packed
 from vfl_jax.core.damage import Damaged
@@ -29,6 +30,7 @@ from vfl_jax.data.own.table import parquet
 from vfl_jax.data.sets import cache
 from vfl_jax.data.sets.idx import read_idx
 
+ROOT = Path(__file__).parents[1]
 SLOW = {"folder", "checkpoints", "cache", "earlier", "foreign"}
 
 
@@ -104,6 +106,49 @@ def test_the_job_goes_on_and_tries_again_what_failed(tmp_path, monkeypatch):
     found = job.run(tmp_path / "counts.json", 1.0)
     assert found == {"one": {"tried": 8, "right": 8, "refused": 0, "failed": {}}}
     assert asked == [(0, 2), (2, 4), (3, 4), (4, 6), (6, 8)]
+
+
+def test_stopped_sweeps_take_turns_and_those_that_did_not_hold_are_tried_again(tmp_path, monkeypatch):
+    asked, wrong = [], {("a", 1)}
+
+    def outcome(name, number, whole, touches):
+        asked.append((name, number, touches))
+        return "other bytes" if (name, number) in wrong else ""
+
+    def begin(folder, **_):
+        Path(f"{folder}.touches").write_text("7")
+        return 1
+
+    one = stops.Stop("a stop", 7, lambda *_: "")
+    monkeypatch.setattr(stops, "STOPS", {"a": one, "b": one._replace(cases=1)})
+    monkeypatch.setattr(stops, "begin", begin)
+    monkeypatch.setattr(stops, "end", lambda child: 0)
+    monkeypatch.setattr(stops, "outcome", outcome)
+    monkeypatch.setattr(stops.jax.config, "update", lambda *_: None)
+    found = stops.run(tmp_path / "stopped.json")
+    assert found == {"a": {"tried": 7, "failed": {"1": "other bytes"}}, "b": {"tried": 1, "failed": {}}}
+    assert asked == [*(("a", number, 7) for number in range(5)), ("b", 0, 7), ("a", 5, 7), ("a", 6, 7)]
+    monkeypatch.setattr(report, "STOPS", stops.STOPS)
+    assert "| a stop | 7 | 6 |" in report.table_of_stops(found)
+    assert "* `a` 1: other bytes" in report.table_of_stops(found)
+    asked.clear()
+    wrong.clear()
+    assert stops.run(tmp_path / "stopped.json")["a"] == {"tried": 7, "failed": {}}
+    assert asked == [("a", 1, 7)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", stops.STOPS)
+def test_a_sweep_that_is_stopped_ends_the_same(tmp_path, name):
+    script = f"""
+        from pathlib import Path
+        from experiments.faults import stops
+        stops.STOPS = {{{name!r}: stops.STOPS[{name!r}]._replace(cases=1)}}
+        print(stops.run(Path({str(tmp_path / "stopped.json")!r})))
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.splitlines()[-1] == str({name: {"tried": 1, "failed": {}}})
 
 
 def test_bytes_that_are_not_as_they_were_written_never_reach_hdf5(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from experiments.data.clean_accuracy import answer as clean
 from experiments.devices import answer as devices
 from experiments.devices.cases import CASES
 from experiments.faults import answer as faults
-from experiments.faults.__main__ import COUNTS
+from experiments.faults.__main__ import COUNTS, STOPPED
 from experiments.liu2020.table_1 import answer as table_1
 from experiments.liu2020.table_1 import report as counts
 from experiments.shared.outcomes import rounded_up
@@ -31,18 +31,18 @@ def measured():
 @pytest.mark.parametrize(
     ("module", "found", "readme"),
     [
-        (benchmarks, lambda: json.loads(RESULTS.read_text()), README),
-        (tpu, lambda: tpu_report.read(PROGRAMS), PROGRAMS.with_name("README.md")),
-        (faults, lambda: json.loads(COUNTS.read_text()), COUNTS.parents[1] / "README.md"),
+        (benchmarks, lambda: [json.loads(RESULTS.read_text())], README),
+        (tpu, lambda: [tpu_report.read(PROGRAMS)], PROGRAMS.with_name("README.md")),
+        (faults, lambda: [json.loads(path.read_text()) for path in (COUNTS, STOPPED)], COUNTS.parents[1] / "README.md"),
         (
             table_1,
-            lambda: json.loads((counts.README.with_name("results") / counts.FILE).read_text()),
+            lambda: [json.loads((counts.README.with_name("results") / counts.FILE).read_text())],
             counts.README,
         ),
     ],
 )
 def test_a_page_begins_with_the_answer_of_its_results(module, found, readme):
-    assert f"{BEGIN_ANSWER}\n\n{module.answer(found())}\n![" in readme.read_text()
+    assert f"{BEGIN_ANSWER}\n\n{module.answer(*found())}\n![" in readme.read_text()
 
 
 def test_a_benchmark_is_told_by_the_turn_that_speaks_least_for_us(measured):
@@ -62,7 +62,11 @@ def test_what_does_not_compile_is_not_counted():
 def test_input_that_does_not_hold_ends_the_word_all():
     found = json.loads(COUNTS.read_text())
     found["csv"]["right"] -= 1
-    assert faults.answer(found).startswith("**99,999 of 100,000 damaged")
+    stopped = {"kill": {"tried": 100, "failed": {"7": "results.nc has other bytes"}}, "ask": {"tried": 3, "failed": {}}}
+    said = faults.answer(found, stopped)
+    assert said.startswith("**99,999 of 100,000 damaged")
+    assert "102 of 103 sweeps that were stopped" in said
+    assert "197 are not tried yet" in said
 
 
 def test_a_count_that_differs_from_the_paper_is_not_counted():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.faults.job import REFUSED, RIGHT
 from experiments.faults.readers import READERS
+from experiments.faults.stops import STOPS
 from vfl_jax import plots
 
 if TYPE_CHECKING:
@@ -15,11 +16,12 @@ Counts = dict[str, dict[str, Any]]
 """By the name of a reader, how many cases were tried, were right and refused, and which failed."""
 
 
-def answer(found: Counts) -> str:
+def answer(found: Counts, stopped: Counts) -> str:
     """How many cases hold of those that were tried, and how many are not tried yet.
 
     Args:
-      found: the counts of the job.
+      found: the counts of damaged inputs.
+      stopped: the counts of stopped sweeps.
     """
     tried, right, refused = (sum(counts[kind] for counts in found.values()) for kind in ("tried", RIGHT, REFUSED))
     of_all = sum(READERS[name].cases for name in found)
@@ -28,7 +30,19 @@ def answer(found: Counts) -> str:
     return (
         f"**{'All' if held == tried else f'{held:,} of'} {tried:,} damaged or odd inputs that were tried are read "
         f"right, or refused by an error that names the file.** {right:,} were read right and {refused:,} "
-        f"refused{left}.\n"
+        f"refused{left}. {of_stops(stopped)}\n"
+    )
+
+
+def of_stops(stopped: Counts) -> str:
+    """How many stopped sweeps end in the right bytes, in a sentence."""
+    if not (tried := sum(counts["tried"] for counts in stopped.values())):
+        return "No stopped sweep was tried yet."
+    held = tried - sum(len(counts["failed"]) for counts in stopped.values())
+    left = sum(stop.cases for stop in STOPS.values()) - tried
+    return (
+        f"{'All' if held == tried else f'{held:,} of'} {tried:,} sweeps that were stopped at a random moment ended, "
+        f"once they went on, in the bytes of one that nothing stops{f'; {left:,} are not tried yet' if left else ''}."
     )
 
 
