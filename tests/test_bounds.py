@@ -169,12 +169,12 @@ def test_a_pipe_is_refused(tmp_path, name):
         READERS[name](path)
 
 
-def test_a_pipe_beside_results_a_lock_or_an_arena_stops_nothing(tmp_path):
+def test_a_pipe_beside_results_or_a_lock_stops_nothing(tmp_path):
     path = vfl.save(xr.Dataset({"a": ("seed", [0.5])}), tmp_path / "results.nc")
     with pipe(beside(path)):
         assert "run" not in vfl.load(path).encoding
     with pipe(tmp_path / "note") as note:
-        assert _holder(note) == "another process, which does not say who it is"
+        assert _holder(note) == ("another process that does not say who it is", "")
 
 
 def test_a_pipe_for_the_times_of_an_arena_stops_nothing(tmp_path):
