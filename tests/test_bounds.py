@@ -34,6 +34,7 @@ from vfl_jax.data.sets import adult, cache, layout
 from vfl_jax.data.sets.cifar10 import read_cifar10
 from vfl_jax.data.sets.idx import read_idx
 from vfl_jax.data.sets.nus_wide_files import read_features
+from vfl_jax.sweeps.store.manifest import of_any
 
 MIB = 1 << 20
 
@@ -160,6 +161,7 @@ READERS = {
     "scenario.toml": read_scenario,
     "tables.toml": lambda path: read_table_file(path, ["table"]),
     "results.nc": vfl.load,
+    "manifest.json": lambda path: of_any(path.parent),
 }
 
 

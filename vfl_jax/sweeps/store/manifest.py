@@ -13,12 +13,15 @@ from typing import Any
 
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.digest import code
+from vfl_jax.core.ordinary import read_text
 from vfl_jax.core.vertical_data import content_hash
 from vfl_jax.sweeps.chunks import Chunk
 from vfl_jax.sweeps.study import lines_that_differ
 
 NAME = "manifest.json"
 FORMAT = 2
+MOST = 1 << 26
+"""So many characters, 64 Mi, a manifest may have: those of about a million chunks."""
 SHOWN = 8
 """How many differences a refusal lists."""
 PARTS = {"chunks", "kept", "checkpoints", "locks", "attempts", "damaged", "results.nc", "results.nc.run.json"}
@@ -83,13 +86,11 @@ def of_any(folder: Path) -> Manifest | None:
     """
     path = folder / NAME
     try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        manifest = json.loads(content)
+        manifest = json.loads(read_text(path, MOST))
         if manifest.pop("digest") != digest(manifest):
             raise ValueError("its content is not as it was written")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OSError(
             f"{path} is damaged ({error}). Remove it to have the work cut anew: finished chunks are used again "
