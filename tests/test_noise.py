@@ -127,7 +127,8 @@ def takes_its_key(kind):
     }
     assert not any({"key", "PRNGKey"} & set(function.__code__.co_names) for function in functions.values())
     return any(
-        step.argval == "key" and step.opname.startswith("LOAD")
+        step.opname.startswith("LOAD")
+        and "key" in (step.argval if isinstance(step.argval, tuple) else (step.argval,))  # 3.13 loads two at once
         for name, function in functions.items()
         if name != "Reader.on_epoch"
         for step in dis.get_instructions(function)
