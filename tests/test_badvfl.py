@@ -67,6 +67,13 @@ class Chosen(BadVFL):
         return jnp.full(len(view.sample_ids), len(view.sample_ids)).at[jnp.array(self.places)].set(jnp.arange(5))
 
 
+@pytest.mark.parametrize(("num_poisoned", "is_searching"), [(3, True), (4, False)])
+def test_the_search_ends_with_the_last_row_that_it_needs(num_poisoned, is_searching):
+    attack, known = BadVFL(poison_rate=0.1, search_epochs=9), helpers.knowledge(40, target=[39])
+    state = start(attack, 40, 4, 10).replace(is_poisoned=jnp.arange(40) < num_poisoned)
+    assert after_epoch(attack, state, known, 1).is_searching == is_searching
+
+
 def test_it_feeds_and_finds_what_published_code_does():
     """Three batches of ten rows each; the third finds four, of which there is room for one."""
     arrays = golden("badvfl_pkdd_detection")
