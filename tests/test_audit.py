@@ -17,6 +17,7 @@ from vfl_jax.audits.baselines import alone, baselines
 from vfl_jax.audits.clock import PLANTING, READING, Clock, Planned
 from vfl_jax.audits.findings import Defended, Findings, Range, findings
 from vfl_jax.audits.measured import Measured
+from vfl_jax.audits.pictures import picture
 from vfl_jax.audits.rounds import ROUND, Running
 from vfl_jax.audits.sentences import sentences
 from vfl_jax.audits.setting import Setting, largest_party, subsample
@@ -105,6 +106,15 @@ def test_defenses_that_stop_one_thing_each_are_told_apart():
     assert says(said, "quiet would stop the reading", "firm would stop the backdoors", "none of the 2 tried stops both")
     said = sentences(made_up(quiet))[2]
     assert says(said, "quiet would stop the reading", "no defense of the 1 tried stops the backdoors")
+
+
+def test_the_picture_marks_what_needs_no_reading():
+    """Dashed lines: the share of the most frequent class, and what is named by the party's own features alone."""
+    marks = [
+        [(line.get_xdata()[0], line.get_label()) for line in panel.lines if line.get_linestyle() == "--"]
+        for panel in picture(made_up(defended("noise"), alone=near(0.85))).axes
+    ]
+    assert marks == [[(0.78, "most frequent class")], [(0.85, "no joint training")], []]
 
 
 NEITHER = "Neither was shown, so no defense can be judged."

@@ -8,6 +8,7 @@ import pytest
 
 import vfl_jax as vfl
 from vfl_jax.cli import commands
+from vfl_jax.cli.saved import _seeds
 from vfl_jax.reports.readings import read
 from vfl_jax.statistics.meetings import is_arena
 from vfl_jax.sweeps.store.status import status
@@ -23,6 +24,11 @@ def folder(tmp_path_factory):
     scenario = vfl.presets.digits_demo()
     vfl.sweep(scenario, vfl.load_digits, OVER, 2, 2, folder=path, max_replicas=2, progress=False)
     return path
+
+
+@pytest.mark.parametrize(("seeds", "words"), [((0, 1, 2, 7), "0, 1, 2, 7"), ((0, 1, 2, 7, 9), "0 … 9 (5)")])
+def test_of_many_seeds_the_first_and_the_last_are_shown(seeds, words):
+    assert _seeds(seeds) == words
 
 
 def test_a_folder_and_a_file_are_reported(folder, tmp_path, capsys):

@@ -6,7 +6,7 @@ import pytest
 
 import vfl_jax
 from vfl_jax.cli import commands
-from vfl_jax.cli.demo import LEAST, MOST, sides_of, table
+from vfl_jax.cli.demo import LEAST, MOST, draw, sides_of, table
 from vfl_jax.cli.story import Side, tell
 
 FLOOR, MAIN = np.array([0.0, 0.02]), np.array([0.9, 0.92])
@@ -61,6 +61,14 @@ def test_a_high_floor_is_no_backdoor():
     main = np.array([0.9])
     assert Side(np.array([0.7]), np.array([0.6]), main, main).backdoors() == 0
     assert Side(np.array([0.7]), np.array([0.4]), main, main).backdoors() == 1
+
+
+def test_every_seed_has_a_dot_of_its_own_around_its_setting():
+    panel = draw({"none": OPEN, "Noise": OPEN}, "8").axes[0]
+    found = [dots.get_offsets().data for dots in panel.collections if len(dots.get_offsets()) == 2]
+    places = [sorted(dots[:, 0].round(2).tolist()) for dots in found]
+    assert places == [[-0.23, -0.07], [0.07, 0.23], [0.77, 0.93], [1.07, 1.23]]
+    np.testing.assert_allclose(found[1][:, 1], OPEN.success)
 
 
 @pytest.mark.long
