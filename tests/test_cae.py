@@ -227,3 +227,10 @@ def test_bad_fields_are_named(field):
     name, value = next(iter(field.items()))
     with pytest.raises(ValueError, match=says(f"CAE.{name} is {value}")):
         CAE(**field)
+
+
+@pytest.mark.parametrize(("hidden", "width"), [(None, 400), (4, 4)])
+def test_the_hidden_layer_is_as_wide_as_its_source_has_it_or_as_it_is_said(hidden, width):
+    """(6 · 3 + 2)² for three classes."""
+    layers = jax.eval_shape(lambda key: TINY.replace(hidden=hidden).pretrain(key, 3), jax.random.key(0))["encoder"]
+    assert layers[0]["kernel"].shape == (3, width)

@@ -66,6 +66,7 @@ class MID(ActiveTransform):
     def __post_init__(self) -> None:
         check_count(**{"MID.scale": self.scale})
         check_range("MID", 0.0, weight=self.weight)
+        check_range("MID", shift=self.shift)
 
     def init_params(self, key: Key, shapes: Shapes) -> Params:
         return tuple(
