@@ -68,10 +68,10 @@ def share(rng: Random, folder: Path, touches: int) -> str:
 
 
 STOPS = {
-    "kill": Stop("killed by SIGKILL, up to three times", 100, kill),
-    "ask": Stop("SIGINT, SIGTERM or SIGHUP", 100, ask),
-    "fill": Stop("no room for a file", 50, fill),
-    "share": Stop("three processes at once, one of them killed", 50, share),
+    "kill": Stop("killed by SIGKILL, up to three times", 50, kill),
+    "ask": Stop("SIGINT, SIGTERM or SIGHUP", 40, ask),
+    "fill": Stop("no room for a file", 20, fill),
+    "share": Stop("three processes at once, one of them killed", 20, share),
 }
 
 
