@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 import os
 import signal
 import sys
@@ -68,15 +69,16 @@ def in_order(how: str) -> Iterator[None]:
     Raises:
       Stopped: at the end of the block at the latest, where a signal was heard.
     """
-    with _listening("this epoch ends first. A second signal ends at once.") as listens:
-        try:
+    heard = _Heard()
+    try:
+        with _listening(heard, "this epoch ends first. A second signal ends at once."):
             yield
-            if listens:
-                check()
-        except Stopped as stopped:
-            if listens:
-                _print(f"Stopped by {stopped.signal.name}: {how}.")
-            raise
+        if heard.number:
+            raise Stopped(heard.number)
+    except Stopped as stopped:
+        if heard.listens:
+            _print(f"Stopped by {stopped.signal.name}: {how}.")
+        raise
 
 
 @contextlib.contextmanager
@@ -89,40 +91,48 @@ def in_worker(is_over: Callable[[], bool]) -> Iterator[None]:
     Args:
       is_over: whether nobody needs the work any more. Within the block this counts like a signal, and ends no process.
     """
-    token = _is_over.set(is_over)
+    token, heard = _is_over.set(is_over), _Heard()
     try:
-        with _listening(None) as listens:
-            try:
-                yield
-            except Exception:
-                if listens and _asked is not None:
-                    traceback.print_exc()  # nobody else will hear of it
-                raise
-            finally:
-                if listens and _asked is not None:
-                    os._exit(128 + _asked)
+        with _listening(heard, None):
+            yield
+    except Exception:
+        if heard.number:
+            traceback.print_exc()  # nobody else will hear of it
+        raise
     finally:
         _is_over.reset(token)
+        if heard.number:
+            os._exit(128 + heard.number)
+
+
+@dataclasses.dataclass
+class _Heard:
+    """What a block hears: whether it listens, and after its end the number of the signal; 0 for none."""
+
+    listens: bool = False
+    number: int = 0
 
 
 @contextlib.contextmanager
-def _listening(sentence: str | None) -> Iterator[bool]:
-    """Listens until the block ends, where nobody listens and this is the main thread; yields whether it does.
+def _listening(heard: _Heard, sentence: str | None) -> Iterator[None]:
+    """Listens until the block ends, where nobody listens and this is the main thread.
 
     Args:
+      heard: what tells it.
       sentence: what is printed at the first signal; None prints nothing.
     """
     global _listens
     default = (signal.SIG_DFL, signal.default_int_handler)
     ours = [number for number in SIGNALS if signal.getsignal(number) in default]
     if _listens or not ours or threading.current_thread() is not threading.main_thread():
-        yield False
+        yield
         return
-    _listens = True
+    _listens = heard.listens = True
     try:
         with _hearing(ours, sentence):
-            yield True
+            yield
     finally:
+        heard.number = _asked or 0  # only now is all heard that came within the block
         _forget()
 
 
