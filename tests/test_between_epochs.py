@@ -16,6 +16,7 @@ from vfl_jax.models import DenseHead, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack, PartyTransform
+from vfl_jax.protocol.views import ActiveEpochView
 from vfl_jax.sweeps import programs, training
 from vfl_jax.sweeps.sweep import run, sweep
 
@@ -386,3 +387,13 @@ def test_an_epoch_that_the_training_has_not_is_refused(at_epochs, found):
     with refused:
         run(scenario, tiny_data(), jax.random.key(0), epochs=3)
     scenario.check_epochs(5)
+
+
+def test_what_is_due_is_static():
+    """Programs differ by it, so it is no leaf of a view."""
+    due = frozenset({(1, -1)})
+    numbers = {"epoch": jnp.int32(1), "num_epochs": jnp.int32(1)}
+    views = helpers.party_epoch_view(3, {}, due=due), ActiveEpochView(**numbers, labels=jnp.zeros(3), due=due)
+    for view in views:
+        assert view.due == due
+        assert not any(isinstance(leaf, frozenset) for leaf in jax.tree.leaves(view))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from data_helpers import says
+from data_helpers import says, tiny_scenario
 from evaluation_helpers import HONEST, Firing, Watch, best, inferred, scenario_of, trained, two_classes
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
@@ -16,6 +16,7 @@ from vfl_jax.core.record import static
 from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.replica import preparation
+from vfl_jax.replica.blocks import in_order
 from vfl_jax.replica.draws import Given
 
 ATTACKED = (0, 2, 5, 6, 11, 17, 18)
@@ -114,6 +115,19 @@ def test_a_part_of_a_chain_answers_and_without_one_there_is_no_answer():
     assert float(in_chain.detection_auc) == pytest.approx(float(alone.detection_auc))
     _, unwatched, _ = watched(data, vfl.ActiveTransform())
     assert not [name for name in unwatched.data_vars if "detection" in name]
+
+
+def test_the_order_of_test_rows_is_the_one_that_results_stand_on():
+    """A number is drawn once per evaluation, beside those of the parties."""
+    scenario = tiny_scenario().replace(defense=ShuffledWatch())
+    ids = np.arange(6, dtype=np.int32).reshape(2, 3)
+    _, order = in_order(scenario, jax.random.key(7), jnp.zeros((2, 3)), ids, 5)
+    assert order.ravel().tolist() == [0, 2, 1, 4, 3, 5]
+
+
+def test_two_parts_of_a_chain_cannot_answer():
+    with pytest.raises(ValueError, match=r"Parts of a chain, Watch and Watch, answer by infer_suspicion; keep one"):
+        watched(helpers.table_data(), Watch(bound=1.5), Watch(bound=0.5))
 
 
 class MisshapenAnswer(vfl.ActiveTransform):

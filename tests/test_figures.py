@@ -32,6 +32,14 @@ def test_curves_show_every_seed_the_median_and_its_interval(results):
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["honest", "attacked"]
 
 
+def test_one_seed_and_one_epoch_are_drawn_as_such(results):
+    one = results.isel({"attack.enabled": 0, "attack.amplify": 0, "seed": 0})
+    (panel,) = plots.curves({"one seed": one}, ("loss",)).axes
+    np.testing.assert_array_equal(panel.lines[0].get_ydata(), one.loss.values)
+    (panel,) = plots.curves({"its end": one.isel(epoch=-1)}, ("loss",)).axes
+    np.testing.assert_array_equal(panel.lines[0].get_ydata(), [one.loss.values[-1]])
+
+
 def test_against_a_setting_shows_every_seed_and_the_floor(results):
     attacked = results.isel({"attack.enabled": 1})
     floor = honest(results)
@@ -39,6 +47,7 @@ def test_against_a_setting_shows_every_seed_and_the_floor(results):
     (panel,) = figure.axes
     dots = panel.collections[0].get_offsets()
     assert sorted(dots[:, 1]) == sorted(attacked.main_task_accuracy.isel(epoch=-1).values.ravel())
+    assert len(set(dots[:, 0].round(4))) == 3 * SEEDS  # no seed hides another
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["1", "5", "20"]
     dashed = [line for line in panel.lines if line.get_linestyle() == "--"]
     np.testing.assert_allclose(dashed[0].get_ydata(), floor.main_task_accuracy.isel(epoch=-1).median("seed"))

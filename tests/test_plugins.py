@@ -238,6 +238,16 @@ def test_names_are_words(name):
     assert name not in LOADERS
 
 
+def test_a_preset_that_is_registered_again_forgets_its_data():
+    vfl.register_preset("lab_again", vfl.presets.zou2022, data="mnist")
+    try:
+        assert DATA_OF["lab_again"] == "mnist"
+        vfl.register_preset("lab_again", vfl.presets.zou2022)
+        assert "lab_again" not in DATA_OF
+    finally:
+        PRESETS.pop("lab_again")
+
+
 def test_what_is_registered_is_a_function():
     with pytest.raises(ValueError, match=says("data set 'lab_numbers' is 5", "function")):
         vfl.register_data("lab_numbers")(5)

@@ -97,6 +97,7 @@ def test_any_parties_attack(preset):
     attack = preset().attacks[1]
     assert preset(num_parties=4).attacks == (honest, honest, honest, attack)
     assert preset(num_parties=4, attackers=(0, -2)).attacks == (attack, honest, attack, honest)
+    assert preset(num_parties=4, attackers=(-4,)).attacks == (attack, honest, honest, honest)
     for attackers in ((), (4,), (-5,)):
         with pytest.raises(ValueError, match=says("attackers is", "0 to 3")):
             preset(num_parties=4, attackers=attackers)
