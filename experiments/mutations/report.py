@@ -50,7 +50,7 @@ def answer(rows: dict[str, Row], reasons: dict[str, dict[str, str]]) -> str:
     open_ = len(survivors) - same - harmless
     since = sum("since" in row for row in rows.values())
     share = f"{100 * (caught + late) / max(len(rows) - same, 1):.0f} %"
-    of_those = f" ({since} of them by tests that were written for them)" if since else ""
+    of_those = f" ({since} of them by tests that were written or chosen for them)" if since else ""
     return (
         f"**The tests notice {share} of the mistakes**: of {len(rows)} mutants a test fails on {caught}{of_those} and "
         f"never ends on {late}; {same} are no mistakes, because nothing behaves in another way, and do not count. "
