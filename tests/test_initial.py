@@ -5,11 +5,13 @@ import re
 
 import jax
 import jax.numpy as jnp
+import pytest
 from data_helpers import tiny_data, tiny_scenario
 from helpers import hardly_optimized
 
 from vfl_jax import replica as replica_api
 from vfl_jax.protocol.transforms import Attack, PartyTransform
+from vfl_jax.replica.initial import _given_params
 from vfl_jax.sweeps.sweep import sweep
 
 
@@ -49,3 +51,19 @@ def test_every_program_is_made_once_whatever_a_state_begins_with(caplog):
         "between_epochs": 1,
         "evaluate": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"a": jnp.zeros(2)}, r"params['b'] has shape None; the scenario's models have (3,)"),
+        (
+            {"a": jnp.zeros(2), "b": jnp.zeros(3), "c": 0.0},
+            r"params['c'] has shape (); the scenario's models have None",
+        ),
+        ({"a": jnp.zeros(2), "b": jnp.zeros(4)}, r"params['b'] has shape (4,); the scenario's models have (3,)"),
+    ],
+)
+def test_given_parameters_that_do_not_fit_are_named(given, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        _given_params("params", given, {"a": jnp.zeros(2), "b": jnp.zeros(3)})

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from vfl_jax.replica.first_pass import strictly_predicts
 from vfl_jax.replica.metrics import area, detection, mean_by_class, mean_over
 
 jit_area, jit_detection = jax.jit(area), jax.jit(detection)
@@ -118,3 +119,8 @@ def test_a_row_that_does_not_count_may_be_undefined():
     assert value(mean_over(mask, values)) == 0.5
     by_class = mean_by_class(mask, values, jnp.array([0, 0, 1], jnp.int32), 2)
     np.testing.assert_array_equal(by_class.sum, [1.0, 0.0])
+
+
+def test_a_class_is_strictly_predicted_where_its_logit_alone_is_the_largest():
+    logits = jnp.array([[1.0, 3.0, 2.0], [3.0, 3.0, 1.0], [4.0, 3.0, 5.0], [-2.0, -1.0, -3.0]])
+    assert strictly_predicts(logits, 1).tolist() == [True, False, False, True]
