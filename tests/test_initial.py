@@ -53,17 +53,20 @@ def test_every_program_is_made_once_whatever_a_state_begins_with(caplog):
     }
 
 
+EXPECTED = {"a": jnp.zeros(2), "b": jnp.zeros(3)}
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"a": jnp.zeros(2)}, r"params['b'] has shape None; the scenario's models have (3,)"),
+        ({"a": jnp.zeros(2)}, "params['b'] has shape None; the scenario's models have (3,)"),
         (
             {"a": jnp.zeros(2), "b": jnp.zeros(3), "c": 0.0},
             r"params['c'] has shape (); the scenario's models have None",
         ),
-        ({"a": jnp.zeros(2), "b": jnp.zeros(4)}, r"params['b'] has shape (4,); the scenario's models have (3,)"),
+        ({"a": jnp.zeros(2), "b": jnp.zeros(4)}, "params['b'] has shape (4,); the scenario's models have (3,)"),
     ],
 )
 def test_given_parameters_that_do_not_fit_are_named(given, words):
     with pytest.raises(ValueError, match=re.escape(words)):
-        _given_params("params", given, {"a": jnp.zeros(2), "b": jnp.zeros(3)})
+        _given_params("params", given, EXPECTED)
