@@ -35,6 +35,11 @@ def newcomer(tmp_path, monkeypatch):
     sys.modules.pop("newcomer", None)
 
 
+def test_help_is_shown_where_a_plug_in_is_loaded_too(newcomer, capsys):
+    commands.main(["--plugin", "newcomer", "--help"])
+    assert "usage: vfl-jax SUBCOMMAND [FLAGS]" in capsys.readouterr().out
+
+
 @pytest.mark.long
 def test_a_newcomers_file_meets_the_line_up(newcomer, capsys):
     words = "--data digits --attack Holler --attack BASL --defense Clipping --seeds 2 --out found.nc --folder runs"

@@ -120,6 +120,13 @@ def test_of_two_switches_a_replica_is_attacked_where_one_is_on():
     assert attacked["is_finite"].values.tolist() == [[False, True], [True, True]]
 
 
+def test_row_ids_that_lie_in_results_make_no_rows():
+    """As older files hold them."""
+    found = by_hand(("attack.enabled", "seed"), [[False, False], [True, True]], **{"attack.enabled": [0, 1]})
+    held = found.assign(poison_ids=(("attack.enabled", "seed", "poison_row"), np.zeros((2, 2, 3), int)))
+    assert vfl.tidy(held).equals(vfl.tidy(found))
+
+
 def test_both_parts_know_what_they_are(results):
     assert vfl.tidy(vfl.attacked(results))["is_attacked"].all()
     honest = vfl.honest(results)

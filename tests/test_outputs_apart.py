@@ -83,6 +83,7 @@ def test_a_report_keeps_its_results_and_writes_all_files_or_none(here):
 
 
 def test_files_of_one_stem_keep_their_endings():
+    assert names_of(["/x/grid.nc", "/y/grid.nc"]) == ["x/grid", "y/grid"]  # beneath the root
     assert names_of(["x/grid.nc", "x/grid.h5", "y/other.nc"]) == ["grid.nc", "grid.h5", "other"]
     assert names_of(["x/grid.nc", "y/grid.nc"]) == ["x/grid", "y/grid"]
     with pytest.raises(ValueError, match="one of them twice"):
