@@ -1,6 +1,7 @@
 """Warnings of studies whose numbers will say little: before training, once, and only where something is attacked."""
 
 import warnings
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from vfl_jax.data import NaturalTrigger
 from vfl_jax.data.own import arrays
 from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.protocol.triggers import EmbeddingTrigger
-from vfl_jax.sweeps.cautions import EvidenceWarning
+from vfl_jax.sweeps.cautions import EvidenceWarning, measuring_rows
 
 
 def said(call):
@@ -29,6 +30,14 @@ def swept(scenario, data, over=None, **options):
 
 
 @pytest.mark.long
+def test_rows_measure_where_they_are_triggered_and_of_another_class():
+    """Of 12 test rows with the labels 0, 1, 2, 0, …, those of the lowest ranks carry the trigger."""
+    plan = {"test_rate": np.array([0.25, 1.0]), "target_class": 1}
+    draws = SimpleNamespace(test_poison_rank=np.arange(12))
+    assert measuring_rows(tiny_scenario(plan=plan), tiny_data(num_test=12), draws) == [2, 8]
+    assert measuring_rows(tiny_scenario(plan=plan), tiny_data(num_test=12), draws, target=5) == [3, 12]
+
+
 def test_few_rows_are_warned_of_once():
     """6 of 12 test rows are triggered; of them those of another class than τ measure something."""
     (message,) = swept(tiny_scenario(), tiny_data(), {"attack.enabled": [0, 1]}, max_replicas=1)
