@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vfl_jax.sweeps import devices
+from vfl_jax.sweeps import devices, layout
 
 PROGRAM = """
 import json, sys
@@ -85,6 +85,22 @@ def test_devices_share_seeds_and_of_few_seeds_the_points(monkeypatch, num_device
     monkeypatch.setattr(jax, "devices", lambda: [*range(num_devices)])
     monkeypatch.setattr(devices, "Mesh", lambda there, names: dict(zip(names, np.shape(there), strict=True)))
     assert devices.mesh_for(num_seeds, num_points) == shape
+
+
+def test_processes_take_all_devices_for_their_seeds(monkeypatch):
+    """One that had no part in a program would never join it."""
+    monkeypatch.setattr(jax, "devices", lambda: [*range(8)])
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(devices, "Mesh", lambda there, names: dict(zip(names, np.shape(there), strict=True)))
+    assert devices.mesh_for(3, 100) == {"seed": 8}
+
+
+@pytest.mark.parametrize(("num_seeds", "grid_size", "at_once"), [(6, 4, 3), (7, 4, 1), (5, 4, 5), (6, 30, 1)])
+def test_a_core_trains_as_many_seeds_as_its_cache_holds_and_as_share_them_evenly(
+    monkeypatch, num_seeds, grid_size, at_once
+):
+    monkeypatch.setattr(layout, "REPLICAS_IN_CACHE", 20)
+    assert layout.lay_out(devices.mesh_for(1), num_seeds, grid_size).at_once == at_once
 
 
 ONE_SEED = """

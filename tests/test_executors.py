@@ -16,6 +16,7 @@ import xarray as xr
 from data_helpers import NUM_CLASSES, says, tiny_data, tiny_scenario
 from distributed import Client, LocalCluster
 from executor_helpers import DEADLY, Deadly, Sabotage, load_large, load_tiny, sabotage
+from sweep_helpers import logged
 
 from vfl_jax.core.vertical_data import content_hash
 from vfl_jax.protocol.transforms import PartyTransform
@@ -236,11 +237,11 @@ class KilledWorker(Exception):
     """As Dask's: known by its name."""
 
 
-def work_on_six(folder, executor, data=load_tiny):
+def work_on_six(folder, executor, data=load_tiny, log=None):
     """Six chunks, each of one seed. Those whose task the executor does not call count as done, too."""
     study = Study(SCENARIO, tiny_data(), EPOCHS, Given())
     chunks = [Chunk(({},), (seed,)) for seed in range(6)]
-    progress = Progress(EPOCHS, [1] * 6, shown=False)
+    progress = Progress(EPOCHS, [1] * 6, shown=False, log=log)
     executors.train_through(executor, data, study, Folder(folder, study.identity), chunks, progress, 2)
 
 
@@ -261,8 +262,11 @@ def test_workers_that_die_of_something_else_are_not_asked_for_ever(tmp_path):
         if seed == 3:
             raise KilledWorker("out of memory")
 
+    log = tmp_path / "log.jsonl"
     with pytest.raises(SweepIncomplete, match=says("1 of 6", "seeds 3", "not at work on a chunk", "out of memory")):
-        work_on_six(tmp_path, AtOnce(run))
+        work_on_six(tmp_path / "sweep", AtOnce(run), log=log)
+    [failed] = logged(log, "failed")
+    assert "out of memory" in failed["why"]
 
 
 def test_a_worker_that_sees_another_folder_is_told_so(tmp_path):
