@@ -29,6 +29,7 @@ def test_the_page_counts_by_room_and_operator_and_explains_survivors():
     assert "`a` " not in text
     assert "notice 60 % of the mistakes" in said
     assert "1 of them by tests that were written or chosen for them" in said
+    assert "Before those 1 it was 40 %" in said
     assert "Of the 2 others that survive 1 are harmless and 1 not explained yet" in said
     assert report.answer({}, {}) == "**Not tried yet.**\n"
 

@@ -220,6 +220,11 @@ def test_a_defense_of_ones_own_can_say_it_too():
         check_method(NamesNothing, runs=False)
 
 
+def test_without_runs_nothing_is_compiled_and_so_no_flow_is_seen(monkeypatch):
+    monkeypatch.setattr("vfl_jax.testing.checking.check_flow", lambda *_: pytest.fail("a whole run was asked for"))
+    check_method(planted.HidesItsName, runs=False)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("room", "name"), METHODS, ids=[name for _, name in METHODS])
 def test_every_method_of_the_package_keeps_its_promises(room, name):

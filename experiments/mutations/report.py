@@ -49,12 +49,17 @@ def answer(rows: dict[str, Row], reasons: dict[str, dict[str, str]]) -> str:
     harmless = sum("harmless" in reasons.get(row["id"], {}) for row in survivors)
     open_ = len(survivors) - same - harmless
     since = sum("since" in row for row in rows.values())
-    share = f"{100 * (caught + late) / max(len(rows) - same, 1):.0f} %"
+    share, at_first = (
+        f"{100 * part / max(len(rows) - same, 1):.0f} %" for part in (caught + late, caught + late - since)
+    )
     of_those = f" ({since} of them by tests that were written or chosen for them)" if since else ""
+    first = (
+        f"Before those {since} it was {at_first}, which says more of mistakes that nobody has tried. " if since else ""
+    )
     return (
         f"**The tests notice {share} of the mistakes**: of {len(rows)} mutants a test fails on {caught}{of_those} and "
         f"never ends on {late}; {same} are no mistakes, because nothing behaves in another way, and do not count. "
-        f"Of the {harmless + open_} others that survive {harmless} are harmless and {open_} not explained yet.\n"
+        f"{first}Of the {harmless + open_} others that survive {harmless} are harmless and {open_} not explained yet.\n"
     )
 
 
