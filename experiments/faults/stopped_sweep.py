@@ -8,12 +8,14 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIG_DFL
+from signal import signal as handle
 from typing import Any
 
 import numpy as np
 
 import vfl_jax as vfl
-from vfl_jax.core.stopping import Stopped
+from vfl_jax.core.stopping import SIGNALS, Stopped
 
 REFUSED = 3
 """The status of a sweep that ends in an ``OSError`` that names its folder."""
@@ -68,6 +70,8 @@ def begin(folder: Path, touch: int = 0, signal: int = 0, room: int | None = None
         os.dup2(silence, 2)
         if room is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        for known in SIGNALS:
+            handle(known, SIG_DFL)  # a shell lets what it starts in the background ignore some
         touches = _watched(folder, touch, lambda: os.kill(os.getpid(), signal))
         swept(folder)
         Path(f"{folder}.touches").write_text(str(touches()))
