@@ -47,10 +47,10 @@ def kill(rng: Random, folder: Path, touches: int) -> str:
 
 
 def ask(rng: Random, folder: Path, touches: int) -> str:
-    """Asks it to end, by one of three signals."""
+    """Asks it to end, by one of three signals. Before anything is trained a signal may end it at once."""
     number = rng.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     status = end(begin(folder, rng.randint(1, touches), number))
-    return "" if status == 128 + number else f"{number.name} ended it with status {status}"
+    return "" if status in (128 + number, -number) else f"{number.name} ended it with status {status}"
 
 
 def fill(rng: Random, folder: Path, touches: int) -> str:
