@@ -113,6 +113,31 @@ def test_a_second_signal_ends_at_once_even_within_a_long_call(name, status):
     assert "A second signal ends at once" in ended.stderr
 
 
+@pytest.mark.parametrize(("times", "ends"), [(1, False), (2, True)])
+def test_a_signal_counts_where_another_event_loop_takes_it(monkeypatch, capsys, times, ends):
+    """Such as uvloop's in the main thread; a second one still ends the process."""
+
+    def end(status):
+        raise RuntimeError(f"ended with status {status}")
+
+    def work():
+        with stopping.in_order("it goes on"):
+            signal.set_wakeup_fd(-1)
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(stopping.os, "_exit", end)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(RuntimeError if ends else stopping.Stopped, match="143"):
+            work()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    said = capsys.readouterr().err
+    assert said.count("SIGTERM: this epoch ends first.") == 1
+    assert said.count("Stopped by SIGTERM: it goes on.") == (not ends)
+
+
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_a_signal_in_the_last_moment_of_the_work_counts(number, capsys):
     """The thread that hears it may be slower than the end of the block."""

@@ -101,8 +101,9 @@ def _watched(folder: Path, touch: int, act: Callable[[], Any]) -> Callable[[], i
     def touched(_: str, arguments: tuple[Any, ...]) -> None:
         nonlocal last
         if any(isinstance(one, str | os.PathLike) and os.fspath(one).startswith(str(folder)) for one in arguments):
-            last = next(found)
-            if last == touch:
+            number = next(found)  # of this thread's touch: others touch files meanwhile
+            last = max(last, number)
+            if number == touch:
                 act()
 
     sys.addaudithook(touched)

@@ -1,7 +1,7 @@
 """Stops in good order: the first signal lets an epoch end and be saved, a second one ends the process at once.
 
 Python looks at signals between two of its own steps alone, and an epoch may be a single call into a compiled program.
-A thread hears them here, so that the second one counts at any moment.
+So a thread hears them, too, and the second one counts at any moment.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
+import itertools
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ NOT_KEPT = "nothing of it is kept, because it has no folder"
 
 _asked: int | None = None
 """The first signal that was heard; None before."""
+_is_first = threading.Lock()
+"""Who hears the first signal takes it; a handler must not wait, so nobody waits for it."""
 _listens = False
 """Whether this process listens already."""
 _is_over: contextvars.ContextVar[Callable[[], bool]] = contextvars.ContextVar("_is_over", default=lambda: False)
@@ -138,11 +141,15 @@ def _listening(heard: _Heard, sentence: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hearing(ours: list[int], sentence: str | None) -> Iterator[None]:
-    """Lets a thread hear some signals until the block ends."""
+    """Hears some signals until the block ends: by a thread at any moment, and by handlers what the thread has missed.
+
+    The thread misses them while another event loop in the main thread, such as uvloop's, has them written to itself.
+    """
     hears, tells = os.pipe()
     os.set_blocking(tells, False)
     fd_before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, _leave_to_thread) for number in ours}
+    times = itertools.count(1)
+    before = {n: signal.signal(n, lambda number, _: _take(number, next(times), sentence)) for n in ours}
     thread = threading.Thread(target=_hear, args=(hears, ours, sentence), daemon=True)
     thread.start()
     try:
@@ -155,31 +162,41 @@ def _hearing(ours: list[int], sentence: str | None) -> Iterator[None]:
         thread.join()  # what it still hears belongs to this block, not to the next one
 
 
-def _leave_to_thread(number: int, frame: Any) -> None:
-    """Does nothing: the thread has heard the signal."""
-
-
 def _hear(hears: int, ours: list[int], sentence: str | None) -> None:
     """Hears signals until the other end of the pipe is closed."""
-    global _asked
+    times = itertools.count(1)
     while heard := os.read(hears, 1):
-        if heard[0] not in ours:
-            continue
-        if _asked is not None:
-            os._exit(128 + heard[0])
-        _asked = heard[0]
-        if sentence is not None:
-            _print(f"{signal.Signals(_asked).name}: {sentence}")
+        if heard[0] in ours:
+            _take(heard[0], next(times), sentence)
     os.close(hears)
+
+
+def _take(number: int, times: int, sentence: str | None) -> None:
+    """Notes the first signal, and ends the process at a second one.
+
+    Args:
+      number: the signal.
+      times: how many the thread, or the handlers, have heard with it. Both hear most signals, so each counts its own.
+      sentence: what is printed at the first signal; None prints nothing.
+    """
+    global _asked
+    if times > 1:
+        os._exit(128 + number)
+    if _is_first.acquire(blocking=False):
+        _asked = number
+        if sentence is not None:
+            _print(f"{signal.Signals(number).name}: {sentence}")
 
 
 def _forget() -> None:
     """Forgets what was heard, for the next block."""
     global _asked, _listens
     _asked, _listens = None, False
+    if _is_first.locked():
+        _is_first.release()
 
 
 def _print(sentence: str) -> None:
-    """Prints a sentence on the error stream, which may be gone with its terminal."""
-    with contextlib.suppress(OSError, ValueError):
+    """Prints a sentence on the error stream, which may be gone with its terminal, or be written to just now."""
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
         print(f"\n{sentence}", file=sys.stderr, flush=True)
