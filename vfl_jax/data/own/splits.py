@@ -115,9 +115,8 @@ def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarra
     except TypeError as error:
         raise ValueError(f"labels has values that do not sort ({error}); give classes in their order.") from error
     if classes is None and len(known) < 2:
-        raise ValueError(
-            f"labels has {'one class alone, ' + repr(known[0]) if known else 'no rows'}; it needs at least 2."
-        )
+        found = f"one class alone, {known[0]!r}" if known else "no rows"
+        raise ValueError(f"labels has {found}; there must be at least 2 classes.")
     if len(known) < 2 or len(set(known)) < len(known):
         raise ValueError(f"classes are {known}; there must be at least 2, and none twice.")
     bare = [value.strip() if isinstance(value, str) else value for value in known]
