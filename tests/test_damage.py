@@ -200,7 +200,10 @@ def test_the_whole_gets_the_same_care(folder, fails, caplog):
     results = found(CHUNKS[0])
     path = folder.finish_all(results)
     written = path.read_bytes()
+    begun = path.with_name(".results.nc.run.json.fe3023fc")
+    begun.write_text("half")  # a process was killed between the results and what lies beside them
     assert folder.finish_all(results) == path
+    assert not begun.exists()
     path.write_text("mine")
     folder.finish_all(results)
     assert path.read_bytes() == written

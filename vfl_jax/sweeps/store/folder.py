@@ -246,6 +246,11 @@ class Folder:
         path = self.path / "results.nc"
         try:
             if load_here(path).identical(results):
+                with contextlib.suppress(OSError):
+                    if begun(path):  # a process was killed right after it wrote
+                        with self._lock("results", wait=False) as is_held:
+                            if is_held:
+                                remove_begun(path)
                 return path
         except FileNotFoundError:
             pass
