@@ -409,10 +409,10 @@ def test_sparsification_is_judged_against_the_rate_0_of_the_published_residual(t
 
 def test_the_page_shows_the_saved_results():
     text = README.read_text()
-    home = README.parent
-    whole = page(home)
+    found = examined_claims(README.parent)
+    whole = page(found)
     assert whole in text
-    assert text.index(answer(examined_claims(home))) < text.index("![") < text.index("| claim |")
+    assert text.index(answer(found)) < text.index("![") < text.index("| claim |")
     (table, *_) = whole.partition("| mark |")
     assert len(EVERY_CLAIM) + len(TEXTS) == table.count("\n| ") - 1
 

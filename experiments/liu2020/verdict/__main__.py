@@ -17,7 +17,7 @@ def main() -> None:
     with ending_in_one_line():
         folder, found = README.with_name("results"), examined_claims(HOME)
         picture = add_picture(folder, "verdicts", figure(found), "of how many groups of runs every claim holds")
-        write_tables(README, folder, page(HOME), f"{answer(found)}\n{picture}")
+        write_tables(README, folder, page(found), f"{answer(found)}\n{picture}")
 
 
 if __name__ == "__main__":

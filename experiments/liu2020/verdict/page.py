@@ -94,9 +94,8 @@ def whole(examined: Examined) -> str:
     return ONLY[grades.pop()] if len(grades) == 1 else MIXED
 
 
-def page(home: Path) -> str:
+def page(found: Mapping[str, Sequence[Examined]]) -> str:
     """The table of marks, a row per claim, then the evidence of every claim, folded."""
-    found = examined_claims(home)
     rows = [marks(one) for of_title in found.values() for one in of_title]
     folded = [details(summary_of(one), _evidence(one)) for of_title in found.values() for one in of_title]
     return "\n".join([to_markdown(rows), LEGEND, "### The evidence\n", *folded])
