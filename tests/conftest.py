@@ -58,6 +58,24 @@ def compilation(request, shared_programs):
         yield
 
 
+@pytest.fixture
+def results_in_memory(monkeypatch):
+    """What ``save_results`` makes is kept, not written: its files are empty, and experiments get it all the same."""
+    import result_helpers
+
+    from experiments.shared import outcomes
+
+    kept, load = {}, outcomes.load
+
+    def keep(dataset, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        kept[path] = dataset
+
+    monkeypatch.setattr(result_helpers, "save", keep)
+    monkeypatch.setattr(outcomes, "load", lambda path: kept[path].copy(deep=True) if path in kept else load(path))
+
+
 @pytest.fixture(scope="session")
 def two_parties():
     """Random 6×6 images, an upper and a lower half; the label holder has no features."""

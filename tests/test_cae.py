@@ -118,6 +118,7 @@ def pretrained(num_classes, weight):
         return jax.jit(train)(cast(CAE(entropy_weight=weight)), jax.random.key(0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("num_classes", "weight"), [(2, 1.0), (5, 1.0)])
 def test_short_pre_training_is_as_good_as_the_published(num_classes, weight):
     """Classes decode right, codes move, and terms on fresh labels are those of published, trained autoencoders."""
@@ -210,6 +211,7 @@ def test_published_steps_of_paired_replacement(discrete):
     np.testing.assert_allclose(jnp.exp(decoded), arrays["last_prediction"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_switched_off_it_trains_as_without(table):
     """Bit for bit, though the autoencoder is there."""
     after = {}

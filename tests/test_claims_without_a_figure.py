@@ -29,6 +29,8 @@ from experiments.shared.cases import PRESETS, load_task
 from experiments.shared.defended import CHANGE
 from vfl_jax.data.sets.nus_wide_twin import load_nus_wide_twin
 
+pytestmark = pytest.mark.usefixtures("results_in_memory")
+
 OTHERS = {
     name: importlib.import_module(f"experiments.liu2020.{name}.cases").CASES for name in ("gamma", "head", "noise")
 }

@@ -84,6 +84,7 @@ def test_sweep_takes_typed_flags_defenses_and_a_grid(tmp_path, capsys):
     assert "rows measured: " in shown
 
 
+@pytest.mark.long
 def test_a_sweep_in_a_folder_goes_on_where_it_was(tmp_path, capsys):
     log = tmp_path / "log.jsonl"
     folder = ["--folder", str(tmp_path / "sweep"), "--log-json", str(log), "--checkpoint-every", "1"]

@@ -204,6 +204,15 @@ PARAMS = {"kernel": helpers.normal(2, C, seed=5)}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
+def every_kind():
+    """Every case, of which the second and later ones of a kind are long: what takes a second each adds up."""
+    firsts = {type(case.transform): name for name, case in reversed(CASES.items())}
+    marks = {name: [] if firsts[type(case.transform)] == name else [pytest.mark.long] for name, case in CASES.items()}
+    return pytest.mark.parametrize(
+        "case", [pytest.param(case, id=name, marks=marks[name]) for name, case in CASES.items()]
+    )
+
+
 def start(transform):
     """The first state of a party's or the active party's transform."""
     if isinstance(transform, PartyTransform):
@@ -292,7 +301,7 @@ def all_steps(transform):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *[(*slot(t), values(transform, t)) for t in range(STEPS)])
 
 
-@every_case
+@every_kind()
 def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
     """A loop in Python equals a scan over steps, mapped over a grid of all numbers."""
     transform, steps = jax.tree.map(jnp.asarray, cast(case.transform)), all_steps(case.transform)
@@ -338,7 +347,7 @@ def test_neutral_numbers_give_the_input_back_bitwise(case):
         helpers.assert_bitwise_equal(out, helpers.at(steps[2], t))
 
 
-@every_case
+@every_kind()
 def test_hooks_keep_what_all_methods_promise(case):
     """Forms, purity, what they and their views hold; ``test_testing.py`` has whole runs of every method."""
     uses_adam = getattr(getattr(case.transform, "optimizer", None), "kind", "") == "adam"

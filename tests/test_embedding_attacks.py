@@ -56,6 +56,7 @@ def logits(replica, state, data):
     return predict(replica.one, state, data.test.features, jax.random.key(3), is_attacked=rows % 2 == 0)
 
 
+@pytest.mark.long
 @every_attack
 def test_switched_off_it_is_the_honest_run_bitwise(table, attack):
     """In training and on attacked test rows; switched on it changes of test rows the attacked ones alone."""

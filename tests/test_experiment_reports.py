@@ -18,6 +18,8 @@ from experiments.shared.defended import CHANGE, backdoors, blocks, mitigates
 from experiments.shared.outcomes import at, read
 from vfl_jax.core.files import save
 
+pytestmark = pytest.mark.usefixtures("results_in_memory")
+
 SEEDS = 3
 
 

@@ -134,6 +134,7 @@ def test_it_stops_a_backdoor_at_little_cost_and_too_much_of_it_forgets_everythin
     assert (found["penalty"][:, 0] == 0).all()
 
 
+@pytest.mark.long
 def test_at_weight_0_a_replica_trains_as_without_it(table):
     """Bit for bit, though the bottlenecks are there; a weight moves every party's model."""
     bottoms, optimizers = [Linear(width=helpers.NUM_CLASSES)] * 2, [Optimizer(learning_rate=0.1)] * 2

@@ -39,6 +39,8 @@ from experiments.shared.outcomes import at
 from vfl_jax.core.files import save
 from vfl_jax.data.sets.nus_wide import PAPER
 
+pytestmark = pytest.mark.usefixtures("results_in_memory")
+
 SEEDS = 20
 EVERY_CLAIM = [claim for claims in SECTIONS.values() for claim in claims]
 

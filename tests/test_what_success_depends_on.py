@@ -17,10 +17,13 @@ from experiments.liu2020.what_success_depends_on.factors import FACTORS
 from experiments.shared import outcomes
 from experiments.shared.outcomes import read
 from experiments.shared.separation import area, area_with_interval
+from vfl_jax.core.files import save
 from vfl_jax.models import MLP
 from vfl_jax.replica.draws import draw
 from vfl_jax.sweeps import training
 from vfl_jax.sweeps.sweep import run, sweep
+
+pytestmark = pytest.mark.usefixtures("results_in_memory")
 
 BY_NAME = {case.name: case for case in CASES}
 SEEDS = (3, 0, 18)
@@ -231,7 +234,7 @@ def test_honest_runs_of_other_seeds_or_data_are_not_borrowed(tmp_path, other):
 
 def test_a_time_that_was_not_kept_is_told_from_one_that_was(tmp_path):
     for name in ("base_mnist", "blur_none_mnist"):
-        save_results(tmp_path, CASES, name, attacked(**SUCCESS))
+        save(results_of(BY_NAME[name], attacked(**SUCCESS)), tmp_path / f"{name}.nc")
     (tmp_path / "base_mnist.nc.run.json").unlink()
     rows = table_rows(outcomes.runtimes(CASES, read(tmp_path, CASES)), "case", "replicas")
     assert [(row["minutes"], row["devices"]) for row in rows] == [("not kept", "not kept"), ("1.5", "2 × cpu")]
