@@ -15,14 +15,14 @@ import vfl_jax as vfl
 # What is flagged.
 
 
-class Peeking(vfl.Attack):
+class ReadingLabels(vfl.Attack):
     def on_download(
         self, key: jax.Array, state: Any, view: vfl.PartyView, gradient: jax.Array
     ) -> tuple[jax.Array, Any]:
         return gradient * view.labels[:, None], state  # type: ignore[attr-defined]
 
 
-class Expecting(vfl.ActiveTransform):
+class ReadingFeatures(vfl.ActiveTransform):
     def on_send(
         self, key: jax.Array, state: Any, view: vfl.ActiveView, gradients: tuple[jax.Array, ...]
     ) -> tuple[tuple[jax.Array, ...], Any]:
@@ -34,7 +34,7 @@ class Forgetting(vfl.Attack):
         return state
 
 
-class Guessing(vfl.Attack):
+class ReadingIds(vfl.Attack):
     def infer_upload(self, key: jax.Array, state: Any, view: vfl.PartyInferView, embedding: jax.Array) -> jax.Array:
         return embedding * view.sample_ids  # type: ignore[attr-defined]
 
