@@ -22,7 +22,7 @@ SLOW = (
 """Files that take longest, the longest first: begun late, they would keep one process waiting for the other."""
 
 
-MOST_PROGRAMS = 800
+MOST_PROGRAMS = 2000
 """A process lets go of its programs before the next file when it has more. Each takes about 15 memory maps, of which
 Linux gives a process 65,530; one more ends it by a segmentation fault."""
 

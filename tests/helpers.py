@@ -224,6 +224,11 @@ def at(tree, index):
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
+def stacked(trees):
+    """Equal trees as one, whose leaves have them in front."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
 class Replica(NamedTuple):
     """One replica with its state: ready for its first step."""
 

@@ -128,6 +128,7 @@ def test_numbers_outside_their_range_are_refused(fields, words):
         BASL(**fields)
 
 
+@pytest.mark.long
 def test_basl_leads_rows_of_other_classes_to_its_own(digits):
     """Beside the honest run, whose attacker computes the same trigger and does not use it."""
     scenario = vfl.presets.digits_demo(head="trainable").replace(

@@ -225,7 +225,9 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 3])  # of four epochs; 3 is one at which a party acts, 2 one of the defense
+@pytest.mark.parametrize(
+    "after", [1, pytest.param(3, marks=pytest.mark.long)]
+)  # of four epochs; 3 is one at which a party acts, 2 one of the defense
 def test_going_on_from_a_checkpoint_ends_the_same(results, tmp_path, monkeypatch, after):
     acted = []
     program, epoch = programs.between_epochs, training._Loop._epoch

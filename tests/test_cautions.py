@@ -94,7 +94,15 @@ def of_two_classes(share):
     )
 
 
-@pytest.mark.parametrize(("share", "target", "expected"), [(0.6, 0, 1), (0.6, 1, 0), (0.5, 0, 0), (0.4, 1, 1)])
+@pytest.mark.parametrize(
+    ("share", "target", "expected"),
+    [
+        (0.6, 0, 1),
+        (0.6, 1, 0),
+        pytest.param(0.5, 0, 0, marks=pytest.mark.long),
+        pytest.param(0.4, 1, 1, marks=pytest.mark.long),
+    ],
+)
 def test_a_target_class_that_is_the_majority_is_warned_of(share, target, expected):
     scenario = tiny_scenario(plan={"trigger": NaturalTrigger(), "target_class": target})
     scenario = scenario.replace(

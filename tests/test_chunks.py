@@ -150,6 +150,7 @@ def test_what_was_not_finite_once_never_is_again():
         assert [bool(epoch["is_finite"][0]) for epoch in found] == [True, False, False, False]
 
 
+@pytest.mark.long
 def test_memory_decides_how_many(monkeypatch):
     def with_memory(free):
         monkeypatch.setattr(devices, "free_memory", lambda mesh: free)

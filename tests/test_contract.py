@@ -292,13 +292,13 @@ jit_hooks = jax.jit(all_hooks)
 
 
 def one_step(transform, state, t, steps, knowledge):
-    ids, roles, inputs = helpers.at(steps, t)
+    ids, roles, inputs = steps[t]
     return jit_hooks(transform, state, jax.random.key(t), ids, roles, inputs, knowledge)
 
 
 def all_steps(transform):
-    """What every step gets, stacked: (ids, roles, inputs)."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *[(*slot(t), values(transform, t)) for t in range(STEPS)])
+    """What every step gets: (ids, roles, inputs)."""
+    return [jax.tree.map(jnp.asarray, (*slot(t), values(transform, t))) for t in range(STEPS)]
 
 
 @every_kind()
@@ -307,17 +307,17 @@ def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
     transform, steps = jax.tree.map(jnp.asarray, cast(case.transform)), all_steps(case.transform)
     known = granted(case.by_role)
     first = state = start(transform)
-    looped, inputs = [], steps[2]
+    looped = []
     for t in range(STEPS):
         out, after = one_step(transform, state, t, steps, known)
-        chex.assert_trees_all_equal_shapes_and_dtypes((out, after), (helpers.at(inputs, t), state))
+        chex.assert_trees_all_equal_shapes_and_dtypes((out, after), (steps[t][2], state))
         chex.assert_trees_all_equal((out, after), one_step(transform, state, t, steps, known))
         looped, state = [*looped, out], after
-    looped = jax.tree.map(lambda *outs: jnp.stack(outs), *looped)
+    looped, stacked = helpers.stacked(looped), helpers.stacked(steps)
     # Otherwise the test of neutral numbers would pass for a method that never does anything.
     bases = (PartyTransform, ActiveTransform, Attack, ActiveAttack)
     is_identity = case.only_listens or type(transform) in bases or getattr(transform, "kind", "") == "none"
-    assert helpers.differs(looped, inputs) != is_identity
+    assert helpers.differs(looped, stacked[2]) != is_identity
 
     @helpers.quick_jit
     def scanned(grid):
@@ -328,10 +328,12 @@ def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
             )
             return state, out
 
-        return jax.lax.scan(body, jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), first), (jnp.arange(STEPS), steps))
+        return jax.lax.scan(
+            body, jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), first), (jnp.arange(STEPS), stacked)
+        )
 
     if jax.tree.leaves(transform):
-        found, outs = scanned(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), transform))
+        found, outs = scanned(helpers.stacked([transform, transform]))
         for point in range(2):
             chex.assert_trees_all_close(helpers.at(outs, (slice(None), point)), looped, rtol=1e-5, atol=1e-6)
             chex.assert_trees_all_close(helpers.at(found, point), state, rtol=1e-5, atol=1e-6)
@@ -344,7 +346,7 @@ def test_neutral_numbers_give_the_input_back_bitwise(case):
     state = start(transform)
     for t in range(STEPS):
         out, state = one_step(transform, state, t, steps, granted(case.by_role))
-        helpers.assert_bitwise_equal(out, helpers.at(steps[2], t))
+        helpers.assert_bitwise_equal(out, steps[t][2])
 
 
 @every_kind()

@@ -66,7 +66,7 @@ def test_a_row_is_as_suspicious_as_its_message(block, together):
     assert_detected(results, scores, 1.5)
 
 
-@pytest.mark.parametrize("block", [1000, 8])
+@pytest.mark.parametrize("block", [8, pytest.param(1000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("together", [3, 6])
 def test_rows_that_are_seen_together_are_compared_among_themselves(block, together):
     """Twenty rows make no whole batches: those that fill up the last one are not valid, and count nowhere."""

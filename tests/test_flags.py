@@ -183,6 +183,7 @@ def test_run_is_the_run_of_its_flags(small, tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.long
 def test_sweep_is_the_sweep_of_its_flags(small, tmp_path, capsys):
     folder, log = tmp_path / "folder", tmp_path / "log.jsonl"
     flags = ["--epochs", "2", "--seeds", "3", "--over", "attack.amplify=2,3", "--defense", "Clipping"]

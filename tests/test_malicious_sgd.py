@@ -81,7 +81,7 @@ def test_steps_are_those_of_the_twin_as_one_grid(kind):
     """The momentum itself is not scaled unless a user asks for it; a boost of 0 is the honest optimizer."""
     params, gradients = 1 + helpers.normal(4, 3, seed=1), helpers.normal(6, 4, 3)
     points = [cast(MaliciousSGD(kind=kind, learning_rate=0.1, **fields)) for fields in GRID]
-    grid = jax.tree.map(lambda *leaves: jnp.stack(leaves), *points)
+    grid = helpers.stacked(points)
     found = jax.vmap(path_of, in_axes=(0, None, None))(grid, params, gradients)
     for fields, path in zip(GRID, found, strict=True):
         largest, momentum = fields["largest_ratio"], fields["momentum"] if kind == "momentum" else 0.0

@@ -80,7 +80,7 @@ def twin(params, embedding, noise, rectified):
 
 
 @pytest.mark.parametrize("rectified", [True, False])
-@pytest.mark.parametrize("scale", [1, 3])
+@pytest.mark.parametrize("scale", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_three_parties_match_the_twin(rectified, scale):
     """Two of three parties cross, of other widths, each with its own bottleneck and draws; penalties add up."""
     defense = cast(MID(rectified=rectified, scale=scale, weight=0.5))

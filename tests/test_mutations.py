@@ -244,6 +244,7 @@ def test_a_test_that_fails_without_the_mistake_catches_nothing(tree, study):
     assert row["unreliable"] == ["tests/test_all_sums.py::test_checked"]
 
 
+@pytest.mark.long
 def test_the_job_goes_on_where_it_was_stopped(tree, study, tmp_path, monkeypatch, capsys):
     tried = []
 

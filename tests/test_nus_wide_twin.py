@@ -37,6 +37,7 @@ def small():
     return load_nus_wide_twin(num_train=600, num_test=400)
 
 
+@pytest.mark.long
 def test_table_1_is_exact(whole):
     for split, counts in table_1(whole).items():
         np.testing.assert_array_equal(counts.rows, PAPER[split].rows)
@@ -46,12 +47,14 @@ def test_table_1_is_exact(whole):
     assert not whole.train.has_trigger[TARGET_ROW]
 
 
+@pytest.mark.long
 def test_the_trigger_is_the_last_tag_and_nothing_else(whole):
     for rows in (whole.train, whole.test):
         ids = rows.features[1].ids
         np.testing.assert_array_equal((ids == TRIGGER_TAG).any(axis=1), rows.has_trigger)
 
 
+@pytest.mark.long
 def test_tags_are_ascending_and_none_is_there_twice(whole):
     ids = whole.train.features[1].ids.astype(np.int64)
     there = np.where(ids == ABSENT, np.iinfo(np.int64).max - np.arange(ids.shape[1])[::-1], ids)
@@ -59,6 +62,7 @@ def test_tags_are_ascending_and_none_is_there_twice(whole):
     assert whole.train.features[1].weights is None
 
 
+@pytest.mark.long
 def test_tags_are_as_many_and_as_frequent_as_real_ones(whole):
     counts = (whole.train.features[1].ids != ABSENT).sum(axis=1)
     for level, real in TAG_QUANTILES.items():
@@ -70,6 +74,7 @@ def test_tags_are_as_many_and_as_frequent_as_real_ones(whole):
     assert shares[300:600].mean() == pytest.approx(0.0041, rel=0.15)
 
 
+@pytest.mark.long
 def test_images_have_the_real_marginals(whole):
     images = whole.train.features[0]
     assert images.dtype == np.float32
@@ -130,6 +135,7 @@ def test_the_twin_over_sixteen_parties(small):
 
 
 @needs_data
+@pytest.mark.long
 def test_tags_tell_the_class_as_well_as_real_ones_do(whole):
     """A logistic regression on 1,000 rows: both kinds of rows through the same code."""
     real = read_real()
@@ -163,6 +169,7 @@ def test_the_model_in_the_package_is_the_one_that_is_fitted():
     np.testing.assert_allclose(model["trigger_weights"], tags[:, -1], atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_page_shows_the_saved_results(whole, monkeypatch):
     monkeypatch.setattr(report, "load_nus_wide_twin", lambda: whole)
     assert f"{readme.BEGIN}\n\n{report.tables(FOLDER)}\n{readme.END}" in report.README.read_text()

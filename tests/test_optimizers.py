@@ -70,7 +70,7 @@ GRID = [
 def test_optimizers_match_their_numpy_twins_as_one_grid(kind):
     """Weight decay goes into the gradient; epoch e, from 0, has the rate times epoch_decay**e; momentum 0 is SGD."""
     points = [cast(Optimizer(kind=kind, **fields)) for fields in GRID]
-    grid = jax.tree.map(lambda *leaves: jnp.stack(leaves), *points)
+    grid = helpers.stacked(points)
     # optax's Adam mixes dtypes in its bias correction, which the suite's strict promotion forbids.
     with jax.numpy_dtype_promotion("standard" if kind == "adam" else "strict"):
         found = train(grid, PARAMS, GRADIENTS, over_grid=True)
@@ -84,7 +84,7 @@ def test_optimizers_match_their_numpy_twins_as_one_grid(kind):
 def test_a_swept_number_equals_the_same_number_alone():
     alone = train(cast(Optimizer(kind="momentum", **GRID[1])), PARAMS, GRADIENTS)
     points = [cast(Optimizer(kind="momentum", **fields)) for fields in GRID[:2]]
-    grid = jax.tree.map(lambda *leaves: jnp.stack(leaves), *points)
+    grid = helpers.stacked(points)
     chex.assert_trees_all_close(train(grid, PARAMS, GRADIENTS, over_grid=True)[1], alone, rtol=1e-6)
 
 

@@ -138,7 +138,7 @@ def test_without_settings_there_are_curves():
 
 
 @pytest.mark.parametrize("over", [{}, SWITCH, SWITCH | NOISE, SWITCH | NOISE | AMPLIFY])
-@pytest.mark.parametrize("drop", [True, False])
+@pytest.mark.parametrize("drop", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_one_epoch_or_seed_is_drawn_as_what_it_was_chosen_from(over, drop):
     found = results(over)
     for chosen, whole in (

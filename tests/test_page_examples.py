@@ -23,6 +23,7 @@ def as_module(name):
         del sys.modules[name]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", ["methods.md"])
 def test_the_code_of_a_page_runs(page):
     blocks = BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))

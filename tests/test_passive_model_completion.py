@@ -85,7 +85,7 @@ def test_steps_are_those_of_the_published_code(name, layers, steps, before):
     """Losses, their weight, parameters and averages; also where a batch has an odd number of rows."""
     arrays = golden(name)
     batches = [[arrays[f"s{t}_{part}"] for part in ("x", "y", "u", "mix", "permutation")] for t in range(steps)]
-    batches = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[Mixture(*batch) for batch in batches])
+    batches = helpers.stacked([Mixture(*batch) for batch in batches])
     width = arrays["param_fc_final_weight"].shape[1]
     moments = tuple((jnp.zeros(width), jnp.ones(width)) for _ in layers)
     model = CompletedModel(jax.tree.map(jnp.asarray, params_of(arrays, "param", layers)), moments)
@@ -122,7 +122,7 @@ def test_steps_are_those_of_the_twin():
     progress = np.float32([0.2, 0.4, 0.9])
     for batch, done in zip(drawn, progress, strict=True):
         twin.step(*batch, done)
-    batches = jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn)
+    batches = helpers.stacked(drawn)
     learner, _ = learned(attack, model, batches, progress, steps)
     for found, expected in ((learner.model, twin.params), (learner.average, twin.average)):
         names = "scale", "shift", "kernel", "bias"

@@ -21,6 +21,7 @@ from vfl_jax.sweeps.sweep import run, sweep
 HONEST = PartyTransform()
 
 
+@pytest.mark.long
 def test_the_sum_head_leaks_every_label_until_there_is_noise():
     """Section 5.3: the only negative entry of S − e_y is y. The party listens but acts honestly."""
     scenario = digits_demo(head="sum").replace(attacks=(HONEST, LabelReplacement(enabled=0.0)), defense=GaussianNoise())

@@ -106,6 +106,7 @@ def test_poison_rates_nest():
     assert all(smaller < larger for smaller, larger in itertools.pairwise(sets))
 
 
+@pytest.mark.long
 def test_poison_rows_are_uniform():
     """Every row is poisoned about as often: 200 seeds, a fifth of the rows each."""
     poison = digits_scenario().poison.replace(rate=0.2)

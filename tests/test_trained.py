@@ -175,6 +175,7 @@ def test_embeddings_are_the_messages(results):
     np.testing.assert_array_equal(attacked.is_attacked, np.broadcast_to(flags, (2, 13)))
 
 
+@pytest.mark.long
 def test_bags_of_ids(results):
     data = helpers.bag_data()
     optimizers = (Optimizer(learning_rate=0.1),) * 2

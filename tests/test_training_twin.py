@@ -245,8 +245,8 @@ def test_sparsification(residual, drop_rate):
     ("noise", "sample", "level"),
     [
         (GaussianNoise(stddev=0.003), jax.random.normal, 0.003),
-        (GaussianNoise(variance=0.000016), jax.random.normal, 0.004),
-        (LaplaceNoise(scale=0.003), jax.random.laplace, 0.003),
+        pytest.param(GaussianNoise(variance=0.000016), jax.random.normal, 0.004, marks=pytest.mark.long),
+        pytest.param(LaplaceNoise(scale=0.003), jax.random.laplace, 0.003, marks=pytest.mark.long),
         (LaplaceNoise(variance=0.000032), jax.random.laplace, 0.004),
     ],
     ids=["gaussian_stddev", "gaussian_variance", "laplace_scale", "laplace_variance"],
