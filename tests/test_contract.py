@@ -301,7 +301,8 @@ def all_steps(transform):
     return [jax.tree.map(jnp.asarray, (*slot(t), values(transform, t))) for t in range(STEPS)]
 
 
-@every_kind()
+@pytest.mark.long
+@every_case
 def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
     """A loop in Python equals a scan over steps, mapped over a grid of all numbers."""
     transform, steps = jax.tree.map(jnp.asarray, cast(case.transform)), all_steps(case.transform)

@@ -241,7 +241,7 @@ def test_the_penalty_is_a_metric_of_training_and_part_of_the_loss():
 
 
 @pytest.mark.parametrize("size", [1, 3])
-@pytest.mark.parametrize("in_chain", [False, True])
+@pytest.mark.parametrize("in_chain", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_at_inference_it_sees_its_batches_with_keys_of_their_own(size, in_chain):
     """A key per batch, however many rows are evaluated together."""
     defense = NoisyInside(inference_batch=size)

@@ -73,6 +73,7 @@ def test_switched_off_it_is_the_honest_run_bitwise(table, attack):
     assert (np.abs(found[1] - unattacked)[is_attacked].max(axis=1) > 1e-3).all()
 
 
+@pytest.mark.long
 @every_attack
 def test_in_a_chain_after_another_attack_it_does_what_it_does_alone(table, attack):
     """Without poison rows gradient replacement has nothing to do."""

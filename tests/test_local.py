@@ -63,7 +63,11 @@ def assert_equal_steps(scenario, data):
 
 @pytest.mark.parametrize(
     ("bottom", "weighted"),
-    [(Linear(width=3), True), (MLP(width=3, hidden=(5,)), False), (MLP(width=3, hidden=(), output_relu=True), True)],
+    [
+        (Linear(width=3), True),
+        pytest.param(MLP(width=3, hidden=(5,)), False, marks=pytest.mark.long),
+        pytest.param(MLP(width=3, hidden=(), output_relu=True), True, marks=pytest.mark.long),
+    ],
 )
 def test_a_rowwise_step_is_the_dense_step(bottom, weighted):
     data = helpers.bag_data(weighted)
