@@ -120,6 +120,7 @@ def recoveries(num_classes, batch_size, head="sum", num_batches=20):
     return found.mean(axis=0)
 
 
+@pytest.mark.long
 def test_a_larger_batch_hides_its_labels():
     """More classes alone hide nothing, because they give the gradient more numbers."""
     small, large, more_classes = recoveries(5, 4), recoveries(5, 64), recoveries(20, 4)

@@ -38,6 +38,7 @@ def test_rows_measure_where_they_are_triggered_and_of_another_class():
     assert measuring_rows(tiny_scenario(plan=plan), tiny_data(num_test=12), draws, target=5) == [3, 12]
 
 
+@pytest.mark.long
 def test_few_rows_are_warned_of_once():
     """6 of 12 test rows are triggered; of them those of another class than τ measure something."""
     (message,) = swept(tiny_scenario(), tiny_data(), {"attack.enabled": [0, 1]}, max_replicas=1)

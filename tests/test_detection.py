@@ -108,6 +108,7 @@ def test_a_row_is_as_suspicious_as_its_most_suspicious_party():
     assert_detected(results, scores, 1.2)
 
 
+@pytest.mark.long
 def test_a_part_of_a_chain_answers_and_without_one_there_is_no_answer():
     data = helpers.table_data()
     _, alone, _ = watched(data, Watch(bound=1.5))

@@ -114,7 +114,7 @@ def test_more_epochs_and_other_data_are_trained(trained, untrained, monkeypatch)
         run_cases([CASE], trained, epochs=2)
 
 
-@pytest.mark.parametrize("fewer", [{"seeds": 1, "epochs": 2}, {"epochs": 1}])
+@pytest.mark.parametrize("fewer", [pytest.param({"seeds": 1, "epochs": 2}, marks=pytest.mark.long), {"epochs": 1}])
 def test_results_are_not_replaced_by_fewer(trained, untrained, fewer):
     before = (trained / "noise.nc").read_bytes()
     with pytest.raises(ValueError, match=r"noise\.nc has 2 seeds and 2 epochs, more than the .*--out"):

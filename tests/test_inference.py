@@ -213,7 +213,7 @@ def evaluated(scenario, data, chunk, epochs=1, seed=0):
         return run(scenario, data, jax.random.key(seed), epochs)[0]
 
 
-@pytest.mark.parametrize("case", ["party", "defense"])
+@pytest.mark.parametrize("case", ["party", pytest.param("defense", marks=pytest.mark.long)])
 def test_random_methods_do_not_depend_on_how_many_rows_are_evaluated_together(data, case):
     """Nor does their noise come again every so many rows, or in every epoch."""
     scenario = scenario_of(**RANDOM[case])

@@ -270,6 +270,7 @@ def test_the_job_goes_on_where_it_was_stopped(tree, study, tmp_path, monkeypatch
     assert "5 mutants, 3 to try, 0 without a recorded test" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_mutant_without_a_test_waits_for_the_whole_recording(study, tmp_path, monkeypatch, capsys):
     first, other = recording.recorded(study.folder)
     nothing = [file._replace(seconds={}) for file in (first, other)]

@@ -129,7 +129,9 @@ def test_bags_of_ids_are_their_multi_hot_rows(scenario, data):
     chex.assert_trees_all_close(ends[0].params, ends[1].params, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("bottom", "decay"), [("own", 0.1), ("the package's", 0.0)])
+@pytest.mark.parametrize(
+    ("bottom", "decay"), [pytest.param("own", 0.1, marks=pytest.mark.long), ("the package's", 0.0)]
+)
 def test_an_optax_schedule_counts_steps_on_bags_too(bottom, decay, scenario, data, lab):
     """AdamW in NumPy (Loshchilov and Hutter 2019), on gradients that a step of plain SGD with rate 1 shows."""
     num_steps, rate = 6, 0.05

@@ -57,6 +57,7 @@ def colluding(**poison):
     )
 
 
+@pytest.mark.long
 def test_colluders_know_the_same_and_are_swept_together():
     scenario, data = colluding(), load_digits(by="quadrants", num_parties=4)
     assert resolve(scenario, "attack.amplify") == ("attacks.2.amplify", "attacks.3.amplify")
