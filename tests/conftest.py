@@ -23,8 +23,8 @@ SLOW = (
 
 
 MOST_PROGRAMS = 2000
-"""A process lets go of its programs before the next file when it has more. Each takes about 15 memory maps, of which
-Linux gives a process 65,530; one more ends it by a segmentation fault."""
+"""A process lets go of its programs before the next file when it has more. Each takes 10 to 15 memory maps, of
+which Linux gives a process 65,530; one more ends it by a segmentation fault."""
 
 
 def pytest_collection_modifyitems(items):
