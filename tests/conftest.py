@@ -1,6 +1,7 @@
 """Strict numerics for the whole suite, and small data sets that many files use."""
 
 import gc
+from pathlib import Path
 
 import helpers
 import jax
@@ -22,14 +23,24 @@ SLOW = (
 """Files that take longest, the longest first: begun late, they would keep one process waiting for the other."""
 
 
-MOST_PROGRAMS = 2000
-"""A process lets go of its programs before the next file when it has more. Each takes 10 to 15 memory maps, of
-which Linux gives a process 65,530; one more ends it by a segmentation fault."""
+MOST_PROGRAMS, MOST_MAPS = 800, 16_000
+"""A process lets go of its programs before the next file when it has more of both. Linux gives a process 65,530 memory
+maps, and one more ends it by a segmentation fault; a program takes ten, one for several devices many more."""
 
 
 def pytest_collection_modifyitems(items):
     places = {f"test_{name}": place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))
+
+
+def is_full(programs):
+    """Whether a process has so many programs that one more file of tests might not find memory maps enough."""
+    if len(programs) <= MOST_PROGRAMS:
+        return False
+    try:
+        return Path("/proc/self/maps").read_bytes().count(b"\n") > MOST_MAPS
+    except OSError:  # no Linux
+        return True
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,9 +58,10 @@ def compilation(request, shared_programs):
     computes, to the bit or against a record. So are those of other processes that a test starts, unless they ask too.
     """
     is_optimized = request.node.get_closest_marker("optimized")
-    if is_optimized or len(shared_programs) > MOST_PROGRAMS:
+    lets_go = is_full(shared_programs)
+    if is_optimized or lets_go:
         jax.clear_caches()  # of programs that an earlier file compiled
-    if len(shared_programs) > MOST_PROGRAMS:
+    if lets_go:
         shared_programs.clear()
     if is_optimized:
         yield
