@@ -109,6 +109,7 @@ def test_rows_are_drawn_once_for_all_who_are_granted_the_same(board, monkeypatch
     assert len(drawn) == 1
 
 
+@pytest.mark.long
 def test_a_meeting_is_the_sweep_of_its_scenario(found, board, digits):
     results, _ = found
     scenario = board.meeting(Echo(factor=20.0), GaussianNoise(stddev=0.1))

@@ -66,7 +66,9 @@ BAD_OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_OUTPUTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] if i % 2 else []) for i, n in enumerate(BAD_OUTPUTS)]
+)
 def test_outputs_that_cannot_be_are_found_before_training(name, untrained, tmp_path, monkeypatch):
     flags, message = BAD_OUTPUTS[name]
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,13 @@ def test_a_seed_draws_what_it_always_drew(name):
     assert pins.drawn(name) == PINNED["draws"][name]
 
 
-@pytest.mark.parametrize("name", pins.PRESETS)
+QUICK = [name for i, name in enumerate(pins.PRESETS) if i % 4 in (0, 3)]
+"""One head of each preset and data set; `make test-long` has the other."""
+
+
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(n, marks=pytest.mark.long) for n in pins.PRESETS if n not in QUICK)]
+)
 def test_a_preset_ends_where_it_always_ended(name):
     """To the bit where the numbers were pinned on such a machine, otherwise to rounding."""
     found, expected = pins.trained(name), PINNED["presets"][name]

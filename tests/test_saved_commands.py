@@ -92,6 +92,7 @@ def test_cases_are_reported_side_by_side(folder, tmp_path, capsys):
     assert "2 sweeps have begun" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_an_arena_says_who_wins():
     results = vfl.load(EXPERIMENTS / "arena" / "results" / "handwritten.nc")
     assert is_arena(results)

@@ -156,6 +156,7 @@ def test_a_replica_is_the_run_alone(results):
     np.testing.assert_array_equal(predict(kept, "train").label, DATA.train.labels)
 
 
+@pytest.mark.long
 def test_embeddings_are_the_messages(results):
     """Party 1's dense layer by hand, clean and attacked: only attacked rows move, and only the attacker's."""
     kept = swept(scenario(defense=ActiveTransform()), over=None, seeds=2)

@@ -409,6 +409,7 @@ def test_sparsification_is_judged_against_the_rate_0_of_the_published_residual(t
     assert "there is nothing to stop: 0/20" in row["evidence"]
 
 
+@pytest.mark.long
 def test_the_page_shows_the_saved_results():
     text = README.read_text()
     found = examined_claims(README.parent)
