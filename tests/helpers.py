@@ -9,6 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax._src import cache_key, compiler
 
 from vfl_jax import replica as replica_api
@@ -222,6 +223,11 @@ def normal(*shape, seed=0):
 def at(tree, index):
     """Every leaf of a tree at one index."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def long_but(quick, values):
+    """Every value as a parameter of a test, long but for the quick ones."""
+    return [value if value in quick else pytest.param(value, marks=pytest.mark.long) for value in values]
 
 
 def stacked(trees):

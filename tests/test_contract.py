@@ -329,9 +329,7 @@ def test_hooks_keep_shapes_and_dtypes_are_pure_and_fit_scan_and_vmap(case):
             )
             return state, out
 
-        return jax.lax.scan(
-            body, jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), first), (jnp.arange(STEPS), stacked)
-        )
+        return jax.lax.scan(body, helpers.stacked([first, first]), (jnp.arange(STEPS), stacked))
 
     if jax.tree.leaves(transform):
         found, outs = scanned(helpers.stacked([transform, transform]))

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import distributed
+import helpers
 import jax
 import pytest
 from data_helpers import image_split, says, tiny_scenario, write_images
@@ -66,9 +67,7 @@ BAD_OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.long] if i % 2 else []) for i, n in enumerate(BAD_OUTPUTS)]
-)
+@pytest.mark.parametrize("name", helpers.long_but(list(BAD_OUTPUTS)[::2], BAD_OUTPUTS))
 def test_outputs_that_cannot_be_are_found_before_training(name, untrained, tmp_path, monkeypatch):
     flags, message = BAD_OUTPUTS[name]
     monkeypatch.chdir(tmp_path)

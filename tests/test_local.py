@@ -89,9 +89,7 @@ OTHER_UPDATES = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", ["momentum", "l2", *(pytest.param(c, marks=pytest.mark.long) for c in ("adam", "weight decay", "l1"))]
-)
+@pytest.mark.parametrize("case", helpers.long_but(("momentum", "l2"), OTHER_UPDATES))
 def test_an_update_of_every_row_is_never_rowwise(data, case):
     scenario = scenario_of(**OTHER_UPDATES[case])
     assert rowwise_parties(scenario, data) == (False, False)
@@ -142,9 +140,7 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", ["bottom", "optimizer", *(pytest.param(c, marks=pytest.mark.long) for c in OWN if "regul" in c)]
-)
+@pytest.mark.parametrize("case", helpers.long_but(("bottom", "optimizer"), OWN))
 def test_what_an_own_class_does_is_done_to_tables_too(data, case):
     """Nobody knows whether its update is row-wise: it equals the one on dense rows, not that of its base."""
     scenario = scenario_of(**OWN[case])

@@ -236,6 +236,6 @@ def test_committed_results_load_and_are_the_same_when_written_again(tmp_path):
 
 @pytest.mark.long
 def test_all_committed_results_load():
-    """Those of an experiment's cases are read in the quick suite, too, where their pages are checked."""
+    """Those of an experiment's cases are read in the quick suite, too, by ``test_experiments.py``."""
     for path in COMMITTED:
         assert files.load_own(path).sizes, path

@@ -2,6 +2,7 @@
 
 import json
 
+import helpers
 import numpy as np
 import pins
 import pytest
@@ -23,9 +24,7 @@ QUICK = [name for i, name in enumerate(pins.PRESETS) if i % 4 in (0, 3)]
 """One head of each preset and data set; `make test-long` has the other."""
 
 
-@pytest.mark.parametrize(
-    "name", [*QUICK, *(pytest.param(n, marks=pytest.mark.long) for n in pins.PRESETS if n not in QUICK)]
-)
+@pytest.mark.parametrize("name", helpers.long_but(QUICK, pins.PRESETS))
 def test_a_preset_ends_where_it_always_ended(name):
     """To the bit where the numbers were pinned on such a machine, otherwise to rounding."""
     found, expected = pins.trained(name), PINNED["presets"][name]

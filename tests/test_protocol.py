@@ -53,7 +53,7 @@ def honest_scenario(i, num_parties):
     )
 
 
-@pytest.mark.parametrize("i", [*range(6), *(pytest.param(i, marks=pytest.mark.long) for i in range(6, 12))])
+@pytest.mark.parametrize("i", helpers.long_but(range(6), range(12)))
 @pytest.mark.parametrize("num_parties", [2, 4])
 def test_an_honest_step_equals_gradient_descent_on_the_joint_model(num_parties, i):
     """Rates of the order 1 make the updates as large as the parameters, so that rtol sees the gradient."""
