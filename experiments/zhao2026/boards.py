@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vfl_jax.arenas.boards import Board, board_for
-from vfl_jax.arenas.lineup import LARGE, SMALL
+from vfl_jax.arenas.lineup import LARGE, PERCENTILES, SMALL
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import load_default_credit, load_handwritten, load_mnist
 from vfl_jax.sweeps.work import load
@@ -51,9 +51,9 @@ def load_parties(name: str, parties: int) -> VerticalData:
 
 @functools.cache
 def make_board(name: str, parties: int) -> Board:
-    """The board of a data set among so many parties, with the rarest class as τ."""
-    load = functools.partial(load_parties, name, parties)
-    return board_for(load, epochs=DATA_SETS[name].epochs, learning_rate=LEARNING_RATE)
+    """The board of a data set among so many parties, with the rarest class as τ and the arena's trigger."""
+    load, percentile = functools.partial(load_parties, name, parties), PERCENTILES.get(name, 99.0)
+    return board_for(load, epochs=DATA_SETS[name].epochs, learning_rate=LEARNING_RATE, percentile=percentile)
 
 
 def frequent_first(board: Board) -> list[int]:
