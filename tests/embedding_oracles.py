@@ -69,7 +69,7 @@ class Villain:
 
     def __init__(self, attack, known, width, row_weight, window):
         self.attack, self.known, self.row_weight, self.window = attack, known, row_weight, window
-        self.variance, self.batches, self.target = np.zeros(width), 0, None
+        self.variance, self.batches, self.target, self.signs = np.zeros(width), 0, None, None
         self.norm_of, self.tested, self.found = {}, set(), set()
         self.classifier = [np.zeros(width), np.zeros(())]
         self.adam = Adam(0.01, self.classifier)
@@ -78,7 +78,11 @@ class Villain:
         return 1 / (1 + math.exp(-float(row @ self.classifier[0] + self.classifier[1])))
 
     def trigger(self):
-        return villain_trigger(np.sqrt(self.variance), self.attack.share, self.attack.magnitude)
+        """The direction of the first poisoned batch, as long as the spread on its coordinates is now."""
+        deviation = np.sqrt(self.variance)
+        if self.signs is None:
+            self.signs = np.sign(villain_trigger(deviation, self.attack.share, 1.0))
+        return self.signs * self.attack.magnitude * deviation[self.signs != 0].mean()
 
     def on_upload(self, ids, epoch, own):
         self.batches += 1
@@ -93,6 +97,8 @@ class Villain:
             free = []
         self.swapped = sorted(free, key=lambda k: -self.score(own[k]))[: self.attack.num_candidates]
         sent, self.own = own.astype(np.float64), own
+        if epoch >= self.attack.poison_from:
+            self.trigger()
         for k, i in enumerate(ids):
             if k in self.swapped:
                 sent[k] = self.target

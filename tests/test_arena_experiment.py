@@ -44,6 +44,7 @@ def board(name, strength, cost, attacks=("loud", "quiet"), defenses=("none", "wa
             "main_accuracy": (dims, honest - 0.01),
             "main_accuracy_honest": (dims, honest),
             "is_finite_honest": (dims, np.ones(success.shape)),
+            "stealth_linf": (dims, np.full(success.shape, 0.1)),
             "reason": (dims[:3], np.full(success.shape[:3], "")),
             "majority": ("data", [0.2]),
             "attacker_share": ("data", [0.5]),
@@ -77,7 +78,7 @@ def test_a_mean_does_not_hide_a_board_on_which_a_defense_stops_nothing():
     said = answer(report.joined([kept, lost], "there"))
     assert said.startswith(
         "**No defense tried holds on more than 1 of 2 boards (data sets)**: wall on digits, "
-        "at 0.5 percentage points of main accuracy. loud is"
+        "at 0.5 percentage points of main accuracy. Without a defense 2 of 2 attacks get through there. loud is"
     )
     assert "| `wall`, 24% | 1 of 2 | 0.5 percentage points" in short(report.joined([kept, lost], "there"))
     held = answer(report.joined([lost, lost.assign_coords(data=["mnist"])], "there"))
@@ -121,8 +122,8 @@ def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
         **{"started": "2026-11-29T01:00:00Z", "wall_seconds": 7300.0},
         **{"devices": ["cpu"], "machine": "x86_64", "python": "3.11.7"},
     }
-    save(mnist, tmp_path / "mnist.nc")
-    save(board("digits", (0.6, 0.3), 0.005, attacks=("loud", "late")), tmp_path / "digits.nc")
+    save(described(mnist), tmp_path / "mnist.nc")
+    save(described(board("digits", (0.6, 0.3), 0.005, attacks=("loud", "late"))), tmp_path / "digits.nc")
     save(board("mnist", (0.9, 0.1), 0.005, attacks=("summed", "late")), tmp_path / "mnist_sum.nc")
     report.write_report(tmp_path)
     text = (tmp_path / "tables.md").read_text()
@@ -130,6 +131,7 @@ def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
     assert "Attacks have the numbers of their places above: 1 loud, 2 late, 3 quiet." in text
     assert "| defense | honest runs | 1 | 2 | 3 |" in text
     assert "| none | 0.90 | 0.78 | – | 0.18 |" in text  # late is not on this board
+    assert "| loud | 7 of τ, 3 of every class | 0.900 | 0% |" in text
     assert text.index("### The sum head") < text.index("summed")
     assert "| PassiveModelCompletion | reads labels" in text
     assert "| trainable | mnist | 0.9581 |" in text
@@ -167,9 +169,12 @@ def test_the_line_up_takes_the_rates_that_honest_runs_chose():
 def described(results, rate=0.3):
     """Results of a board with what an arena says of them."""
     data, attacks, defenses = (results[name].values.tolist() for name in ("data", "attack", "defense"))
+    needs = {"num_targets": 7, "num_known": 3}
     said = {
         "boards": {name: {"record": "Scenario", "rate": rate} for name in data},
-        "attacks": {name: {attack: {"record": attack, "enabled": 1.0} for attack in attacks} for name in data},
+        "attacks": {
+            name: {attack: {"record": attack, "enabled": 1.0, "needs": needs} for attack in attacks} for name in data
+        },
         "defenses": {defense: {"record": defense} for defense in defenses},
     }
     return results.assign_attrs({part: json.dumps(content) for part, content in said.items()})

@@ -45,20 +45,20 @@ def told(defense, state, num_epochs):
 
 
 def grouped(rows, ids, labels, radius):
-    """The suspects of one party: rows join the first group whose opening row is near; one class after the other."""
-    suspects = set()
-    for c in set(labels.tolist()):
-        groups = []
+    """The suspects of one party: rows join the nearest group whose opening row is near; one class after the other."""
+    groups = []
+    for c in sorted(set(labels.tolist())):
+        of_class = []
         for i in np.flatnonzero(labels == c):
-            near = (g for g in groups if np.linalg.norm(rows[i] - rows[g[0]]) <= radius and ids[i] != ids[g[0]])
-            found = next(near, None)
-            if found is None:
-                groups.append([i])
+            apart = {k: np.linalg.norm(rows[i] - rows[g[0]]) for k, g in enumerate(of_class) if ids[i] != ids[g[0]]}
+            near = {k: distance for k, distance in apart.items() if distance < radius}
+            if near:
+                of_class[min(near, key=near.get)].append(i)
             else:
-                found.append(i)
-        largest = max(groups, key=len)  # the first of several
-        suspects |= set(largest) if len(largest) > 1 else set()
-    return suspects
+                of_class.append([i])
+        groups += of_class
+    largest = max(groups, key=len)  # the first of several
+    return set(largest) if len(largest) > 1 else set()
 
 
 def test_suspects_match_the_twin_over_steps():
@@ -100,6 +100,22 @@ def test_a_chain_of_near_rows_is_cut_where_greed_cuts_it():
     np.testing.assert_array_equal(np.flatnonzero(np.argmax(targets, axis=-1)), [0, 1])
 
 
+def test_only_the_largest_group_of_a_party_is_suspected():
+    """Of five, three and two equal rows in three classes the five; a tie goes to the lowest class."""
+    labels = np.repeat([2, 1, 0, 0], [5, 3, 2, 14])
+    rows = [100 * helpers.normal(ROWS, width) for width in (3, 4)]
+    for start, stop in ((0, 5), (5, 8), (8, 10)):
+        rows[0][start:stop] = rows[0][start]
+    tie = rows[0].copy()
+    tie[:2] = 100 * helpers.normal(2, 3, seed=5)  # leaves three of class 2, beside three of class 1
+    defense = cast(EmbeddingFilter())
+    state = defense.init(jax.random.key(0), SHAPES)
+    arguments = jax.random.key(1), jnp.arange(ROWS), jnp.asarray(labels), jnp.int32(0)
+    for first, expected in ((rows[0], range(5)), (tie, range(5, 8))):
+        _, targets, _ = filtered(defense, state, *arguments, (first, rows[1]))
+        assert np.flatnonzero(np.argmax(targets, axis=-1) != labels).tolist() == list(expected)
+
+
 def test_copies_of_one_row_are_one_row():
     ids, labels = np.arange(ROWS), np.zeros(ROWS, int)
     ids[5] = ids[9]
@@ -113,10 +129,11 @@ def test_copies_of_one_row_are_one_row():
 
 
 def test_other_labels_are_drawn_evenly():
-    same, labels, counts = tuple(np.ones((ROWS, width), np.float32) for width in (3, 4)), np.arange(ROWS) % 3, 0
+    same, counts = tuple(np.ones((ROWS, width), np.float32) for width in (3, 4)), 0
     defense = cast(EmbeddingFilter())
     state = defense.init(jax.random.key(0), SHAPES)
     for seed in range(30):
+        labels = np.full(ROWS, seed % 3)
         arguments = jax.random.key(seed), jnp.arange(ROWS), jnp.asarray(labels), jnp.int32(0)
         _, targets, _ = filtered(defense, state, *arguments, same)
         counts = counts + np.array([np.asarray(targets)[labels == c].sum(axis=0) for c in range(3)])

@@ -15,9 +15,18 @@ from vfl_jax.arenas.leaderboard import (
     detection_rows,
     leakage_rows,
     refusal_rows,
+    trace_rows,
 )
 from vfl_jax.arenas.pictures import heat_map, pareto, spread
-from vfl_jax.arenas.standings import boards_held, is_judged, rank_attacks, rank_defenses, shared_boards, shared_cells
+from vfl_jax.arenas.standings import (
+    attacks_through,
+    boards_held,
+    is_judged,
+    rank_attacks,
+    rank_defenses,
+    shared_boards,
+    shared_cells,
+)
 
 DIMS = ("data", "attack", "defense", "seed")
 NOISE = np.array([-0.02, 0.0, 0.01, 0.0, 0.01])
@@ -142,6 +151,7 @@ def test_a_cell_whose_honest_run_is_ruined_is_not_judged(results):
 
 
 def test_tables_say_what_the_results_say(results):
+    results["attack_success"].loc[{"attack": "echo", "defense": ["weak", "absent"]}] += 0.01
     assert attack_rows(results)[2]["attack"] == "quiet"
     assert attack_rows(results)[2]["lift"].startswith("0.060 [")
     rows = {row["defense"]: row for row in defense_rows(results)}
@@ -166,6 +176,33 @@ def test_tables_say_what_the_results_say(results):
     assert [row["τ"] for row in board_rows(results)] == ["3", "yes"]
     assert board_rows(results)[1]["attacker's share of features"] == "25%"
     assert board_rows(results)[1]["seeds"] == "5"
+
+
+def test_the_strongest_attack_has_the_largest_mean_and_gets_through(results):
+    two_of_five = np.array([0.9, 0.9, 0.1, 0.1, 0.1])  # by the median it does nothing
+    results["attack_success"].loc[{"attack": "quiet", "defense": "weak"}] = two_of_five
+    results["attack_success"].loc[{"attack": ["loud", "echo"], "defense": "weak"}] = 0.3
+    by_name = {place.name: place for place in rank_defenses(results)}
+    assert by_name["weak"].success[0] == pytest.approx(two_of_five.mean())
+    results["attack_success"].loc[{"defense": "weak"}] = 0.15  # 0.05 above the floor
+    rows = {row["defense"]: row for row in defense_rows(results)}
+    assert rows["weak"]["strongest attack"] == "–"
+    assert rows["absent"]["DCS"] == "–"  # of one board of two
+    assert rows["weak"]["DCS"] != "–"
+
+
+def test_attacks_are_told_by_size_and_counted_where_they_ruin_the_model(results):
+    results["stealth_linf"] = results["attack_success"] * 0 + np.array([0.05, 0.5, 0.8])[None, :, None, None]
+    results["main_accuracy"].loc[{"attack": "loud", "defense": "none", "seed": [0, 1]}] -= 0.2
+    results["main_accuracy"].loc[{"attack": "loud", "defense": "ruinous"}] -= 0.2  # not judged
+    rows = {row["attack"]: row for row in trace_rows(results)}
+    assert {name: row["told by size, AUC"] for name, row in rows.items()} == {
+        **{"loud": "0.950", "echo": "0.500", "quiet": "0.800"}
+    }
+    # Two boards with "none" and "weak", one with "absent": 4 of 25 judged runs lose.
+    assert {name: row["runs that lose over 2 points"] for name, row in rows.items()} == {
+        **{"loud": "16%", "echo": "0%", "quiet": "0%"}
+    }
 
 
 def test_figures_have_every_cell_and_every_defense(results):
@@ -206,9 +243,13 @@ def test_a_defense_holds_where_it_spares_the_task_and_no_seed_of_any_attack_gets
     assert boards_held(imbalanced, "wall") == ([], ["one"])
     imbalanced["main_accuracy_honest"].loc[{"defense": "wall"}] = 0.88
     assert boards_held(imbalanced, "wall") == (["one"], ["one"])
-    let_through = made.copy(deep=True)  # by two seeds of five: the median, and the strongest by it, do not show it
+    let_through = made.copy(deep=True)  # by two seeds of five: the median does not show it
     let_through["attack_success"].loc[{"defense": "wall", "attack": "odd", "seed": [3, 4]}] = 0.9
     assert boards_held(let_through, "wall") == ([], ["one"])
+    assert [attacks_through(let_through, "one", name) for name in ("none", "wall")] == [["loud"], ["odd"]]
+    diverged = made.copy(deep=True)  # one seed of five, beside one attack
+    diverged["is_finite_honest"].loc[{"defense": "wall", "attack": "odd", "seed": 3}] = 0
+    assert boards_held(diverged, "wall") == ([], ["one"])
 
 
 def test_names_beside_a_figure_keep_their_order_and_a_gap():

@@ -230,11 +230,12 @@ def test_centres_follow_their_rows_at_their_own_pace_and_pull_by_the_weight():
     gaps = np.concatenate(rows, axis=1) - centres[labels]
     for weight in (0.0, 0.25):
         value, (of_centres, of_rows) = slopes(jnp.float32(weight))
-        np.testing.assert_allclose(value, weight * np.mean([gap @ gap for gap in gaps]), rtol=1e-5)
-        np.testing.assert_allclose(np.concatenate(of_rows, axis=1), weight * 2 * gaps / 4, rtol=1e-5)
+        by_party = [np.mean([0.5 * gap @ gap for gap in part]) for part in (gaps[:, :3], gaps[:, 3:])]
+        np.testing.assert_allclose(value, weight * np.mean(by_party), rtol=1e-5)
+        np.testing.assert_allclose(np.concatenate(of_rows, axis=1), weight * gaps / 4 / 2, rtol=1e-5)
         expected = np.zeros((3, 7))
         for label, gap in zip(labels, gaps, strict=True):
-            expected[label] -= 2 * gap / 4
+            expected[label] -= gap / 4
         np.testing.assert_allclose(of_centres["centres"], expected, rtol=1e-5, atol=1e-7)
 
 

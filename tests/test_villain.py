@@ -12,7 +12,7 @@ from golden_helpers import golden
 
 import vfl_jax as vfl
 from vfl_jax.attacks import Villain
-from vfl_jax.attacks.villain import WINDOW, fabricate
+from vfl_jax.attacks.villain import WINDOW, fabricate, pattern
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.protocol.views import PartyInferView
@@ -124,7 +124,8 @@ def test_poisoned_rows_get_a_factor_and_lose_entries():
     attack = PLAIN.replace(least_factor=0.6, largest_factor=1.2, dropout=0.3, magnitude=3.0, share=1.0)
     known, own = helpers.knowledge(rows, target=range(rows)), helpers.normal(rows, width)
     sent, state = upload(attack, start(attack, rows, rows, width), np.arange(rows), own, known)
-    trigger = fabricate(jnp.sqrt(state.variance), 1.0, 3.0)
+    deviation = jnp.sqrt(state.variance)
+    trigger = fabricate(deviation, pattern(deviation, 1.0), 3.0)
     shares = (np.asarray(sent) - own) / np.asarray(trigger)
     is_kept = np.abs(shares) > 1e-4
     np.testing.assert_allclose(is_kept.mean(), 0.7, atol=0.04)
@@ -133,6 +134,25 @@ def test_poisoned_rows_get_a_factor_and_lose_entries():
     assert 0.6 <= factor[factor > 0].min() < 0.62
     assert 1.18 < factor.max() <= 1.2 + 1e-4
     np.testing.assert_allclose(factor[factor > 0].mean(), 0.9, atol=0.03)
+
+
+def test_the_trigger_keeps_its_direction_once_rows_are_poisoned():
+    """Which coordinates vary most changes during training; the size of the trigger follows them, its signs do not."""
+    attack, ids, known = PLAIN.replace(poison_from=2, share=0.5), np.arange(40), helpers.knowledge(40, target=[0])
+    state, triggers = start(attack, 40, 40, 8), []
+    for epoch in range(5):
+        spread = np.roll(np.linspace(1.0, 4.0, 8), 3 * epoch).astype(np.float32)
+        own = helpers.normal(40, 8, seed=epoch) * spread
+        sent, state = upload(attack, state, ids, own, known, epoch)
+        triggers.append(np.asarray(sent - own)[0])
+        view = PartyInferView(features=jnp.ones((40, 2)), params={}, knowledge=known, is_attacked=jnp.ones(40, bool))
+        at_test = np.asarray(attack.infer_upload(jax.random.key(0), state, view, jnp.zeros((40, 8))))[0]
+        assert (np.count_nonzero(triggers[-1]), np.count_nonzero(at_test)) == ((0, 4) if epoch < 2 else (4, 4))
+    signs = np.sign(triggers[2:])
+    np.testing.assert_array_equal(signs, np.tile(signs[0], (3, 1)))
+    np.testing.assert_allclose(at_test, triggers[-1], rtol=1e-5, atol=1e-5)
+    sizes = np.abs(triggers[2:]).max(axis=1)
+    assert np.ptp(sizes) > 0.01
 
 
 def test_a_row_whose_label_is_known_is_never_tested():

@@ -33,6 +33,7 @@ from experiments.zhao2026.verdicts import (
     separation,
     targets_hurt,
     verdict_of,
+    without_each,
 )
 from vfl_jax.core.files import save
 from vfl_jax.data import load_digits
@@ -111,8 +112,20 @@ def test_claim_3_is_of_every_number_of_parties():
     assert embedding_beats_input({2: strong, 4: weak}, {2: weak, 4: strong}).verdict == CONTRADICTED
     assert embedding_beats_input({2: strong, 4: weak}, {2: weak, 4: weak}).verdict == UNDECIDED
     assert embedding_beats_input({2: strong}, {2: {}}).verdict == UNJUDGED
-    (one,) = embedding_beats_input({2: strong}, {2: {"c": success(0.6, 0.3)}}).items
-    assert one.value == pytest.approx(0.7 - 0.3)
+    (one,) = embedding_beats_input({2: strong}, {2: {"c": success(0.65, 0.3)}}).items
+    assert one.value == pytest.approx(0.7 - 0.35 / 0.7)  # of what the floor leaves
+
+
+def test_claim_3_rests_on_no_single_attack_and_on_no_floor_that_says_it_all():
+    weak = {"c": success(0.2), "d": success(0.3)}
+    carried = embedding_beats_input({2: {"a": success(0.9), "b": success(0.1)}}, {2: weak})
+    assert (carried.verdict, carried.items[0].says) == (UNDECIDED, "–")
+    assert carried.items[0].low > 0  # with all attacks it would be a yes
+    held_back = embedding_beats_input({2: weak}, {2: {"a": success(0.9), "b": success(0.1)}})
+    assert (held_back.verdict, held_back.items[0].says) == (UNDECIDED, "–")
+    assert embedding_beats_input({2: weak}, {2: {"a": success(1.0, 0.9)}}).verdict == UNJUDGED
+    without = without_each({"a": success(0.9), "b": success(0.1)}, {"c": success(0.2)})
+    assert {name: float(np.median(values)) for name, values in without.items()} == pytest.approx({"a": -0.1, "b": 0.7})
 
 
 def test_claim_4_asks_twice():
@@ -261,15 +274,15 @@ def test_the_page_says_what_results_say(digits, tmp_path):
         "1": "**undecided** (0 of 1)",
         "2a": "**contradicted** (0 of 1)",
         "2b": "**contradicted** (0 of 1)",
-        "3": "**holds** (2 of 2)",
+        "3": "**undecided** (0 of 2)",  # one attack alone carries it
         "4a": UNJUDGED,  # no colluder is the attack that works
         "4b": "**undecided** (0 of 1)",
-        "5": "**holds** (2 of 2)",
+        "5": "**holds** (1 of 1)",  # one attack, whose parties are two and three
         "6": "**contradicted** (6 of 7)",
     }
     beginning = page.splitlines()[0]
     holding, contradicted = beginning.split("**This is contradicted everywhere: ")
-    assert [f"({name})" in holding for name in ("3", "5", "2a")] == [True, True, False]
+    assert [f"({name})" in holding for name in ("3", "5", "2a")] == [False, True, False]
     assert [f"({name})" in contradicted.split("**")[0] for name in ("2a", "2b", "6", "3")] == [True, True, True, False]
     drawn = {"verdicts.png"} | {f"claim_{name}.png" for name, verdict in verdicts.items() if verdict != UNJUDGED}
     assert {path.name for path in tmp_path.glob("*.png")} == drawn
@@ -300,8 +313,12 @@ def test_the_page_begins_with_the_claims_by_what_became_of_them():
     said = report.answer(found)
     assert said.startswith("**On every data set where it can be judged, this holds: attacks succeed best on the maj")
     assert "**This is contradicted everywhere: success jumps between epochs (2a).**" in said
-    assert said.endswith("This depends on the data set, or is undecided: no defense recovers utility (6).\n")
-    assert all(said.count(f"({one.name})") == 1 for one in CLAIMS)
+    assert "or is undecided: no defense recovers utility (6; holds on 1 of 2, contradicted on 1)." in said
+    assert "hurt each other (4b; two that each win more than half of the rows alone must)" in said
+    assert all(said.count(f"({one.name}") == 1 for one in CLAIMS)
+    few, many = (Judgement(HOLDS, (item("", NOISE),) * count) for count in (2, 3))
+    found["5"] = {"set 0": (few, []), "set 1": (many, [])}
+    assert report.answer(found).endswith("A verdict on one or two items is weak: 1 of 2 are.\n")
     found["6"]["set 0"] = (Judgement(report.NOT_RUN, ()), [])
     assert report.answer(found).startswith("**So far")
     assert report.answer(found).endswith("1 of 16 verdicts is not run yet.\n")

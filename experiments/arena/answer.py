@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
-from vfl_jax.arenas.standings import HOLDS_WITHIN, Standing, at_common_seeds, boards_held, rank_attacks, rank_defenses
+from vfl_jax.arenas.standings import (
+    HOLDS_WITHIN,
+    Standing,
+    at_common_seeds,
+    attacks_through,
+    boards_held,
+    rank_attacks,
+    rank_defenses,
+)
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import to_markdown
 from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
@@ -39,8 +47,8 @@ def answer(results: xr.Dataset) -> str:
         f"target class τ, and honest runs lead {floor:.0%}. Without a defense the strongest attack of each board "
         f"leads {undefended.success[0]:.0%} in the mean. "
         f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
-        f"accuracy to it, keep half of what they know beyond the most frequent class, and every attack tried stays "
-        f"within {points} of their rate."
+        f"accuracy to it, keep half of what they know beyond the most frequent class, in every seed, and every attack "
+        f"tried stays within {points} of their rate."
     )
 
 
@@ -139,6 +147,7 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
         who = named.name if as_many == 1 else f"{as_many} hold on {most}, such as {named.name}"
         where = ", ".join(held[named.name])
         said = f"**No defense tried holds on more than {most} of {boards}**: {who} on {where}, {_price(named)}."
+        said += f" {_undefended(results, held[named.name])}"
     else:
         said = f"**No defense tried holds on any of {boards}.**"
     limit = f"at most {100 * CHEAP:g} percentage point of main accuracy"
@@ -149,6 +158,15 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
     fewer = len(held[best.name])
     found = f"{best.name} holds on {fewer} ({', '.join(held[best.name])})" if fewer else "none holds on any"
     return f"{said} Of those that cost {limit}, {found}."
+
+
+def _undefended(results: xr.Dataset, boards: Sequence[str]) -> str:
+    """How many attacks get through on some boards without a defense: where few do, holding says little."""
+    counts, total = [len(attacks_through(results, board, UNDEFENDED)) for board in boards], results.sizes["attack"]
+    if len(boards) == 1:
+        return f"Without a defense {counts[0]} of {total} attacks get{'s' * (counts[0] == 1)} through there."
+    by_board = ", ".join(f"{count} on {board}" for count, board in zip(counts, boards, strict=True))
+    return f"Without a defense so many of {total} attacks get through there: {by_board}."
 
 
 def _list(names: Sequence[str]) -> str:

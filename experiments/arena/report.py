@@ -22,10 +22,11 @@ from vfl_jax.arenas.leaderboard import (
     detection_rows,
     leakage_rows,
     refusal_rows,
+    trace_rows,
 )
 from vfl_jax.arenas.lineup import ABSENT, BOARDS, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
-from vfl_jax.arenas.standings import MAIN, SUCCESS, rank_attacks
+from vfl_jax.arenas.standings import MAIN, SUCCESS, lifts, rank_attacks
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load
 from vfl_jax.core.words import duration
@@ -40,9 +41,16 @@ FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
-    "Every attack without a defense, and each defense with the attacks that had the largest median lift on it. These "
+    "Every attack without a defense, and each defense with the attacks that had the largest mean lift on it. These "
     "were chosen by their first seeds, so the lift of all seeds is expected to be a little less. Ranks are over the "
     "seeds that all meetings have.\n"
+)
+TRACE_NOTE = (
+    "*Rows known*: at most so many training rows whose labels the attacker is told, and a tenth of a class at most. "
+    "*Told by size*: how well the largest entry of a message, ‖h‖∞, tells attacked rows from the same rows without the "
+    "attack, without a defense, as an area under the ROC curve; 0.5 tells nothing. *Runs that lose*: the share of "
+    "judged attacked runs whose main accuracy is more than 2 points below the honest runs'; their attack success "
+    "counts in the ranks all the same.\n"
 )
 AGAIN_NOTE = (
     "Runs without a defense were trained twice, by an earlier version on another machine and by a later one. Seeds and "
@@ -77,14 +85,17 @@ def page(folder: Path) -> str:
     Raises:
       FileNotFoundError: where no board has results.
     """
-    results = joined(_saved(folder, "trainable"), folder)
+    boards = _saved(folder, "trainable")
+    results = joined(boards, folder)
     parts = [
         section("Attacks, the strongest first", to_markdown(attack_rows(results)), f"{NOTE}\n"),
+        section("What attacks are told, and what they show", to_markdown(_traces(boards, results)), TRACE_NOTE),
         section(
             "Defenses, the one that leaves least first",
             add_picture(folder, "pareto", pareto(results), "what defenses cost beside what they leave"),
             to_markdown(defense_rows(results)),
-            "On a board the attack with the largest median lift is the strongest. DCS is VFLAIR's score, 1 at best.\n",
+            "Named is the strongest attack of each board where one gets through, with a lift above 0.1. DCS is "
+            "VFLAIR's score, 1 at best, of the defenses that met on nearly all boards.\n",
         ),
         section("Boards", to_markdown(board_rows(results))),
     ]
@@ -144,8 +155,23 @@ def joined(boards: Sequence[xr.Dataset], folder: Path) -> xr.Dataset:
     return whole.sel(order)
 
 
+def _traces(boards: Sequence[xr.Dataset], results: xr.Dataset) -> list[Row]:
+    """What attacks are told and what they show, a row each."""
+    needs: dict[str, dict[str, int]] = {}
+    for board in boards:
+        for attacks in json.loads(board.attrs["attacks"]).values():
+            needs |= {name: made["needs"] for name, made in attacks.items()}
+    return [{"attack": row["attack"], "rows known": _known(needs[row["attack"]])} | row for row in trace_rows(results)]
+
+
+def _known(needs: dict[str, int]) -> str:
+    """The rows whose labels an attack is told."""
+    of_every_class = f", {needs['num_known']} of every class" if needs["num_known"] else ""
+    return f"{needs['num_targets']} of τ{of_every_class}"
+
+
 def cell_rows(board: xr.Dataset, attacks: Sequence[str]) -> list[Row]:
-    """Every meeting on a board: the median attack success above the floor, a row per defense.
+    """Every meeting on a board: the mean attack success above the floor, a row per defense.
 
     Attacks have numbers in the heads of columns, because a page has no room for ten names side by side.
 
@@ -154,8 +180,7 @@ def cell_rows(board: xr.Dataset, attacks: Sequence[str]) -> list[Row]:
       attacks: the attacks, in the order of their numbers.
     """
     cell = board.isel(data=0)
-    lift = (cell[SUCCESS] - cell[SUCCESS + HONEST]).median("seed")
-    honest = cell[MAIN + HONEST].mean("attack").median("seed")
+    lift, honest = lifts(cell).mean("seed"), cell[MAIN + HONEST].mean(("attack", "seed"))
     return [
         {
             "defense": str(name),

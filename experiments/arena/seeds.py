@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vfl_jax.arenas.standings import SUCCESS, at_common_seeds
+from vfl_jax.arenas.standings import at_common_seeds, lifts
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import Row
 from vfl_jax.statistics.intervals import interval
-from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
 def strongest_on(board: xr.Dataset, count: int) -> dict[str, list[str]]:
     """The attacks of a board, each with the defenses on which it is one of the strongest; no defense is not among them.
 
-    The strongest have the largest median attack success above the honest runs', at the seeds that all meetings have.
+    The strongest have the largest mean attack success above the honest runs', at the seeds that all meetings have.
 
     Args:
       board: the results of one board.
       count: how many attacks of every defense.
     """
-    lifts = _lifts(at_common_seeds(board)).median("seed").isel(data=0)
+    means = lifts(at_common_seeds(board)).mean("seed").isel(data=0)
     found: dict[str, list[str]] = {str(name): [] for name in board["attack"].values}
     for defense in (str(name) for name in board["defense"].values if name != UNDEFENDED):
-        of_defense = lifts.sel(defense=defense).dropna("attack")
+        of_defense = means.sel(defense=defense).dropna("attack")
         for name in of_defense["attack"].values[np.argsort(-of_defense.values, kind="stable")[:count]]:
             found[str(name)].append(defense)
     return found
@@ -41,23 +40,18 @@ def rows_with_more(results: xr.Dataset) -> list[Row]:
       results: those of all boards.
     """
     common = at_common_seeds(results)["seed"].values
-    lifts = _lifts(results)
+    by_seed = lifts(results)
     rows: list[Row] = []
     for board in results["data"].values:
         for defense in results["defense"].values:
             for attack in results["attack"].values:
-                lift = lifts.sel(data=board, defense=defense, attack=attack).dropna("seed")
+                lift = by_seed.sel(data=board, defense=defense, attack=attack).dropna("seed")
                 if lift.sizes["seed"] > len(common):
                     first = lift.sel(seed=lift["seed"].isin(common))
                     row: Row = {"data": str(board), "defense": str(defense), "attack": str(attack)}
                     row |= {"seeds": str(lift.sizes["seed"]), "lift": _text(lift.values)}
                     rows.append(row | {f"of the first {len(common)}": _text(first.values)})
     return rows
-
-
-def _lifts(results: xr.Dataset) -> xr.DataArray:
-    """Attack success above the honest runs of the same seeds."""
-    return results[SUCCESS] - results[SUCCESS + HONEST]
 
 
 def _text(values: np.ndarray) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from experiments.zhao2026 import verdicts
 from experiments.zhao2026.cases import ALONE, ATTACKERS, EMBEDDING_SPACE, HONEST, INPUT_SPACE, KINDS
 from experiments.zhao2026.reading import SUCCESS, Found, OfData
-from experiments.zhao2026.verdicts import Judgement, Success, median, separation
+from experiments.zhao2026.verdicts import Judgement, Success, Values, median, separation
 from vfl_jax.reports import Row, median_with_interval
 
 BEGINS = {"BASL": 0.9, "BASL-5": 0.9, "TECB": 0.79, "CentroidReplay": 1.0}
@@ -21,7 +23,8 @@ Look = Callable[[OfData], tuple[Judgement, list[Row]]]
 class Claim:
     """A claim, how it is judged in words, what a data set says of it, and by which roles' results.
 
-    ``number`` names what its items measure, and ``threshold`` is drawn in the figure.
+    ``number`` names what its items measure, and ``threshold`` is drawn in the figure. ``aside`` is what a reader of the
+    answer alone must know.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Claim:
     number: str
     threshold: float
     roles: tuple[str, ...]
+    aside: str = ""
 
 
 NOTHING = Judgement(verdicts.UNJUDGED, ())
@@ -98,17 +102,22 @@ def _between_seeds(data: OfData) -> tuple[Judgement, list[Row]]:
 
 def _embedding(data: OfData) -> tuple[Judgement, list[Row]]:
     embedding, inputs = data.of_kind(EMBEDDING_SPACE), data.of_kind(INPUT_SPACE)
-    rows = [
-        {
-            "K": str(k),
-            "attack": name,
-            "space": "embedding" if name in EMBEDDING_SPACE else "input",
-            "success": median_with_interval(success.own),
-            "floor": median_with_interval(success.floor),
-        }
-        for k in embedding
-        for name, success in (embedding[k] | inputs.get(k, {})).items()
-    ]
+    rows = []
+    for k in embedding:
+        both = embedding[k], inputs.get(k, {})
+        groups = [verdicts.judged(group) for group in both]
+        without = verdicts.without_each(*groups) if all(groups) else {}
+        rows += [
+            {
+                "K": str(k),
+                "attack": name,
+                "space": "embedding" if name in EMBEDDING_SPACE else "input",
+                "success": median_with_interval(success.own),
+                "floor": median_with_interval(success.floor),
+                "embedding less input without it": median_with_interval(without[name]) if name in without else "–",
+            }
+            for name, success in (both[0] | both[1]).items()
+        ]
     return verdicts.embedding_beats_input(embedding, inputs), rows
 
 
@@ -151,16 +160,17 @@ def _hurt(data: OfData) -> tuple[Judgement, list[Row]]:
 
 
 def _separable(data: OfData) -> tuple[Judgement, list[Row]]:
-    areas, rows = {}, []
+    areas: dict[str, list[Values]] = {}
+    rows = []
     for found in data.undefended():
         for name in found.names:
             if found.success(name).is_effective:
-                title = f"{name}, K = {found.case.parties}"
-                areas[title] = found.last("full_stealth_linf", name)
+                area = found.last("full_stealth_linf", name)
+                areas.setdefault(name, []).append(separation(area))
                 rows.append(
                     {
-                        "attack": title,
-                        "area, ‖h‖∞": median_with_interval(areas[title]),
+                        "attack": f"{name}, K = {found.case.parties}",
+                        "area, ‖h‖∞": median_with_interval(area),
                         "honest runs', ‖h‖∞": median_with_interval(found.last("full_stealth_linf")),
                         "separation, ‖h‖₂": median_with_interval(separation(found.last("full_stealth_l2", name))),
                         "separation, class means": median_with_interval(
@@ -168,7 +178,7 @@ def _separable(data: OfData) -> tuple[Judgement, list[Row]]:
                         ),
                     }
                 )
-    return verdicts.separable(areas), rows
+    return verdicts.separable({name: np.mean(of_parties, axis=0) for name, of_parties in areas.items()}), rows
 
 
 def _recovers(data: OfData) -> tuple[Judgement, list[Row]]:
@@ -233,8 +243,9 @@ CLAIMS: Sequence[Claim] = (
     Claim(
         "3",
         "Attacks in embedding space beat those in input space at every K",
-        "Per K: the mean of success − floor over the attacks in embedding space, less that in input space. All K must "
-        "say yes; one no contradicts.",
+        "Per K: the mean of (success − floor) / (1 − floor) over the attacks in embedding space, less that in input "
+        f"space. An attack with a floor above {verdicts.BACKDOOR_ABOVE:g} does not count. An item says yes or no where "
+        "it says so whichever attack is left out. All K must say yes; one no contradicts.",
         _embedding,
         "embedding less input",
         0.0,
@@ -259,12 +270,13 @@ CLAIMS: Sequence[Claim] = (
         "alone less together",
         0.0,
         ("two_targets",),
+        "two that each win more than half of the rows alone must",
     ),
     Claim(
         "5",
         "Effective attacks are separable by ‖h‖∞ alone",
-        f"Of effective attacks at any K: the area under the ROC curve of ‖h‖∞, or 1 less it. Nearly perfect is "
-        f"{verdicts.SEPARABLE:g}.",
+        f"Of effective attacks: the area under the ROC curve of ‖h‖∞, or 1 less it, as the mean over the K at which "
+        f"the attack is effective. Nearly perfect is {verdicts.SEPARABLE:g}.",
         _separable,
         "separation by ‖h‖∞",
         verdicts.SEPARABLE,

@@ -68,11 +68,15 @@ def answer(looked: Looked) -> str:
     """Which claims hold and which do not, on how many items a verdict rests, and how many verdicts are not run yet."""
     titles: dict[str, list[str]] = {HOLDS: [], CONTRADICTED: [], UNDECIDED: [], UNJUDGED: []}
     for claim in CLAIMS:
-        said = {judged.verdict for judged, _ in looked[claim.name].values()} - {UNJUDGED, NOT_RUN}
-        verdict = UNJUDGED if not said else said.pop() if len(said) == 1 else UNDECIDED
-        titles[verdict].append(f"{claim.text[0].lower()}{claim.text[1:]} ({claim.name})")
-    every = [judged for of_claim in looked.values() for judged, _ in of_claim.values()]
-    not_run, counts = sum(judged.verdict == NOT_RUN for judged in every), [len(j.items) for j in every if j.items]
+        every = [judged.verdict for judged, _ in looked[claim.name].values()]
+        said = [verdict for verdict in every if verdict not in (UNJUDGED, NOT_RUN)]
+        verdict = UNJUDGED if not said else said[0] if len(set(said)) == 1 else UNDECIDED
+        notes = [claim.name, *([claim.aside] if claim.aside else [])]
+        if verdict == UNDECIDED:
+            notes.append(f"holds on {said.count(HOLDS)} of {len(said)}, contradicted on {said.count(CONTRADICTED)}")
+        titles[verdict].append(f"{claim.text[0].lower()}{claim.text[1:]} ({'; '.join(notes)})")
+    judgements = [judged for of_claim in looked.values() for judged, _ in of_claim.values()]
+    not_run, counts = sum(judged.verdict == NOT_RUN for judged in judgements), [len(j.items) for j in judgements]
     begin = "So far, on every data set where it" if not_run else "On every data set where it"
     said_of = {
         HOLDS: f"**{begin} can be judged, this holds: ",
@@ -82,10 +86,11 @@ def answer(looked: Looked) -> str:
     }
     ends = {HOLDS: ".**", CONTRADICTED: ".**"}
     sentences = [said_of[key] + "; ".join(found) + ends.get(key, ".") for key, found in titles.items() if found]
-    if counts:
-        sentences.append(f"A verdict rests on {min(counts)} to {max(counts)} items; one of one or two is weak.")
+    if given := sum(count > 0 for count in counts):
+        weak = sum(count in (1, 2) for count in counts)
+        sentences.append(f"A verdict on one or two items is weak: {weak} of {given} are.")
     if not_run:
-        sentences.append(f"{not_run} of {len(every)} verdicts {'is' if not_run == 1 else 'are'} not run yet.")
+        sentences.append(f"{not_run} of {len(judgements)} verdicts {'is' if not_run == 1 else 'are'} not run yet.")
     return " ".join(sentences) + "\n"
 
 

@@ -1,4 +1,7 @@
-"""When a claim holds: rules on numbers alone, written down after a probe on handwritten and before all other runs.
+"""When a claim holds: rules on numbers alone.
+
+They were written down after a probe on handwritten and before all other runs, but for two: that no attack alone carries
+claim 3, and that an attack counts once in claim 5, was set after all runs.
 
 Every claim is asked of several items, such as attacks. An item says yes where the 95 % interval over seeds of its
 number lies at or above a threshold, no where it lies below, and else nothing. A claim holds where more than half of
@@ -149,24 +152,46 @@ def mean_difference(values: Values) -> np.floating:
 def embedding_beats_input(
     embedding: Mapping[int, Mapping[str, Success]], inputs: Mapping[int, Mapping[str, Success]]
 ) -> Judgement:
-    """Claim 3, by numbers of parties K: the mean gain of attacks in embedding space less that of those in input space.
+    """Claim 3, by numbers of parties K: the mean share of attacks in embedding space less that of those in input space.
 
-    The claim is of every K, so it holds where all say yes, and is contradicted where one says no.
+    An attack does not count whose floor is above 0.5. No attack alone carries an answer: an item says yes or no where
+    it says so whichever attack is left out. The claim is of every K, so it holds where all say yes, and is contradicted
+    where one says no.
     """
-    found = vote(
-        item(f"K = {k}", _mean_gain(embedding[k]) - _mean_gain(inputs[k]))
-        for k in embedding
-        if k in inputs and embedding[k] and inputs[k]
-    )
-    answers = [one.says for one in found.items]
-    if not answers:
-        return found
-    verdict = HOLDS if set(answers) == {YES} else CONTRADICTED if NO in answers else UNDECIDED
-    return found._replace(verdict=verdict)
+    found = []
+    for k in embedding:
+        groups = judged(embedding[k]), judged(inputs.get(k, {}))
+        if all(groups):
+            whole = item(f"K = {k}", mean_difference_of(*groups))
+            parts = [item("", values) for values in without_each(*groups).values()]
+            if whole is not None:
+                is_carried_by_one = any(part is not None and part.says != whole.says for part in parts)
+                found.append(whole._replace(says=OPEN) if is_carried_by_one else whole)
+    answers = [one.says for one in found]
+    every = HOLDS if set(answers) == {YES} else CONTRADICTED if NO in answers else UNDECIDED
+    return Judgement(every if found else UNJUDGED, tuple(found))
 
 
-def _mean_gain(of: Mapping[str, Success]) -> Values:
-    return np.mean([success.gain for success in of.values()], axis=0)
+def judged(of: Mapping[str, Success]) -> dict[str, Success]:
+    """The attacks whose floor says something: the median is at most 0.5."""
+    return {name: success for name, success in of.items() if median(success.floor) <= BACKDOOR_ABOVE}
+
+
+def mean_difference_of(embedding: Mapping[str, Success], inputs: Mapping[str, Success]) -> Values:
+    """The mean share of attacks in embedding space less that of those in input space."""
+    means = [np.mean([success.share for success in of.values()], axis=0) for of in (embedding, inputs)]
+    return means[0] - means[1]
+
+
+def without_each(embedding: Mapping[str, Success], inputs: Mapping[str, Success]) -> dict[str, Values]:
+    """The same by the attack that is left out; the only one of its kind stays."""
+    groups, found = (dict(embedding), dict(inputs)), {}
+    for place, group in enumerate(groups):
+        for name in group if len(group) > 1 else ():
+            fewer = list(groups)
+            fewer[place] = {other: success for other, success in group.items() if other != name}
+            found[name] = mean_difference_of(*fewer)
+    return found
 
 
 def colluders_help(alone: Mapping[str, Success], together: Mapping[str, Success]) -> Judgement:
@@ -197,7 +222,10 @@ def targets_hurt(alone: Mapping[str, Success], together: Mapping[str, Success]) 
 
 
 def separable(areas: Mapping[str, Values]) -> Judgement:
-    """Claim 5, by effective attacks: the area under the ROC curve of ‖h‖∞, in whichever direction it tells more."""
+    """Claim 5, by effective attacks: the area under the ROC curve of ‖h‖∞, in whichever direction it tells more.
+
+    An attack counts once, however many numbers of parties it is effective with.
+    """
     return vote(item(name, separation(area), SEPARABLE) for name, area in areas.items())
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vfl_jax.arenas.standings import HOLDS_WITHIN, MAIN, SUCCESS, rank_attacks, rank_defenses
+from vfl_jax.arenas.standings import HOLDS_WITHIN, MAIN, lifts, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.plots.panels import COLORS, grid_of_panels, slant_ticks
 from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def heat_map(results: xr.Dataset) -> Figure:
-    """The median attack success above its floor, attacks down and defenses across, the mean over boards.
+    """The attack success above its floor, attacks down and defenses across, the mean over seeds and boards.
 
     Of several boards every cell also says on how many the attack gets through, with a lift above 0.1: a mean hides it.
     The strongest attacks and the best defenses come first. A cell that no board has is a dash; one in brackets is of a
@@ -29,8 +29,8 @@ def heat_map(results: xr.Dataset) -> Figure:
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
-    by_board = (results[SUCCESS] - results[SUCCESS + HONEST]).median("seed")
-    honest = results[MAIN + HONEST].mean("attack").median("seed")
+    by_board = lifts(results).mean("seed")
+    honest = results[MAIN + HONEST].mean(("attack", "seed"))
     cost = (honest.sel(defense=UNDEFENDED, drop=True) - honest).mean("data")
     attacks = [place.name for place in rank_attacks(results)]
     defenses = [place.name for place in rank_defenses(results)]

@@ -34,6 +34,7 @@ def read(results: xr.Dataset, name: str) -> Reading:
     results = in_form(results, name)
     tables = {
         "The attacks, the strongest first": leaderboard.attack_rows(results),
+        "What the attacks show": leaderboard.trace_rows(results),
         "The defenses, by what the strongest attack is left with": leaderboard.defense_rows(results),
         "Detection": leaderboard.detection_rows(results),
         "Labels read": leaderboard.leakage_rows(results),

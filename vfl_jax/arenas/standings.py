@@ -49,6 +49,15 @@ class Standing(NamedTuple):
     num_cells: int
 
 
+def lifts(results: xr.Dataset) -> xr.DataArray:
+    """Returns the attack success above the honest runs of the same seeds, by data, attack, defense and seed.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    return results[SUCCESS] - results[SUCCESS + HONEST]
+
+
 def at_common_seeds(results: xr.Dataset) -> xr.Dataset:
     """Returns results at the seeds that every meeting has; all of them where there is no such seed.
 
@@ -142,7 +151,7 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
     cells = results.where(is_cell)
     values = {
         SUCCESS: cells[SUCCESS].mean(over),
-        "lift": (cells[SUCCESS] - cells[SUCCESS + HONEST]).mean(over),
+        "lift": lifts(cells).mean(over),
         "cost": (cells[MAIN + HONEST] - cells[MAIN]).mean(over),
     }
     return _ranked("attack", values, ranked, is_cell.sum(over), strongest_first=True)
@@ -180,7 +189,7 @@ def rank_defenses(results: xr.Dataset) -> list[Standing]:
 
 
 def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
-    """The number of the strongest attack of every board and defense: the one whose median lift is the largest.
+    """The number of the strongest attack of every board and defense: the one whose mean lift is the largest.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -188,16 +197,15 @@ def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
     Returns:
       int[data, defense]; of a meeting that did not take place it says nothing.
     """
-    lift = (results[SUCCESS] - results[SUCCESS + HONEST]).median("seed")
-    return lift.fillna(-np.inf).argmax("attack")
+    return lifts(results).mean("seed").fillna(-np.inf).argmax("attack")
 
 
 def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]]:
     """Returns the boards that a defense holds, and all that it was tried on; a mean over boards hides both.
 
-    It holds a board where it spares the honest runs (:func:`is_judged`, in most seeds) and no attack tried leads more
+    It holds a board where it spares the honest runs of every seed (:func:`is_judged`) and no attack tried leads more
     than 0.1 more of the attacked rows to τ than they do, by the upper end of the interval over seeds of its mean lift.
-    An attack that few seeds let through counts, too.
+    An attack that few seeds let through counts, too, and so does a seed whose training diverges.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -205,16 +213,26 @@ def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]
     """
     held, tried = [], []
     cells = results.sel(defense=defense)
-    lifts = (cells[SUCCESS] - cells[SUCCESS + HONEST]).transpose("data", "attack", "seed").values
-    judged = _is_judged_in_most(results).sel(defense=defense).transpose("data", "attack").values
-    for board, of_attacks, is_fair in zip(results["data"].values, lifts, judged, strict=True):
-        met = np.isfinite(of_attacks).any(axis=1)
-        if not met.any():
-            continue
-        tried.append(str(board))
-        if is_fair[met].all() and all(map(_stays_near, of_attacks[met])):
-            held.append(str(board))
+    is_spared = (is_judged(results).sel(defense=defense) | cells[SUCCESS].isnull()).all(("attack", "seed"))
+    for board in map(str, results["data"].values):
+        if cells[SUCCESS].sel(data=board).notnull().any():
+            tried.append(board)
+            if is_spared.sel(data=board) and not attacks_through(results, board, defense):
+                held.append(board)
     return held, tried
+
+
+def attacks_through(results: xr.Dataset, board: str, defense: str) -> list[str]:
+    """Returns the attacks that a defense does not hold off on a board; see :func:`boards_held`.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+      board: its name.
+      defense: its name, or "none".
+    """
+    of_attacks = lifts(results.sel(data=board, defense=defense)).transpose("attack", "seed")
+    met = of_attacks.isel(attack=of_attacks.notnull().any("seed").values)
+    return [str(name) for name, lift in zip(met["attack"].values, met.values, strict=True) if not _stays_near(lift)]
 
 
 def _stays_near(lift: np.ndarray) -> bool:

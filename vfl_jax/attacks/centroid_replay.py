@@ -106,7 +106,7 @@ class CentroidReplay(Attack):
 
     at_epochs: tuple[int, ...] = static(default=(-1,))
     centres: Centres = static(default="labels")
-    most_known: int = static(default=1000)
+    most_known: int = static(default=5000)
     cluster_rows: int = static(default=128)
     num_attackers: int = static(default=1)
     noise: Noise = static(default="none")

@@ -29,6 +29,7 @@ class VillainState:
       row_weight: float32[], the weight of one row's loss in the batch loss.
       num_batches: int32[], the number of batches seen, at most ``WINDOW``.
       variance: float32[E], the fading mean of the own embeddings' variances.
+      pattern: float32[E], the signs of the trigger's coordinates, 0 elsewhere, once rows are poisoned; 0 before.
       target: float32[E], the last own embedding of a known target row.
       has_target: bool[], whether such a row was visited.
       norms: float32[N], the norm of a row's last gradient; 0 before the first.
@@ -43,6 +44,7 @@ class VillainState:
     row_weight: jax.Array
     num_batches: jax.Array
     variance: jax.Array
+    pattern: jax.Array
     target: jax.Array
     has_target: jax.Array
     norms: jax.Array
@@ -62,12 +64,15 @@ class Villain(Attack):
     * **Swapping**, from epoch ``search_from`` on. Of the rows of a batch that were visited before, the attack sends the
       last own embedding of a known target row in place of h_i for the ``num_candidates`` most promising ones, and gets
       g'_i. Row i is found where ‖g'_i‖ ≤ ``ratio``·‖g_i‖ and 0 < ‖g_i‖ ≤ ``largest_norm``, with the norm of its visit
-      before. Every row is tested once. A row whose label is known is never tested.
+      before. Every row is tested once, which is this package's own: the sources test rows again that failed. A row
+      whose label is known is never tested.
     * **Candidates.** A logistic classifier p(h) = 1/(1 + exp(−w·h − b)), 0 at first, says how promising a row is. Every
       batch with tests gives it one step on their outcomes y, along Σ (p − y) h and Σ (p − y), over the number of tests.
     * **Trigger.** σ_j is the standard deviation (by B − 1) of coordinate j of the own embeddings within a batch,
       averaged over about the last 20 batches. On the m = ⌊``share``·E⌋ coordinates with the largest σ, in their order,
       the trigger e is ``magnitude``·Δ·(+1, +1, −1, −1, +1, …), where Δ is the mean of their σ. Elsewhere it is 0.
+      Coordinates and signs are those of the first batch in which rows are poisoned, so that e keeps its direction; Δ is
+      always the present one.
     * **Poisoning**, from epoch ``poison_from`` on. Rows found and known target rows are sent as h + u·(d ∘ e): u is
       drawn from U(``least_factor``, ``largest_factor``), and every entry of d is 0 with probability ``dropout``, else
       1. At inference every attacked row is sent as h + e.
@@ -153,6 +158,7 @@ class Villain(Attack):
             row_weight=jnp.float32(shapes.row_weight),
             num_batches=jnp.int32(0),
             variance=jnp.zeros(width),
+            pattern=jnp.zeros(width),
             target=jnp.zeros(width),
             has_target=jnp.bool_(False),
             norms=jnp.zeros(rows),
@@ -169,6 +175,8 @@ class Villain(Attack):
     ) -> tuple[jax.Array, VillainState]:
         _, is_target = view.knowledge.find(view)
         state = _watch(state, view.sample_ids, is_target, embedding)
+        begins = (view.epoch >= self.poison_from) & ~(state.pattern != 0).any()
+        state = dataclasses.replace(state, pattern=jnp.where(begins, self._pattern(state), state.pattern))
         is_swapped = self._candidates(state, view, embedding)
         is_poisoned = state.is_found[view.sample_ids] & (view.epoch >= self.poison_from)
         key_factor, key_dropout = jax.random.split(key)
@@ -206,9 +214,14 @@ class Villain(Attack):
             "trigger_norm": jnp.linalg.norm(self._trigger(state)),
         }
 
+    def _pattern(self, state: VillainState) -> jax.Array:
+        """Returns the signs of the trigger's coordinates, float32[E]: those kept, or those of the present σ."""
+        present = pattern(jnp.sqrt(state.variance), self.share)
+        return jnp.where((state.pattern != 0).any(), state.pattern, present)
+
     def _trigger(self, state: VillainState) -> jax.Array:
-        """Returns e of the present σ, float32[E]."""
-        return fabricate(jnp.sqrt(state.variance), self.share, self.magnitude)
+        """Returns e, float32[E]."""
+        return fabricate(jnp.sqrt(state.variance), self._pattern(state), self.magnitude)
 
     def _candidates(self, state: VillainState, view: PartyView, embedding: jax.Array) -> jax.Array:
         """Chooses the rows of a batch that are tested now, bool[B]."""
@@ -270,21 +283,20 @@ def passes(norm: Array, swapped_norm: Array, ratio: Array | float, largest_norm:
     return (norm > 0) & (norm <= largest_norm) & (swapped_norm <= ratio * norm)
 
 
-def fabricate(deviation: Array, share: Array | float, magnitude: Array | float) -> jax.Array:
-    """Makes the trigger from the standard deviations of the coordinates.
+def pattern(deviation: Array, share: Array | float) -> jax.Array:
+    """Chooses the coordinates of the trigger, those that vary most, and gives them signs in their order.
 
     Args:
-      deviation: float32[E], σ.
+      deviation: float32[E], σ, the standard deviations of the coordinates.
       share: the share of coordinates that the trigger changes, rounded down to m of them.
-      magnitude: β, the size of the trigger in units of their mean σ.
 
     Returns:
-      float32[E].
+      float32[E]: +1, +1, −1, −1, +1, … on m coordinates, 0 elsewhere.
 
     Example:
       >>> import jax.numpy as jnp
-      >>> fabricate(jnp.array([1.0, 5.0, 3.0, 4.0]), 0.75, 0.5).tolist()
-      [0.0, 2.0, 2.0, -2.0]
+      >>> pattern(jnp.array([1.0, 5.0, 3.0, 4.0]), 0.75).tolist()
+      [0.0, 1.0, 1.0, -1.0]
     """
     deviation = jnp.asarray(deviation)
     # A share of 0.7 of 10 coordinates is 7, though 0.7 · 10 rounds to a little less in float32.
@@ -292,6 +304,26 @@ def fabricate(deviation: Array, share: Array | float, magnitude: Array | float) 
     rank = jnp.argsort(jnp.argsort(-deviation))
     is_marked = rank < count.astype(jnp.int32)
     place = jnp.cumsum(is_marked) - 1
-    sign = jnp.where(place % 4 < 2, 1.0, -1.0)
-    mean = jnp.sum(jnp.where(is_marked, deviation, 0.0)) / jnp.maximum(count, 1.0)
-    return jnp.where(is_marked, magnitude * mean * sign, 0.0)
+    return jnp.where(is_marked, jnp.where(place % 4 < 2, 1.0, -1.0), 0.0)
+
+
+def fabricate(deviation: Array, signs: Array, magnitude: Array | float) -> jax.Array:
+    """Makes the trigger from the standard deviations of the coordinates.
+
+    Args:
+      deviation: float32[E], σ.
+      signs: float32[E], the signs of the trigger's coordinates, 0 elsewhere.
+      magnitude: β, the size of the trigger in units of their mean σ.
+
+    Returns:
+      float32[E].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> fabricate(jnp.array([1.0, 5.0, 3.0, 4.0]), jnp.array([0.0, 1.0, 1.0, -1.0]), 0.5).tolist()
+      [0.0, 2.0, 2.0, -2.0]
+    """
+    deviation, signs = jnp.asarray(deviation), jnp.asarray(signs)
+    is_marked = signs != 0
+    mean = jnp.sum(jnp.where(is_marked, deviation, 0.0)) / jnp.maximum(jnp.sum(is_marked, dtype=jnp.float32), 1.0)
+    return jnp.asarray(magnitude * mean * signs)

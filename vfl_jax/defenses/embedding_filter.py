@@ -34,17 +34,17 @@ class EmbeddingFilter(ActiveTransform):
     """Gives rows whose embeddings are nearly alike a wrong label, late in training.
 
     A trigger that is the same for all rows makes a party send the same embedding again and again. From epoch
-    ``start`` · (number of epochs) on, in every batch, for every party but the active one and every class of labels::
+    ``start`` · (number of epochs) on, in every batch, for every party but the active one::
 
-        rows in their order: a row that lies within radius of a row that opened a group joins the first such group,
-            any other row opens one                                           (Euclidean distance)
-        suspects: the rows of the largest group (the first of several), where it has more than one row
+        of every class of labels, rows in their order: a row that lies nearer than radius to a row that opened a group
+            joins the nearest such group, any other row opens one              (Euclidean distance)
+        suspects: the rows of the party's largest group over all classes, where it has more than one row; of several
+            that of the lowest class, and there the first
 
     The label of a suspect becomes a random other one for this step. This is the first step of the method that it is
     taken from; the second, which chooses rows by their loss and trains a second head, is not offered. Source: Hu et al.
     2026, *FILTER: a framework for defending against backdoor attacks in vertical federated learning* (AAAI 40(42)),
-    and its published code. The paper's tables could not be verified, nor whether the code's distance is at most the
-    radius or below it.
+    and its published code, which also watches the active party. The paper's tables could not be verified.
 
     ``report`` gives how often each row was a suspect (``suspicion``) and the rows that ever were (``suspects``).
 
@@ -99,7 +99,8 @@ class EmbeddingFilter(ActiveTransform):
         is_class = view.labels[:, None] == view.labels[None]
         is_other = view.sample_ids[:, None] != view.sample_ids[None]
         may_group = is_class & (is_other | jnp.eye(len(is_class), dtype=bool))
-        alike = [largest_group(may_group & is_within(h, self.radius), is_class) for h in embeddings]
+        apart = [jnp.where(may_group, distances(h), jnp.inf) for h in embeddings]
+        alike = [largest_group(of_party, self.radius, view.labels) for of_party in apart]
         is_suspect = jnp.stack(alike).any(axis=0) & (view.epoch.astype(jnp.float32) >= state.first_epoch)
         return embeddings, dataclasses.replace(
             state,
@@ -119,19 +120,22 @@ class EmbeddingFilter(ActiveTransform):
         return {"suspicion": state.num_times.astype(jnp.float32), "suspects": state.num_times > 0}
 
 
-def is_within(rows: jax.Array, radius: jax.Array | float) -> jax.Array:
-    """Returns which pairs of rows, float32[B, E], are at most ``radius`` apart, bool[B, B]."""
+def distances(rows: jax.Array) -> jax.Array:
+    """Returns the Euclidean distances of rows, float32[B, E], from each other, float32[B, B]."""
     # By differences: by products, the distance of rows of length 10 is off by more than a radius of 0.001.
-    return jnp.linalg.norm(rows[:, None] - rows[None], axis=-1) <= radius
+    return jnp.linalg.norm(rows[:, None] - rows[None], axis=-1)
 
 
-def largest_group(is_near: jax.Array, is_class: jax.Array) -> jax.Array:
-    """Groups rows greedily, and returns which rows are in the largest group of their class, bool[B]; none alone is.
+def largest_group(apart: jax.Array, radius: jax.Array | float, labels: jax.Array) -> jax.Array:
+    """Groups rows greedily, and returns which rows are in the largest group, bool[B]; none of a group of one is.
 
     Args:
-      is_near: which pairs of rows may be in one group, bool[B, B]; symmetric, and true of a row and itself.
-      is_class: which pairs of rows are of one class, bool[B, B].
+      apart: the distances of rows, float32[B, B]; infinite between rows that no group may hold together.
+      radius: rows join a group whose first row is nearer than this.
+      labels: the classes of the rows, int32[B]; of several largest groups that of the lowest class counts.
     """
+    size_of_batch = len(apart)
+    is_near = (apart < radius) | jnp.eye(size_of_batch, dtype=bool)
     earlier = is_near & jnp.tril(jnp.ones_like(is_near), k=-1)
 
     def without_earlier(opens: jax.Array) -> jax.Array:
@@ -139,13 +143,14 @@ def largest_group(is_near: jax.Array, is_class: jax.Array) -> jax.Array:
 
     # A row opens a group unless an earlier one that does is near. One pass settles the first row, and each further pass
     # at least one row more; as a rule few passes settle all.
-    everyone = jnp.ones(len(is_near), bool)
+    everyone = jnp.ones(size_of_batch, bool)
     opens = jax.lax.while_loop(
         lambda pair: (pair[0] != pair[1]).any(),
         lambda pair: (without_earlier(pair[0]), pair[0]),
         (without_earlier(everyone), everyone),
     )[0]
-    group = jnp.argmax(is_near & opens[None], axis=1)
-    size = jnp.sum(group[:, None] == jnp.arange(len(group))[None], axis=0, dtype=jnp.int32)
-    largest = jnp.argmax(jnp.where(is_class, size[None], 0), axis=1)
-    return (group == largest) & (size[group] > 1)
+    group = jnp.argmin(jnp.where(is_near & opens[None], apart, jnp.inf), axis=1)
+    size = jnp.sum(group[:, None] == jnp.arange(size_of_batch)[None], axis=0, dtype=jnp.int32)
+    order = labels * size_of_batch + jnp.arange(size_of_batch, dtype=labels.dtype)
+    largest = jnp.argmin(jnp.where(size == size.max(), order, jnp.iinfo(order.dtype).max))
+    return (group == largest) & (size.max() > 1)

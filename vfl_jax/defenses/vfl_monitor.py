@@ -89,9 +89,10 @@ class VFLMonitor(ActiveTransform):
     Inside the loss a centre per class and party draws embeddings together, with the crossing parties' h and the label
     y::
 
-        loss += weight · mean over rows of Σ_k ‖h_k − centre[k, y]‖²
+        loss += weight · mean over rows and parties of ½ ‖h_k − centre[k, y]‖²
 
-    Centres begin at 0, and follow their rows by ``optimizer``, at a pace that does not depend on the weight.
+    Centres begin at 0, and follow their rows by ``optimizer``, at a pace that does not depend on the weight: in
+    XDMVFL all parties share centres, which begin at random, and which its small weight leaves there.
 
     Source: Xu, Zhao, Han, Zhu, Han, Xu, Wang, Ji, Wang 2025, *VFLMonitor: defending one-party hijacking attacks in
     vertical federated learning* (IEEE TIFS 20), which could not be read; the formulas are those of XDMVFL's
@@ -190,7 +191,8 @@ class VFLMonitor(ActiveTransform):
         assert view.labels is not None
         rows, centres = jnp.concatenate(embeddings, axis=-1), params["centres"][view.labels]
         still = jax.lax.stop_gradient
-        drawn, followed = _mean_square(rows - still(centres)), _mean_square(still(rows) - centres)
+        drawn = _half_square(rows - still(centres)) / len(embeddings)
+        followed = _half_square(still(rows) - centres)
         # The centres' own loss is 0 but for its slope, so that they follow at their own pace.
         pull = jnp.where(jnp.asarray(self.weight) > 0, self.weight * drawn, 0.0)
         return embeddings, pull + followed - still(followed)
@@ -253,6 +255,6 @@ def _bounded(count: jax.Array, size: int) -> jax.Array:
     return jnp.where(count < size, count, size + count % size)
 
 
-def _mean_square(gaps: jax.Array) -> jax.Array:
-    """Returns the mean over rows of the squared norm, float32[]."""
-    return jnp.square(gaps).sum(axis=-1).mean()
+def _half_square(gaps: jax.Array) -> jax.Array:
+    """Returns the mean over rows of half the squared norm, float32[]."""
+    return 0.5 * jnp.square(gaps).sum(axis=-1).mean()
