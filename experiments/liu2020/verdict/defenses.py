@@ -195,12 +195,18 @@ CLAIMS = (
     Claim(
         "abstract, section 2",
         "A combination of these defenses blocks the backdoor without hurting the main task",
-        "head × sparsification × Gaussian noise, γ = 10, of which one setting is enough; blocked: at most "
-        f"{FEW:.0%} of seeds have a backdoor, attack success is near its floor; not hurt: as above",
+        "head × sparsification × Gaussian noise, and the trainable head with sparsification alone, which sections 7.3 "
+        f"and 8 combine; γ = 10, of which one setting is enough; blocked: at most {FEW:.0%} of seeds have a backdoor, "
+        "attack success is near its floor; not hurt: as above, beside the same head",
         {
             f"nus_wide, {head} head, {preset}": (f"combination/{preset}_{head}",)
             for preset in PRESETS
             for head in ("trainable", "sum")
+        }
+        | {
+            f"{swept[1]}, trainable head with sparsification, residual {swept[3]}, {swept[0]}": _sparsified(*swept)
+            for swept in SWEPT
+            if swept[2] == "trainable"
         },
         _spares_and(lambda point, _: blocks(point)),
     ),

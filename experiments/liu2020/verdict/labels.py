@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,23 +35,28 @@ def _reveals(dataset: xr.Dataset) -> Finding:
     return Finding(float(np.median(right)), f"labels read correctly {median_with_interval(right)}")
 
 
-def _leaks_fewer(trainable: xr.Dataset, fixed: xr.Dataset, *heard: xr.Dataset) -> Finding:
-    """The best reader with few labels, under both heads, without a defense."""
-    read = [
-        of_signs(trained, UNDEFENDED) | of_kept(listened, UNDEFENDED)
-        for trained, listened in zip((trainable, fixed), heard, strict=True)
-    ]
-    names = [best_reader(readings, HEADLINE) or "" for readings in read]
-    right = [readings[name].right for readings, name in zip(read, names, strict=True)]
-    task: Task = "mnist" if data_name(heard[0]) == DATA["mnist"] else "nus_wide"
-    floor = without_messages(task, read[0], HEADLINE)
-    hidden = (right[1] - right[0]) / (right[1] - floor)
-    is_hidden = hidden >= HIDDEN
-    return Finding(
-        float(is_hidden.mean()),
-        f"hidden on {int(is_hidden.sum())}/{is_hidden.size} seeds; labels read {median_with_interval(right[0])} "
-        f"({names[0]}), under the sum head {median_with_interval(right[1])}, without messages {floor:z.3f}",
-    )
+def _hides(known: int) -> Callable[..., Finding]:
+    """Looks at the best reader who knows at most so many rows of every class, under both heads, without a defense."""
+
+    def look(trainable: xr.Dataset, fixed: xr.Dataset, *heard: xr.Dataset) -> Finding:
+        read = [
+            of_signs(trained, UNDEFENDED) | of_kept(listened, UNDEFENDED)
+            for trained, listened in zip((trainable, fixed), heard, strict=True)
+        ]
+        names = [best_reader(readings, known) or "" for readings in read]
+        right = [readings[name].right for readings, name in zip(read, names, strict=True)]
+        task: Task = "mnist" if data_name(heard[0]) == DATA["mnist"] else "nus_wide"
+        floor = without_messages(task, read[0], known)
+        hidden = (right[1] - right[0]) / (right[1] - floor)
+        is_hidden = hidden >= HIDDEN
+        return Finding(
+            float(is_hidden.mean()),
+            f"at least {HIDDEN:.0%} hidden on {int(is_hidden.sum())}/{is_hidden.size} seeds, in the median "
+            f"{max(float(np.median(hidden)), 0.0):.0%}; labels read {median_with_interval(right[0])} ({names[0]}), "
+            f"under the sum head {median_with_interval(right[1])}, without messages {floor:z.3f}",
+        )
+
+    return look
 
 
 def _heads(kind: str, preset: str, task: str) -> tuple[str, str]:
@@ -72,14 +78,31 @@ CLAIMS = (
         },
         _reveals,
     ),
-    Claim(
-        "section 8",
-        "A trainable active party alleviates the leakage of label information",
-        "an honest party that listens, both heads, embeddings of one output per class, no defense; the best of all "
-        f"readers that know at most {HEADLINE} row of every class; alleviated: at least {HIDDEN:.0%} of what is read "
-        "under the sum head, beyond what needs no messages, is hidden",
-        {f"{task}, {preset}": _heads("labels", preset, task) for preset in PRESETS for task in TASKS},
-        _leaks_fewer,
-        {f"{task}, {preset}": _heads("listened", preset, task) for preset in PRESETS for task in TASKS},
+    *(
+        Claim(
+            where,
+            text,
+            "an honest party that listens, both heads, embeddings of one output per class, no defense; the best of all "
+            f"readers that know {who}; alleviated: at least {HIDDEN:.0%} of what is read under the sum head, beyond "
+            "what needs no messages, is hidden",
+            {f"{task}, {preset}": _heads("labels", preset, task) for preset in PRESETS for task in TASKS},
+            _hides(known),
+            {f"{task}, {preset}": _heads("listened", preset, task) for preset in PRESETS for task in TASKS},
+        )
+        for where, text, who, known in (
+            (
+                "section 5.3",
+                "A trainable active party hides the labels from a party that knows none",
+                "no label",
+                0,
+            ),
+            (
+                "section 8",
+                "A trainable active party alleviates the leakage of label information, also to a party that knows one "
+                "row of every class",
+                f"at most {HEADLINE} row of every class",
+                HEADLINE,
+            ),
+        )
     ),
 )
