@@ -51,8 +51,11 @@ def test_a_difference_is_paired_by_seed():
 def test_the_answer_says_where_an_interval_does_not_hold_0():
     moved = MAIN + np.array([[0.02], [-0.02], [0.0]], np.float32)
     found = vfl.compare(made(), made(moved), ["main_task_accuracy"])
-    assert found.answer == ["main_task_accuracy: b is higher at 1 of 3 settings, and lower at 1."]
-    assert repr(found).splitlines()[0] == found.answer[0]
+    assert found.answer == [
+        "main_task_accuracy: b is higher at 1 of 3 settings, and lower at 1; chance alone would call up to 0.15 of "
+        "them on average."
+    ]
+    assert " ".join(repr(found).split()).startswith(found.answer[0])
     for place, way in enumerate(("higher", "lower", "neither higher nor lower for sure")):
         parts = (of.isel({"defense.stddev": place}) for of in (made(), made(moved)))
         (sentence,) = vfl.compare(*parts, ["main_task_accuracy"]).answer
@@ -60,11 +63,76 @@ def test_the_answer_says_where_an_interval_does_not_hold_0():
         assert sentence.endswith("over 8 seeds.")
 
 
-def test_one_seed_decides_nothing():
-    one = [of.isel({"defense.stddev": [0], "seed": [0]}) for of in (made(), made(MAIN + 0.1))]
-    (sentence,) = vfl.compare(*one, ["main_task_accuracy"]).answer
-    assert "neither higher nor lower for sure" in sentence
-    assert sentence.endswith("over 1 seed.")
+def compared(differences):
+    """The comparison of two results that differ by numbers seed by seed, at one setting."""
+    differences = np.asarray(differences, np.float32)[None]
+    a, b = made(np.zeros_like(differences), noise=[0.0]), made(differences, noise=[0.0])
+    return vfl.compare(a, b, ["main_task_accuracy"])
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
+def test_fewer_than_six_seeds_decide_nothing(seeds):
+    """Five seeds on one side have p = 0.0625; two are on one side in half of all cases without a difference."""
+    found = compared(0.1 + 0.01 * np.arange(seeds))
+    (sentence,) = found.answer
+    assert "higher" not in sentence
+    assert f"{seeds} seed{'s' * (seeds > 1)} cannot tell whether a and b differ, which takes 6" in sentence
+    assert sentence.endswith(f"and b > a in {seeds} of {seeds}.")
+    assert "higher" not in str(found._rows())
+    several = vfl.compare(made(MAIN[:, :seeds]), made(MAIN[:, :seeds] + 0.1), ["main_task_accuracy"])
+    assert several.answer == [
+        "main_task_accuracy: too few seeds to tell whether a and b differ at any of 3 settings, it takes 6; the median "
+        "differences are from 0.100 to 0.100."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("differences", "higher", "p", "word"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 6, 0.03125, "b is higher"),
+        ([-0.1, -0.2, -0.3, -0.4, -0.5, -0.6], 0, 0.03125, "b is lower"),
+        ([-0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], 6, 0.125, "neither"),  # its interval does not hold 0
+        ([0.0, 0.2, 0.3, 0.4, 0.5, 0.6], 5, 0.0625, "neither"),  # who does not differ does not count
+        ([0.0] * 14 + [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 6, 0.03125, "neither"),  # the median is 0
+    ],
+)
+def test_the_interval_and_a_sign_test_decide(differences, higher, p, word):
+    found = compared(differences)
+    (row,) = found.table.to_dict("records")
+    assert (row["b_is_higher"], row["sign_test_p"]) == (higher, pytest.approx(p))
+    assert word in found.answer[0]
+    assert f"p = {p:.2g} by the sign test" in found.answer[0]
+
+
+def test_several_settings_say_how_many_chance_would_call():
+    """Forty settings of ten seeds without a difference."""
+    values = [np.random.default_rng(seed).normal(size=(40, 10)) for seed in (5, 6)]
+    found = vfl.compare(*(made(of, noise=list(np.arange(40.0))) for of in values), ["main_task_accuracy"])
+    count, called = found.table["b_is_higher"], {}
+    for way, is_extreme in (("higher", count >= 9), ("lower", count <= 1)):  # p = 22/1024; of 8 it is 112/1024
+        is_beyond = found.table["difference_low"] > 0 if way == "higher" else found.table["difference_high"] < 0
+        called[way] = int((is_extreme & is_beyond).sum())
+    assert sum(called.values()) > 0
+    assert found.answer[0].endswith(
+        f"b is higher at {called['higher']} of 40 settings, and lower at {called['lower']}; chance alone would call up "
+        "to 2 of them on average."
+    )
+
+
+def test_settings_with_few_seeds_are_told_apart():
+    values = MAIN.copy()
+    values[1, 3:] = np.nan
+    found = vfl.compare(made(), made(values + np.float32(0.02)), ["main_task_accuracy"])
+    assert found.answer[0].startswith("main_task_accuracy: b is higher at 2 of 2 settings, and lower at 0;")
+    assert found.answer[0].endswith(". 1 more has fewer than 6 seeds, which cannot tell.")
+
+
+@pytest.mark.parametrize("differences", [[0.25] * 8, [0.25] * 2])
+def test_equal_differences_have_no_interval(differences):
+    found = compared(differences)
+    assert "0.250 (equal in most seeds)" in found.answer[0]
+    assert found._rows()[0]["difference"] == "0.250 (equal in most seeds)"
+    assert "[0.250, 0.250]" not in repr(found)
 
 
 def test_what_only_one_has_is_left_out_and_named():

@@ -48,9 +48,11 @@ def results(success=(0.9,), floor=0.02, rows=ROWS, main=0.95, stddevs=None, swit
 
 def test_yes_with_level_floor_seeds_and_rows():
     yes, level = answer(results())
-    assert yes == "Yes, the attack got through in 10 of 10 seeds that can be judged."
+    assert yes == (
+        "Yes, the attack got through in 10 of 10 seeds that can be judged, 100 % (95 % interval 72 to 100 %)."
+    )
     assert level == (
-        "Attack success is 0.900 [0.900, 0.900] against a floor of 0.020 in honest runs, over 10 seeds and 200 test "
+        "The median of attack success is 0.900 [0.900, 0.900] against a floor of 0.020 in honest runs, over 10 seeds and 200 test "
         "rows each."
     )
 
@@ -67,7 +69,7 @@ def with_many_triggers(main_clean):
 
 def test_a_backdoor_in_many_test_rows_is_no_broken_model():
     reading = read(with_many_triggers(main_clean=0.945), "r")
-    assert reading.answer[0] == "Yes, the attack got through in 10 of 10 seeds that can be judged."
+    assert reading.answer[0].startswith("Yes, the attack got through in 10 of 10 seeds that can be judged, 100 %")
     assert [row["main accuracy"][:5] for row in reading.tables["Every setting"]] == ["0.950", "0.945"]
     assert "Main accuracy is here of test rows without the trigger" in reading.notes
     assert "without the trigger, because" not in read(results(), "r").notes
@@ -93,23 +95,100 @@ def test_where_many_test_rows_carry_the_trigger_everything_takes_the_accuracy_of
 
 def test_a_broken_model_is_said():
     assert answer(with_many_triggers(main_clean=0.9))[0] == (
-        "No, the attack did not get through: it succeeded in 0 of 10 seeds that can be judged. But most seeds "
-        "collapsed: the attack took more than 2 percentage points of main accuracy."
+        "No, the attack did not get through: it succeeded in none of 10 seeds that can be judged; more than 28 % of "
+        "trainings is ruled out (95 % interval). But most seeds collapsed: the attack took more than 2 percentage "
+        "points of main accuracy."
     )
 
 
-def test_no():
-    assert answer(results([0.1]))[0] == (
-        "No, the attack did not get through: it succeeded in 0 of 10 seeds that can be judged."
+def test_no_says_what_it_rules_out():
+    """Of n seeds without a success Wilson's interval ends at z² / (n + z²): 0.28 of 10, 0.66 of 2."""
+    for seeds, most in ((10, 28), (2, 66)):
+        assert answer(results([0.1]).isel(seed=range(seeds)))[0] == (
+            f"No, the attack did not get through: it succeeded in none of {seeds} seeds that can be judged; more than "
+            f"{most} % of trainings is ruled out (95 % interval)."
+        )
+
+
+def with_successes(counts, unjudged=0, seeds=20):
+    """Settings of which so many seeds are successes; so many others have a ruined honest run, and a strong backdoor."""
+    found = results(np.full(len(counts), 0.9), stddevs=np.arange(len(counts)))
+    found = xr.concat([found, found], "seed").assign_coords(seed=range(2 * SEEDS)).isel(seed=range(seeds))
+    for place, count in enumerate(counts):
+        failed = {"attack.enabled": 1, "defense.stddev": place, "seed": slice(count, seeds - unjudged)}
+        for name in ("backdoor_accuracy", "attack_success_rate"):
+            found[name] = found[name].copy()
+            found[name][failed] = 0.1
+    found["main_task_accuracy"] = found["main_task_accuracy"].copy()
+    found["main_task_accuracy"][{"seed": slice(seeds - unjudged, None)}] = 0.1
+    return found.isel({"defense.stddev": 0}, drop=True) if len(counts) == 1 else found
+
+
+def test_nine_of_twenty_seeds_are_no_no():
+    assert answer(with_successes([9]))[0] == (
+        "In some trainings the attack got through: in 9 of 20 seeds that can be judged, 45 % (95 % interval 26 to "
+        "66 %)."
     )
+    assert answer(with_successes([10]))[0].startswith("Yes, the attack got through in 10 of 20 seeds")
+    assert answer(with_successes([1]))[0].startswith("In some trainings the attack got through: in 1 of 20 seeds")
+    assert answer(with_successes([0]))[0].startswith("No, the attack did not get through: it succeeded in none of 20")
+
+
+def test_half_of_the_seeds_at_every_setting_is_not_none():
+    through = answer(with_successes([10, 10, 10, 10]))[0]
+    assert through.startswith(
+        "The attack got through in at least half of the seeds that can be judged at 4 of 4 settings, in fewer at 0, "
+        "and in none at 0. It did so most often at 4 settings, such as defense.stddev 0: in 10 of 20 seeds"
+    )
+
+
+def test_the_setting_with_most_successes_is_named():
+    through = answer(with_successes([2, 9, 0]))[0]
+    assert "at 0 of 3 settings, in fewer at 2, and in none at 1. It did so most often at defense.stddev 1:" in through
+    assert "in 9 of 20 seeds that can be judged, 45 % (95 % interval 26 to 66 %)." in through
+    assert "It did not at defense.stddev 2 (none of 20 seeds that can be judged; more than 16 % of" in through
+
+
+def test_settings_without_any_success_say_what_they_rule_out():
+    through = answer(with_successes([0, 0]))[0]
+    assert through.endswith("and in none at 2. More than 16 % of trainings is ruled out at every one (95 % interval).")
+
+
+def test_seeds_that_cannot_be_judged_come_first():
+    first, verdict, _ = answer(with_successes([2], unjudged=8, seeds=10))
+    assert first.startswith("8 of 10 seeds cannot be judged, as their honest runs are no better than guessing")
+    assert verdict.startswith("Yes, the attack got through in 2 of 2 seeds that can be judged (of 10), 100 % (95 %")
+    first, *_ = answer(with_successes([2, 2], unjudged=8, seeds=10))
+    assert first.startswith("At 2 of 2 settings most seeds cannot be judged, as their honest runs")
+    verdict, *_ = answer(with_successes([5], unjudged=5, seeds=10))
+    assert verdict.startswith("Yes, the attack got through in 5 of 5 seeds that can be judged (of 10)")
+
+
+def test_a_summary_has_the_share_of_the_judged_seeds():
+    columns = [f"success_share_of_judged{end}" for end in ("", "_low", "_high")]
+    numbers = vfl.summary(with_successes([2], unjudged=6, seeds=10)).loc[1]
+    assert numbers["success_share"] == pytest.approx(0.2)
+    assert numbers[columns].tolist() == pytest.approx([0.5, *vfl.statistics.share_interval(2, 4)])
+    assert vfl.summary(results(main=0.1)).loc[1, columns].isna().all()
 
 
 def test_several_settings_name_the_strongest_and_the_weakest():
     through, levels = answer(results([0.9, 0.6, 0.1], stddevs=[0, 0.01, 0.1]))
-    assert through.startswith("The attack got through at 2 of 3 settings;")
-    assert through.endswith("It did not at defense.stddev 0.1 (main accuracy 0.950).")
-    assert "at most 0.900 [0.900, 0.900] (defense.stddev 0)" in levels
-    assert "at the least 0.100 [0.100, 0.100] (defense.stddev 0.1)" in levels
+    assert "at 2 of 3 settings, in fewer at 0, and in none at 1." in through
+    assert through.endswith(
+        "It did not at defense.stddev 0.1 (none of 10 seeds that can be judged; more than 28 % of trainings is ruled "
+        "out (95 % interval); main accuracy 0.950)."
+    )
+    assert "The largest median of attack success is 0.900 [0.900, 0.900] (defense.stddev 0)" in levels
+    assert "; the smallest is 0.100 [0.100, 0.100] (defense.stddev 0.1)" in levels
+
+
+@pytest.mark.parametrize(("seeds", "held"), [(1, None), (2, 50), (3, 75), (4, 88), (5, None)])
+def test_few_seeds_are_said_to_have_too_narrow_intervals(seeds, held):
+    said = answer(results().isel(seed=range(seeds)))[2:]
+    assert said == [
+        f"Intervals of {seeds} seeds are too narrow: they hold the true median {held} times of 100, not 95."
+    ] * (held is not None)
 
 
 @pytest.mark.parametrize(
@@ -129,24 +208,61 @@ def test_what_says_nothing_is_not_said(found, words):
 
 def test_many_settings_without_a_backdoor_are_not_named():
     through, _ = answer(results([0.9, 0.1, 0.1, 0.1, 0.1], stddevs=[0, 0.01, 0.1, 0.2, 0.3]))
-    assert through.endswith("are successes.")
+    assert through.endswith("in 10 of 10 seeds that can be judged, 100 % (95 % interval 72 to 100 %).")
 
 
 def test_one_seed_has_no_interval():
-    assert answer(results().isel(seed=[0]))[1].startswith("Attack success is 0.900 against a floor of")
+    assert answer(results().isel(seed=[0]))[1].startswith("The median of attack success is 0.900 against a")
 
 
 def test_thirty_rows_are_enough():
     assert answer(results(rows=30))[0].startswith("Yes")
 
 
-def test_labels_read_come_with_their_share():
-    found = results(switched=(1,), success=[0.0])
-    found["label_inference_accuracy"] = xr.full_like(found["main_task_accuracy"], 0.75)
-    found["label_inference_rate"] = xr.full_like(found["main_task_accuracy"], 0.5)
+def with_labels_read(right, rate=1.0, rows=None):
+    """Attacked runs alone, which read labels; by setting, of every seed how many of the labels are right."""
+    right = np.asarray(right, np.float32)
+    found = results(switched=(1,), success=np.zeros(len(right)), stddevs=np.arange(len(right)))
+    dims = found["main_task_accuracy"].dims
+    whole = np.broadcast_to(right[None, :, :, None], found["main_task_accuracy"].shape)
+    found["label_inference_accuracy"] = (dims, whole)
+    found["label_inference_rate"] = xr.full_like(found["main_task_accuracy"], rate)
+    return found if rows is None else found.assign_attrs(rows=json.dumps(rows))
+
+
+def test_labels_read_come_with_what_the_largest_class_gives():
+    found = with_labels_read([np.full(SEEDS, 0.75)], 0.5, {"train_majority": 0.7805, "test_majority": 0.77})
     assert answer(found)[0] == (
-        "The attacker named the labels of 50% of the training rows that it was not given, 75.0% of these rightly."
+        "The attacker named the labels of 50 % of the training rows that it was not given, 75.0 % of these rightly "
+        "(over 10 seeds). Naming the most frequent class for all would be right for 78.0 % of the training rows."
     )
+    older = found.assign_attrs(rows=json.dumps({"test_majority": 0.77}))
+    assert answer(older)[0].endswith("for all would be right for 77.0 % of the test rows.")
+    assert answer(found.assign_attrs(rows="{}"))[0].endswith(
+        "Compare it with the share of the most frequent class, which these results do not say."
+    )
+
+
+def test_the_best_reading_of_labels_has_an_interval_and_its_setting():
+    values = np.array([np.linspace(0.2, 0.3, SEEDS), np.linspace(0.7, 0.8, SEEDS)])
+    (said, *_) = answer(with_labels_read(values, rows={"train_majority": 0.5}))
+    low, high = (100 * end for end in vfl.statistics.interval(values[1]))
+    assert f"75.0 % of these rightly (95 % interval {low:.1f} to {high:.1f} %, over 10 seeds). Naming" in said
+    assert said.endswith(" That is its best of 2 settings, defense.stddev 1.")
+
+
+def test_the_largest_class_is_that_of_the_case():
+    cases = [with_labels_read([np.full(SEEDS, share)]).isel({"defense.stddev": 0}, drop=True) for share in (0.6, 0.9)]
+    joined = xr.concat(cases, xr.Variable("case", ["plain", "noise"]))
+    by_case = {
+        "rows": {"plain": {"train_majority": 0.25}, "noise": {"train_majority": 0.5}},
+        **{
+            name: dict.fromkeys(("plain", "noise"), json.loads(joined.attrs[name])) for name in ("scenario", "switches")
+        },
+    }
+    said = answer(joined.assign_attrs({name: json.dumps(content) for name, content in by_case.items()}))[0]
+    assert "90.0 % of these rightly" in said
+    assert "would be right for 50.0 % of the training rows. That is its best of 2 settings, case noise." in said
 
 
 def test_a_report_repeats_by_a_command_that_the_command_reads(tmp_path):

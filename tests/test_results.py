@@ -121,7 +121,8 @@ def test_attributes_say_what_was_run(swept):
     assert from_json(swept.attrs["scenario"]) == SCENARIO
     expected = {"name": "tiny", "parties": ["party 0", "party 1"], "fingerprint": DATA.fingerprint()}
     assert json.loads(swept.attrs["data"]) == expected
-    rows = {"train": 30, "test": 12, "test_majority": 4 / 12, "steps_per_epoch": 3, "left_out_per_epoch": 6}
+    rows = {"train": 30, "test": 12, "steps_per_epoch": 3, "left_out_per_epoch": 6}
+    rows |= {"train_majority": np.bincount(DATA.train.labels).max() / 30, "test_majority": 4 / 12}
     assert json.loads(swept.attrs["rows"]) == rows
     assert json.loads(swept.attrs["switches"]) == {"attacks.1.enabled": 1.0}
     versions = json.loads(swept.attrs["versions"])

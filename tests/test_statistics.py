@@ -54,6 +54,20 @@ def test_the_interval_of_a_median_follows_order_statistics():
     assert 17 <= high <= 19
 
 
+@pytest.mark.parametrize("row", ["median, normal values", "mean, normal values", "mean, log-normal values"])
+def test_the_docstring_says_how_often_an_interval_holds_the_truth(row):
+    """Of 2 to 5 seeds, measured again: 300 draws have a standard error of at most 0.03."""
+    (line,) = (line for line in interval.__doc__.splitlines() if line.strip().startswith(row))
+    said = [float(word) for word in line.removeprefix(line[: line.index(row) + len(row)]).split()]
+    statistic = np.median if row.startswith("median") else np.mean
+    is_skewed = "log-normal" in row
+    rng, truth = np.random.default_rng(0), np.exp(0.5) if is_skewed else 0.0
+    for seeds, share in zip((2, 3, 5), said, strict=False):
+        drawn = rng.normal(size=(300, seeds))
+        ends = [interval(np.exp(values) if is_skewed else values, statistic, resamples=400) for values in drawn]
+        assert np.mean([low <= truth <= high for low, high in ends]) == pytest.approx(share, abs=0.09)
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -2,7 +2,8 @@
 
 from vfl_jax.reports import html
 from vfl_jax.reports.answers import answer
-from vfl_jax.reports.comparing import Comparison, compare
+from vfl_jax.reports.comparing import compare
+from vfl_jax.reports.comparison import Comparison
 from vfl_jax.reports.reporting import report
 from vfl_jax.reports.saved import load_results
 from vfl_jax.reports.showing import show

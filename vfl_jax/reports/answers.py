@@ -1,4 +1,4 @@
-"""What results say, in two plain sentences: did the attack get through, and how far above what honest runs show."""
+"""What results say, in a few plain sentences: did the attack get through, and how far above what honest runs show."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.core.words import counted
 from vfl_jax.reports.tables import interval_text, setting_text
 from vfl_jax.statistics.judging import (
     COLLAPSED,
@@ -19,6 +20,7 @@ from vfl_jax.statistics.judging import (
     SUCCESS,
 )
 from vfl_jax.statistics.main_accuracy import main_of
+from vfl_jax.statistics.references import CASE, attribute, each_case
 from vfl_jax.statistics.summaries import summary
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
@@ -31,17 +33,27 @@ WHY = {
     FLOOR_TOO_HIGH: "honest runs show the backdoor by themselves",
 }
 """Why runs cannot be judged, by their outcome."""
+THROUGH = 0.5
+"""The attack got through where at least this share of the seeds that can be judged are successes."""
+FEW_SEEDS = 5
+"""Of fewer seeds the interval of a median is far too narrow; see :func:`vfl_jax.statistics.interval`."""
+SHARE = "success_share_of_judged"
+"""The column of :func:`vfl_jax.summary` by which a setting is judged."""
 MOST_NAMED = 3
 """So many settings without a backdoor are named; where there are more, the table tells them."""
 Numbers = Mapping[str, Any]
 """The numbers of a grid point, one row of :func:`vfl_jax.summary`."""
+Point = tuple[Numbers, Numbers]
+"""The numbers of a grid point and its settings."""
 
 
 def answer(dataset: xr.Dataset) -> list[str]:
-    """Did the attack get through? Two or three sentences, in which every number has its denominator.
+    """Did the attack get through? A few sentences, in which every number has its denominator.
 
-    The attack got through at a setting where more than half of the seeds that can be judged are successes. A setting
-    with fewer than 30 rows that measure says nothing, and so does one of which no seed can be judged.
+    Of the seeds that can be judged, it got through where at least half are successes, got through in some trainings
+    where fewer are, and did not where none is. Shares have their 95 % Wilson interval, and "no" the share that it rules
+    out. A setting with fewer than 30 rows that measure says nothing, and so does one of which no seed can be judged.
+    Where most seeds of a setting cannot be judged, the first sentence says so.
 
     Args:
       dataset: labelled results of ``sweep``, ``sweep_cases`` or ``run``.
@@ -54,49 +66,120 @@ def answer(dataset: xr.Dataset) -> list[str]:
     names = [str(name) for name in table.index.names if name is not None]
     keys = [key if isinstance(key, tuple) else (key,) for key in table.index] if names else [()] * len(table)
     points = list(zip(table.to_dict("records"), (dict(zip(names, key, strict=True)) for key in keys), strict=True))
-    attacked = [(numbers, setting) for numbers, setting in points if any(numbers[name] for name in OUTCOMES)]
-    reading = _labels_read([numbers for numbers, _ in attacked or points])
+    attacked = [(numbers, setting) for numbers, setting in points if _attacked(numbers)]
+    beside = [*_labels_read(dataset, attacked or points), *_few_seeds(attacked or points)]
     if not attacked:
         level = interval_text(points[0][0], main) + ("" if len(points) == 1 else " at the first setting")
-        return [f"No attack is on in these results. Main accuracy is {level}, {_seeds(points[0][0])}.", *reading]
+        return [f"No attack is on in these results. Main accuracy is {level}, {_seeds(points[0][0])}.", *beside]
     measured = [point for point in attacked if not _rows(point[0]) < FEW_ROWS]  # older results do not say how many
     if not measured:
         most = int(max(_rows(numbers) for numbers, _ in attacked))
         found = f"at most {most} test rows measure it, and it takes {FEW_ROWS}"
-        return [*reading, f"Not enough to say whether a backdoor gets through: {found}."]
+        return [*beside, f"Not enough to say whether a backdoor gets through: {found}."]
     judged = [point for point in measured if _judged(point[0])]
     if not judged:
-        reason = max(NOT_JUDGED, key=lambda name: sum(numbers[name] for numbers, _ in measured))
-        return [*reading, f"Not enough to say whether a backdoor gets through: no run can be judged, as {WHY[reason]}."]
-    return [_verdict(judged, main), _levels(judged), *_left_out(len(attacked) - len(judged)), *reading]
+        found = f"no run can be judged, as {_why([numbers for numbers, _ in measured])}"
+        return [*beside, f"Not enough to say whether a backdoor gets through: {found}."]
+    verdict = _verdict(judged[0][0]) if len(judged) == 1 else _verdicts(judged, main)
+    left_out = _left_out(len(attacked) - len(judged))
+    return [*_hardly_judged(measured), verdict, _levels(judged), *left_out, *beside]
 
 
-def _verdict(judged: Sequence[tuple[Numbers, Numbers]], main: str) -> str:
-    """The first sentence: yes or no, or at how many settings, and where not."""
-    through, collapsed = (
-        [numbers for numbers, _ in judged if numbers[outcome] > _judged(numbers) / 2]
-        for outcome in (SUCCESS, COLLAPSED)
+def _hardly_judged(measured: Sequence[Point]) -> list[str]:
+    """The sentence on settings of which most seeds cannot be judged: what follows is of the few others."""
+    few = [numbers for numbers, _ in measured if _judged(numbers) < _attacked(numbers) / 2]
+    if not few:
+        return []
+    if len(measured) == 1:
+        seeds = _attacked(few[0])
+        return [f"{seeds - _judged(few[0])} of {counted(seeds, 'seed')} cannot be judged, as {_why(few)}."]
+    return [f"At {len(few)} of {len(measured)} settings most seeds cannot be judged, as {_why(few)}."]
+
+
+def _why(points: Sequence[Numbers]) -> str:
+    """The reason why most of the runs that cannot be judged cannot."""
+    return WHY[max(NOT_JUDGED, key=lambda name: sum(numbers[name] for numbers in points))]
+
+
+def _verdict(numbers: Numbers) -> str:
+    """The first sentence of a single setting: yes, in some trainings, or no."""
+    told = {
+        "through": f"Yes, the attack got through in {_successes(numbers)}.",
+        "some": f"In some trainings the attack got through: in {_successes(numbers)}.",
+        "none": f"No, the attack did not get through: it succeeded in {_no_success(numbers)}.",
+    }[_kind(numbers)]
+    return told + (f" But {_lost()}" if _has_collapsed(numbers) else "")
+
+
+def _verdicts(judged: Sequence[Point], main: str) -> str:
+    """The first sentences of several settings: at how many, where most often, and where not."""
+    of_kind = {kind: [point for point in judged if _kind(point[0]) == kind] for kind in ("through", "some", "none")}
+    names = _differing(judged)
+    told = (
+        f"The attack got through in at least half of the seeds that can be judged at {len(of_kind['through'])} of "
+        f"{len(judged)} settings, in fewer at {len(of_kind['some'])}, and in none at {len(of_kind['none'])}."
     )
-    points = f"{100 * MAIN_LOSS_AT_MOST:g} percentage points of main accuracy"
-    lost = f"most seeds collapsed: the attack took more than {points}."
-    if len(judged) > 1:
-        how_many = {0: "none", len(judged): "all"}.get(len(through), str(len(through)))
-        told = f"The attack got through at {how_many} of {len(judged)} settings"
-        told += "; it does where more than half of the seeds that can be judged are successes."
-        stopped = [point for point in judged if point[0][SUCCESS] <= _judged(point[0]) / 2]
-        if through and 0 < len(stopped) <= MOST_NAMED:
-            names = _differing(judged)
-            each = [f"{_where(names, at)} (main accuracy {found[f'{main}_median']:z.3f})" for found, at in stopped]
+    stopped = of_kind["none"]
+    if len(stopped) == len(judged):
+        least = max(numbers[f"{SHARE}_high"] for numbers, _ in judged)
+        told += f" More than {_percent(least)} of trainings is ruled out at every one (95 % interval)."
+    else:
+        most, at = max(judged, key=lambda point: _rank(point[0]))
+        alike = sum(_rank(numbers) == _rank(most) for numbers, _ in judged)
+        where = f"{f'{alike} settings, such as ' * (alike > 1)}{_where(names, at)}"
+        told += f" It did so most often at {where}: in {_successes(most)}."
+        if 0 < len(stopped) <= MOST_NAMED:
+            each = [
+                f"{_where(names, at)} ({_no_success(found)}; main accuracy {found[f'{main}_median']:z.3f})"
+                for found, at in stopped
+            ]
             told += f" It did not at {', nor at '.join(each)}."
-        return told + (f" At {len(collapsed)} of them {lost}" if collapsed else "")
-    (numbers, _) = judged[0]
-    of_seeds = f"in {int(numbers[SUCCESS])} of {_judged(numbers)} seeds that can be judged"
-    if through:
-        return f"Yes, the attack got through {of_seeds}."
-    return f"No, the attack did not get through: it succeeded {of_seeds}." + (f" But {lost}" if collapsed else "")
+    collapsed = sum(_has_collapsed(numbers) for numbers, _ in judged)
+    return told + (f" At {collapsed} of them {_lost()}" if collapsed else "")
 
 
-def _differing(judged: Sequence[tuple[Numbers, Numbers]]) -> list[str]:
+def _kind(numbers: Numbers) -> str:
+    """Whether the attack got "through", in "some" trainings, or in "none"."""
+    if not numbers[SUCCESS]:
+        return "none"
+    return "through" if numbers[SHARE] >= THROUGH else "some"
+
+
+def _rank(numbers: Numbers) -> tuple[float, float]:
+    """By what the setting with most successes is found: their number, then their share."""
+    return numbers[SUCCESS], numbers[SHARE]
+
+
+def _successes(numbers: Numbers) -> str:
+    """How many seeds are successes, and the share of trainings that this speaks for."""
+    ends = " to ".join(f"{100 * numbers[f'{SHARE}_{end}']:.0f}" for end in ("low", "high"))
+    return f"{int(numbers[SUCCESS])} of {_of_judged(numbers)}, {_percent(numbers[SHARE])} (95 % interval {ends} %)"
+
+
+def _no_success(numbers: Numbers) -> str:
+    """That no seed is a success, and the share of trainings that this rules out."""
+    high = _percent(numbers[f"{SHARE}_high"])
+    return f"none of {_of_judged(numbers)}; more than {high} of trainings is ruled out (95 % interval)"
+
+
+def _of_judged(numbers: Numbers) -> str:
+    """The seeds that can be judged, and of how many where others cannot."""
+    judged, seeds = _judged(numbers), _attacked(numbers)
+    return f"{counted(judged, 'seed')} that can be judged{f' (of {seeds})' * (judged < seeds)}"
+
+
+def _has_collapsed(numbers: Numbers) -> bool:
+    """Whether the attack broke the model in more than half of the seeds that can be judged."""
+    return bool(numbers[COLLAPSED] > _judged(numbers) / 2)
+
+
+def _lost() -> str:
+    """That most models are broken."""
+    points = f"{100 * MAIN_LOSS_AT_MOST:g} percentage points of main accuracy"
+    return f"most seeds collapsed: the attack took more than {points}."
+
+
+def _differing(judged: Sequence[Point]) -> list[str]:
     """The numbers in which settings differ."""
     return [name for name in judged[0][1] if len({setting.get(name) for _, setting in judged}) > 1]
 
@@ -106,13 +189,13 @@ def _where(names: Sequence[str], setting: Numbers) -> str:
     return ", ".join(f"{name} {setting_text(setting[name])}" for name in names)
 
 
-def _levels(judged: Sequence[tuple[Numbers, Numbers]]) -> str:
+def _levels(judged: Sequence[Point]) -> str:
     """The second sentence: how strong the attack is at its strongest and its weakest, and against what."""
     level = "attack_success_rate"
     strongest, weakest = (pick(judged, key=lambda point: point[0][f"{level}_median"]) for pick in (max, min))
     differing = _differing(judged)
 
-    def told(point: tuple[Numbers, Numbers]) -> str:
+    def told(point: Point) -> str:
         numbers, setting = point
         where = _where(differing, setting)
         is_known = not np.isnan(_rows(numbers))
@@ -124,8 +207,8 @@ def _levels(judged: Sequence[tuple[Numbers, Numbers]]) -> str:
         )
 
     if strongest is weakest:
-        return f"Attack success is {told(strongest)}."
-    return f"Attack success is at most {told(strongest)}; at the least {told(weakest)}."
+        return f"The median of attack success is {told(strongest)}."
+    return f"The largest median of attack success is {told(strongest)}; the smallest is {told(weakest)}."
 
 
 def _left_out(count: int) -> list[str]:
@@ -136,20 +219,45 @@ def _left_out(count: int) -> list[str]:
     return [f"{count} more {verb} nothing: too few rows measure, or no run can be judged."]
 
 
-def _labels_read(points: Sequence[Numbers]) -> list[str]:
-    """The sentence on labels that an attacker read, where one tried."""
-    rate, right = "label_inference_rate_median", "label_inference_accuracy_median"
+def _few_seeds(points: Sequence[Point]) -> list[str]:
+    """The sentence on intervals over few seeds; one seed has none."""
+    seeds = min((int(numbers["seeds"]) for numbers, _ in points if numbers["seeds"] > 1), default=FEW_SEEDS)
+    if seeds >= FEW_SEEDS:
+        return []
+    # So few resamples lie between the extremes that the interval ends there, and both extremes lie on one side of the
+    # true median with a probability of 2 · 2⁻ⁿ.
+    held = 100 * (1 - 2.0 ** (1 - seeds))
+    return [f"Intervals of {seeds} seeds are too narrow: they hold the true median {held:.0f} times of 100, not 95."]
+
+
+def _labels_read(dataset: xr.Dataset, points: Sequence[Point]) -> list[str]:
+    """The sentences on labels that an attacker read, where one tried, and on what the largest class would give."""
+    rate, right = "label_inference_rate_median", "label_inference_accuracy"
     tried = [
-        numbers for numbers in points if numbers.get(rate, np.nan) > 0 and not np.isnan(numbers.get(right, np.nan))
+        (numbers, setting)
+        for numbers, setting in points
+        if numbers.get(rate, np.nan) > 0 and not np.isnan(numbers.get(f"{right}_median", np.nan))
     ]
     if not tried:
         return []
-    best = max(tried, key=lambda numbers: numbers[right] * numbers[rate])
-    most = " at its best" * (len(tried) > 1)
+    best, setting = max(tried, key=lambda point: point[0][f"{right}_median"] * point[0][rate])
+    median, low, high = (100 * best[f"{right}_{end}"] for end in ("median", "low", "high"))
+    spread = f"95 % interval {low:.1f} to {high:.1f} %, " * (best["seeds"] > 1 and low < high)
+    most = f" That is its best of {len(tried)} settings, {_where(_differing(tried), setting)}." * (len(tried) > 1)
     return [
-        f"The attacker named the labels of {best[rate]:.0%} of the training rows that it was not given{most}, "
-        f"{best[right]:.1%} of these rightly."
+        f"The attacker named the labels of {_percent(best[rate])} of the training rows that it was not given, "
+        f"{median:.1f} % of these rightly ({spread}{_seeds(best)}). {_largest_class(dataset, setting)}{most}"
     ]
+
+
+def _largest_class(dataset: xr.Dataset, setting: Numbers) -> str:
+    """What naming the most frequent class for every row would give, as far as the results say it."""
+    sizes = {part[CASE].item() if CASE in part.coords else None: attribute(part, "rows") for part in each_case(dataset)}
+    said = sizes.get(setting.get(CASE)) or {}
+    for split, words in (("train", "training"), ("test", "test")):  # older results say it of test rows alone
+        if (share := said.get(f"{split}_majority")) is not None:
+            return f"Naming the most frequent class for all would be right for {100 * share:.1f} % of the {words} rows."
+    return "Compare it with the share of the most frequent class, which these results do not say."
 
 
 def _rows(numbers: Numbers) -> float:
@@ -160,6 +268,17 @@ def _rows(numbers: Numbers) -> float:
 def _judged(numbers: Numbers) -> int:
     """The number of seeds that can be judged."""
     return int(sum(numbers[name] for name in OUTCOMES if name not in NOT_JUDGED))
+
+
+def _attacked(numbers: Numbers) -> int:
+    """The number of seeds with an outcome; 0 of an honest setting."""
+    return int(sum(numbers[name] for name in OUTCOMES))
+
+
+def _percent(share: float) -> str:
+    """A share in per cent: with a digit after the point where it is nearly none or nearly all."""
+    percent = 100 * share
+    return f"{percent:.{int(0 < percent < 1 or 99 < percent < 100)}f} %"
 
 
 def _seeds(numbers: Numbers) -> str:

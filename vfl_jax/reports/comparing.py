@@ -2,109 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vfl_jax.core.checks import did_you_mean
-from vfl_jax.core.words import counted
-from vfl_jax.reports import html
+from vfl_jax.reports.comparison import Comparison
 from vfl_jax.reports.readings import differing_rows, flat, study_of
-from vfl_jax.reports.tables import UNDEFINED, Row, interval_text, setting_text
-from vfl_jax.reports.terminal import to_terminal
+from vfl_jax.reports.tables import setting_text
 from vfl_jax.statistics.checked import check_epoch, check_level, check_names, check_results, check_seeds
 from vfl_jax.statistics.meetings import STUDY, is_arena
 from vfl_jax.statistics.references import attribute, each_case
 from vfl_jax.statistics.summaries import spread
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 COMPARED = ("main_task_accuracy", "attack_success_rate", "full_attack_success", "full_recovered_utility")
 COMPARED_OF_ARENA = ("main_accuracy", "attack_success", "recovered_utility")
-NOTE = (
-    "Differences are b − a, seed by seed: the median over seeds and its bootstrap interval. Where b is called higher "
-    "or lower, it does not hold 0. “b is higher” counts the seeds."
-)
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class Comparison:
-    """What a comparison of two results found. It prints as tables, in a notebook too.
-
-    Args:
-      table: a row per setting and variable, numbers alone; see :func:`compare`.
-      differs: where the two studies differ, a row each with the columns ``what``, ``a`` and ``b``.
-      left_out: sentences on seeds and settings that one of the two lacks.
-    """
-
-    table: pd.DataFrame
-    differs: list[Row]
-    left_out: list[str]
-
-    @property
-    def answer(self) -> list[str]:
-        """A sentence per variable: at how many settings b is higher or lower, by intervals that do not hold 0."""
-        found = []
-        for name, of_name in self.table.groupby(level="variable", sort=False):
-            has_several = of_name["seeds"] > 1  # of one seed the interval is a point
-            higher = int((has_several & (of_name["difference_low"] > 0)).sum())
-            lower = int((has_several & (of_name["difference_high"] < 0)).sum())
-            if len(of_name) > 1:
-                found.append(f"{name}: b is higher at {higher} of {len(of_name)} settings, and lower at {lower}.")
-                continue
-            numbers = of_name.iloc[0].to_dict()
-            way = "higher" if higher else "lower" if lower else "neither higher nor lower for sure"
-            said = f"{interval_text(numbers, 'difference')}, over {counted(int(numbers['seeds']), 'seed')}"
-            found.append(f"{name}: b is {way}; the difference is {said}.")
-        return found
-
-    def __repr__(self) -> str:
-        """Returns the answer and the tables as text of 80 columns."""
-        from rich.console import Console
-
-        text = io.StringIO()
-        screen = Console(file=text, width=80, markup=False, emoji=False)
-        for sentence in self.answer:
-            screen.print(sentence, highlight=False)
-        screen.print(to_terminal(self._rows(), "b − a, paired by seed"))
-        for sentence in self.left_out:
-            screen.print(sentence, highlight=False)
-        if self.differs:
-            screen.print(to_terminal(self.differs, "Where the studies differ"))
-        else:
-            screen.print("The studies differ in nothing that the results say.", highlight=False)
-        screen.print(NOTE, highlight=False)
-        return text.getvalue().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        """Returns the answer and the tables as HTML, for notebooks."""
-        parts: list[str] = [html.answer(*self.answer)]
-        parts.append(html.table(self._rows(), "b − a, paired by seed", is_sortable=False))
-        parts += [html.paragraph(text) for text in self.left_out]
-        if self.differs:
-            parts.append(html.table(self.differs, "Where the studies differ", is_sortable=False))
-        return f"<div>{''.join([*parts, html.paragraph(NOTE)])}</div>"
-
-    def _rows(self) -> list[Row]:
-        """The table as text."""
-        settings = [name for name in self.table.index.names if name is not None]
-        found = []
-        for key, numbers in zip(self.table.index, self.table.to_dict("records"), strict=True):
-            labels, seeds = key if isinstance(key, tuple) else (key,), int(numbers["seeds"])
-            found.append(
-                {str(name): setting_text(label) for name, label in zip(settings, labels, strict=True)}
-                | {
-                    "difference": interval_text(numbers, "difference"),
-                    **{which: _number(numbers[f"{which}_median"]) for which in "ab"},
-                    "b is higher": f"{int(numbers['b_is_higher'])}/{seeds}" if seeds else UNDEFINED,
-                }
-            )
-        return found
 
 
 def compare(
@@ -114,9 +30,10 @@ def compare(
 
     Equal seeds draw equal batches and poison rows, so that their difference says more than two medians do. The table
     has a row per setting and variable, with the columns ``a_median``, ``b_median``, ``difference_median``,
-    ``difference_low``, ``difference_high``, ``b_is_higher`` (a number of seeds) and ``seeds``. Seeds and settings that
-    one of the two lacks are left out, and named. The comparison also says where scenarios, data, seeds, epochs and
-    versions differ.
+    ``difference_low``, ``difference_high``, ``b_is_higher`` and ``b_is_lower`` (numbers of seeds), ``sign_test_p`` (of
+    the exact two-sided sign test, in which seeds without a difference do not count) and ``seeds``. Seeds and settings
+    that one of the two lacks are left out, and named. Fewer than 6 seeds cannot tell whether b is higher, and the
+    answer says so. The comparison also says where scenarios, data, seeds, epochs and versions differ.
 
     Args:
       a, b: labelled results of ``sweep`` or ``sweep_cases``, or parts of them, or both of an ``arena``.
@@ -156,12 +73,20 @@ def compare(
             values = [found[is_both] for found in pair]
             numbers = spread(values[1] - values[0], "difference", level)
             medians = {f"{which}_median": _median(found) for which, found in zip("ab", values, strict=True)}
-            higher = int((values[1] > values[0]).sum())
-            rows.append(medians | numbers | {"b_is_higher": higher, "seeds": int(is_both.sum())})
+            rows.append(medians | numbers | _signs(values[1] - values[0]))
             settings.append(_settings(first, place) | {"variable": name})
     columns = list(dict.fromkeys(name for setting in settings for name in setting))
     index = pd.MultiIndex.from_frame(pd.DataFrame(settings, columns=columns))
     return Comparison(pd.DataFrame(rows, index=index), differs, left_out)
+
+
+def _signs(differences: np.ndarray) -> dict[str, float]:
+    """How many seeds differ to either side, and the p of the two-sided sign test; NaN without a seed."""
+    from scipy.stats import binomtest
+
+    higher, lower = int((differences > 0).sum()), int((differences < 0).sum())
+    p = binomtest(higher, higher + lower).pvalue if higher + lower else 1.0 if differences.size else np.nan
+    return {"b_is_higher": higher, "b_is_lower": lower, "sign_test_p": float(p), "seeds": int(differences.size)}
 
 
 def _check(a: Any, b: Any) -> None:
@@ -280,11 +205,6 @@ def _listed(labels: Any) -> str:
         return f"{values[0]} to {values[-1]}"
     texts = [str(value) for value in values]
     return ", ".join(texts if len(texts) <= 6 else [*texts[:3], "…", texts[-1]])
-
-
-def _number(value: float) -> str:
-    """A number of a table; a dash for NaN."""
-    return UNDEFINED if np.isnan(value) else f"{value:z.3f}"
 
 
 def _median(values: np.ndarray) -> float:

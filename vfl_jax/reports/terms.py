@@ -17,7 +17,8 @@ TERMS = {
     "embedding": "The message that a party sends up: what its own model makes of its features of a row.",
     "epoch": "One pass over the training rows.",
     "honest run": "A run of the same seed and settings whose attacks are switched off.",
-    "interval": "The 95 % bootstrap interval of a median or mean over seeds; of a few seeds it is too narrow.",
+    "interval": "The 95 % bootstrap interval of a median or mean over seeds; of a few seeds it is too narrow, and of "
+    "equal values it has no width, which is no certainty.",
     "label inference": "Reading labels, which belong to the active party, off the messages that come back.",
     "lift": "Attack success above the clean floor.",
     "main accuracy": "The share of test rows of which the model finds the right class.",

@@ -26,6 +26,21 @@ def interval(
 
     The resampling is fixed: equal values have equal intervals.
 
+    Of few seeds the interval is too narrow. The table says how often the one of level 0.95 held the true value:
+
+    =======================  ====  ====  ====  ====  ====
+    seeds                    2     3     5     10    20
+    =======================  ====  ====  ====  ====  ====
+    median, normal values    0.50  0.74  0.94  0.94  0.94
+    mean, normal values      0.51  0.74  0.84  0.90  0.92
+    mean, log-normal values  0.42  0.65  0.72  0.81  0.85
+    =======================  ====  ====  ====  ====  ====
+
+    So a median takes at least 5 seeds. A mean takes more than 20 where values are skewed.
+
+    Equal values show no spread. Their interval has no width, and says nothing of rarer outcomes: ten seeds without a
+    backdoor leave room for one in four trainings. Of a share take :func:`share_interval`.
+
     Args:
       values: float[S], one value per seed. Undefined ones (NaN) do not count.
       statistic: the function whose interval this is, such as ``numpy.median``.

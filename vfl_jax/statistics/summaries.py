@@ -51,6 +51,8 @@ def summary(
       that counts its seeds. They add up to the seeds in an attacked row; in an honest row all are 0.
     * ``success_share``, ``success_share_low`` and ``success_share_high`` are the share of successes among all seeds and
       its Wilson interval: NaN in an honest row, and where no seed can be judged.
+    * ``success_share_of_judged``, ``…_low`` and ``…_high`` are the same among the seeds that can be judged. A report
+      answers by them.
     * ``rows_triggered`` is the number of test rows that carry the trigger. ``rows_measured`` is how many of these are
       of another class than τ and so measure a backdoor. Where seeds differ, both are the smallest number.
     * ``test_majority``, of two classes, is the share of test rows of the larger class, which is what guessing reaches
@@ -146,10 +148,12 @@ def describe(
             found |= spread(point[name], name, level)
     seeds = int(is_there(point).sum())
     found |= {"seeds": seeds} | {name: int((outcome == name).sum()) for name in OUTCOMES}
-    share = (np.nan, np.nan, np.nan)
-    if any(found[name] for name in OUTCOMES if name not in NOT_JUDGED):
-        share = (found[SUCCESS] / seeds, *share_interval(int(found[SUCCESS]), seeds, level))
-    found |= dict(zip(("success_share", "success_share_low", "success_share_high"), share, strict=True))
+    num_judged = int(sum(found[name] for name in OUTCOMES if name not in NOT_JUDGED))
+    for column, total in (("success_share", seeds), ("success_share_of_judged", num_judged)):
+        share = (np.nan, np.nan, np.nan)
+        if num_judged:
+            share = (found[SUCCESS] / total, *share_interval(int(found[SUCCESS]), total, level))
+        found |= dict(zip((column, f"{column}_low", f"{column}_high"), share, strict=True))
     for column, name in (("rows_triggered", BACKDOOR), ("rows_measured", ATTACK_SUCCESS)):
         found[column] = float(point[f"{name}_count"].min()) if f"{name}_count" in point else np.nan
     return found

@@ -99,6 +99,7 @@ def to_dataset(
     rows = {
         "train": data.train.num_samples,
         "test": data.test.num_samples,
+        "train_majority": float(np.bincount(data.train.labels).max() / data.train.num_samples),
         "test_majority": float(np.bincount(data.test.labels).max() / data.test.num_samples),
         "steps_per_epoch": num_steps,
         "left_out_per_epoch": _left_out_per_epoch(variables[LEFT_OUT][1]),
