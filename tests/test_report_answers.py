@@ -52,8 +52,8 @@ def test_yes_with_level_floor_seeds_and_rows():
         "Yes, the attack got through in 10 of 10 seeds that can be judged, 100 % (95 % interval 72 to 100 %)."
     )
     assert level == (
-        "The median of attack success is 0.900 [0.900, 0.900] against a floor of 0.020 in honest runs, over 10 seeds and 200 test "
-        "rows each."
+        "The median of attack success is 0.900 [0.900, 0.900] against a floor of 0.020 in honest runs, over 10 seeds "
+        "and 200 test rows each."
     )
 
 
@@ -186,9 +186,11 @@ def test_several_settings_name_the_strongest_and_the_weakest():
 @pytest.mark.parametrize(("seeds", "held"), [(1, None), (2, 50), (3, 75), (4, 88), (5, None)])
 def test_few_seeds_are_said_to_have_too_narrow_intervals(seeds, held):
     said = answer(results().isel(seed=range(seeds)))[2:]
-    assert said == [
-        f"Intervals of {seeds} seeds are too narrow: they hold the true median {held} times of 100, not 95."
-    ] * (held is not None)
+    told = f"Intervals of {seeds} seeds are too narrow: they hold the true median {held} times of 100, not 95."
+    assert said == ([] if held is None else [told])
+    few = answer(results(rows=29).isel(seed=range(seeds)))
+    assert few[0].startswith("Not enough to say")
+    assert few[1:] == said
 
 
 @pytest.mark.parametrize(
@@ -254,12 +256,9 @@ def test_the_best_reading_of_labels_has_an_interval_and_its_setting():
 def test_the_largest_class_is_that_of_the_case():
     cases = [with_labels_read([np.full(SEEDS, share)]).isel({"defense.stddev": 0}, drop=True) for share in (0.6, 0.9)]
     joined = xr.concat(cases, xr.Variable("case", ["plain", "noise"]))
-    by_case = {
-        "rows": {"plain": {"train_majority": 0.25}, "noise": {"train_majority": 0.5}},
-        **{
-            name: dict.fromkeys(("plain", "noise"), json.loads(joined.attrs[name])) for name in ("scenario", "switches")
-        },
-    }
+    by_case = {"rows": {"plain": {"train_majority": 0.25}, "noise": {"train_majority": 0.5}}}
+    for name in ("scenario", "switches"):
+        by_case[name] = dict.fromkeys(("plain", "noise"), json.loads(joined.attrs[name]))
     said = answer(joined.assign_attrs({name: json.dumps(content) for name, content in by_case.items()}))[0]
     assert "90.0 % of these rightly" in said
     assert "would be right for 50.0 % of the training rows. That is its best of 2 settings, case noise." in said

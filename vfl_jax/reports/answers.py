@@ -67,22 +67,22 @@ def answer(dataset: xr.Dataset) -> list[str]:
     keys = [key if isinstance(key, tuple) else (key,) for key in table.index] if names else [()] * len(table)
     points = list(zip(table.to_dict("records"), (dict(zip(names, key, strict=True)) for key in keys), strict=True))
     attacked = [(numbers, setting) for numbers, setting in points if _attacked(numbers)]
-    beside = [*_labels_read(dataset, attacked or points), *_few_seeds(attacked or points)]
+    reading, few = _labels_read(dataset, attacked or points), _few_seeds(attacked or points)
     if not attacked:
         level = interval_text(points[0][0], main) + ("" if len(points) == 1 else " at the first setting")
-        return [f"No attack is on in these results. Main accuracy is {level}, {_seeds(points[0][0])}.", *beside]
+        return [f"No attack is on in these results. Main accuracy is {level}, {_seeds(points[0][0])}.", *reading, *few]
     measured = [point for point in attacked if not _rows(point[0]) < FEW_ROWS]  # older results do not say how many
     if not measured:
         most = int(max(_rows(numbers) for numbers, _ in attacked))
         found = f"at most {most} test rows measure it, and it takes {FEW_ROWS}"
-        return [*beside, f"Not enough to say whether a backdoor gets through: {found}."]
+        return [*reading, f"Not enough to say whether a backdoor gets through: {found}.", *few]
     judged = [point for point in measured if _judged(point[0])]
     if not judged:
         found = f"no run can be judged, as {_why([numbers for numbers, _ in measured])}"
-        return [*beside, f"Not enough to say whether a backdoor gets through: {found}."]
+        return [*reading, f"Not enough to say whether a backdoor gets through: {found}.", *few]
     verdict = _verdict(judged[0][0]) if len(judged) == 1 else _verdicts(judged, main)
     left_out = _left_out(len(attacked) - len(judged))
-    return [*_hardly_judged(measured), verdict, _levels(judged), *left_out, *beside]
+    return [*_hardly_judged(measured), verdict, _levels(judged), *left_out, *reading, *few]
 
 
 def _hardly_judged(measured: Sequence[Point]) -> list[str]:

@@ -38,9 +38,10 @@ def report(
 ) -> str:
     """Reports one result, or compares several, and writes it to the files that are named.
 
-    The report begins with the answer in two sentences: did the attack get through, at what level against what floor,
-    over how many seeds and rows. Fewer than 30 rows that measure are "not enough to say". Then come the figure, the
-    table, what was assumed, and how to repeat it. Of several results it also says where their studies differ.
+    The report begins with the answer in a few sentences: did the attack get through, in which share of trainings, at
+    what level against what floor, over how many seeds and rows. Fewer than 30 rows that measure are "not enough to
+    say". Then come the figure, the table, what was assumed, and how to repeat it. Of several results it also says where
+    their studies differ.
 
     Args:
       results: what ``sweep``, ``sweep_cases``, ``run`` or ``arena`` returns; or a file of it, or the folder of a sweep,
