@@ -139,7 +139,7 @@ def test_differences_of_nothing_are_dashes():
     found = vfl.compare(results, nothing, ["main_task_accuracy"])
     assert "nan" not in repr(found)
     assert "0/0" not in repr(found)
-    assert found._rows()[0] | {"a": "–", "b": "–", "difference": "–", "b > a": "–"} == found._rows()[0]
+    assert found._rows()[0] | {"a": "–", "b": "–", "difference": "–", "b>a": "–"} == found._rows()[0]
 
 
 def test_results_joined_on_an_index_of_pandas_are_compared():

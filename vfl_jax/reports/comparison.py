@@ -28,7 +28,7 @@ NOTE = (
     "Differences are b − a, seed by seed: the median over seeds and its bootstrap interval. From "
     f"{FEWEST_SEEDS} seeds on b is called higher or lower where this interval does not hold 0 and the two-sided sign "
     f"test of the differences has a p of at most {SIGNIFICANT}. An interval over fewer seeds is too narrow to tell. "
-    "Where most seeds have one difference there is none. “b > a” counts the seeds."
+    "Where most seeds have one difference there is none. “b>a” counts the seeds."
 )
 
 
@@ -95,7 +95,7 @@ class Comparison:
                 | {
                     "difference": _difference(numbers),
                     **{which: _number(numbers[f"{which}_median"]) for which in "ab"},
-                    "b > a": f"{int(numbers['b_is_higher'])}/{seeds}" if seeds else UNDEFINED,
+                    "b>a": f"{int(numbers['b_is_higher'])}/{seeds}" if seeds else UNDEFINED,
                 }
             )
         return found
