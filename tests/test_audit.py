@@ -15,11 +15,12 @@ import vfl_jax as vfl
 from vfl_jax.audits import battery, partner
 from vfl_jax.audits.baselines import alone, baselines
 from vfl_jax.audits.clock import PLANTING, READING, Clock, Planned
-from vfl_jax.audits.findings import Defended, Findings, Range, findings
+from vfl_jax.audits.findings import Defended, Findings, Range
 from vfl_jax.audits.measured import Measured
+from vfl_jax.audits.numbers import findings
 from vfl_jax.audits.pictures import picture
 from vfl_jax.audits.rounds import ROUND, Running
-from vfl_jax.audits.sentences import sentences
+from vfl_jax.audits.sentences import cost, sentences
 from vfl_jax.audits.setting import Setting, largest_party, subsample
 from vfl_jax.audits.sizes import MessageSizes
 from vfl_jax.audits.tables import short_rows
@@ -87,7 +88,8 @@ def test_a_leak_that_a_defense_stops_at_a_cost():
         "attack 1% are)."
     )
     wanted = (
-        "Of the 1 defense tried, the defense noise 1× would stop both, at a cost of 2.0 percentage points of accuracy."
+        "Of the 1 defense tried, the defense noise 1× would stop both, at a cost of 2.0 percentage points of accuracy "
+        "(1.8 to 2.2)."
     )
     assert stopping == wanted
 
@@ -164,12 +166,58 @@ def test_an_attack_that_ruins_the_model_plants_no_backdoor():
 
 def test_what_the_partner_names_by_itself_counts_by_the_careful_end():
     wide = Range(0.8, 0.78, 0.9)
-    between, above, below = defended("between", read=0.9), defended("above", read=0.97), defended("below", read=0.8)
+    between, above, below = defended("between", read=0.9), defended("above", read=0.97), defended("below", read=0.78)
     found = made_up(between, above, below, alone=wide)
     assert [found.reads(each) for each in (between, above, below)] == [None, True, False]
     by_area = defended(read=0.79, read_auc=near(0.68))
     assert made_up(plain=by_area, alone_auc=Range(0.55, 0.5, 0.65)).reads(by_area) is None
     assert made_up(plain=by_area, alone_auc=Range(0.55, 0.5, 0.6)).reads(by_area) is True
+
+
+def test_a_reader_of_a_table_that_is_nearly_all_of_one_class_reads():
+    """Of 96 % that are of one class, 4 % are left to name: 5 % more than all of them can never be named."""
+    plain = defended(read=0.999)
+    rare = {"majority": 0.96, "majority_read": 0.96, "alone": near(0.9, 0.0)}
+    found = made_up(plain=plain, **rare)
+    assert found.reads(plain) is True
+    assert sentences(found)[0].startswith("A malicious “shop” could read 99.9% of your labels")
+    assert found.reads(defended(read=0.95)) is False
+
+
+def test_a_leak_at_one_seed_is_not_stopped():
+    noise = defended("noise 1×", read=0.79, planted=0.02, lift=0.01)
+    found = made_up(noise, alone_top=0.75)
+    assert found.reads(noise) is False
+    assert found.reads(dataclasses.replace(noise, top_read=0.9)) is None
+    by_area = dataclasses.replace(noise, read_auc=near(0.54), most_read_auc=0.55)
+    found = made_up(by_area, alone_top=0.75, alone_auc=near(0.6, 0.01), alone_auc_top=0.65)
+    assert found.reads(by_area) is False
+    assert found.reads(dataclasses.replace(by_area, top_read_auc=0.8)) is None
+
+
+def test_a_defense_spares_a_model_in_every_seed_and_by_the_careful_end():
+    noise = defended("noise 1×", accuracy=0.88)
+    found = made_up(noise)
+    assert found.spares(noise) is True
+    assert found.spares(dataclasses.replace(noise, num_diverged=1)) is False
+    assert found.spares(dataclasses.replace(noise, cost=Range(0.09, 0.05, 0.2))) is None
+    assert found.spares(dataclasses.replace(noise, cost=Range(0.2, 0.11, 0.3))) is False
+    stops = dataclasses.replace(noise, read=near(0.79), most_read=0.8, lift=near(0.01), most_lift=0.02)
+    open_ = dataclasses.replace(stops, cost=Range(0.09, 0.05, 0.2))
+    assert "do not settle whether “noise 1×” does" in sentences(made_up(open_))[2]
+    assert cost(Range(0.01, -0.002, 0.12)) == (
+        "at a cost of accuracy that the seeds do not settle (-0.2 to 12.0 percentage points)"
+    )
+
+
+def test_an_attack_that_costs_a_little_counts_and_so_does_a_reader_upside_down():
+    table = results()
+    table["accuracy_attacked"] = table["accuracy_attacked"] * 0 + table["main_accuracy"] - 0.03
+    plain = findings(table).undefended
+    assert findings(table).plants(plain) is True
+    assert "; the attack takes 3.0 percentage points of accuracy" in sentences(findings(table))[1]
+    table["read_auc"] = table["read"] * 0 + np.array([0.4, 0.2, 0.6])[:, None]
+    assert findings(table).undefended.read_auc.value == pytest.approx(0.8)
 
 
 def test_the_short_table_tells_what_is_not_settled_from_what_is_not_stopped():

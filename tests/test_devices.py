@@ -137,6 +137,21 @@ print(json.dumps({
 """
 
 
+def test_seeds_in_batches_may_keep_arrays_without_entries():
+    """As VFLMonitor does, whose directions may be all."""
+    of_four = layout.lay_out(devices.mesh_for(1), 4, 4)
+    assert of_four.at_once == 2
+    found = layout.over_devices(
+        of_four,
+        lambda shared, record, draw, state: {"empty": jnp.zeros((0, 3)), "sum": shared + draw},
+        jnp.float32(1.0),
+        (),
+        jnp.arange(4.0),
+    )
+    assert found["empty"].shape == (4, 0, 3)
+    assert found["sum"].tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
 @pytest.mark.long
 def test_two_devices_share_the_points_of_one_seed_and_find_the_same_bits():
     alone, found = (results_on(count, 1, ONE_SEED) for count in (1, 2))

@@ -12,7 +12,7 @@ from test_audit import results as audited
 
 import vfl_jax as vfl
 from vfl_jax import statistics
-from vfl_jax.audits.findings import findings
+from vfl_jax.audits.numbers import findings
 from vfl_jax.reports.answers import answer
 from vfl_jax.reports.readings import read
 

@@ -8,7 +8,7 @@ from data_helpers import says
 from test_audit import results
 
 import vfl_jax as vfl
-from vfl_jax.audits.findings import findings
+from vfl_jax.audits.numbers import findings
 from vfl_jax.audits.sentences import share
 
 

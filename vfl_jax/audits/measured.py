@@ -45,6 +45,7 @@ class Measured:
         """
         num_levels = last.sizes[next(dim for dim in last["main_task_accuracy"].dims if dim != "seed")]
         self._add("main_accuracy", last["main_task_accuracy"].values.reshape(num_levels, -1))
+        self._add("is_finite", last["is_finite"].values.reshape(num_levels, -1))
         if "test_auc" in last:
             self._add("test_auc", last["test_auc"].values.reshape(num_levels, -1))
         of_readers = {

@@ -12,7 +12,7 @@ from vfl_jax.audits.setting import SEEDS
 from vfl_jax.audits.tables import defense_rows, model_rows, short_rows, wide_rows
 from vfl_jax.reports import html
 from vfl_jax.reports.terms import TERMS
-from vfl_jax.statistics import MAIN_LOSS_AT_MOST
+from vfl_jax.statistics import share_interval
 from vfl_jax.statistics.judging import KEEPS
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
@@ -26,6 +26,8 @@ UNTRIED = (
     "defenses that watch messages, such as GBD, VFLIP and VFLMonitor, and defenses with a model of their own, such as "
     "MID, CAE and distance correlation",
     "readers and attacks that are tuned to a defense's level: all are the same behind every defense",
+    "a reader that adds what messages say to what the partner's own features say, beside a regression on few known "
+    "rows; and more epochs or rows, over which noise averages out",
     "attacks of the package beside those in the tables, such as LR-BA, Villain, LFBA, and model completion by MixMatch "
     "(a regression on the trained embedding stands for it)",
 )
@@ -33,7 +35,8 @@ UNTRIED = (
 OWN_TERMS = {
     "AUC": "How often a row of the rarer label is ranked before one of the other; guessing has 0.5, perfect ranks 1.",
     "spares the model": f"A defense that leaves the model {share(KEEPS)} of what it knows beyond guessing, and "
-    f"costs at most {COST_AT_MOST:g} of accuracy.",
+    f"costs at most {COST_AT_MOST:g} of accuracy, by the upper end of the interval; in every seed training ends with "
+    "finite numbers.",
     "labels read": "The share of the training rows' labels that a reader names rightly; rows it was told do not count.",
     "reader": "What a partner does with the messages that it gets, in order to find labels.",
     "floor": "The share of attacked rows that honest models call the wanted class by themselves.",
@@ -137,14 +140,17 @@ def sureness(audit: Audit) -> list[str]:
         "what differs between trainings, not which rows the data happen to have; of ten seeds they are rather too "
         f"narrow. What happens in one of four trainings is missed by {found.num_seeds} seeds with a chance of "
         f"{share(0.75**found.num_seeds)}.",
-        f"The partner reads where the lower end of the best reader's interval is more than {READS_ABOVE:g} above what "
-        "the most frequent label and the partner's own features give, in labels named rightly or in AUC. A defense "
-        "stops the reading where the upper ends of all readers are at most that, in both. What the partner's own "
-        f"features give depends on the rows it knows (interval: {_ends(found.alone)} of labels): its upper end "
-        "counts for “reads”, the lower end for “stops”.",
+        "The partner reads where the lower end of the best reader's interval is above what the most frequent label and "
+        f"the partner's own features give by more than {share(READS_ABOVE)} of what these leave, in labels named "
+        "rightly or in AUC. A defense stops the reading where the upper ends of all readers are at most that, in both, "
+        "and no reader exceeds at any seed what the partner's own features give at their best seed. What they give "
+        f"depends on the rows it knows (interval: {_ends(found.alone)} of labels): its upper end "
+        "counts for “reads”, the lower end for “stops”. So what messages say may still be there behind a defense that "
+        f"stops: it adds nothing that was found. None of {found.num_seeds} trainings leaves room for "
+        f"{share(share_interval(0, found.num_seeds)[1])} of others.",
         f"A backdoor works where the lower end of its lift over honest models of the same seeds is above "
         f"{PLANTS_ABOVE:g}, and the median loss of accuracy on clean rows by the attack is at most "
-        f"{MAIN_LOSS_AT_MOST:g}: an attack that ruins the model would be noticed. A defense stops backdoors where the "
+        f"{COST_AT_MOST:g}: nobody would use a model that has lost more. A defense stops backdoors where the "
         "upper ends of all attacks are at most that lift; an attack is left out only where even the lower end of its "
         "loss is larger. So “stops” means: by no more than these margins above "
         "what happens without an attack. Between the two, the seeds do not settle it. Where honest models call more "

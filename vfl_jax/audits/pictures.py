@@ -28,7 +28,7 @@ def picture(found: Findings) -> Figure:
     columns = 3 if has_attacks else 2
     figure, panels = grid_of_panels(1, columns)
     figure.set_size_inches(3.0 + 2.4 * columns, 1.1 + 0.24 * len(names))
-    spared = [i == 0 or found.spares(defense) for i, defense in enumerate(found.defended)]
+    spared = [i == 0 or found.spares(defense) is True for i, defense in enumerate(found.defended)]
     of_model = [d.auc if d.auc is not None else d.accuracy for d in found.defended]
     is_of_two = found.undefended.auc is not None
     _draw(panels[0, 0], of_model, spared, 0)

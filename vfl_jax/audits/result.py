@@ -10,7 +10,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vfl_jax.audits.findings import Findings, findings
+from vfl_jax.audits.findings import Findings
+from vfl_jax.audits.numbers import findings
 from vfl_jax.audits.sentences import sentences
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load, save

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vfl_jax.audits.findings import FLOOR_AT_MOST, READS_ABOVE, Defended, Findings, Range
+from vfl_jax.audits.findings import FLOOR_AT_MOST, Defended, Findings, Range, above
 from vfl_jax.core.words import counted
+from vfl_jax.statistics import MAIN_LOSS_AT_MOST
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
 
@@ -50,7 +51,7 @@ def _reading(found: Findings) -> str:
         f"names {share(found.alone.value)}"
     )
     area = found.floor_auc.value
-    if reads and plain.read.low <= found.floor_read.high + READS_ABOVE and plain.read_auc is not None:
+    if reads and plain.read.low <= above(found.floor_read.high) and plain.read_auc is not None:
         return (
             f"A malicious “{found.partner}” could rank your rows by label with an area under the curve of "
             f"{plain.read_auc.value:z.2f} (0.5 is guessing, {area:z.2f} what its own features alone give), "
@@ -86,7 +87,7 @@ def _planting(found: Findings) -> str:
         could = (
             "It could also" if found.can_tell_reading and found.reads(plain) else f"A malicious “{found.partner}” could"
         )
-        return f"{could} plant a backdoor, by which {rows} are predicted as “{found.wanted}” ({honest})."
+        return f"{could} plant a backdoor, by which {rows} are predicted as “{found.wanted}” ({honest}{_price(plain)})."
     if plants is None:
         return (
             f"{found.num_seeds} seeds do not settle whether “{found.partner}” could plant a backdoor: {rows} are "
@@ -100,6 +101,13 @@ def _ruin(plain: Defended) -> str:
     if plain.loss is None or not plain.is_ruined:
         return ""
     return f"; but the attack takes {100 * plain.loss.value:z.1f} percentage points of accuracy, which ruins the model"
+
+
+def _price(plain: Defended) -> str:
+    """What an attack that works takes of the accuracy, where that is more than attacks may take elsewhere."""
+    if plain.loss is None or plain.loss.value <= MAIN_LOSS_AT_MOST:
+        return ""
+    return f"; the attack takes {100 * plain.loss.value:z.1f} percentage points of accuracy"
 
 
 def _defending(found: Findings) -> str:
@@ -118,34 +126,27 @@ def _defending(found: Findings) -> str:
     if not tried:
         return "No defense was tried in the time given."
     spared = [defense for defense in tried if found.spares(defense)]
+    maybe = [defense for defense in tried if found.spares(defense) is not False]
+    open_reading = [d for d in maybe if found.reads(d) is None or (found.reads(d) is False and d not in spared)]
+    open_planting = [d for d in maybe if found.plants(d) is None or (found.plants(d) is False and d not in spared)]
     no_reading = [defense for defense in spared if found.reads(defense) is False]
     no_planting = [defense for defense in spared if found.plants(defense) is False]
     if reads and plants:
         both = [defense for defense in no_reading if defense in no_planting]
         if both:
             return _stops(_cheapest(both), plain, "would stop both", len(tried))
-        maybe_reading = _unsettled([d for d in spared if found.reads(d) is None], found)
-        maybe_planting = _unsettled([d for d in spared if found.plants(d) is None], found)
         parts = [
-            _or_nothing(no_reading, plain, "the reading", maybe_reading, len(tried)),
-            _or_nothing(no_planting, plain, "the backdoors", maybe_planting, len(tried)),
+            _or_nothing(no_reading, plain, "the reading", _unsettled(open_reading, found), len(tried)),
+            _or_nothing(no_planting, plain, "the backdoors", _unsettled(open_planting, found), len(tried)),
         ]
         if not no_reading and not no_planting:
-            maybe = _unsettled([d for d in spared if found.reads(d) is None or found.plants(d) is None], found)
-            return f"No defense of the {len(tried)} tried stops either and leaves the model useful{maybe}."
+            either = _unsettled([d for d in maybe if d in open_reading or d in open_planting], found)
+            return f"No defense of the {len(tried)} tried stops either and leaves the model useful{either}."
         text = "; ".join(part[0].lower() + part[1:] if i else part for i, part in enumerate(parts))
         return f"{text}; none of the {len(tried)} tried stops both." if no_reading and no_planting else f"{text}."
-    unsettled = [d for d in spared if (found.reads(d) if reads else found.plants(d)) is None]
-    return (
-        _or_nothing(
-            no_reading if reads else no_planting,
-            plain,
-            "the reading" if reads else "the backdoors",
-            _unsettled(unsettled, found),
-            len(tried),
-        )
-        + "."
-    )
+    stopping, what = (no_reading, "the reading") if reads else (no_planting, "the backdoors")
+    unsettled = _unsettled(open_reading if reads else open_planting, found)
+    return f"{_or_nothing(stopping, plain, what, unsettled, len(tried))}."
 
 
 def _unsettled(defenses: Sequence[Defended], found: Findings) -> str:
@@ -173,12 +174,16 @@ def cost(points: Range) -> str:
 
     Example:
       >>> cost(Range(0.012, 0.008, 0.015)), cost(Range(0.001, -0.002, 0.003))
-      ('at a cost of 1.2 percentage points of accuracy', 'at no cost of accuracy that could be measured')
+      ('at a cost of 1.2 percentage points of accuracy (0.8 to 1.5)', 'at no cost of accuracy that could be measured')
     """
-    if points.low <= 0 <= points.high or round(100 * abs(points.value), 1) == 0:
+    ends = f"({100 * points.low:z.1f} to {100 * points.high:z.1f})"
+    is_open = points.low <= 0 <= points.high
+    if is_open and points.high > MAIN_LOSS_AT_MOST:
+        return f"at a cost of accuracy that the seeds do not settle {ends.replace(')', ' percentage points)')}"
+    if is_open or round(100 * abs(points.value), 1) == 0:
         return "at no cost of accuracy that could be measured"
     amount = f"{100 * abs(points.value):z.1f} percentage points of accuracy"
-    return f"at a cost of {amount}" if points.value > 0 else f"and gains {amount}"
+    return f"at a cost of {amount} {ends}" if points.value > 0 else f"and gains {amount}"
 
 
 def _areas(defense: Defended, plain: Defended) -> str:
@@ -189,5 +194,8 @@ def _areas(defense: Defended, plain: Defended) -> str:
 
 
 def _cheapest(stopping: Sequence[Defended]) -> Defended:
-    """The defense that costs least: of the area under the curve, where there is one."""
-    return min(stopping, key=lambda defense: -defense.auc.value if defense.auc is not None else defense.cost.value)
+    """The defense that costs least: of the area under the curve, where there is one, to a hundredth; then of accuracy.
+
+    Of equals it is the first, the simplest.
+    """
+    return min(stopping, key=lambda d: (-round(d.auc.value, 2) if d.auc is not None else 0.0, round(d.cost.value, 3)))

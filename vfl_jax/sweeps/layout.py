@@ -64,7 +64,7 @@ def over_devices(
         local = len(jax.tree.leaves(per_seed)[0])
         if layout.at_once == local:
             return jax.vmap(one)(per_seed)
-        return jax.lax.map(one, per_seed, batch_size=layout.at_once if layout.at_once > 1 else None)
+        return jax.lax.map(one, per_seed) if layout.at_once == 1 else _in_batches(one, per_seed, layout.at_once)
 
     mesh, whole, of_seeds = layout.mesh, PartitionSpec(), spec(layout.mesh)
     arguments = shared, record, (draws, state)
@@ -78,6 +78,16 @@ def over_devices(
         local = shared, _on_one(mesh, record, of_record), _on_one(mesh, (draws, state), of_all)
         specs = (whole, of_record, of_all), _specs(mesh, jax.eval_shape(on_device, *local))
     return jax.shard_map(on_device, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False)(*arguments)
+
+
+def _in_batches(one: Callable[..., Any], per_seed: Any, size: int) -> Any:
+    """Maps a function over seeds, so many at a time; their number is a multiple of it.
+
+    ``jax.lax.map`` with a batch size does the same, but fails where a method keeps an array without entries.
+    """
+    split = jax.tree.map(lambda x: x.reshape(x.shape[0] // size, size, *x.shape[1:]), per_seed)
+    found = jax.lax.map(jax.vmap(one), split)
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] * size, *x.shape[2:]), found)
 
 
 def _specs(mesh: Mesh, tree: Any) -> Any:
