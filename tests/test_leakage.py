@@ -208,8 +208,8 @@ def test_a_head_alleviates_where_half_of_the_leak_is_hidden(trainable, held):
         heard(**alone, **{"messages, 1 known": trainable, "messages, 4 known": 0.99}),
         heard(**alone, **{"messages, 1 known": 0.9}),
     )
-    finding = labels._leaks_fewer(silent, spoken, *beside)
+    finding = labels._hides(labels.HEADLINE)(silent, spoken, *beside)
     assert finding.held == held
-    assert finding.evidence.startswith(f"hidden on {int(2 * held)}/2 seeds; ")
+    assert finding.evidence.startswith(f"at least 50% hidden on {int(2 * held)}/2 seeds, in the median ")
     assert "messages, 1 known" in finding.evidence
     assert "without messages 0.400" in finding.evidence

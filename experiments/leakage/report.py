@@ -140,7 +140,8 @@ def headline_cell(reading: Reading, found: list[Reading]) -> str:
     (loud, most), (_, floor) = reading.best(silent=False), reading.best(silent=True)
     cost = change(reading, found)
     price = "" if cost is None or reading.defense == NONE else f" ({np.median(cost):+z.3f})"
-    return f"{most:z.3f} {loud}, without {floor:z.3f}{price}"
+    quiet = "diverged" if np.isnan(floor) else f"without {floor:z.3f}"  # a model that is not finite reads nothing
+    return f"{most:z.3f} {loud}, {quiet}{price}"
 
 
 def table(found: list[Reading], of: str) -> list[Row]:

@@ -152,7 +152,7 @@ def _rank(numbers: Numbers) -> tuple[float, float]:
 
 def _successes(numbers: Numbers) -> str:
     """How many seeds are successes, and the share of trainings that this speaks for."""
-    ends = " to ".join(f"{100 * numbers[f'{SHARE}_{end}']:.0f}" for end in ("low", "high"))
+    ends = " to ".join(f"{100 * numbers[f'{SHARE}_{end}']:z.0f}" for end in ("low", "high"))
     return f"{int(numbers[SUCCESS])} of {_of_judged(numbers)}, {_percent(numbers[SHARE])} (95 % interval {ends} %)"
 
 
@@ -227,7 +227,7 @@ def _few_seeds(points: Sequence[Point]) -> list[str]:
     # So few resamples lie between the extremes that the interval ends there, and both extremes lie on one side of the
     # true median with a probability of 2 · 2⁻ⁿ.
     held = 100 * (1 - 2.0 ** (1 - seeds))
-    return [f"Intervals of {seeds} seeds are too narrow: they hold the true median {held:.0f} times of 100, not 95."]
+    return [f"Intervals of {seeds} seeds are too narrow: they hold the true median {held:z.0f} times of 100, not 95."]
 
 
 def _labels_read(dataset: xr.Dataset, points: Sequence[Point]) -> list[str]:
@@ -242,11 +242,11 @@ def _labels_read(dataset: xr.Dataset, points: Sequence[Point]) -> list[str]:
         return []
     best, setting = max(tried, key=lambda point: point[0][f"{right}_median"] * point[0][rate])
     median, low, high = (100 * best[f"{right}_{end}"] for end in ("median", "low", "high"))
-    spread = f"95 % interval {low:.1f} to {high:.1f} %, " * (best["seeds"] > 1 and low < high)
+    spread = f"95 % interval {low:z.1f} to {high:z.1f} %, " * (best["seeds"] > 1 and low < high)
     most = f" That is its best of {len(tried)} settings, {_where(_differing(tried), setting)}." * (len(tried) > 1)
     return [
         f"The attacker named the labels of {_percent(best[rate])} of the training rows that it was not given, "
-        f"{median:.1f} % of these rightly ({spread}{_seeds(best)}). {_largest_class(dataset, setting)}{most}"
+        f"{median:z.1f} % of these rightly ({spread}{_seeds(best)}). {_largest_class(dataset, setting)}{most}"
     ]
 
 
@@ -256,7 +256,9 @@ def _largest_class(dataset: xr.Dataset, setting: Numbers) -> str:
     said = sizes.get(setting.get(CASE)) or {}
     for split, words in (("train", "training"), ("test", "test")):  # older results say it of test rows alone
         if (share := said.get(f"{split}_majority")) is not None:
-            return f"Naming the most frequent class for all would be right for {100 * share:.1f} % of the {words} rows."
+            return (
+                f"Naming the most frequent class for all would be right for {100 * share:z.1f} % of the {words} rows."
+            )
     return "Compare it with the share of the most frequent class, which these results do not say."
 
 

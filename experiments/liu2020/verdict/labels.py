@@ -98,8 +98,7 @@ CLAIMS = (
             ),
             (
                 "section 8",
-                "A trainable active party alleviates the leakage of label information, also to a party that knows one "
-                "row of every class",
+                "A trainable active party alleviates the leakage of labels, also to who knows a row of every class",
                 f"at most {HEADLINE} row of every class",
                 HEADLINE,
             ),

@@ -117,8 +117,7 @@ def page(found: Mapping[str, Sequence[Examined]]) -> str:
 LEGEND = """\
 | mark | what was found in a group of runs |
 |---|---|
-| ✓ holds | the claim holds on at least 90% of seeds; most claims on defenses, signs and accuracies are judged \
-by medians and shares instead ([how](#how-a-claim-is-judged)) |
+| ✓ holds | the claim holds on at least 90% of seeds, or by medians and shares ([how](#how-a-claim-is-judged)) |
 | ◐ some seeds | it holds on some |
 | ✗ does not | it holds on at most 10% of seeds |
 | – not judged | it was run, and cannot be judged: nothing was there to stop or to hide, or the data were fitted to it |
