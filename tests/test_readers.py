@@ -18,6 +18,7 @@ from vfl_jax.attacks import (
     DirectionInference,
     GradientReplacement,
     NormInference,
+    PooledInference,
     RegressionInference,
     SignInference,
     SpectralInference,
@@ -289,7 +290,6 @@ def test_clusters_that_are_drawn_get_the_classes_of_the_known_rows_near_them():
 
 @pytest.mark.parametrize("of", ["both", "gradients", "embeddings"])
 def test_the_regression_is_that_of_the_twin(of):
-    """Each known row is written down as a row of least squares, and the penalty as rows of its own."""
     run = Run(3, noise=0.6)
     means, there = run.means("sum"), range(N)
     columns = []
@@ -301,17 +301,55 @@ def test_the_regression_is_that_of_the_twin(of):
     if of != "gradients":
         columns.append(standard(dict(enumerate(run.embeddings.astype(np.float64)))))
     width = len(next(iter(columns[0].values())))
-    lines = {i: [*columns[0].get(i, np.zeros(width)), *(columns[1][i] if len(columns) > 1 else ()), 1.0] for i in there}
-    known = [i for i in run.known if i in there]
-    counts = [sum(run.known[i] == c for i in known) for c in range(3)]
-    weights = {i: 1 / counts[run.known[i]] / 3 for i in known}
-    square = sum(weights[i] * np.square(lines[i]).mean() for i in known)
-    penalty = np.sqrt(0.01 * square + 1e-6)
-    equations = [np.sqrt(weights[i]) * np.array(lines[i]) for i in known] + list(penalty * np.eye(len(lines[known[0]])))
-    values = [np.sqrt(weights[i]) * np.eye(3)[run.known[i]] for i in known] + [np.zeros(3)] * len(lines[known[0]])
-    solved = np.linalg.lstsq(np.array(equations), np.array(values), rcond=None)[0]
-    guesses = [int(np.argmax(lines[i] @ solved)) if i in there else -1 for i in range(N)]
+    lines = {i: [*columns[0].get(i, np.zeros(width)), *(columns[1][i] if len(columns) > 1 else ())] for i in there}
+    scores = by_known(lines, run.known)
+    guesses = [int(np.argmax(scores[i])) if i in there else -1 for i in range(N)]
     assert_reads(run.reported(RegressionInference(of=of, evidence="sum")), guesses)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("own", [False, True])
+def test_what_a_row_and_rows_like_it_are_told_is_pooled_as_by_the_twin(num_classes, own):
+    run = Run(num_classes, noise=0.8)
+    means = run.means("directions")
+    there = [i for i in range(N) if means[i] is not None]
+    matrix = np.array([means[i] for i in there]) - np.mean([means[i] for i in there], axis=0)
+    told = dict(zip(there, matrix @ np.linalg.svd(matrix)[2][: num_classes - 1].T, strict=True))
+    embeddings = standard({i: run.embeddings[i].astype(np.float64) for i in there})
+    alike = standard(least_squares(embeddings, dict.fromkeys(there, 1 / len(there)), told))
+    told = standard(told)
+    scores = by_known({i: told[i] + alike[i] for i in there}, run.known, num_classes)
+    if own:
+        both = [np.array([of[i] for i in there]) for of in (scores, by_known(embeddings, run.known, num_classes))]
+        both = [of - of.mean(axis=0) for of in both]
+        scores = dict(zip(there, sum(of / np.linalg.norm(of) for of in both), strict=True))
+    guesses = [int(np.argmax(scores[i])) if i in scores else -1 for i in range(N)]
+    found = run.reported(PooledInference(own=own))
+    assert_reads(found, guesses)
+    if num_classes == 2:
+        order = np.argsort([scores[i][1] - scores[i][0] for i in there])
+        assert (np.diff(found["label_scores"][there][order]) > 0).all()
+
+
+def by_known(lines, known, num_classes=3):
+    """The scores of all classes of all rows, from the known rows, of which every class has the same weight."""
+    known = {i: label for i, label in known.items() if i in lines}
+    counts = [sum(label == c for label in known.values()) for c in range(num_classes)]
+    weights = {i: 1 / counts[label] / num_classes for i, label in known.items()}
+    return least_squares(lines, weights, {i: np.eye(num_classes)[label] for i, label in known.items()})
+
+
+def least_squares(lines, weights, values):
+    """What a line comes to: each row is written down as a row of least squares, and the penalty as rows of its own."""
+    lines = {i: [*line, 1.0] for i, line in lines.items()}
+    size = len(next(iter(lines.values())))
+    square = sum(weights[i] * np.square(lines[i]).mean() for i in weights)
+    penalty = np.sqrt(0.01 * square + 1e-6)
+    equations = [np.sqrt(weights[i]) * np.array(lines[i]) for i in weights] + list(penalty * np.eye(size))
+    wanted = [np.sqrt(weights[i]) * np.array(values[i]) for i in weights]
+    wanted += [np.zeros_like(wanted[0])] * size
+    solved = np.linalg.lstsq(np.array(equations), np.array(wanted), rcond=None)[0]
+    return {i: line @ solved for i, line in lines.items()}
 
 
 def standard(rows):
@@ -337,12 +375,34 @@ def test_smooth_messages_tell_a_row_what_rows_like_it_are_told():
     assert right[1] > right[0] + 0.15
 
 
+def test_who_pools_reads_more_than_either_witness_says():
+    """Labels follow the own embedding in part, and noise is drawn for every row: ten rows of each class are known."""
+    rows, rng, kernel = 600, np.random.default_rng(1), jnp.eye(2)
+    embeddings = np.asarray(table_rows(jnp.arange(rows)))
+    labels = (embeddings[:, 0] + 0.7 * rng.normal(size=rows) > np.median(embeddings[:, 0])).astype(int)
+    message = 0.7 * (np.eye(2)[1 - labels] - np.eye(2)[labels]) + rng.normal(size=(rows, 2))
+    shapes = helpers.shapes_of(num_samples=rows, num_classes=2, widths=(2,))
+    known = {int(i): int(labels[i]) for c in (0, 1) for i in np.flatnonzero(labels == c)[:10]}
+    given = np.arange(rows)[None], np.zeros((1, rows), int), message[None].astype(np.float32), granted(known, rows)
+    told, alike, pooled = (
+        roc_auc_score(labels, np.asarray(listened(reader, shapes, *given, kernel)["label_scores"]))
+        for reader in (
+            SpectralInference(of="gradients", evidence="sum"),
+            DirectionInference(evidence="sum", smooth=True),
+            PooledInference(evidence="sum"),
+        )
+    )
+    assert min(told, alike) > 0.7
+    assert pooled > max(told, alike) + 0.05
+
+
 def test_what_nobody_knows_or_hears_is_not_read():
     """Nearest rows without any known row; all readers before the first message."""
     run = Run(2)
     run.known = {}
     assert (run.reported(DirectionInference())["label_guesses"] == -1).all()
-    assert (run.reported(RegressionInference())["label_guesses"] == -1).all()
+    for reader in (RegressionInference(), PooledInference(), PooledInference(own=True)):
+        assert (run.reported(reader)["label_guesses"] == -1).all()
     run.messages = np.zeros_like(run.messages)
     for reader in (DirectionInference(), NormInference(), NormInference(threshold="two_means")):
         found = run.reported(reader)
@@ -359,6 +419,7 @@ ALL = (
     ClusterInference(of="embeddings", start="plus_plus", way="embedding_cluster"),
     RegressionInference(way="regression"),
     RegressionInference(of="embeddings", way="alone"),
+    PooledInference(way="pooled"),
 )
 TWO = (
     NormInference(evidence="sum", threshold="two_means", way="norm"),
@@ -402,6 +463,7 @@ def test_readers_read_real_digits_beside_what_a_party_reads_alone():
     assert (noise["regression"] > noise["alone"] + 0.03).all(), noise
     assert (noise["regression"] > noise["direction"] + 0.1).all(), noise
     assert (more_noise["smooth_sign"] > more_noise["sign"] + 0.03).all(), more_noise
+    assert (more_noise["pooled"] > more_noise["regression"]).all(), more_noise
 
 
 @pytest.mark.long
@@ -417,7 +479,7 @@ def test_readers_read_real_digits_under_a_trainable_head():
 @pytest.mark.long
 def test_readers_of_two_classes_read_who_is_in_arrears():
     """22 of 100 are; what a party makes of its own model alone is the floor."""
-    readers = (ALL[0], ALL[3], *TWO, ALL[-1])
+    readers = (ALL[0], ALL[3], *TWO, ALL[-2])
     scenario = scenario_of(readers, width=2, rate=0.01)
     results = vfl.sweep(scenario, load_default_credit(), seeds=2, epochs=1, progress=False)
     areas, rights = read_by(results, "auc"), read_by(results)

@@ -12,6 +12,7 @@ from vfl_jax.attacks import (
     DirectionInference,
     NormInference,
     PassiveModelCompletion,
+    PooledInference,
     RegressionInference,
     SignInference,
     SpectralInference,
@@ -84,6 +85,9 @@ ANY = (
     ClusterInference(of="embeddings", start="plus_plus", way="cluster_embeddings", at_epochs=END),
     RegressionInference(way="regression", at_epochs=END),
     RegressionInference(of="embeddings", way="alone", at_epochs=END),
+    PooledInference(way="pooled", at_epochs=END),
+    PooledInference(evidence="sum", way="pooled_sum", at_epochs=END),
+    PooledInference(own=True, way="pooled_own", at_epochs=END),
     PassiveModelCompletion(),
 )
 

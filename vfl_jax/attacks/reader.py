@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from vfl_jax.attacks.all_rows import over_all_rows
 from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, no_evidence
-from vfl_jax.core.one_matrix import solve
+from vfl_jax.core.one_matrix import eigenvectors, solve
 from vfl_jax.core.types import Array, Key, Params
-from vfl_jax.protocol.knowledge import Shapes
+from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.views import PartyEpochView, PartyView
 
@@ -212,6 +212,39 @@ def standardized(rows: Array, counts: Array) -> jax.Array:
     centered = jnp.where(counts[:, None], rows - mean_of(rows, counts)[None], 0.0)
     spread = jnp.sqrt(mean_of(centered**2, counts))
     return centered / jnp.where(spread > 0, spread, 1.0)[None]
+
+
+def principal(rows: Array, counts: Array, number: int) -> jax.Array:
+    """Returns the scores of rows along the directions in which they differ most, float32[N, min(number, E)].
+
+    The directions are the last eigenvectors of the E×E moments of the rows less their mean. The last column is of the
+    first direction; the sign of a direction says nothing.
+
+    Args:
+      rows: float32[N, E].
+      counts: bool[N], the rows that count; the scores of others are 0.
+      number: the number of directions, where E is as large.
+    """
+    centered = jnp.where(counts[:, None], rows - mean_of(rows, counts)[None], 0.0)
+    scale = jnp.abs(centered).max()
+    centered = centered / jnp.where(scale > 0, scale, 1.0)  # the squares of very small entries would be 0
+    return centered @ eigenvectors(centered.T @ centered)[:, -number:]
+
+
+def read_known(columns: Array, is_read: Array, heard: Heard) -> jax.Array:
+    """Returns every row's score for every class, float32[N, C], by a ridge regression on the known rows.
+
+    Every class has the same weight. A class of which no row is known has the score −∞.
+
+    Args:
+      columns: float32[N, F], standardized.
+      is_read: bool[N], the rows that the reader can tell.
+      heard: what it has.
+    """
+    labels = jax.nn.one_hot(jnp.where(is_read, heard.known_labels, UNKNOWN), heard.num_classes)
+    counts = labels.sum(axis=0)
+    weights = labels @ (1.0 / jnp.maximum(counts, 1.0))
+    return jnp.where((counts > 0)[None], ridge(columns, weights, labels), -jnp.inf)
 
 
 def ridge(columns: Array, weights: Array, targets: Array) -> jax.Array:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 
 from vfl_jax.attacks.evidence import Kind, unit
-from vfl_jax.attacks.reader import Heard, Reader, Reading, most_likely, ridge, standardized
+from vfl_jax.attacks.reader import Heard, Reader, Reading, most_likely, read_known, standardized
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
-from vfl_jax.protocol.knowledge import UNKNOWN
 from vfl_jax.protocol.transforms import Attack
 
 
@@ -61,9 +59,4 @@ class RegressionInference(Reader, Attack):
         if self.of != "gradients":
             rows, is_there = heard.rows("embeddings")
             columns.append(standardized(rows, is_there))
-        known = jnp.where(is_there, heard.known_labels, UNKNOWN)
-        labels = jax.nn.one_hot(known, heard.num_classes)
-        counts = labels.sum(axis=0)
-        weights = labels @ (1.0 / jnp.maximum(counts, 1.0))
-        scores = ridge(jnp.concatenate(columns, axis=1), weights, labels)
-        return most_likely(jnp.where((counts > 0)[None], scores, -jnp.inf), is_there)
+        return most_likely(read_known(jnp.concatenate(columns, axis=1), is_there, heard), is_there)

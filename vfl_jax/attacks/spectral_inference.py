@@ -7,8 +7,16 @@ from typing import Literal
 import jax.numpy as jnp
 
 from vfl_jax.attacks.evidence import Kind
-from vfl_jax.attacks.reader import Heard, Reader, Reading, above, between_two_means, check_two_classes, mean_of
-from vfl_jax.core.one_matrix import eigenvectors
+from vfl_jax.attacks.reader import (
+    Heard,
+    Reader,
+    Reading,
+    above,
+    between_two_means,
+    check_two_classes,
+    mean_of,
+    principal,
+)
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
@@ -56,10 +64,7 @@ class SpectralInference(Reader, Attack):
 
     def infer(self, key: Key, heard: Heard) -> Reading:
         rows, is_there = heard.rows(self.of)
-        centered = jnp.where(is_there[:, None], rows - mean_of(rows, is_there)[None], 0.0)
-        scale = jnp.abs(centered).max()
-        centered = centered / jnp.where(scale > 0, scale, 1.0)  # the squares of very small entries would be 0
-        scores = centered @ eigenvectors(centered.T @ centered)[:, -1]
+        scores = principal(rows, is_there, 1)[:, 0]
         means = [mean_of(scores, is_there & (heard.known_labels == label)) for label in (0, 1)]
         has_known = (is_there & (heard.known_labels != UNKNOWN)).any()
         scores = jnp.where(has_known & (means[1] < means[0]), -1.0, 1.0) * scores

@@ -28,6 +28,8 @@ _READERS: dict[str, Attack] = {
     "cluster": attacks.ClusterInference(evidence="directions", way="cluster", at_epochs=END),
     "regression": attacks.RegressionInference(way="regression", at_epochs=END),
     "regression_sum": attacks.RegressionInference(evidence="sum", way="regression_sum", at_epochs=END),
+    "pooled": attacks.PooledInference(way="pooled", at_epochs=END),
+    "pooled_sum": attacks.PooledInference(evidence="sum", way="pooled_sum", at_epochs=END),
     "completion": attacks.RegressionInference(of="embeddings", way="completion", at_epochs=END),
 }
 _OF_TWO: dict[str, Attack] = {
@@ -47,6 +49,8 @@ READERS = {
     "cluster": "k-means on the directions of mean gradients",
     "regression": "a regression of known labels on gradients and own embeddings: learns what a defense makes of labels",
     "regression_sum": "the same on the sum of gradients: an answer to noise and to what is held back",
+    "pooled": "what a row is told, added to what rows like it are told: an answer to noise and to false labels",
+    "pooled_sum": "the same on the sum of gradients",
     "length": "the length of mean gradients: rare labels surprise",
     "spectral": "the direction in which gradients differ most",
     "signs": "the negative entry of a gradient of the sum head",
@@ -75,7 +79,7 @@ def readers(num_classes: int, head: str) -> dict[str, Attack]:
     Example:
       >>> from vfl_jax.audits.partner import readers
       >>> len(readers(2, "trainable")), len(readers(10, "trainable"))
-      (9, 7)
+      (11, 9)
     """
     return (_OF_SUM if head == "sum" else {}) | (_OF_TWO if num_classes == 2 else {}) | _READERS
 

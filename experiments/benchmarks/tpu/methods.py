@@ -34,6 +34,7 @@ MORE_ATTACKS: dict[str, Entered] = SUM_HEAD_ONLY | {
     "DirectionInference": attacks.DirectionInference(),
     "ClusterInference": attacks.ClusterInference(),
     "RegressionInference": attacks.RegressionInference(),
+    "PooledInference": attacks.PooledInference(),
     "SignFlip": attacks.SignFlip(),
     "RandomGradient": attacks.RandomGradient(),
     "NoisyFeatures": attacks.NoisyFeatures(),
