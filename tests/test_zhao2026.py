@@ -114,6 +114,8 @@ def test_claim_3_is_of_every_number_of_parties():
     assert embedding_beats_input({2: strong}, {2: {}}).verdict == UNJUDGED
     (one,) = embedding_beats_input({2: strong}, {2: {"c": success(0.65, 0.3)}}).items
     assert one.value == pytest.approx(0.7 - 0.35 / 0.7)  # of what the floor leaves
+    assert one.low > 0
+    assert one.says == "–"  # "c" is alone of its kind, and so would carry the answer
 
 
 def test_claim_3_rests_on_no_single_attack_and_on_no_floor_that_says_it_all():

@@ -178,7 +178,13 @@ def _separable(data: OfData) -> tuple[Judgement, list[Row]]:
                         ),
                     }
                 )
-    return verdicts.separable({name: np.mean(of_parties, axis=0) for name, of_parties in areas.items()}), rows
+    return verdicts.separable({name: _mean_at_common_seeds(of_parties) for name, of_parties in areas.items()}), rows
+
+
+def _mean_at_common_seeds(of_parties: Sequence[Values]) -> Values:
+    """The mean of values by seed, float[S] each; seeds count from 0, and some may have more."""
+    common = min(len(values) for values in of_parties)
+    return np.mean([values[:common] for values in of_parties], axis=0)
 
 
 def _recovers(data: OfData) -> tuple[Judgement, list[Row]]:
@@ -245,7 +251,8 @@ CLAIMS: Sequence[Claim] = (
         "Attacks in embedding space beat those in input space at every K",
         "Per K: the mean of (success − floor) / (1 − floor) over the attacks in embedding space, less that in input "
         f"space. An attack with a floor above {verdicts.BACKDOOR_ABOVE:g} does not count. An item says yes or no where "
-        "it says so whichever attack is left out. All K must say yes; one no contradicts.",
+        "it says so whichever attack is left out, and nothing where a kind has one attack alone. All K must say yes; one "
+        "no contradicts.",
         _embedding,
         "embedding less input",
         0.0,

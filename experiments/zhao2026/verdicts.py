@@ -1,7 +1,8 @@
 """When a claim holds: rules on numbers alone.
 
-They were written down after a probe on handwritten and before all other runs, but for two: that no attack alone carries
-claim 3, and that an attack counts once in claim 5, was set after all runs.
+They were written down after a probe on handwritten and before all other runs, but for four that were set after all
+runs: that claim 3 takes gains as shares of what floors leave, that attacks with a floor above 0.5 do not count in it,
+that no attack alone carries it, and that an attack counts once in claim 5.
 
 Every claim is asked of several items, such as attacks. An item says yes where the 95 % interval over seeds of its
 number lies at or above a threshold, no where it lies below, and else nothing. A claim holds where more than half of
@@ -155,17 +156,18 @@ def embedding_beats_input(
     """Claim 3, by numbers of parties K: the mean share of attacks in embedding space less that of those in input space.
 
     An attack does not count whose floor is above 0.5. No attack alone carries an answer: an item says yes or no where
-    it says so whichever attack is left out. The claim is of every K, so it holds where all say yes, and is contradicted
-    where one says no.
+    it says so whichever attack is left out, and nothing where a kind has one attack alone. The claim is of every K, so
+    it holds where all say yes, and is contradicted where one says no.
     """
     found = []
     for k in embedding:
         groups = judged(embedding[k]), judged(inputs.get(k, {}))
         if all(groups):
-            whole = item(f"K = {k}", mean_difference_of(*groups))
+            whole = item(f"K = {k}", embedding_less_input(*groups))
             parts = [item("", values) for values in without_each(*groups).values()]
             if whole is not None:
-                is_carried_by_one = any(part is not None and part.says != whole.says for part in parts)
+                is_alone = any(len(group) == 1 for group in groups)
+                is_carried_by_one = is_alone or any(part is not None and part.says != whole.says for part in parts)
                 found.append(whole._replace(says=OPEN) if is_carried_by_one else whole)
     answers = [one.says for one in found]
     every = HOLDS if set(answers) == {YES} else CONTRADICTED if NO in answers else UNDECIDED
@@ -177,7 +179,7 @@ def judged(of: Mapping[str, Success]) -> dict[str, Success]:
     return {name: success for name, success in of.items() if median(success.floor) <= BACKDOOR_ABOVE}
 
 
-def mean_difference_of(embedding: Mapping[str, Success], inputs: Mapping[str, Success]) -> Values:
+def embedding_less_input(embedding: Mapping[str, Success], inputs: Mapping[str, Success]) -> Values:
     """The mean share of attacks in embedding space less that of those in input space."""
     means = [np.mean([success.share for success in of.values()], axis=0) for of in (embedding, inputs)]
     return means[0] - means[1]
@@ -190,7 +192,7 @@ def without_each(embedding: Mapping[str, Success], inputs: Mapping[str, Success]
         for name in group if len(group) > 1 else ():
             fewer = list(groups)
             fewer[place] = {other: success for other, success in group.items() if other != name}
-            found[name] = mean_difference_of(*fewer)
+            found[name] = embedding_less_input(*fewer)
     return found
 
 
