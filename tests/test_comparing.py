@@ -130,8 +130,8 @@ def test_settings_with_few_seeds_are_told_apart():
 @pytest.mark.parametrize("differences", [[0.25] * 8, [0.25] * 2])
 def test_equal_differences_have_no_interval(differences):
     found = compared(differences)
-    assert "0.250 (equal in most seeds)" in found.answer[0]
-    assert found._rows()[0]["difference"] == "0.250 (equal in most seeds)"
+    assert "0.250 (the same in most seeds)" in found.answer[0]
+    assert found._rows()[0]["difference"] == "0.250 (the same in most seeds)"
     assert "[0.250, 0.250]" not in repr(found)
 
 

@@ -205,6 +205,31 @@ def test_attacks_are_told_by_size_and_counted_where_they_ruin_the_model(results)
     }
 
 
+def with_more_seeds(results, attack, defense, **values):
+    """The results, where one meeting alone has five more seeds with other numbers."""
+    more = results.assign_coords(seed=np.arange(5, 10)).where(
+        (results["attack"] == attack) & (results["defense"] == defense)
+    )
+    more["reason"] = results["reason"]
+    for name, value in values.items():
+        more[name] = more[name].where(more[name].isnull(), value)
+    return xr.concat([results, more], "seed", data_vars="minimal", coords="minimal", compat="override")
+
+
+def test_more_seeds_of_one_meeting_change_no_table(results):
+    """They are trained where attacks are strongest, so that they would weigh some cells more."""
+    results["stealth_linf"] = results["attack_success"] * 0 + 0.8
+    ruined = with_more_seeds(results, "loud", "none", main_accuracy=0.1, stealth_linf=1.0)
+    assert ruined.sizes["seed"] == 10
+    assert trace_rows(ruined) == trace_rows(results)
+    stronger = with_more_seeds(results, "quiet", "weak", attack_success=1.0)
+    assert defense_rows(stronger) == defense_rows(results)
+
+
+def test_results_without_the_size_of_messages_say_nothing_of_it(results):
+    assert {row["told by size, AUC"] for row in trace_rows(results)} == {"–"}
+
+
 def test_figures_have_every_cell_and_every_defense(results):
     texts = [text.get_text() for text in heat_map(results).axes[0].texts]
     assert len(texts) == 12
@@ -246,7 +271,15 @@ def test_a_defense_holds_where_it_spares_the_task_and_no_seed_of_any_attack_gets
     let_through = made.copy(deep=True)  # by two seeds of five: the median does not show it
     let_through["attack_success"].loc[{"defense": "wall", "attack": "odd", "seed": [3, 4]}] = 0.9
     assert boards_held(let_through, "wall") == ([], ["one"])
-    assert [attacks_through(let_through, "one", name) for name in ("none", "wall")] == [["loud"], ["odd"]]
+    met = ["loud", "odd"]
+    assert [attacks_through(let_through, "one", name) for name in ("none", "wall")] == [(["loud"], met), (["odd"], met)]
+    unsure = made.copy(deep=True)  # by a mean lift of 0.08 it does not get through, nor is it held off
+    unsure["attack_success"].loc[{"defense": "wall", "attack": "odd", "seed": 3}] = 0.3
+    assert boards_held(unsure, "wall") == ([], ["one"])
+    assert attacks_through(unsure, "one", "wall") == ([], met)
+    absent = made.copy(deep=True)
+    absent["attack_success"].loc[{"attack": "odd"}] = np.nan
+    assert attacks_through(absent, "one", "none") == (["loud"], ["loud"])
     diverged = made.copy(deep=True)  # one seed of five, beside one attack
     diverged["is_finite_honest"].loc[{"defense": "wall", "attack": "odd", "seed": 3}] = 0
     assert boards_held(diverged, "wall") == ([], ["one"])

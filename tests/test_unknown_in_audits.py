@@ -9,7 +9,7 @@ from test_audit import results
 
 import vfl_jax as vfl
 from vfl_jax.audits.numbers import findings
-from vfl_jax.audits.sentences import share
+from vfl_jax.core.words import share
 
 
 def changed(name, place, value):

@@ -162,11 +162,12 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
 
 def _undefended(results: xr.Dataset, boards: Sequence[str]) -> str:
     """How many attacks get through on some boards without a defense: where few do, holding says little."""
-    counts, total = [len(attacks_through(results, board, UNDEFENDED)) for board in boards], results.sizes["attack"]
+    found = [map(len, attacks_through(results, board, UNDEFENDED)) for board in boards]
     if len(boards) == 1:
-        return f"Without a defense {counts[0]} of {total} attacks get{'s' * (counts[0] == 1)} through there."
-    by_board = ", ".join(f"{count} on {board}" for count, board in zip(counts, boards, strict=True))
-    return f"Without a defense so many of {total} attacks get through there: {by_board}."
+        ((count, total),) = found
+        return f"Without a defense {count} of {total} attacks get{'s' * (count == 1)} through there."
+    by_board = ", ".join(f"{count} of {total} on {board}" for (count, total), board in zip(found, boards, strict=True))
+    return f"Without a defense so many attacks get through there: {by_board}."
 
 
 def _list(names: Sequence[str]) -> str:

@@ -251,8 +251,8 @@ CLAIMS: Sequence[Claim] = (
         "Attacks in embedding space beat those in input space at every K",
         "Per K: the mean of (success − floor) / (1 − floor) over the attacks in embedding space, less that in input "
         f"space. An attack with a floor above {verdicts.BACKDOOR_ABOVE:g} does not count. An item says yes or no where "
-        "it says so whichever attack is left out, and nothing where a kind has one attack alone. All K must say yes; one "
-        "no contradicts.",
+        "it says so whichever attack is left out, and nothing where a kind has one attack alone. All K must say yes; "
+        "one no contradicts.",
         _embedding,
         "embedding less input",
         0.0,

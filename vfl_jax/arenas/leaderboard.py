@@ -10,6 +10,7 @@ from vfl_jax.arenas import dcs
 from vfl_jax.arenas.standings import (
     HOLDS_WITHIN,
     MAIN,
+    at_common_seeds,
     boards_held,
     is_judged,
     is_ranked,
@@ -19,7 +20,7 @@ from vfl_jax.arenas.standings import (
     strongest_attacks,
 )
 from vfl_jax.arenas.table import UNDEFENDED
-from vfl_jax.reports import Row, median_with_interval
+from vfl_jax.reports import UNDEFINED, Row, median_with_interval
 from vfl_jax.statistics.main_accuracy import MAIN_LOSS_AT_MOST
 from vfl_jax.statistics.meetings import HONEST
 
@@ -72,20 +73,28 @@ def trace_rows(results: xr.Dataset) -> list[Row]:
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
-    area = results["stealth_linf"].sel(defense=UNDEFENDED)
-    told = area.where(area >= 0.5, 1.0 - area).mean(("data", "seed"))
+    results = at_common_seeds(results)  # some attacks may have more seeds where they are strongest
     counts = is_judged(results) & results[MAIN].notnull()
     loses = (results[MAIN + HONEST] - results[MAIN] > MAIN_LOSS_AT_MOST) & counts
     over = ("data", "defense", "seed")
     share = loses.sum(over) / counts.sum(over)
+    told = _told_by_size(results)
     return [
         {
             "attack": place.name,
-            "told by size, AUC": _number(told.sel(attack=place.name)),
+            "told by size, AUC": UNDEFINED if told is None else _number(told.sel(attack=place.name)),
             f"runs that lose over {100 * MAIN_LOSS_AT_MOST:g} points": _share(share.sel(attack=place.name)),
         }
         for place in rank_attacks(results)
     ]
+
+
+def _told_by_size(results: xr.Dataset) -> xr.DataArray | None:
+    """The area under the ROC curve of ‖h‖∞ by attack, without a defense; None of results that do not have it."""
+    if "stealth_linf" not in results:
+        return None
+    area = results["stealth_linf"].sel(defense=UNDEFENDED)
+    return area.where(area >= 0.5, 1.0 - area).mean(("data", "seed"))
 
 
 def defense_rows(results: xr.Dataset) -> list[Row]:
@@ -94,6 +103,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
+    results = at_common_seeds(results)  # as the ranks are
     scores = dcs.by_defense(results).where(is_ranked(results, "defense"))  # of other boards it is another number
     return [
         {

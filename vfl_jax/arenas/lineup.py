@@ -65,7 +65,7 @@ ATTACKS: dict[str, Given] = {
     "PersistentPairs": attacks.PersistentPairs(),
     # As SecretFlow has it, which tests a ninth of a batch; θ is ours, and the attacker's learning rate is everybody's.
     "Villain": attacks.Villain(num_candidates=7, share=1.0),
-    # As XDMVFL has it, at everybody's learning rate.
+    # With XDMVFL's numbers; coordinates by their σ, where its are random, at everybody's learning rate.
     "Villain-oracle": (
         attacks.Villain(num_candidates=0, magnitude=3.0, poison_from=5, least_factor=1.0, largest_factor=1.0),
         GRANTED,

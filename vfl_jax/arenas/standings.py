@@ -217,22 +217,29 @@ def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]
     for board in map(str, results["data"].values):
         if cells[SUCCESS].sel(data=board).notnull().any():
             tried.append(board)
-            if is_spared.sel(data=board) and not attacks_through(results, board, defense):
+            lift = _lifts_of_those_who_met(results, board, defense)
+            if is_spared.sel(data=board) and all(_stays_near(of_attack) for of_attack in lift.values()):
                 held.append(board)
     return held, tried
 
 
-def attacks_through(results: xr.Dataset, board: str, defense: str) -> list[str]:
-    """Returns the attacks that a defense does not hold off on a board; see :func:`boards_held`.
+def attacks_through(results: xr.Dataset, board: str, defense: str) -> tuple[list[str], list[str]]:
+    """Returns the attacks that get through a defense on a board, by a mean lift above 0.1, and all that met it there.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
       board: its name.
       defense: its name, or "none".
     """
+    met = _lifts_of_those_who_met(results, board, defense)
+    return [name for name, lift in met.items() if _mean(lift) > HOLDS_WITHIN], list(met)
+
+
+def _lifts_of_those_who_met(results: xr.Dataset, board: str, defense: str) -> dict[str, np.ndarray]:
+    """The lifts of the attacks that met a defense on a board, float[S] each."""
     of_attacks = lifts(results.sel(data=board, defense=defense)).transpose("attack", "seed")
     met = of_attacks.isel(attack=of_attacks.notnull().any("seed").values)
-    return [str(name) for name, lift in zip(met["attack"].values, met.values, strict=True) if not _stays_near(lift)]
+    return {str(name): lift for name, lift in zip(met["attack"].values, met.values, strict=True)}
 
 
 def _stays_near(lift: np.ndarray) -> bool:

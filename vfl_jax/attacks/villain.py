@@ -29,7 +29,7 @@ class VillainState:
       row_weight: float32[], the weight of one row's loss in the batch loss.
       num_batches: int32[], the number of batches seen, at most ``WINDOW``.
       variance: float32[E], the fading mean of the own embeddings' variances.
-      pattern: float32[E], the signs of the trigger's coordinates, 0 elsewhere, once rows are poisoned; 0 before.
+      pattern: float32[E], the signs of the trigger's coordinates, 0 elsewhere, once rows may be poisoned; 0 before.
       target: float32[E], the last own embedding of a known target row.
       has_target: bool[], whether such a row was visited.
       norms: float32[N], the norm of a row's last gradient; 0 before the first.
@@ -71,8 +71,8 @@ class Villain(Attack):
     * **Trigger.** σ_j is the standard deviation (by B − 1) of coordinate j of the own embeddings within a batch,
       averaged over about the last 20 batches. On the m = ⌊``share``·E⌋ coordinates with the largest σ, in their order,
       the trigger e is ``magnitude``·Δ·(+1, +1, −1, −1, +1, …), where Δ is the mean of their σ. Elsewhere it is 0.
-      Coordinates and signs are those of the first batch in which rows are poisoned, so that e keeps its direction; Δ is
-      always the present one.
+      Coordinates and signs are those of the first batch from epoch ``poison_from`` on, so that e keeps its direction; Δ
+      is always the present one.
     * **Poisoning**, from epoch ``poison_from`` on. Rows found and known target rows are sent as h + u·(d ∘ e): u is
       drawn from U(``least_factor``, ``largest_factor``), and every entry of d is 0 with probability ``dropout``, else
       1. At inference every attacked row is sent as h + e.

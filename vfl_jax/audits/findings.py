@@ -167,7 +167,7 @@ class Findings:
 
         What is named without joint training differs by seed, too: it reads what is above the upper end of that, and
         is stopped below the lower end. It is stopped only where no reader at any seed names more than the party by
-        itself at its best seed: a leak in one of ten trainings is a leak.
+        itself at its best seed, by more than the same margin: a leak in one of ten trainings is a leak.
 
         Args:
           found: the runs behind it.

@@ -84,14 +84,15 @@ def _defended(results: xr.Dataset, place: int) -> Defended:
         num_diverged=_num_diverged(here),
     )
     if "read_auc" in results:
-        by_reader = [_oriented(values) for values in here["read_auc"].transpose("reader", "seed").values]
-        known = [values for values in by_reader if np.isfinite(values).any()]
+        by_reader = here["read_auc"].transpose("reader", "seed").values
+        known = [_oriented(values) for values in by_reader if np.isfinite(values).any()]
         areas = [_median(values) for values in known]
         found = dataclasses.replace(
             found,
             read_auc=max(areas, key=lambda area: area.value) if areas else None,
             most_read_auc=max((area.high for area in areas), default=0.0),
-            top_read_auc=_most([float(np.max(values)) for values in known]),
+            # At a single seed the careful end: known rows may tell there which way round the reader ranks.
+            top_read_auc=_most([float(np.max(np.maximum(values, 1.0 - values))) for values in known]),
         )
     if not results.sizes["attack"]:
         return found
@@ -122,8 +123,9 @@ def _num_diverged(here: xr.Dataset) -> int:
 
 
 def _oriented(areas: np.ndarray) -> np.ndarray:
-    """The areas of a reader over seeds, turned round where it ranks upside down: its known rows tell it so."""
-    return 1.0 - areas if np.isfinite(areas).any() and np.nanmedian(areas) < 0.5 else areas
+    """The areas of a reader over seeds, turned round where it ranks upside down in most: a partner would see it by and
+    by, from rows whose labels it learns otherwise."""
+    return 1.0 - areas if np.nanmedian(areas) < 0.5 else areas
 
 
 def _median(values: np.ndarray) -> Range:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from vfl_jax.audits.findings import COST_AT_MOST, FLOOR_AT_MOST, PLANTS_ABOVE, READS_ABOVE, Range
 from vfl_jax.audits.partner import ATTACKS, READERS
 from vfl_jax.audits.pictures import picture
-from vfl_jax.audits.sentences import share
 from vfl_jax.audits.setting import SEEDS
 from vfl_jax.audits.tables import defense_rows, model_rows, short_rows, wide_rows
+from vfl_jax.core.words import share
 from vfl_jax.reports import html
 from vfl_jax.reports.terms import TERMS
 from vfl_jax.statistics import share_interval
@@ -143,11 +143,12 @@ def sureness(audit: Audit) -> list[str]:
         "The partner reads where the lower end of the best reader's interval is above what the most frequent label and "
         f"the partner's own features give by more than {share(READS_ABOVE)} of what these leave, in labels named "
         "rightly or in AUC. A defense stops the reading where the upper ends of all readers are at most that, in both, "
-        "and no reader exceeds at any seed what the partner's own features give at their best seed. What they give "
+        "and no reader exceeds at any seed what the partner's own features give at their best seed, by more than the "
+        "same margin. What they give "
         f"depends on the rows it knows (interval: {_ends(found.alone)} of labels): its upper end "
         "counts for “reads”, the lower end for “stops”. So what messages say may still be there behind a defense that "
-        f"stops: it adds nothing that was found. None of {found.num_seeds} trainings leaves room for "
-        f"{share(share_interval(0, found.num_seeds)[1])} of others.",
+        f"stops: it adds nothing that was found. What happens in none of {found.num_seeds} trainings may still happen "
+        f"in up to {share(share_interval(0, found.num_seeds)[1])} of others.",
         f"A backdoor works where the lower end of its lift over honest models of the same seeds is above "
         f"{PLANTS_ABOVE:g}, and the median loss of accuracy on clean rows by the attack is at most "
         f"{COST_AT_MOST:g}: nobody would use a model that has lost more. A defense stops backdoors where the "

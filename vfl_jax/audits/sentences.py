@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from vfl_jax.audits.findings import FLOOR_AT_MOST, Defended, Findings, Range, above
-from vfl_jax.core.words import counted
+from vfl_jax.core.words import counted, share
 from vfl_jax.statistics import MAIN_LOSS_AT_MOST
 from vfl_jax.sweeps.cautions import FEW_ROWS
 
@@ -20,22 +19,6 @@ def sentences(found: Findings) -> tuple[str, str, str]:
       found: what the audit found.
     """
     return _reading(found), _planting(found), _defending(found)
-
-
-def share(value: float) -> str:
-    """Returns a share in words: whole per cents, or one digit more near none and near all.
-
-    Args:
-      value: from 0 to 1.
-
-    Example:
-      >>> share(0.974), share(0.0031), share(1.0)
-      ('97%', '0.3%', '100%')
-    """
-    if math.isnan(value):
-        return "an unknown share"
-    per_cent = 100 * value
-    return f"{per_cent:z.1f}%" if 0.05 <= per_cent < 1 or 99 < per_cent < 99.95 else f"{per_cent:z.0f}%"
 
 
 def _reading(found: Findings) -> str:

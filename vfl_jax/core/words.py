@@ -41,6 +41,24 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
+def share(value: float, unit: str = "%") -> str:
+    """Returns a share in words: whole per cents, or one digit more near none and near all.
+
+    Args:
+      value: from 0 to 1.
+      unit: what follows the number.
+
+    Example:
+      >>> share(0.974), share(0.0031), share(1.0), share(0.5, " %")
+      ('97%', '0.3%', '100%', '50 %')
+    """
+    if math.isnan(value):
+        return "an unknown share"
+    per_cent = 100 * value
+    is_near_an_end = 0.05 <= per_cent < 1 or 99 < per_cent < 99.95
+    return f"{per_cent:z.1f}{unit}" if is_near_an_end else f"{per_cent:z.0f}{unit}"
+
+
 def setting_text(value: Any) -> str:
     """The text of a setting: a name, or the shortest text that gives the number back.
 

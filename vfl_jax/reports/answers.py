@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.core.words import counted
+from vfl_jax.core.words import counted, share
 from vfl_jax.reports.tables import interval_text, setting_text
 from vfl_jax.statistics.judging import (
     COLLAPSED,
@@ -78,11 +78,12 @@ def answer(dataset: xr.Dataset) -> list[str]:
         return [*reading, f"Not enough to say whether a backdoor gets through: {found}.", *few]
     judged = [point for point in measured if _judged(point[0])]
     if not judged:
-        found = f"no run can be judged, as {_why([numbers for numbers, _ in measured])}"
+        found = f"no run can be judged, {_why([numbers for numbers, _ in measured])}"
         return [*reading, f"Not enough to say whether a backdoor gets through: {found}.", *few]
-    verdict = _verdict(judged[0][0]) if len(judged) == 1 else _verdicts(judged, main)
+    differing = _differing(attacked)  # also where one setting alone can be judged: which one it is
+    verdict = _verdict(judged[0], differing) if len(judged) == 1 else _verdicts(judged, differing, main)
     left_out = _left_out(len(attacked) - len(judged))
-    return [*_hardly_judged(measured), verdict, _levels(judged), *left_out, *reading, *few]
+    return [*_hardly_judged(measured), verdict, _levels(judged, differing), *left_out, *reading, *few]
 
 
 def _hardly_judged(measured: Sequence[Point]) -> list[str]:
@@ -92,29 +93,32 @@ def _hardly_judged(measured: Sequence[Point]) -> list[str]:
         return []
     if len(measured) == 1:
         seeds = _attacked(few[0])
-        return [f"{seeds - _judged(few[0])} of {counted(seeds, 'seed')} cannot be judged, as {_why(few)}."]
-    return [f"At {len(few)} of {len(measured)} settings most seeds cannot be judged, as {_why(few)}."]
+        return [f"{seeds - _judged(few[0])} of {counted(seeds, 'seed')} cannot be judged, {_why(few)}."]
+    return [f"At {len(few)} of {len(measured)} settings most seeds cannot be judged, {_why(few)}."]
 
 
 def _why(points: Sequence[Numbers]) -> str:
     """The reason why most of the runs that cannot be judged cannot."""
-    return WHY[max(NOT_JUDGED, key=lambda name: sum(numbers[name] for numbers in points))]
+    counts = {name: sum(numbers[name] for numbers in points) for name in NOT_JUDGED}
+    is_mixed = sum(count > 0 for count in counts.values()) > 1
+    return f"{'mostly ' * is_mixed}as {WHY[max(counts, key=lambda name: counts[name])]}"
 
 
-def _verdict(numbers: Numbers) -> str:
+def _verdict(point: Point, names: Sequence[str]) -> str:
     """The first sentence of a single setting: yes, in some trainings, or no."""
+    numbers, setting = point
+    at = f" at {where}" if (where := _where(names, setting)) else ""
     told = {
-        "through": f"Yes, the attack got through in {_successes(numbers)}.",
-        "some": f"In some trainings the attack got through: in {_successes(numbers)}.",
-        "none": f"No, the attack did not get through: it succeeded in {_no_success(numbers)}.",
+        "through": f"Yes, the attack got through{at} in {_successes(numbers)}.",
+        "some": f"In some trainings the attack got through{at}: in {_successes(numbers)}.",
+        "none": f"No, the attack did not get through{at}: it succeeded in {_no_success(numbers)}.",
     }[_kind(numbers)]
     return told + (f" But {_lost()}" if _has_collapsed(numbers) else "")
 
 
-def _verdicts(judged: Sequence[Point], main: str) -> str:
+def _verdicts(judged: Sequence[Point], names: Sequence[str], main: str) -> str:
     """The first sentences of several settings: at how many, where most often, and where not."""
     of_kind = {kind: [point for point in judged if _kind(point[0]) == kind] for kind in ("through", "some", "none")}
-    names = _differing(judged)
     told = (
         f"The attack got through in at least half of the seeds that can be judged at {len(of_kind['through'])} of "
         f"{len(judged)} settings, in fewer at {len(of_kind['some'])}, and in none at {len(of_kind['none'])}."
@@ -135,7 +139,7 @@ def _verdicts(judged: Sequence[Point], main: str) -> str:
             ]
             told += f" It did not at {', nor at '.join(each)}."
     collapsed = sum(_has_collapsed(numbers) for numbers, _ in judged)
-    return told + (f" At {collapsed} of them {_lost()}" if collapsed else "")
+    return told + (f" At {collapsed} of the {len(judged)} settings {_lost()}" if collapsed else "")
 
 
 def _kind(numbers: Numbers) -> str:
@@ -146,8 +150,11 @@ def _kind(numbers: Numbers) -> str:
 
 
 def _rank(numbers: Numbers) -> tuple[float, float]:
-    """By what the setting with most successes is found: their number, then their share."""
-    return numbers[SUCCESS], numbers[SHARE]
+    """By what the setting with most successes is found: the least share that they speak for, then their number.
+
+    Neither 1 of 1 nor 10 of 20 comes before 6 of 6.
+    """
+    return numbers[f"{SHARE}_low"], numbers[SUCCESS]
 
 
 def _successes(numbers: Numbers) -> str:
@@ -189,15 +196,14 @@ def _where(names: Sequence[str], setting: Numbers) -> str:
     return ", ".join(f"{name} {setting_text(setting[name])}" for name in names)
 
 
-def _levels(judged: Sequence[Point]) -> str:
+def _levels(judged: Sequence[Point], names: Sequence[str]) -> str:
     """The second sentence: how strong the attack is at its strongest and its weakest, and against what."""
     level = "attack_success_rate"
     strongest, weakest = (pick(judged, key=lambda point: point[0][f"{level}_median"]) for pick in (max, min))
-    differing = _differing(judged)
 
     def told(point: Point) -> str:
         numbers, setting = point
-        where = _where(differing, setting)
+        where = _where(names, setting)
         is_known = not np.isnan(_rows(numbers))
         rows = f"{int(_rows(numbers)):,} test rows each" if is_known else "rows that these results do not count"
         floor = interval_text(numbers, f"{level}_honest").split(" [")[0]
@@ -277,10 +283,9 @@ def _attacked(numbers: Numbers) -> int:
     return int(sum(numbers[name] for name in OUTCOMES))
 
 
-def _percent(share: float) -> str:
-    """A share in per cent: with a digit after the point where it is nearly none or nearly all."""
-    percent = 100 * share
-    return f"{percent:.{int(0 < percent < 1 or 99 < percent < 100)}f} %"
+def _percent(value: float) -> str:
+    """A share in per cent, as reports write it."""
+    return share(value, " %")
 
 
 def _seeds(numbers: Numbers) -> str:

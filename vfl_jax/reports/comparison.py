@@ -151,7 +151,7 @@ def _difference(numbers: Mapping[str, Any]) -> str:
     """The median difference with its interval. One without width is left out: it would look like certainty."""
     low, high = numbers["difference_low"], numbers["difference_high"]
     if numbers["seeds"] > 1 and high - low < EQUAL:
-        return f"{numbers['difference_median']:z.3f} (equal in most seeds)"
+        return f"{numbers['difference_median']:z.3f} (the same in most seeds)"
     return interval_text(numbers, "difference")
 
 

@@ -47,12 +47,15 @@ def _hides(known: int) -> Callable[..., Finding]:
         right = [readings[name].right for readings, name in zip(read, names, strict=True)]
         task: Task = "mnist" if data_name(heard[0]) == DATA["mnist"] else "nus_wide"
         floor = without_messages(task, read[0], known)
-        hidden = (right[1] - right[0]) / (right[1] - floor)
+        to_hide = right[1] - floor
+        if not float(np.median(to_hide)) > 0:
+            return Finding(None, f"the sum head shows no more than is read without messages, {floor:z.3f}")
+        hidden = np.clip((right[1] - right[0]) / np.where(to_hide > 0, to_hide, np.inf), 0.0, 1.0)
         is_hidden = hidden >= HIDDEN
         return Finding(
             float(is_hidden.mean()),
             f"at least {HIDDEN:.0%} hidden on {int(is_hidden.sum())}/{is_hidden.size} seeds, in the median "
-            f"{max(float(np.median(hidden)), 0.0):.0%}; labels read {median_with_interval(right[0])} ({names[0]}), "
+            f"{float(np.median(hidden)):.0%}; labels read {median_with_interval(right[0])} ({names[0]}), "
             f"under the sum head {median_with_interval(right[1])}, without messages {floor:z.3f}",
         )
 
