@@ -149,6 +149,36 @@ def test_the_setting_with_most_successes_is_named():
     assert "It did not at defense.stddev 2 (none of 20 seeds that can be judged; more than 16 % of" in through
 
 
+def test_most_often_is_a_share_of_the_seeds_that_can_be_judged():
+    """All of 6 seeds come before half of 20, and these before 1 of 1."""
+    found = with_successes([10, 6, 1])
+    main = found["main_task_accuracy"]
+    for place, judged in ((1, 6), (2, 1)):
+        main[{"defense.stddev": place, "seed": slice(judged, None)}] = 0.1
+    assert "It did so most often at defense.stddev 1: in 6 of 6 seeds that can be judged (of 20)" in " ".join(
+        answer(found)
+    )
+    main[{"defense.stddev": 1}] = 0.1
+    assert "It did so most often at defense.stddev 0: in 10 of 20 seeds that can be judged" in " ".join(answer(found))
+
+
+def test_the_only_setting_that_can_be_judged_is_named():
+    found = with_successes([10, 10])
+    found["main_task_accuracy"][{"defense.stddev": 0}] = 0.1
+    _, yes, level, rest = answer(found)
+    assert yes.startswith("Yes, the attack got through at defense.stddev 1 in 10 of 20 seeds")
+    assert "(defense.stddev 1)" in level
+    assert rest.startswith("1 more setting says nothing")
+
+
+def test_of_several_reasons_the_most_frequent_is_called_so():
+    found = with_successes([2], unjudged=4, seeds=10)
+    for name in ("backdoor_accuracy", "attack_success_rate"):
+        found[name][{"attack.enabled": 0, "seed": slice(3, 6)}] = 0.9  # a floor too high
+    first = answer(found)[0]
+    assert first.startswith("7 of 10 seeds cannot be judged, mostly as their honest runs are no better than guessing")
+
+
 def test_settings_without_any_success_say_what_they_rule_out():
     through = answer(with_successes([0, 0]))[0]
     assert through.endswith("and in none at 2. More than 16 % of trainings is ruled out at every one (95 % interval).")

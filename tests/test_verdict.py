@@ -257,6 +257,17 @@ def test_leaked_labels(tmp_path):
         )
         save(kept, tmp_path / "claims_without_a_figure" / "results" / f"{case.name.replace('labels', 'listened')}.nc")
     assert verdict("alleviates the leakage", tmp_path) == "**does not hold** (so far)"
+    # Who knows no label reads 0.5 by signs under the trainable head, all under the sum head; the floor is 0.112.
+    claim = claim_that("from a party that knows none")
+    assert verdict(claim.text, tmp_path).startswith("**holds only: MNIST")
+
+
+def test_a_head_hides_a_share_of_what_leaks_and_nothing_where_nothing_does():
+    fixed = np.array([0.9, 0.9, 0.4])
+    assert labels.hidden_share(np.array([0.4, 0.65, 0.3]), fixed, 0.4).tolist() == pytest.approx([1.0, 0.5, 0.0])
+    assert labels.hidden_share(np.array([0.1, 1.0, 1.0]), fixed, 0.4).tolist() == [1.0, 0.0, 0.0]
+    assert labels.hidden_share(np.full(2, 0.6), np.full(2, 0.3), 0.4) is None  # it leaks more, and hides nothing
+    assert labels.hidden_share(np.full(2, 0.6), np.full(2, 0.4), 0.4) is None
 
 
 @pytest.mark.parametrize(("without", "expected"), [(10, "holds"), (11, "does not hold")])

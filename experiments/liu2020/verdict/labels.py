@@ -47,10 +47,9 @@ def _hides(known: int) -> Callable[..., Finding]:
         right = [readings[name].right for readings, name in zip(read, names, strict=True)]
         task: Task = "mnist" if data_name(heard[0]) == DATA["mnist"] else "nus_wide"
         floor = without_messages(task, read[0], known)
-        to_hide = right[1] - floor
-        if not float(np.median(to_hide)) > 0:
+        hidden = hidden_share(right[0], right[1], floor)
+        if hidden is None:
             return Finding(None, f"the sum head shows no more than is read without messages, {floor:z.3f}")
-        hidden = np.clip((right[1] - right[0]) / np.where(to_hide > 0, to_hide, np.inf), 0.0, 1.0)
         is_hidden = hidden >= HIDDEN
         return Finding(
             float(is_hidden.mean()),
@@ -60,6 +59,22 @@ def _hides(known: int) -> Callable[..., Finding]:
         )
 
     return look
+
+
+def hidden_share(trainable: np.ndarray, fixed: np.ndarray, floor: float) -> np.ndarray | None:
+    """Which share of what leaks under the sum head a trainable head hides, by seed, in [0, 1].
+
+    Args:
+      trainable, fixed: float[S], the share of labels read under the trainable and the sum head.
+      floor: the share that is read without messages.
+
+    Returns:
+      float[S], 0 at a seed with nothing to hide; None where the median seed has nothing to hide.
+    """
+    leaks = fixed - floor
+    if not np.median(leaks) > 0:
+        return None
+    return np.clip(np.where(leaks > 0, fixed - trainable, 0.0) / np.where(leaks > 0, leaks, 1.0), 0.0, 1.0)
 
 
 def _heads(kind: str, preset: str, task: str) -> tuple[str, str]:
