@@ -31,9 +31,9 @@ def interval(
     =======================  ====  ====  ====  ====  ====
     seeds                    2     3     5     10    20
     =======================  ====  ====  ====  ====  ====
-    median, normal values    0.50  0.74  0.94  0.94  0.94
-    mean, normal values      0.51  0.74  0.84  0.90  0.92
-    mean, log-normal values  0.42  0.65  0.72  0.81  0.85
+    median, normal values    0.50  0.75  0.94  0.94  0.94
+    mean, normal values      0.50  0.75  0.84  0.90  0.92
+    mean, log-normal values  0.43  0.64  0.72  0.81  0.85
     =======================  ====  ====  ====  ====  ====
 
     So a median takes at least 5 seeds. A mean takes more than 20 where values are skewed.
