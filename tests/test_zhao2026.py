@@ -84,7 +84,9 @@ def test_claim_1_asks_beyond_the_floor():
     # 0.8 over a floor of 0.7 is a third of what the floor leaves, and less than 0.6 over nothing.
     assert majority_is_easier(half, {"a": success(0.8, 0.7)}).verdict == CONTRADICTED
     full = {"a": success(0.99, noise=0 * NOISE)}
-    assert majority_is_easier(full, full).verdict == UNJUDGED  # at the ceiling
+    assert majority_is_easier(full, full) == (UNJUDGED, (), 1)  # at the ceiling
+    beside = majority_is_easier(half | {"b": full["a"]}, most | {"b": full["a"]})
+    assert (beside.verdict, len(beside.items), beside.at_ceiling) == (HOLDS, 1, 1)
     weak = {"a": success(0.1)}
     assert majority_is_easier(weak, {"a": success(0.3)}).verdict == UNJUDGED  # effective with neither
 
@@ -135,7 +137,7 @@ def test_claim_4_asks_twice():
     assert colluders_help(alone, more).verdict == HOLDS
     assert colluders_help(alone, less).verdict == CONTRADICTED
     assert colluders_help(alone, {"a": success(0.6, noise=-NOISE)}).verdict == UNDECIDED
-    assert colluders_help({"a": success(0.99)}, {"a": success(1.0)}).verdict == UNJUDGED  # at the ceiling
+    assert colluders_help({"a": success(0.99)}, {"a": success(1.0)}) == (UNJUDGED, (), 1)  # at the ceiling
     assert colluders_help({"a": success(0.0)}, {"a": success(0.1)}).verdict == UNJUDGED  # off the floor in neither
     assert targets_hurt(alone, less).verdict == HOLDS
     assert targets_hurt(alone, more).verdict == CONTRADICTED
@@ -273,14 +275,14 @@ def test_the_page_says_what_results_say(digits, tmp_path):
     page = (tmp_path / "tables.md").read_text()
     verdicts = {row["claim"].partition(".")[0]: row["digits"] for row in table_rows(page, "claim", "digits")}
     assert verdicts == {
-        "1": "**undecided** (0 of 1)",
-        "2a": "**contradicted** (0 of 1)",
-        "2b": "**contradicted** (0 of 1)",
-        "3": "**undecided** (0 of 2)",  # one attack alone carries it
+        "1": "**undecided** (1 open)",
+        "2a": "**contradicted** (1 no)",
+        "2b": "**contradicted** (1 no)",
+        "3": "**undecided** (2 open)",  # one attack alone carries it
         "4a": UNJUDGED,  # no colluder is the attack that works
-        "4b": "**undecided** (0 of 1)",
-        "5": "**holds** (1 of 1)",  # one attack, whose parties are two and three
-        "6": "**contradicted** (6 of 7)",
+        "4b": "**undecided** (1 open)",
+        "5": "**holds** (1 yes)",  # one attack, whose parties are two and three
+        "6": "**contradicted** (6 yes, 1 no)",
     }
     beginning = page.splitlines()[0]
     holding, contradicted = beginning.split("**This is contradicted everywhere: ")
@@ -315,8 +317,8 @@ def test_the_page_begins_with_the_claims_by_what_became_of_them():
     said = report.answer(found)
     assert said.startswith("**On every data set where it can be judged, this holds: attacks succeed best on the maj")
     assert "**This is contradicted everywhere: success jumps between epochs (2a).**" in said
-    assert "or is undecided: no defense recovers utility (6; holds on 1 of 2, contradicted on 1)." in said
-    assert "hurt each other (4b; two that each win more than half of the rows alone must)" in said
+    assert "or is undecided: no defense recovers utility (6; holds on 1, contradicted on 1)." in said
+    assert "hurt each other (4b; this follows by arithmetic where each wins more than half of the rows alone)" in said
     assert all(said.count(f"({one.name}") == 1 for one in CLAIMS)
     few, many = (Judgement(HOLDS, (item("", NOISE),) * count) for count in (2, 3))
     found["5"] = {"set 0": (few, []), "set 1": (many, [])}

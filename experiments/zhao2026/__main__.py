@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from experiments.shared.command import Arguments, carry_out
+from experiments.shared.command import Arguments, carry_out, ending_in_one_line
 from experiments.zhao2026.boards import DATA_SETS
 from experiments.zhao2026.cases import QUICK_EPOCHS, QUICK_SEEDS, case_name, make_cases, roles
 from experiments.zhao2026.report import write_report
@@ -22,7 +22,9 @@ def main(given: Arguments) -> None:
     if given.quick:  # attacks that act by phases need more than two epochs
         out = given.out or HOME / "quick"
         given = dataclasses.replace(given, quick=False, seeds=QUICK_SEEDS, epochs=QUICK_EPOCHS, out=out)
-    carry_out(given, make_cases(given.epochs), functools.partial(write_report, epochs=given.epochs), HOME)
+    with ending_in_one_line():  # boards need the data
+        cases = make_cases(given.epochs)
+    carry_out(given, cases, functools.partial(write_report, epochs=given.epochs), HOME)
 
 
 if __name__ == "__main__":

@@ -221,7 +221,8 @@ CLAIMS: Sequence[Claim] = (
         "1",
         "Attacks succeed best on the majority class",
         "Of attacks that are effective with the rarest or the most frequent class as τ: (success − floor) / (1 − "
-        "floor) with the most frequent class less that with the rarest.",
+        "floor) with the most frequent class less that with the rarest. Attacks that reach "
+        f"{verdicts.CEILING:g} with both leave no room for a difference, and do not count.",
         _majority,
         "majority less rarest",
         0.0,
@@ -277,7 +278,7 @@ CLAIMS: Sequence[Claim] = (
         "alone less together",
         0.0,
         ("two_targets",),
-        "two that each win more than half of the rows alone must",
+        "this follows by arithmetic where each wins more than half of the rows alone",
     ),
     Claim(
         "5",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from experiments.zhao2026.boards import DATA_SETS
 from experiments.zhao2026.cases import make_cases, roles
 from experiments.zhao2026.claims import CLAIMS, Claim
 from experiments.zhao2026.reading import Found, OfData, read
-from experiments.zhao2026.verdicts import CONTRADICTED, HOLDS, NO, UNDECIDED, UNJUDGED, YES, Item, Judgement
+from experiments.zhao2026.verdicts import CONTRADICTED, HOLDS, NO, OPEN, UNDECIDED, UNJUDGED, YES, Item, Judgement
 from vfl_jax import plots
 from vfl_jax.reports import Row, to_markdown
 
@@ -45,9 +45,11 @@ RULE = """\
 An item of a claim, such as an attack, says yes where the 95 % bootstrap interval of its number over seeds lies at or
 above a threshold (above it, where that is 0), no where it lies below, and else nothing. A claim *holds* where more than
 half of its items say yes, is *contradicted* where more than half say no, else it is *undecided*; without an item it
-*cannot be judged*. In brackets: how many items say yes, of how many. An attack is *effective* where its median success
-is above 0.5 and the median difference to the honest runs at least 0.25. *Success* is the share of test rows of other
-classes than τ, all of them attacked, that are predicted as τ; *floor* is that of the honest runs.
+*cannot be judged*. Claims 3 and 6 are of every K and of every defense: they hold where all items say yes, and a single
+no contradicts them. In brackets: what the items say; *open* are those that say nothing, and *at the ceiling* attacks
+that do not count because no difference could show. An attack is *effective* where its median success is above 0.5 and
+the median difference to the honest runs at least 0.25. *Success* is the share of test rows of other classes than τ, all
+of them attacked, that are predicted as τ; *floor* is that of the honest runs.
 """
 
 
@@ -73,7 +75,7 @@ def answer(looked: Looked) -> str:
         verdict = UNJUDGED if not said else said[0] if len(set(said)) == 1 else UNDECIDED
         notes = [claim.name, *([claim.aside] if claim.aside else [])]
         if verdict == UNDECIDED:
-            notes.append(f"holds on {said.count(HOLDS)} of {len(said)}, contradicted on {said.count(CONTRADICTED)}")
+            notes.append(_by_data_set(said))
         titles[verdict].append(f"{claim.text[0].lower()}{claim.text[1:]} ({'; '.join(notes)})")
     judgements = [judged for of_claim in looked.values() for judged, _ in of_claim.values()]
     not_run, counts = sum(judged.verdict == NOT_RUN for judged in judgements), [len(j.items) for j in judgements]
@@ -92,6 +94,12 @@ def answer(looked: Looked) -> str:
     if not_run:
         sentences.append(f"{not_run} of {len(judgements)} verdicts {'is' if not_run == 1 else 'are'} not run yet.")
     return " ".join(sentences) + "\n"
+
+
+def _by_data_set(said: Sequence[str]) -> str:
+    """On how many data sets a claim has each verdict."""
+    counts = {verdict: said.count(verdict) for verdict in (HOLDS, CONTRADICTED, UNDECIDED)}
+    return ", ".join(f"{verdict} on {count}" for verdict, count in counts.items() if count)
 
 
 def overview(looked: Looked) -> Figure:
@@ -124,7 +132,10 @@ def verdict_rows(looked: Looked) -> list[Row]:
 def _told(judged: Judgement) -> str:
     if judged.verdict in (UNJUDGED, NOT_RUN):
         return judged.verdict
-    return f"**{judged.verdict}** ({sum(one.says == YES for one in judged.items)} of {len(judged.items)})"
+    says = [one.says for one in judged.items]
+    counts = {"yes": says.count(YES), "no": says.count(NO), "open": says.count(OPEN)}
+    told = [f"{count} {word}" for word, count in (*counts.items(), ("at the ceiling", judged.at_ceiling)) if count]
+    return f"**{judged.verdict}** ({', '.join(told)})"
 
 
 def _evidence(folder: Path, claim: Claim, looked: Mapping[str, tuple[Judgement, list[Row]]]) -> str:

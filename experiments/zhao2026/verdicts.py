@@ -72,10 +72,11 @@ class Item(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """A verdict, and the items it was made of."""
+    """A verdict, the items it was made of, and how many do not count because they are at the ceiling either way."""
 
     verdict: str
     items: tuple[Item, ...]
+    at_ceiling: int = 0
 
 
 def median(values: Values) -> float:
@@ -122,12 +123,12 @@ def majority_is_easier(rarest: Mapping[str, Success], majority: Mapping[str, Suc
     with both do not count.
     """
     both = {name: (rarest[name], majority[name]) for name in rarest if name in majority}
-    return vote(
-        item(name, frequent.share - rare.share)
-        for name, (rare, frequent) in both.items()
-        if (rare.is_effective or frequent.is_effective)
-        and not min(median(rare.share), median(frequent.share)) >= CEILING
+    able = {name: pair for name, pair in both.items() if any(one.is_effective for one in pair)}
+    full = [name for name, pair in able.items() if min(median(one.share) for one in pair) >= CEILING]
+    judgement = vote(
+        item(name, frequent.share - rare.share) for name, (rare, frequent) in able.items() if name not in full
     )
+    return judgement._replace(at_ceiling=len(full))
 
 
 def jumps_between_epochs(curves: Mapping[str, np.ndarray]) -> Judgement:
@@ -201,13 +202,13 @@ def colluders_help(alone: Mapping[str, Success], together: Mapping[str, Success]
 
     Attacks do not count that are at the ceiling alone, nor those that no number of attackers brings off the floor.
     """
-    return vote(
+    full = [name for name, one in alone.items() if name in together and median(one.own) >= CEILING]
+    judgement = vote(
         item(name, together[name].own - one.own)
         for name, one in alone.items()
-        if name in together
-        and median(one.own) < CEILING
-        and max(median(one.gain), median(together[name].gain)) >= ABOVE_FLOOR
+        if name in together and name not in full and max(median(one.gain), median(together[name].gain)) >= ABOVE_FLOOR
     )
+    return judgement._replace(at_ceiling=len(full))
 
 
 def targets_hurt(alone: Mapping[str, Success], together: Mapping[str, Success]) -> Judgement:
@@ -264,7 +265,8 @@ def none_recovers(
         if one is not None:
             keeps = median(honest.clean - clean) <= MAIN_LOSS_AT_MOST
             opposite: dict[Says, Says] = {YES: NO, NO: YES, OPEN: OPEN}
-            found.append(one._replace(says=opposite[one.says] if keeps else YES))
+            name = one.name if keeps else f"{one.name} (costs clean accuracy)"
+            found.append(one._replace(name=name, says=opposite[one.says] if keeps else YES))
     answers = [one.says for one in found]
     verdict = (
         UNJUDGED if not answers else CONTRADICTED if NO in answers else HOLDS if set(answers) == {YES} else UNDECIDED
