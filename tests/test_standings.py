@@ -81,9 +81,10 @@ def results():
     )
 
 
-def test_two_seeds_tell_attacks_apart_that_differ_at_both(results):
+def test_few_seeds_tell_apart_what_a_t_interval_does(results):
+    """Two seeds at which "echo" differs from "loud" by 0.03 and 0.02 do not tell: the interval is -0.04 to 0.09."""
     found = rank_attacks(results.isel(seed=[0, 2]))
-    assert [(place.name, place.rank) for place in found] == [("echo", 1), ("loud", 2), ("quiet", 3)]
+    assert [(place.name, place.rank) for place in found] == [("echo", 1), ("loud", 1), ("quiet", 3)]
     assert [place.rank for place in rank_attacks(results.isel(seed=[0]))] == [1, 1, 1]
 
 

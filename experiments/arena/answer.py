@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vfl_jax.arenas.leaderboard import told_by_size
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
 from vfl_jax.arenas.standings import (
     HOLDS_WITHIN,
@@ -26,6 +28,8 @@ LEADERS = 3
 """So many attacks and defenses stand on the first page."""
 CHEAP = 0.01
 """A defense that costs honest runs no more main accuracy than this, in the mean, is called cheap."""
+GIVEN_AWAY = 0.95
+"""From this area under the ROC curve on the size of its messages gives an attack away."""
 
 
 def answer(results: xr.Dataset) -> str:
@@ -44,12 +48,19 @@ def answer(results: xr.Dataset) -> str:
         f"{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried: over the "
         f"{strongest.num_cells} meetings that can be judged "
         f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to the "
-        f"target class τ, and honest runs lead {floor:.0%}. Without a defense the strongest attack of each board "
-        f"leads {undefended.success[0]:.0%} in the mean. "
+        f"target class τ, and honest runs lead {floor:.0%}. {_given_away(results, strongest.name)}"
+        f"Without a defense the strongest attack of each board leads {undefended.success[0]:.0%} in the mean. "
         f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
-        f"accuracy to it, keep half of what they know beyond the most frequent class, in every seed, and every attack "
-        f"tried stays within {points} of their rate."
+        f"accuracy to it and keep at least half of what they gain over naming the most frequent class, in every seed, "
+        f"and every attack tried stays within {points} of their rate."
     )
+
+
+def _given_away(results: xr.Dataset, attack: str) -> str:
+    """The sentence on an attack whose messages are told by their size: who looks for it need not fear it."""
+    told = told_by_size(at_common_seeds(results))
+    area = 0.5 if told is None else float(told.sel(attack=attack))
+    return f"The size of its messages alone gives {attack} away (AUC {area:.2f}). " if area >= GIVEN_AWAY else ""
 
 
 def short(results: xr.Dataset) -> str:
@@ -59,18 +70,22 @@ def short(results: xr.Dataset) -> str:
       results: those of all boards.
     """
     attacks = [place for place in rank_attacks(results) if place.rank is not None][:LEADERS]
-    defenses = [place for place in rank_defenses(results) if place.rank is not None and place.name != UNDEFENDED][
-        :LEADERS
-    ]
+    ranked = [place for place in rank_defenses(results) if place.rank is not None]
+    of_none = next((place.rank for place in ranked if place.name == UNDEFENDED), None)
+    better = [place for place in ranked if of_none is None or (place.rank or 0) < of_none][:LEADERS]
     rows = [
-        {
-            "rank": str(place + 1),
-            "strongest attacks": f"`{attack.name}`, {attack.success[0]:.0%}",
-            "defenses that leave least": f"`{defense.name}`, {defense.success[0]:.0%}",
-            "hold on": "{} of {}".format(*map(len, boards_held(results, defense.name))),
-            "and cost": f"{_price(defense).removeprefix('at ')}",
-        }
-        for place, (attack, defense) in enumerate(zip(attacks, defenses, strict=False))
+        {"rank": str(place + 1)}
+        | ({"strongest attacks": f"`{attack.name}`, {attack.success[0]:.0%}"} if attack else {"strongest attacks": "–"})
+        | (
+            {
+                "defenses that leave least": f"`{defense.name}`, {defense.success[0]:.0%}",
+                "hold on": "{} of {}".format(*map(len, boards_held(results, defense.name))),
+                "and cost": f"{_price(defense).removeprefix('at ')}",
+            }
+            if defense
+            else dict.fromkeys(("defenses that leave least", "hold on", "and cost"), "–")
+        )
+        for place, (attack, defense) in enumerate(itertools.zip_longest(attacks, better))
     ]
     return (
         "\n".join(
@@ -81,7 +96,8 @@ def short(results: xr.Dataset) -> str:
                 "",
                 to_markdown(rows),
                 "Percentages of attacks are means of attack success over defenses that spare the task, those of "
-                "defenses what the strongest attack is left with; costs are of main accuracy. Neighbours may be tied.",
+                "defenses what the strongest attack is left with; costs are of main accuracy. Defenses that the seeds "
+                "cannot tell from none are left out.",
                 so_far(results).rstrip(),
                 "[All ranks, intervals and boards](experiments/arena/README.md).",
             ]

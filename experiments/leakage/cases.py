@@ -85,10 +85,10 @@ ANY = (
     ClusterInference(of="embeddings", start="plus_plus", way="cluster_embeddings", at_epochs=END),
     RegressionInference(way="regression", at_epochs=END),
     RegressionInference(of="embeddings", way="alone", at_epochs=END),
+    PassiveModelCompletion(),
     PooledInference(way="pooled", at_epochs=END),
     PooledInference(evidence="sum", way="pooled_sum", at_epochs=END),
     PooledInference(own=True, way="pooled_own", at_epochs=END),
-    PassiveModelCompletion(),
 )
 
 DEFENSES: dict[str, tuple[ActiveTransform, str, tuple[float, ...]]] = {

@@ -32,13 +32,14 @@ NOTE = (
     "times of 100, of twenty 92 times. Boards and defenses are taken as they are. Attack success: the share of test "
     "rows of other classes, every one attacked, that are predicted as τ. Lift: above the honest runs of the same "
     "seeds. Cost: percentage points of main accuracy. Equal ranks are ties: the seeds cannot tell them from the first "
-    "of the rank. A rank is among those tried, over cells that all have and that are judged in most seeds: the "
-    "defense spares the honest runs, and these do not lead most rows to τ themselves. A defense spares honest runs "
-    "that lose at most 10 points to it, and keep half of what they know beyond the most frequent class. Who did not "
-    "meet in nearly all cells has no rank, nor has a defense that costs more than 10 points; their values are over "
-    "their own cells. A defense holds on a board where it spares the honest runs of every seed and every attack tried "
-    "has a lift of at most 0.1, by the upper end of its interval. The strongest attack of a board has the largest "
-    "mean lift, chosen by the seeds that the table reports."
+    "of the rank, by the t interval of the paired difference, which is as wide as few seeds ask for. A rank is among "
+    "those tried, over cells that all have and that are judged in most seeds: the defense spares the honest runs, and "
+    "these do not lead most rows to τ themselves. A defense spares honest runs that lose at most 10 points to it, and "
+    "keep half of what they know beyond the most frequent class. Who did not meet in nearly all cells has no rank, "
+    "nor has a defense that costs more than 10 points; their values are over their own cells. A defense holds on a "
+    "board where it spares the honest runs of every seed and every attack tried has a lift of at most 0.1, by the "
+    "upper end of its t interval. The strongest attack of a board has the largest mean lift, chosen by the seeds that "
+    "the table reports."
 )
 
 
@@ -78,7 +79,7 @@ def trace_rows(results: xr.Dataset) -> list[Row]:
     loses = (results[MAIN + HONEST] - results[MAIN] > MAIN_LOSS_AT_MOST) & counts
     over = ("data", "defense", "seed")
     share = loses.sum(over) / counts.sum(over)
-    told = _told_by_size(results)
+    told = told_by_size(results)
     return [
         {
             "attack": place.name,
@@ -89,8 +90,16 @@ def trace_rows(results: xr.Dataset) -> list[Row]:
     ]
 
 
-def _told_by_size(results: xr.Dataset) -> xr.DataArray | None:
-    """The area under the ROC curve of ‖h‖∞ by attack, without a defense; None of results that do not have it."""
+def told_by_size(results: xr.Dataset) -> xr.DataArray | None:
+    """How well ‖h‖∞ tells attacked rows from the same rows without the attack, by attack, without a defense.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+
+    Returns:
+      float[attack], means of areas under the ROC curve, in whichever direction they tell more; None of results that do
+      not have them.
+    """
     if "stealth_linf" not in results:
         return None
     area = results["stealth_linf"].sel(defense=UNDEFENDED)

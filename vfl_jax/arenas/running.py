@@ -26,7 +26,7 @@ from vfl_jax.core.damage import Damaged
 from vfl_jax.core.files import load, save
 from vfl_jax.core.ordinary import check_ordinary, read_text
 from vfl_jax.core.words import duration
-from vfl_jax.protocol.methods import is_attack, needs_of
+from vfl_jax.protocol.methods import changes_nothing_at, is_attack, methods, needs_of
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.statistics.meetings import is_arena
@@ -268,6 +268,11 @@ def _defenders(defenses: Mapping[str, ActiveTransform]) -> dict[str, ActiveTrans
         check_kind(ActiveTransform, "such as vfl.defenses.Clipping()", **{f"defenses[{name!r}]": defense})
         if is_attack(defense):
             raise ValueError(f"defenses[{name!r}] is {shown(defense)}, an attack.")
+        if all(idle := [changes_nothing_at(method) for method in methods(defense)]):
+            raise ValueError(
+                f"defenses[{name!r}] is {shown(defense)}, which changes nothing at {' and '.join(idle)}, as "
+                f"{UNDEFENDED!r} does. Give it another number; vfl_jax.arenas.lineup.DEFENSES has some."
+            )
         if name == UNDEFENDED and defense != ActiveTransform():
             raise ValueError(f"defenses has {UNDEFENDED!r}, which is the name of no defense; choose another.")
     _check_distinct("defenses", defenses)

@@ -1,7 +1,7 @@
 """Who wins in an arena: the rank of attacks and of defenses, with intervals over seeds, ties shown as ties.
 
 A value of a ranking is first averaged over cells, seed by seed, then over seeds; its interval is over seeds. Who
-follows the first of a rank shares it where the interval of their paired difference holds 0.
+follows the first of a rank shares it where the t interval of their paired difference holds 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from vfl_jax.arenas.table import UNDEFENDED
-from vfl_jax.statistics.intervals import interval
+from vfl_jax.statistics.intervals import interval, t_interval
 from vfl_jax.statistics.judging import BACKDOOR_ABOVE, DEFENSE_LOSS_AT_MOST, KEEPS
 from vfl_jax.statistics.meetings import HONEST
 
@@ -204,7 +204,7 @@ def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]
     """Returns the boards that a defense holds, and all that it was tried on; a mean over boards hides both.
 
     It holds a board where it spares the honest runs of every seed (:func:`is_judged`) and no attack tried leads more
-    than 0.1 more of the attacked rows to τ than they do, by the upper end of the interval over seeds of its mean lift.
+    than 0.1 more of the attacked rows to τ than they do, by the upper end of the t interval over seeds of its lift.
     An attack that few seeds let through counts, too, and so does a seed whose training diverges.
 
     Args:
@@ -243,8 +243,8 @@ def _lifts_of_those_who_met(results: xr.Dataset, board: str, defense: str) -> di
 
 
 def _stays_near(lift: np.ndarray) -> bool:
-    """Whether the lift of an attack, one per seed, is small, and the seeds leave no doubt."""
-    return _mean(lift) <= HOLDS_WITHIN and interval(lift, np.mean, LEVEL)[1] <= HOLDS_WITHIN
+    """Whether the lift of an attack, one per seed, is small, and the seeds leave no doubt; one seed leaves some."""
+    return _mean(lift) <= HOLDS_WITHIN and t_interval(lift, LEVEL)[1] <= HOLDS_WITHIN
 
 
 def _ranked(
@@ -283,9 +283,9 @@ def _with_interval(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _is_tied(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the seeds cannot tell two rows apart: the interval of their difference holds 0, or there is one seed."""
+    """Whether seeds cannot tell two rows apart: the t interval of their difference holds 0, or there is one seed."""
     difference = (one - other)[np.isfinite(one - other)]
     if len(difference) < 2:
         return True
-    low, high = interval(difference, np.mean, LEVEL)
+    low, high = t_interval(difference, LEVEL)
     return low <= 0 <= high

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -19,9 +21,12 @@ from vfl_jax.cli.subcommands import Run, Sweep, Training
 from vfl_jax.core.atomic import check_apart, check_folder, write_atomically
 from vfl_jax.core.extras import MissingExtra, extra
 from vfl_jax.core.files import save
+from vfl_jax.protocol.methods import changes_nothing_at, located
 from vfl_jax.scenario import Scenario
 from vfl_jax.statistics import main_of
 from vfl_jax.sweeps.arguments import NUM_SEEDS
+from vfl_jax.sweeps.cautions import EvidenceWarning
+from vfl_jax.sweeps.grid import resolve
 from vfl_jax.sweeps.processes import is_first_process
 from vfl_jax.sweeps.sweep import run, sweep
 
@@ -44,6 +49,7 @@ def perform_run(chosen: Run, name: str) -> None:
     check_outputs(chosen.out)
     _check_apart(chosen)
     begun, scenario = _scenarios(chosen, name)
+    _warn_of_idle_defenses(chosen, scenario, {})
     if chosen.dry_run:
         dry_run(begun, scenario, {}, [chosen.seed], chosen.epochs)
         return
@@ -74,6 +80,7 @@ def perform_sweep(chosen: Sweep, name: str) -> None:
         raise ValueError("--keep needs --folder, in which the replicas stay when the command has ended.")
     begun, scenario = _scenarios(chosen, name)
     over = to_over(scenario, chosen.over, chosen.set)
+    _warn_of_idle_defenses(chosen, scenario, over)
     if chosen.dry_run:
         dry_run(begun, scenario, over, chosen.seeds, chosen.epochs, chosen.max_replicas)
         return
@@ -114,6 +121,22 @@ def _scenarios(chosen: Training, name: str) -> tuple[Begun, Scenario]:
     if chosen.save_scenario is not None:
         write_scenario(scenario, chosen.save_scenario)
     return begun, scenario
+
+
+def _warn_of_idle_defenses(chosen: Training, scenario: Scenario, over: Mapping[Any, Any]) -> None:
+    """Warns of a defense that ``--defense`` names and that changes nothing, because no flag gives it a number."""
+    names = [name for paths in over for name in ((paths,) if isinstance(paths, str) else paths)]
+    swept = [path for name in names for path in resolve(scenario, name, "--over")]
+    for path, method in located(scenario.defense, "defense") if chosen.defense else ():
+        idle = changes_nothing_at(method)
+        if idle and not any(exact.startswith(f"{path}.") for exact in swept):
+            name, field = type(method).__name__, next(iter(method.neutral))
+            warnings.warn(
+                f"--defense {name} changes nothing at {idle}, and no flag gives it another number; say --defense "
+                f"'{name}({field}=NUMBER)', or sweep it by --over.",
+                EvidenceWarning,
+                stacklevel=2,
+            )
 
 
 def _dask(address: str, stack: contextlib.ExitStack) -> Executor:

@@ -7,6 +7,8 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from vfl_jax.core.record import Record
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.switched import Switched
@@ -47,6 +49,27 @@ def located(transform: Any, path: str) -> Iterator[tuple[str, Any]]:
         return
     for i, part in enumerate(transform.parts):
         yield from located(part, f"{path}.parts.{i}")
+
+
+def changes_nothing_at(defense: Any) -> str:
+    """The numbers at which a defense that is no chain stands, where it says that it changes nothing there.
+
+    Args:
+      defense: the defense.
+
+    Returns:
+      the numbers in words; "" where the defense changes something, or does not say its neutral numbers.
+
+    Example:
+      >>> import vfl_jax as vfl
+      >>> changes_nothing_at(vfl.defenses.Clipping()), changes_nothing_at(vfl.defenses.Clipping(bound=0.1))
+      ('bound=inf', '')
+    """
+    neutral = getattr(defense, "neutral", None) or {}
+    values = {path: functools.reduce(getattr, path.split("."), defense) for path in neutral}
+    if not all(np.all(values[path] == value) for path, value in neutral.items()):
+        return ""
+    return " and ".join(f"{path}={value:g}" for path, value in neutral.items())
 
 
 def needs_of(transform: Any) -> Needs:
