@@ -192,6 +192,8 @@ def test_the_log_makes_estimates_of_what_groups_took(tmp_path):
         ({"attacks": {"a": (Echo(), 3)}}, r"attacks\['a'\]\[1\]"),
         ({"defenses": {"d": Echo()}}, r"defenses\['d'\]"),
         ({"defenses": {"none": Clipping()}}, "the name of no defense"),
+        ({"defenses": {"d": Clipping()}}, r"defenses\['d'\] is Clipping.*changes nothing at bound=inf, as 'none' does"),
+        ({"defenses": {"d": vfl.ActiveChain(parts=(Clipping(), GaussianNoise()))}}, "bound=inf and stddev=0 and vari"),
         ({"data": {}}, "data is"),
         ({"data": {"d": 3}}, "data is 3"),
         ({"seeds": [1, 1]}, "seeds is"),

@@ -1,9 +1,12 @@
 """Methods with their fields, and numbers that go together, as flags write them."""
 
+import warnings
+
 import pytest
 from data_helpers import says, tiny_scenario
 
 import vfl_jax as vfl
+from vfl_jax.cli import training
 from vfl_jax.cli.choices import scenario_of, with_attacks
 from vfl_jax.cli.flags import to_over
 from vfl_jax.cli.scenarios import RunPreset
@@ -45,6 +48,26 @@ def test_an_attack_is_given_with_its_fields_and_parts():
 def test_a_defense_that_cannot_be_is_named(text, parts):
     with pytest.raises(ValueError, match=says(*parts)):
         defended(text)
+
+
+@pytest.mark.parametrize(
+    ("flags", "over", "idle"),
+    [
+        (("Clipping",), {}, ["Clipping"]),
+        (("Clipping(bound=0.1)",), {}, []),
+        (("Clipping", "GaussianNoise"), {"defense.stddev": [0.0, 0.1]}, ["Clipping"]),
+        (("Clipping", "GaussianNoise"), {("defense.stddev", "defense.bound"): [(0.0, 1.0)]}, []),
+        ((), {}, []),
+    ],
+)
+def test_a_defense_that_no_flag_gives_a_number_is_warned_of(flags, over, idle):
+    chosen = RunPreset(scenario=SCENARIO, data="digits", defense=flags)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        training._warn_of_idle_defenses(chosen, scenario_of(chosen, SCENARIO), over)
+    assert [str(warning.message).split(" changes nothing at ")[0] for warning in seen] == [
+        f"--defense {n}" for n in idle
+    ]
 
 
 def test_numbers_that_go_together_are_one_axis():

@@ -22,6 +22,7 @@ from vfl_jax.statistics import (
     summarize,
     undefended,
 )
+from vfl_jax.statistics.intervals import t_interval
 
 
 def test_the_interval_of_a_mean_is_the_normal_one():
@@ -52,6 +53,13 @@ def test_the_interval_of_a_median_follows_order_statistics():
     low, high = interval(np.arange(1.0, 26.0))
     assert 7 <= low <= 9
     assert 17 <= high <= 19
+
+
+def test_the_interval_that_decides_is_students():
+    """By hand: the mean of 1, 2, 3 is 2, its standard error 1/√3, and t with 2 degrees of freedom 4.303."""
+    assert t_interval([1.0, np.nan, 2.0, 3.0]) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
+    assert t_interval([0.5, 0.5]) == (0.5, 0.5)
+    assert np.isnan(t_interval([0.5])).all()
 
 
 ROWS = ("median, normal values", "mean, normal values", "mean, log-normal values")

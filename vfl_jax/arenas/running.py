@@ -265,16 +265,17 @@ def _defenders(defenses: Mapping[str, ActiveTransform]) -> dict[str, ActiveTrans
     """The defenses by name, checked."""
     _check_names("defenses", defenses, may_be_empty=True)
     for name, defense in defenses.items():
-        check_kind(ActiveTransform, "such as vfl.defenses.Clipping()", **{f"defenses[{name!r}]": defense})
+        check_kind(ActiveTransform, "such as vfl.defenses.Clipping(bound=0.1)", **{f"defenses[{name!r}]": defense})
         if is_attack(defense):
             raise ValueError(f"defenses[{name!r}] is {shown(defense)}, an attack.")
-        if all(idle := [changes_nothing_at(method) for method in methods(defense)]):
+        if name == UNDEFENDED and defense != ActiveTransform():
+            raise ValueError(f"defenses has {UNDEFENDED!r}, which is the name of no defense; choose another.")
+        idle = [changes_nothing_at(method) for method in methods(defense)]
+        if idle and all(idle):
             raise ValueError(
                 f"defenses[{name!r}] is {shown(defense)}, which changes nothing at {' and '.join(idle)}, as "
                 f"{UNDEFENDED!r} does. Give it another number; vfl_jax.arenas.lineup.DEFENSES has some."
             )
-        if name == UNDEFENDED and defense != ActiveTransform():
-            raise ValueError(f"defenses has {UNDEFENDED!r}, which is the name of no defense; choose another.")
     _check_distinct("defenses", defenses)
     return dict(defenses)
 
