@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from experiments.leakage import report
+from experiments.leakage import answer, report
 from experiments.leakage.cases import CASES
 from vfl_jax.core.files import save
 from vfl_jax.data import load_breast_cancer, load_digits
@@ -68,3 +68,27 @@ def test_the_report_names_the_best_reader_its_floor_and_the_price(tmp_path):
     assert (tmp_path / "leakage.png").is_file()
     assert text.count("areas under the curve") == 1
     assert "0.600 cluster, without 0.300" in text
+
+
+def reading(defense, loud, silent, main=0.8):
+    """What one reader of messages and one without read of two classes, by seed."""
+    areas = {"sign": np.array(loud), "alone": np.array(silent)}
+    return report.Reading(defense, "1", {}, areas, np.full(len(loud), main))
+
+
+def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
+    """Where the difference differs by seed so much that its t interval holds 0, and where there is none."""
+    plain = reading("none", [1.0, 1.0, 1.0], [0.7, 0.7, 0.7])
+    more = reading("clipping", [0.8, 0.81, 0.8], [0.7, 0.7, 0.71])
+    unsure = reading("alibi", [0.9, 0.7, 0.72], [0.7, 0.71, 0.69])
+    level = reading("marvell", [0.7, 0.7, 0.7], [0.7, 0.7, 0.7])
+    ruined = reading("sign_sgd", [0.5, 0.5, 0.5], [np.nan] * 3)
+    place = ("default_credit", "sum")
+    said = answer.answer({place: [plain, more, unsure, level, ruined]}, 5)
+    assert said.startswith("**Under the sum head, default of credit: behind 2 of 3 settings of defenses no reader was")
+    assert "alibi 1 (sign 0.720 [0.700, 0.900], own model 0.700 [0.690, 0.710])" in said
+    assert "clipping" not in said
+    assert said.endswith(f"**So far**: 5 of {len(CASES)} cases are trained.\n")
+    every = answer.answer({place: [plain, more]}, len(CASES))
+    assert "behind each of 1 settings of defenses a reader of messages reads more" in every
+    assert "So far" not in every

@@ -36,6 +36,8 @@ def rows(results: xr.Dataset, folder: Path) -> list[Row]:
         first = results.sel(data=name, defense=UNDEFENDED, attack=other["attack"], seed=other["seed"])
         for attack in other["attack"].values:
             then, again = (part[SUCCESS].sel(attack=attack).values for part in (first, other))
+            if np.isnan(then).all():
+                continue  # it could not meet, and the table of refusals says why
             honest = np.abs((first[MAIN + HONEST] - other[MAIN + HONEST]).sel(attack=attack)).max()
             found.append(
                 {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from experiments.leakage.answer import answer
 from experiments.leakage.cases import CASES, DEFENSES, NONE, TASKS
 from experiments.shared.cases import HEADS
 from experiments.shared.outcomes import read, runtimes
@@ -30,7 +31,7 @@ TEXT = """\
 classes, where whoever always names the larger one is mostly right, it is the area under the ROC curve. The first number
 is the best reader's median over seeds, chosen by that median, with its name; then the best of those that use no
 message; in brackets what the defense changes of the main accuracy, paired by seed, of 1: −0.010 is a cost of one
-percentage point.
+percentage point. Where it says *diverged*, most trainings did not end with finite numbers; the figure leaves them out.
 """
 
 
@@ -52,6 +53,11 @@ class Reading(NamedTuple):
     def told(self) -> dict[str, np.ndarray]:
         """What readers are compared by: the area of two classes, the share of more."""
         return self.area or self.right
+
+    @property
+    def is_ruined(self) -> bool:
+        """Whether most trainings diverged: such a model is none, and reads nothing by itself."""
+        return bool(np.isnan(self.best(silent=True)[1]))
 
     def best(self, silent: bool) -> tuple[str, float]:
         """(the reader that reads most, its median); of those that use messages, or of those that do not."""
@@ -105,14 +111,15 @@ def write_report(folder: Path) -> None:
     picture = add_picture(
         folder, "leakage", figure(groups), "labels read by the best reader against what defenses cost"
     )
-    parts = [picture, TEXT, to_markdown(headline(groups))]
+    parts = [TEXT, to_markdown(headline(groups))]
     for (task, head), found in groups.items():
         place = f"{TASKS[task].title}, {head} head"
         parts.append(details(f"{place}: every reader, shares of rows", to_markdown(table(found, "right"))))
         if TASKS[task].num_classes == 2:
             parts.append(details(f"{place}: areas under the curve", to_markdown(table(found, "area"))))
     sections = section("Who reads what", *parts), section("Runtime", runtimes(CASES, read(folder, CASES)))
-    write_tables(README, folder, "\n".join(sections))
+    said = answer(groups, len(read(folder, CASES)))
+    write_tables(README, folder, "\n".join(sections), f"{said}\n{picture}")
 
 
 def change(reading: Reading, found: list[Reading]) -> np.ndarray | None:
@@ -159,14 +166,19 @@ def _shown(values: np.ndarray | None) -> str:
 
 
 def figure(groups: Mapping[Place, list[Reading]]) -> Figure:
-    """A panel per task and head: the best reader's share against the change of main accuracy, a point per setting."""
+    """A panel per task and head: the best reader's share against the change of main accuracy, a point per setting.
+
+    A setting at which most trainings diverged has no point.
+    """
     columns = min(2, len(groups))
     picture, panels = plots.grid_of_panels(-(-len(groups) // columns), columns)
     names, markers = [NONE, *DEFENSES], "os^Dv<>Pp*XhHd"
     for panel, ((task, head), found) in zip(panels.flat, groups.items(), strict=False):
         for i, name in enumerate(names):
             settings = [
-                (cost, one) for one in found if one.defense == name and (cost := change(one, found)) is not None
+                (cost, one)
+                for one in found
+                if one.defense == name and (cost := change(one, found)) is not None and not one.is_ruined
             ]
             if settings:
                 across = [float(np.median(cost)) for cost, _ in settings]
