@@ -140,6 +140,7 @@ def _case(task: str, head: HeadName, name: str) -> Case:
         seeds=SEEDS,
         epochs=EPOCHS,
         load=TASKS[task].load,
+        evaluate_every=EPOCHS,  # readers read once; to rank all training rows by each takes longer than an epoch
     )
 
 
