@@ -14,10 +14,11 @@ import pytest
 
 import vfl_jax as vfl
 from vfl_jax.core.record import kinds
-from vfl_jax.replica import capabilities
+from vfl_jax.replica import capabilities, initial
 from vfl_jax.testing import CheckFailed, check_method
 from vfl_jax.testing.bench import benches, permuted
 from vfl_jax.testing.failures import Kind
+from vfl_jax.testing.together import remarks
 from vfl_jax.testing.watching import held
 
 FOUND = {
@@ -220,6 +221,109 @@ def test_a_defense_of_ones_own_can_say_it_too():
         check_method(NamesNothing, runs=False)
 
 
+def test_it_says_what_it_checked_and_what_not():
+    class Halved(vfl.ActiveTransform):
+        share: float = 0.5
+
+        def on_send(self, key, state, view, gradients):
+            return tuple(self.share * gradient for gradient in gradients), state
+
+    found = check_method(Halved)
+    assert found.method == "Halved"
+    assert found.passed == ("source", "JSON", "hooks", "flow", "grids")
+    assert found.skipped == ("neutrality: no neutral numbers are known; give neutral=, or say them in the class.",)
+    assert found.remarks == ()
+    assert repr(found).splitlines() == [
+        "Halved passed: source, JSON, hooks, flow, grids.",
+        "  Skipped: neutrality: no neutral numbers are known; give neutral=, or say them",
+        "    in the class.",
+    ]
+    assert check_method(Halved, neutral={"share": 1.0}, runs=False) == vfl.testing.Checked(
+        "Halved",
+        ("source", "JSON", "hooks"),
+        ("flow, neutrality, grids: runs=False compiles no whole run.",),
+    )
+
+
+def test_a_scenario_that_a_method_refuses_is_not_checked():
+    class NoPair(vfl.Attack):
+        def check(self, shapes, party, by_role):
+            if by_role:
+                raise ValueError("NoPair takes no appended pair.")
+
+    assert check_method(NoPair, runs=False).skipped[0] == "1 of 3 scenarios: NoPair takes no appended pair."
+
+
+class CapsByTheBatch(vfl.ActiveTransform):
+    """Caps messages at the median length of the batch, which is a row's own length where the row is alone."""
+
+    def infer_receive(self, key, state, view, embeddings):
+        return tuple(self._capped(embedding) for embedding in embeddings)
+
+    def _capped(self, embedding):
+        length = jnp.linalg.norm(embedding, axis=-1, keepdims=True)
+        limit = jnp.median(length)
+        return jnp.where(length > limit, embedding * limit / length, embedding)
+
+
+class RanksTheBatch(vfl.ActiveTransform):
+    """Suspects what lies far from the mean of the batch, which is a row itself where the row is alone."""
+
+    def infer_suspicion(self, key, state, view, embeddings):
+        score = jnp.stack([jnp.abs(e - e.mean(axis=0, keepdims=True)).sum(axis=-1) for e in embeddings], axis=-1)
+        return vfl.Suspicion(score=score, is_suspect=score.max(axis=-1) > 1.0)
+
+
+class CapsByItsState(CapsByTheBatch):
+    """Keeps the usual length of training: it caps single rows, too."""
+
+    def init(self, key, shapes):
+        return jnp.float32(0.0)
+
+    def on_receive(self, key, state, view, embeddings):
+        return embeddings, jnp.median(jnp.linalg.norm(embeddings[0], axis=-1))
+
+    def infer_receive(self, key, state, view, embeddings):
+        lengths = [jnp.linalg.norm(embedding, axis=-1, keepdims=True) for embedding in embeddings]
+        return tuple(jnp.where(n > state, e * state / n, e) for n, e in zip(lengths, embeddings, strict=True))
+
+
+class SeesTheBatch(CapsByTheBatch):
+    """Says that it sees rows together."""
+
+    inference_batch = 6
+
+
+class TakesOneRow(vfl.ActiveTransform):
+    """Runs on one row alone."""
+
+    def infer_logits(self, key, state, view, logits):
+        return logits.reshape(1, 3)
+
+
+def remarks_of(method):
+    """The remarks on a method before its first step."""
+    bench = benches()[0]
+    start = initial.init(bench.shapes, bench.inputs, bench.numbers(method), bench.draws, bench.models)
+    return remarks(bench, method, start)
+
+
+def test_what_acts_on_rows_together_alone_is_remarked():
+    """At inference it sees one row at a time, so it would never act."""
+    found = check_method(CapsByTheBatch)
+    (remark,) = found.remarks
+    assert remark.startswith("CapsByTheBatch.infer_receive changes nothing where it sees one test row at a time")
+    assert "set inference_batch" in remark
+    assert f"Remark: {remark[:40]}" in repr(found)
+    (remark,) = remarks_of(RanksTheBatch())
+    assert remark.startswith("RanksTheBatch.infer_suspicion scores every row alike")
+
+
+@pytest.mark.parametrize("method", [CapsByItsState, SeesTheBatch, TakesOneRow, vfl.attacks.Replay])
+def test_what_acts_on_single_rows_or_asks_for_several_is_not_remarked(method):
+    assert remarks_of(method()) == ()
+
+
 def test_without_runs_nothing_is_compiled_and_so_no_flow_is_seen(monkeypatch):
     monkeypatch.setattr("vfl_jax.testing.checking.check_flow", lambda *_: pytest.fail("a whole run was asked for"))
     check_method(planted.HidesItsName, runs=False)
@@ -233,7 +337,10 @@ def test_every_method_of_the_package_keeps_its_promises(room, name):
         method = kind(**ARGUMENTS.get(name, {}))
     except (TypeError, ValueError) as error:
         raise AssertionError(f"{name} needs arguments: give them in ARGUMENTS.") from error
-    check_method(method, neutral=NEUTRAL.get(name), **(helpers.two_classes() if name in OF_TWO_CLASSES else {}))
+    given = helpers.two_classes() if name in OF_TWO_CLASSES else {}
+    found = check_method(method, neutral=NEUTRAL.get(name), **given)
+    assert found.remarks == ()
+    assert "flow" in found.passed
 
 
 def test_every_registered_method_is_checked():

@@ -11,8 +11,10 @@ from vfl_jax.protocol.methods import methods
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.scenario import Scenario
 from vfl_jax.testing.bench import Bench, benches, own_bench
+from vfl_jax.testing.checked import Checked
 from vfl_jax.testing.experiments import Run, check_flow, check_neutral, check_sweep
 from vfl_jax.testing.failures import CheckFailed
+from vfl_jax.testing.together import remarks
 from vfl_jax.testing.watching import Watch
 
 
@@ -25,7 +27,7 @@ def check_method(
     data: VerticalData | None = None,
     party: int | None = None,
     runs: bool = True,
-) -> None:
+) -> Checked:
     """Checks an attack or a defense, of a party or of the active party, for what all methods promise.
 
     * Source: no function that the hooks reach holds an array (in a closure, a default, a global, a class), reads a
@@ -60,6 +62,10 @@ def check_method(
       runs: whether whole runs are compiled, too; without them neutrality, grids and flow are not checked, and the check
         takes a fraction of a second.
 
+    Returns:
+      what was checked, what was not and why, and remarks: a hook that leaves every test row as it is where it sees the
+      row alone, and not where it sees rows together, probably needs an ``inference_batch``.
+
     Raises:
       CheckFailed: naming the method, the hook where one is known, what was found, and what to do; an AssertionError.
       ValueError: where ``method`` is no method, only one of ``scenario`` and ``data`` is given, or ``neutral`` or
@@ -91,16 +97,28 @@ def check_method(
                     f"{', '.join(numbers(method)) or 'none'}."
                 )
     _check_json(method)
-    places = _accepting(method, benches() if scenario is None or data is None else (own_bench(scenario, data, party),))
-    for place, bench in reversed(list(enumerate(places))):
-        watch = _watch(bench, method)
-        run = Run(bench, method, watch)
-        if place or not runs:  # tracing is enough for the hooks; one place shows what whole runs do
-            run.trace(bench.numbers(method), bench.inputs)
-            continue
-        check_flow(bench, method, run)
-        check_neutral(bench, method, run, neutral or {})
-        check_sweep(bench, method, run, watch, other or {})
+    given = benches() if scenario is None or data is None else (own_bench(scenario, data, party),)
+    (first, *others), refusals = _accepting(method, given)
+    skipped = [f"{len(refusals)} of {len(given)} scenarios: {' '.join(dict.fromkeys(refusals))}"] if refusals else []
+    for bench in reversed(others if runs else [first, *others]):  # tracing is enough for the hooks
+        Run(bench, method, _watch(bench, method)).trace(bench.numbers(method), bench.inputs)
+    passed = ["source", "JSON", "hooks"]
+    if not runs:
+        skipped.append("flow, neutrality, grids: runs=False compiles no whole run.")
+        return Checked(type(method).__name__, tuple(passed), tuple(skipped))
+    watch = _watch(first, method)  # one place shows what whole runs do
+    run = Run(first, method, watch)
+    outcome = check_flow(first, method, run)
+    passed.append("flow")
+    if check_neutral(first, method, run, neutral or {}):
+        passed.append("neutrality")
+    else:
+        skipped.append("neutrality: no neutral numbers are known; give neutral=, or say them in the class.")
+    if check_sweep(first, method, run, watch, other or {}):
+        passed.append("grids")
+    else:
+        skipped.append("grids: it has no numbers to sweep.")
+    return Checked(type(method).__name__, tuple(passed), tuple(skipped), remarks(first, method, outcome.state))
 
 
 def _watch(bench: Bench, method: Any) -> Watch:
@@ -110,8 +128,8 @@ def _watch(bench: Bench, method: Any) -> Watch:
     return Watch(method, bench.shapes.crossing, True)
 
 
-def _accepting(method: Any, places: tuple[Bench, ...]) -> list[Bench]:
-    """Returns the benches that a method accepts."""
+def _accepting(method: Any, places: tuple[Bench, ...]) -> tuple[list[Bench], list[str]]:
+    """Returns (the benches that a method accepts, why it refuses the others)."""
     refusals = {bench: bench.refusal(method) for bench in places}
     accepting = [bench for bench, reason in refusals.items() if reason is None]
     if not accepting:
@@ -121,7 +139,7 @@ def _accepting(method: Any, places: tuple[Bench, ...]) -> list[Bench]:
             f"refuses every scenario: {'; '.join(str(reason) for reason in refusals.values())} Give scenario= and "
             "data= that it accepts.",
         )
-    return accepting
+    return accepting, [reason for reason in refusals.values() if reason is not None]
 
 
 def _check_json(method: Any) -> None:

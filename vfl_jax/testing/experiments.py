@@ -47,7 +47,7 @@ class Run:
         return jax.tree.map(np.asarray, self._program(scenario, inputs, *self._rest))
 
 
-def check_neutral(bench: Bench, method: Any, run: Run, neutral: Mapping[str, float]) -> None:
+def check_neutral(bench: Bench, method: Any, run: Run, neutral: Mapping[str, float]) -> bool:
     """Checks that a switched-off attack, or a defense at neutral numbers, gives the honest run bit for bit.
 
     Args:
@@ -56,13 +56,16 @@ def check_neutral(bench: Bench, method: Any, run: Run, neutral: Mapping[str, flo
       run: its program.
       neutral: the numbers that change nothing, by path; the switches of attacks are added.
 
+    Returns:
+      whether there are such numbers, so that this was checked.
+
     Raises:
       CheckFailed: where the runs differ.
     """
     switched = [(path, part) for path, part in located(method, "") if isinstance(part, Switched)]
     wanted = {f"{path}.enabled".lstrip("."): 0.0 for path, _ in switched} | dict(neutral)
     if not wanted:
-        return
+        return False
     off = with_numbers(method, wanted)
     honest_method = PartyTransform() if isinstance(method, PartyTransform) else ActiveTransform()
     alone = bench.numbers(honest_method), bench.inputs, bench.draws, bench.models
@@ -76,6 +79,7 @@ def check_neutral(bench: Bench, method: Any, run: Run, neutral: Mapping[str, flo
             f"with {shown} does not give the honest run, to the bit: {where} differs. At neutral numbers every hook "
             "returns what it got; choose with jnp.where, since 0 · NaN is NaN and a sum with 0 may round.",
         )
+    return True
 
 
 def _without(outcome: Outcome, bench: Bench, method: Any) -> Any:
@@ -92,7 +96,7 @@ def _without(outcome: Outcome, bench: Bench, method: Any) -> Any:
     }
 
 
-def check_sweep(bench: Bench, method: Any, run: Run, watch: Watch, other: Mapping[str, float]) -> None:
+def check_sweep(bench: Bench, method: Any, run: Run, watch: Watch, other: Mapping[str, float]) -> bool:
     """Checks that a grid over every number gives the runs of its points.
 
     Args:
@@ -102,12 +106,15 @@ def check_sweep(bench: Bench, method: Any, run: Run, watch: Watch, other: Mappin
       watch: the watch over its hooks.
       other: a second value of numbers, by path; others are chosen.
 
+    Returns:
+      whether the method has numbers, so that this was checked.
+
     Raises:
       CheckFailed: where a point of the grid differs from the run alone.
     """
     paths = list(numbers(method))
     if not paths:
-        return
+        return False
     values = {path: other[path] if path in other else _other_value(bench, method, path) for path in paths}
     points = [method, *(with_numbers(method, {path: value}) for path, value in values.items())]
     scenarios = [bench.numbers(point) for point in points]
@@ -126,6 +133,7 @@ def check_sweep(bench: Bench, method: Any, run: Run, watch: Watch, other: Mappin
                 f"in a grid{path} differs from the run of that point alone: {where}. A hook must not depend on the "
                 "grid's axis, such as by a size, or by what an earlier trace left behind.",
             )
+    return True
 
 
 def _other_value(bench: Bench, method: Any, path: str) -> float:
@@ -148,13 +156,16 @@ def _other_value(bench: Bench, method: Any, path: str) -> float:
     )
 
 
-def check_flow(bench: Bench, method: Any, run: Run) -> None:
+def check_flow(bench: Bench, method: Any, run: Run) -> Outcome:
     """Checks, with the messages held fixed, that a method learns of nothing else.
 
     Args:
       bench: where the method is checked.
       method: the method.
       run: its program.
+
+    Returns:
+      what the run ends with.
 
     Raises:
       CheckFailed: where something that the method does depends on what nobody sent it.
@@ -174,7 +185,8 @@ def check_flow(bench: Bench, method: Any, run: Run) -> None:
             inputs, train=permuted(inputs.train, 1, labels=True)
         )
     own = _of_party if is_party else _of_active
-    before = own(run(scenario, inputs), bench)
+    outcome = run(scenario, inputs)
+    before = own(outcome, bench)
     for name, changed in changes.items():
         if where := difference(own(run(scenario, changed), bench), before):
             raise CheckFailed(
@@ -183,6 +195,7 @@ def check_flow(bench: Bench, method: Any, run: Run) -> None:
                 f"learns of {name}, which nobody sent it: with the messages held fixed and these in another order, "
                 f"{where} differs. A hook uses its arguments alone.",
             )
+    return outcome
 
 
 def _of_party(outcome: Outcome, bench: Bench) -> Any:
