@@ -190,8 +190,9 @@ def test_without_a_network_it_is_said_what_to_put_where(served, monkeypatch):
         "into a folder mnist",
         "argument folder, or VFL_JAX",
     )
-    with pytest.raises(OSError, match=says(*message)):
+    with pytest.raises(OSError, match=says(*message)) as raised:
         load_mnist()
+    assert raised.value.__suppress_context__  # a traceback of requests would bury the one useful line
     write_images(served / "folder" / "mnist")
     assert load_mnist(served / "folder").name == "mnist"
 

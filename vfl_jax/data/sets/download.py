@@ -35,7 +35,7 @@ def download(name: str, address: str, sha256: str, files: Sequence[str]) -> Path
             f"{address} cannot be downloaded to {cache} ({_reason(error)}). Fetch {', '.join(files)} on another "
             f"machine, put {'them' if len(files) > 1 else 'it'} into a folder {name} and name the folder that it is "
             f"in: the argument folder, or {DATA_VARIABLE}."
-        ) from error
+        ) from None  # the library's own traceback is long, and says no more
 
 
 def _reason(error: OSError) -> str:
