@@ -54,8 +54,9 @@ from vfl_jax.protocol.views import (
 class PartyTransform(Timing, Record):
     """A method at one party that holds features; the class itself is an honest party.
 
-    An attack derives from :class:`Attack`. A defense that a party itself runs derives from this class. The module's
-    docstring explains the arguments of the hooks.
+    An attack derives from :class:`Attack`. A defense that a party itself runs derives from this class. The module
+    :mod:`vfl_jax.protocol.transforms` explains the arguments of the hooks; ``docs/methods.md`` lists all hooks in one
+    table.
 
     Raises:
       TypeError: when a class is made, where a function has nearly the name of a hook, or does not take what
@@ -194,7 +195,8 @@ class ActiveTransform(Learning, Timing, Record):
     """A method at the active party; the class itself is no defense.
 
     A defense derives from this class. An attack by the active party itself derives from :class:`ActiveAttack`. The
-    module's docstring explains the arguments of the hooks.
+    module :mod:`vfl_jax.protocol.transforms` explains the arguments of the hooks; ``docs/methods.md`` lists all hooks
+    in one table.
 
     Raises:
       TypeError: when a class is made, where a function has nearly the name of a hook, or does not take what
