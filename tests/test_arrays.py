@@ -222,7 +222,7 @@ BAD = {
     "a class without rows": ({"classes": [0, 1, 5]}, ("classes [5]", "no training rows")),
     "a class too small to draw": (
         {"labels": ODD_ONE},
-        ("test is 0.2", "drawn alike in all classes", "one class has 1 row of 20"),
+        ("test is 0.2", "drawn alike in all classes", "class 2 has 1 row of 20", "say by test which rows test"),
     ),
     "a share of everything": ({"test": 1.0}, ("test is 1.0", "between 0 and 1")),
     "a share of nothing": ({"test": 0.0}, ("test is 0.0", "between 0 and 1")),

@@ -279,6 +279,32 @@ def test_labels_of_64_bits_stay_apart():
     assert (codes.tolist(), classes) == ([0, 1], [2**63, 2**63 + 1])
 
 
+PRICES = np.repeat(np.arange(60) / 8, 5)
+PRICES[0] = 99.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "looks"),
+    [
+        (PRICES, 61, "a number"),  # some stand several times
+        ([Decimal(f"{price:.3f}") for price in PRICES], 61, "a number"),
+        (np.arange(300) // 1.9, 158, "a number"),
+        ([f"n{i // 1.9}" for i in range(300)], 158, "a name"),
+        (range(9), 9, "a number"),
+    ],
+)
+def test_what_is_measured_is_no_label(labels, count, looks):
+    message = f"y has {count} different values in {len(labels)} rows; it looks like {looks}, not a class"
+    with pytest.raises(ValueError, match=says(message)):
+        encode_labels(list(labels), None, "y")
+    assert len(encode_labels(list(labels), sorted(set(labels)))[1]) == count  # who names all classes means them
+
+
+@pytest.mark.parametrize("labels", [PRICES[1:], [*range(60), *range(59), 0], [0.5] * 4 + [1.5], [1, 2, 2]])
+def test_what_repeats_is_a_label(labels):
+    assert encode_labels(labels, None)[1] == sorted(set(np.asarray(labels).tolist()))
+
+
 ALL = np.ones(NUM_ROWS, bool)
 OFFSETS = {
     "Unix times": 1.7e9 + 20 * ROWS,

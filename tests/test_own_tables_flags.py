@@ -1,12 +1,14 @@
 """Flags of your own tables: they load what ``load_tables`` loads, a file says the same, and mistakes are named."""
 
 import pickle
+import shlex
 
 import numpy as np
 import pytest
 from data_helpers import says
 
 import vfl_jax as vfl
+from vfl_jax.cli.advice import said
 from vfl_jax.cli.own_tables import OwnTables, condition
 
 
@@ -105,3 +107,77 @@ def test_a_file_that_says_something_else_is_named(tmp_path, text, parts):
 )
 def test_conditions_are_read(text, parts):
     assert condition("--marked", text) == parts
+
+
+LEFT_OUT = "--drop bank.age"
+AS_TEXTS = "--column bank.age=Categorical"
+AS_NUMBERS = "--column 'bank.age=Numeric(fill=mean)'"
+COMMA, GROUPS = (f"--column 'bank.age=Numeric({sign}=\",\")'" for sign in ("decimal", "thousands"))
+TAGS = """--column 'bank.age=Tags(separator=";", value_separator=":")'"""
+ADVISED = {
+    "an empty number": (["", *["1.5"] * 39], (AS_NUMBERS, LEFT_OUT)),
+    "an empty category": (["", *["red"] * 39], ("--column 'bank.age=Categorical(fill=unknown)'", LEFT_OUT)),
+    "names": (["a" * i for i in range(1, 41)], (LEFT_OUT, AS_TEXTS)),
+    "no number": (["x", *["1.5"] * 39], (AS_TEXTS,)),
+    "a comma": (['"1,234"'] * 40, (COMMA, GROUPS)),
+    "amounts": ([f"{i} kr" for i in range(40)], ("--column 'bank.age=Numeric(unit=kr)'", AS_TEXTS, LEFT_OUT)),
+    "tags and values": ([f"a:{i};b:2" for i in range(40)], (TAGS, AS_TEXTS, LEFT_OUT)),
+}
+"""Cells of a column, and the flags that mend what is wrong with them."""
+
+
+def written(folder, cells):
+    rows = [f"{i},{cell},j{i % 3},{i % 2}\n" for i, cell in enumerate(cells)]
+    (folder / "a.csv").write_text("id,age,job,y\n" + "".join(rows))
+
+
+@pytest.mark.parametrize("case", ADVISED)
+def test_flags_in_errors_can_be_pasted(folder, case):
+    cells, advised = ADVISED[case]
+    written(folder, cells)
+    with pytest.raises(ValueError, match="column 'age'") as refused:
+        flags_of(folder, drop=("shop.buys",)).source()()
+    message = said(refused.value, ["audit", "--table", "bank=a.csv"])
+    for python in ("columns=", "drop=[", "fill='"):
+        assert python not in message
+    for words in advised:
+        assert words in message
+        flag, text = shlex.split(words)
+        more = {"drop": (text,)} if flag == "--drop" else {"column": (text,)}
+        loaded = flags_of(folder, **{"drop": (), **more}).source()().data
+        assert loaded.parties == ("bank", "shop")
+
+
+def test_errors_advise_the_keys_of_the_file(folder):
+    written(folder, [""] + ["1.5"] * 39)
+    file = folder / "tables.toml"
+    file.write_text('id = "id"\nlabel = "bank.y"\ndrop = ["shop.buys"]\n[table]\nbank = "a.csv"\nshop = "b.csv"\n')
+    with pytest.raises(ValueError, match=says("columns={'bank.age': Numeric(fill='mean')}", "drop=['bank.age']")) as no:
+        OwnTables(tables=file).source()()
+    for words in (["audit", str(file)], ["run", "own", "--tables", str(file)], ["run", "own", f"--tables={file}"]):
+        message = said(no.value, words)
+        assert f'[column] "bank.age" = "Numeric(fill=mean)" in {file}' in message
+        assert f'drop = ["bank.age"] in {file}' in message
+    assert "--drop bank.age;" in said(no.value, ["audit", str(file), "--drop", "shop.buys"])  # the flag wins
+    file.write_text(file.read_text() + '[column]\n"bank.age" = "Numeric(fill=mean)"\n')
+    OwnTables(tables=file).source()()
+
+
+@pytest.mark.parametrize(
+    ("changes", "typed", "parts"),
+    [
+        ({"label": "bank.z"}, "--label", ("has no column 'z', which --label names",)),
+        ({"drop": ("bank.z",)}, "--drop", ("which --drop names",)),
+        ({"column": ("bank.z=Numeric",)}, "--column", ("which --column names",)),
+        ({"marked": "bank.z==3"}, "--marked", ("which --marked names",)),
+        ({"drop": ("z",)}, "--drop", ("--drop names column 'z'; expected 'party.column', where",)),
+        ({"marked": "bank.job==zz"}, "--marked", ("--marked: no joined row has",)),
+        ({"column": ("bank.y=Numeric",)}, "--column", ("--column has 'bank.y', which --label takes",)),
+    ],
+)
+def test_errors_name_flags(folder, changes, typed, parts):
+    with pytest.raises(ValueError, match=r"'(bank\.)?[zy]'|'zz'") as refused:
+        flags_of(folder, **changes).source()()
+    message = said(refused.value, ["audit", "--table", "bank=a.csv", typed, "x"])
+    for part in parts:
+        assert part in message

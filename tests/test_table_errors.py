@@ -207,6 +207,20 @@ ARGUMENTS = {
         {"test": ["100"]},
         "test lists texts as ids, such as '100', and the ids that were",
     ),
+    "a measured label": (
+        {"bank": bank().assign(y=np.linspace(0, 1, NUM_ROWS))},
+        "the data frame of 'bank', column 'y' has 24 different values in 24 rows; it looks like a number, not a class",
+        "make few classes of it",
+        "have 24 rows in common",
+    ),
+    "a name as the label": (
+        {"bank": bank().assign(y=[f"n{i}" for i in range(NUM_ROWS)])},
+        "column 'y' has 24 different values in 24 rows; it looks like a name, not a class. Name another column. The",
+    ),
+    "a label of one class": (
+        {"bank": bank().assign(y="no")},
+        "the data frame of 'bank', column 'y' has one class alone, 'no'; there must be at least 2 classes",
+    ),
     "a class without training rows": ({"test": list(range(100, 124, 2))}, "classes [0] have no training rows"),
     "a label of no class": (
         {"classes": (0, 2)},
@@ -267,7 +281,7 @@ ARGUMENTS = {
     "tags in lists, undeclared": (
         {"shop": shop().assign(words=[["red"]] * 26), "columns": {}},
         "column 'words' holds mixed values",
-        "say Tags() for lists",
+        "columns={'shop.words': Tags()} for lists",
     ),
     "a mean of nothing": (
         {"bank": bank().assign(age=np.nan), "columns": {"bank.age": Numeric(fill="mean")}},

@@ -338,7 +338,7 @@ CONDITIONS = {
     ),
     "labels but for blanks": (
         {"bank": bank().assign(y=["a", "b", "b "] * 8)},
-        "labels has ['b', 'b '], which differ in blanks alone",
+        "column 'y' has ['b', 'b '], which differ in blanks alone",
     ),
     "too large for a float": (
         {"bank": bank().assign(age=pd.Series([10**400] * NUM_ROWS, dtype=object))},

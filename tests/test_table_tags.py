@@ -81,7 +81,7 @@ REFUSED = {
         "seems to be a tag and its value",
         "Tags(separator=';', value_separator=':')",
     ),
-    "another separator": (CELLS, Tags(), "column 'words': nearly no tag of the test rows", "Tags(separator=...)"),
+    "another separator": (CELLS, Tags(), "column 'words': nearly no tag of the test rows", "Tags(separator='…')"),
     "a tag twice": (["a:1;a:2"] * 24, TAGS, "row 0", "column 'words' has tag 'a' twice"),
     "no value": (["a:1;b"] * 24, TAGS, "row 0", "holds 'b'; expected a tag and its value"),
     "no tag": (["a:1;:2"] * 24, TAGS, "holds ':2'; expected a tag"),
@@ -106,7 +106,7 @@ def test_lists_of_values_that_are_not_declared_are_refused():
 
 def test_rows_of_one_value_are_lists_too():
     cells = ["1:0.5 2:0.25", "1:0.75"] * (NUM_ROWS // 2)
-    with pytest.raises(ValueError, match=says("lists of tags and values", "separator=' ', value_separator=':'")):
+    with pytest.raises(ValueError, match=says("lists of tags and values", "Tags(value_separator=':')")):
         load(shop=pd.DataFrame({"id": bank()["id"], "words": cells}), columns={})
 
 

@@ -54,12 +54,12 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if not isinstance(error, _expected()):
             raise
-        from vfl_jax.cli.flags import as_typed
+        from vfl_jax.cli.advice import said
 
-        said = str(error)
+        message = said(error, words)
         if isinstance(error, OSError) and error.filename and error.strerror:
-            said = f"{error.filename}: {error.strerror}."
-        raise SystemExit(f"error: {as_typed(said, words)}") from error
+            message = f"{error.filename}: {error.strerror}."
+        raise SystemExit(f"error: {message}") from error
 
 
 def _early(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

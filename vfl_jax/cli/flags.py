@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from vfl_jax.sweeps.grid import Grid, parse, resolve
 
 SET = "PATH=NUMBER, e.g. attack.amplify=10"
 OVER = "PATH=NUMBER,NUMBER,..., e.g. attack.amplify=1,10, or PATH+PATH=NUMBER:NUMBER,... for numbers that go together"
+
+RENAMED = {"num_parties": "parties", "columns": "column", "trigger": "marked"}
+"""Flags that have another name than their argument of Python."""
 
 
 def with_set(scenario: Scenario, entries: Sequence[str]) -> Scenario:
@@ -102,8 +106,9 @@ def as_typed(message: str, words: Sequence[str]) -> str:
       >>> as_typed("max_replicas is 0; …", ["sweep", "zou2022", "--max-replicas=0"])
       '--max-replicas is 0; …'
     """
-    name = message.partition(" ")[0]
-    flag = "--parties" if name == "num_parties" else f"--{name.replace('_', '-')}"
+    found = re.match(r"\w+(?=[ :])", message)
+    name = found[0] if found else ""
+    flag = f"--{RENAMED.get(name, name.replace('_', '-'))}"
     is_typed = flag in {word.partition("=")[0] for word in words}
     return flag + message[len(name) :] if is_typed else message
 

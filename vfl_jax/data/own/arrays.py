@@ -85,7 +85,7 @@ def from_arrays(
         if (rows := _num_rows(features)) != len(codes):
             raise ValueError(f"party {party!r} has {rows} rows; there are {len(codes)} labels.")
     triggers = np.zeros(len(codes), bool) if has_trigger is None else flags(has_trigger, len(codes))
-    is_test = split_rows(test, codes, seed)
+    is_test = split_rows(test, codes, seed, classes)
     check_classes(codes[~is_test], classes)
     ready = _standardised(whole, ~is_test) if standardise else _as_they_are(whole)
     train, tested = (

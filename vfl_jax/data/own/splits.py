@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numbers
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.core.advice import Advised, Argument
 from vfl_jax.core.checks import shown
 from vfl_jax.core.extras import extra
 from vfl_jax.data.own.inputs import column_of
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def split_rows(test: float | Any, codes: np.ndarray, seed: int) -> np.ndarray:
+MANY_CLASSES = 20
+"""Labels with more different values are no classes where most values stand once, or are fractions that stand once."""
+
+
+def split_rows(test: float | Any, codes: np.ndarray, seed: int, classes: Sequence[Any] = ()) -> np.ndarray:
     """Says which rows are test rows.
 
     Args:
       test: the share of rows to test on, drawn alike in all classes; or the test rows, as row numbers or as bool[N].
       codes: class numbers, int[N].
       seed: the seed of the draw.
+      classes: the classes in the order of their numbers, for messages.
 
     Returns:
       bool[N].
@@ -36,7 +43,7 @@ def split_rows(test: float | Any, codes: np.ndarray, seed: int) -> np.ndarray:
     num_rows = len(codes)
     if not np.iterable(test) or isinstance(test, str | bytes | dict):
         if np.asarray(test).dtype.kind == "f":
-            return _drawn(float(str(test)), codes, seed)  # By its text, because float32 cannot hold 0.2.
+            return _drawn(float(str(test)), codes, seed, classes)  # By its text, because float32 cannot hold 0.2.
         raise _no_rows(f"{np.asarray(test).dtype}[]", num_rows)
     given = column_of("test", test)
     if given.isna().any():
@@ -64,17 +71,19 @@ def _no_rows(found: str, num_rows: int) -> ValueError:
     )
 
 
-def _drawn(share: float, codes: np.ndarray, seed: int) -> np.ndarray:
+def _drawn(share: float, codes: np.ndarray, seed: int, classes: Sequence[Any]) -> np.ndarray:
     with extra("sklearn", "A share of test rows, drawn alike in all classes,"):
         from sklearn.model_selection import train_test_split
 
     if not 0 < share < 1:
         raise ValueError(f"test is {share}; a share must lie between 0 and 1.")
     counts = np.bincount(codes)
-    if (fewest := counts[counts > 0].min()) < 2:
-        raise ValueError(
-            f"test is {share}, a share that is drawn alike in all classes, but one class has {fewest} row of "
-            f"{len(codes)}. Give more rows of it, leave it out, or say which rows test (test)."
+    if (alone := np.flatnonzero(counts == 1)).size:
+        name = f"class {classes[alone[0]]!r}" if len(classes) else "one class"
+        raise Advised(
+            f"test is {share}, a share that is drawn alike in all classes, but {name} has 1 row of {len(codes)}. "
+            "Give more rows of it, leave it out, or say by ",
+            *(Argument("test"), " which rows test."),
         )
     try:
         _, rows = train_test_split(np.arange(len(codes)), test_size=share, stratify=codes, random_state=seed)
@@ -85,49 +94,67 @@ def _drawn(share: float, codes: np.ndarray, seed: int) -> np.ndarray:
     return is_test
 
 
-def encode_labels(labels: Any, classes: Sequence[Any] | None) -> tuple[np.ndarray, list[Any]]:
+def encode_labels(labels: Any, classes: Sequence[Any] | None, where: str = "labels") -> tuple[np.ndarray, list[Any]]:
     """Turns labels into class numbers.
 
     Args:
       labels: [N], of one kind, such as texts or whole numbers.
       classes: the labels in the order of their class numbers; without it, the distinct labels, sorted.
+      where: the name of the labels in messages.
 
     Returns:
       the class numbers, int32[N], and the classes in their order.
 
     Raises:
       ValueError: on a label that is missing or not one of ``classes``, naming the row; on labels of several kinds; on
-        texts that differ only in blanks around them; on fewer than two classes.
+        texts that differ only in blanks around them; on fewer than two classes; where so many values stand once that
+        they are no classes.
     """
     if isinstance(classes, str | set | frozenset):
         raise ValueError(f"classes is {shown(classes)}; expected a list, whose order is that of the class numbers.")
     cells = column_of("labels", labels)
     is_missing = cells.isna().to_numpy()
     if is_missing.any():
-        raise ValueError(f"labels has none in {is_missing.sum()} rows, the first of which is {is_missing.argmax()}.")
+        raise ValueError(f"{where} has none in {is_missing.sum()} rows, the first of which is {is_missing.argmax()}.")
     if kind_of(cells) == NUMBERS and not np.isfinite(exact(cells)).all():
         row = int(np.isfinite(exact(cells)).argmin())
-        raise ValueError(f"labels has {exact(cells)[row]} in row {row}; expected classes.")
+        raise ValueError(f"{where} has {exact(cells)[row]} in row {row}; expected classes.")
     values = exact(cells).tolist()
-    check_one_kind("labels", cells)
+    check_one_kind(where, cells)
     try:
         known = sorted(set(values)) if classes is None else list(classes)
     except TypeError as error:
-        raise ValueError(f"labels has values that do not sort ({error}); give classes in their order.") from error
+        raise ValueError(f"{where} has values that do not sort ({error}); give classes in their order.") from error
     if classes is None and len(known) < 2:
         found = f"one class alone, {known[0]!r}" if known else "no rows"
-        raise ValueError(f"labels has {found}; there must be at least 2 classes.")
+        raise ValueError(f"{where} has {found}; there must be at least 2 classes.")
+    if classes is None:
+        _check_repeated(where, values, len(known))
     if len(known) < 2 or len(set(known)) < len(known):
         raise ValueError(f"classes are {known}; there must be at least 2, and none twice.")
     bare = [value.strip() if isinstance(value, str) else value for value in known]
     if twice := [value for value, alike in zip(known, bare, strict=True) if bare.count(alike) > 1]:
-        raise ValueError(f"labels has {twice}, which differ in blanks alone; write each class in one way.")
+        raise ValueError(f"{where} has {twice}, which differ in blanks alone; write each class in one way.")
     places = {value: number for number, value in enumerate(known)}
     codes = np.array([places.get(value, -1) for value in values], np.int32)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
-        raise ValueError(f"labels has {values[row]!r} in row {row}; the classes are {known}.")
+        raise ValueError(f"{where} has {values[row]!r} in row {row}; the classes are {known}.")
     return codes, known
+
+
+def _check_repeated(where: str, values: list[Any], num_classes: int) -> None:
+    """Refuses labels whose values stand once, as those of a measured number or of a name do."""
+    is_number = all(isinstance(value, numbers.Real | Decimal) for value in values)
+    has_fractions = is_number and any(value % 1 for value in values)
+    is_measured = has_fractions and min(Counter(values).values()) < 2
+    is_many = num_classes > MANY_CLASSES and (num_classes > len(values) / 2 or is_measured)
+    if len(values) > 2 and (num_classes == len(values) or is_many):
+        remedy = "" if not is_number else ", or make few classes of it first, such as 'low' and 'high'"
+        raise ValueError(
+            f"{where} has {num_classes:,} different values in {len(values):,} rows; it looks like a "
+            f"{'number' if is_number else 'name'}, not a class. Name another column{remedy}."
+        )
 
 
 def check_one_kind(what: str, cells: pd.Series) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from vfl_jax.core.advice import Advised, Argument, parts_of
 from vfl_jax.core.checks import shown
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data.own.arrays import from_arrays
@@ -138,8 +139,9 @@ def load_tables(
     }
     for argument, places in taken.items():
         for party, column in places & set(kinds):
-            raise ValueError(
-                f"columns has '{party}.{column}', which {argument} takes from the features; leave one out."
+            raise Advised(
+                *(Argument("columns"), f" has '{party}.{column}', which ", Argument(argument)),
+                " takes from the features; leave one out.",
             )
 
     ids, rows = join(read, id_columns, label_party)
@@ -148,16 +150,17 @@ def load_tables(
         for party, table in read.items()
         for column in table.frame.columns
     }
-    labels = _labels(joined[label_party, label_column], ids.index, classes)
+    label_cells = joined[label_party, label_column]
+    labels = _labels(label_cells, ids.index, classes)
     with _naming_tables(read, len(labels)):
-        codes, known = encode_labels(labels, classes)
+        codes, known = encode_labels(labels, classes, label_cells.where)
     test_ids_lost = 0
     if isinstance(test, Where):
         test = fulfilled(test, "test", joined, kinds)
     elif not isinstance(test, float | np.floating):
         test, test_ids_lost = listed_rows(test, ids)
     with _naming_tables(read, len(labels)):
-        is_test = split_rows(test, codes, seed)
+        is_test = split_rows(test, codes, seed, known)
     has_trigger = None if trigger is None else fulfilled(trigger, "trigger", joined, kinds)
 
     features, feature_names, reports = {}, [], {}
@@ -219,7 +222,7 @@ def _naming_tables(read: Mapping[str, Table], rows: int) -> Iterator[None]:
         yield
     except ValueError as error:
         of_parties = ", ".join(table.where for table in read.values())
-        raise ValueError(f"{error} The tables ({of_parties}) have {rows} rows in common.") from error
+        raise Advised(*parts_of(error), f" The tables ({of_parties}) have {rows} rows in common.") from error
 
 
 def _short(values: Any) -> str:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vfl_jax.core.advice import Advised
+from vfl_jax.data.own.table.advice import Declared, LeftOut
 from vfl_jax.data.own.table.files import Table
+from vfl_jax.data.own.table.kinds import Kind
 from vfl_jax.data.own.values import canonical
 
 if TYPE_CHECKING:
@@ -53,28 +56,45 @@ class Column:
         """Names one cell in messages; ``row`` counts the joined rows from 0."""
         return f"{self.table.where}, {self.table.row(self.rows[row])}, column {self.name!r}"
 
-    def check_filled(self, advice: str) -> None:
+    @property
+    def left_out(self) -> LeftOut:
+        """The advice that leaves the column out."""
+        return LeftOut(self.reference)
+
+    def declared(self, *kinds: Kind) -> Declared:
+        """Returns the advice that declares the column.
+
+        Args:
+          kinds: the kinds that it may have.
+        """
+        return Declared(self.reference, kinds)
+
+    def check_filled(self, *advice: object) -> None:
         """Checks that no cell is missing.
 
         Args:
-          advice: the end of the message.
+          advice: the parts of the end of the message.
 
         Raises:
           ValueError: naming the first missing cell, and how many are missing.
         """
         if (is_missing := self.cells.isna().to_numpy()).any():
-            raise ValueError(
+            raise Advised(
                 f"{self.place(is_missing.argmax())} holds nothing; {is_missing.sum()} such cells (empty, NA, NaN, "
-                f"null or None). {advice}"
+                "null or None). ",
+                *advice,
             )
 
-    def check_fillable(self, kind: str) -> None:
-        """Checks that no cell is missing; the message advises ``kind``, which fills missing cells.
+    def check_fillable(self, kind: Kind) -> None:
+        """Checks that no cell is missing.
+
+        Args:
+          kind: the kind that fills missing cells, which the message advises.
 
         Raises:
           ValueError: naming the first missing cell, and how many are missing.
         """
         self.check_filled(
-            f"Fill them: columns={{{self.reference!r}: {kind}}}; leave the column out: drop=[{self.reference!r}]; "
-            "or take these rows out of the file."
+            *("Fill them: ", self.declared(kind), "; leave the column out: ", self.left_out),
+            "; or take these rows out of the file.",
         )

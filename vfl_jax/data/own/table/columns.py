@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vfl_jax.core.advice import Advised
 from vfl_jax.data.own.scaling import LOST, scaled, written_merged
 from vfl_jax.data.own.table.cells import Column
 from vfl_jax.data.own.table.files import listed
@@ -91,27 +92,28 @@ def _inferred(column: Column) -> Kind:
         return Numeric()
     if found in (TRUTH, NOTHING):
         return Categorical()
-    name = column.reference
     if _may_be_written(column) and written_numbers(column) is not None:
         return Numeric()
     if found != TEXTS:
-        raise ValueError(
-            f"{column.where} holds {found} values; expected numbers, texts or truth values. Convert it, say Tags() for "
-            f"lists of texts, or leave it out: drop=[{name!r}]."
+        raise Advised(
+            f"{column.where} holds {found} values; expected numbers, texts or truth values. Convert it, say ",
+            *(column.declared(Tags()), " for lists of texts, or leave it out: ", column.left_out, "."),
         )
     distinct = cells.dropna().unique()
     if separators := looks_like_values(distinct):
-        raise ValueError(
-            f"{column.where} holds lists of tags and values, such as {listed(distinct, 1)}. Say columns={{{name!r}: "
-            f"Tags(separator={separators[0]!r}, value_separator={separators[1]!r})}}, Categorical() where each text is "
-            f"a category, or leave it out: drop=[{name!r}]."
+        tags = Tags(separator=separators[0], value_separator=separators[1])
+        raise Advised(
+            f"{column.where} holds lists of tags and values, such as {listed(distinct, 1)}. Say ",
+            *(column.declared(tags), ", or ", column.declared(Categorical())),
+            *(" where each text is a category; or leave it out: ", column.left_out, "."),
         )
     if found_amounts := amounts(distinct):
         raise _amounts(column, found_amounts, len(distinct))
     if (count := len(distinct)) > MOST_CATEGORIES:
-        raise ValueError(
-            f"{column.where} holds {count} different texts; up to {MOST_CATEGORIES} are taken for categories. Say "
-            f"columns={{{name!r}: Categorical()}} or Tags(), or leave it out: drop=[{name!r}]."
+        raise Advised(
+            f"{column.where} holds {count} different texts; up to {MOST_CATEGORIES} are taken for categories. Leave it "
+            "out: ",
+            *(column.left_out, ", or say ", column.declared(Categorical(), Tags()), "."),
         )
     return Categorical()
 
@@ -119,12 +121,12 @@ def _inferred(column: Column) -> Kind:
 def _amounts(column: Column, found: Amounts, count: int) -> ValueError:
     """Makes the error for a column whose texts are likely amounts, which only the user can decide."""
     units = " or ".join(repr(" … ".join(filter(None, unit))) for unit in found.units)
-    kind = "" if found.unit is None else f"Numeric(unit={found.unit!r}) or "
-    return ValueError(
+    in_one_unit = () if found.unit is None else (Numeric(unit=found.unit),)
+    return Advised(
         f"{column.where} holds texts that are rather amounts, or numbered names, than categories: {len(found.texts)} "
-        f"of {count} different ones are a number beside {units}, such as {listed(found.texts, 3)}. Say "
-        f"columns={{{column.reference!r}: {kind}Categorical()}} where each text is a category, write numbers"
-        f"{'' if kind else ' in one unit'}, or leave it out: drop=[{column.reference!r}]."
+        f"of {count} different ones are a number beside {units}, such as {listed(found.texts, 3)}. Say ",
+        *(column.declared(*in_one_unit, Categorical()), " where each text is a category, "),
+        *("" if in_one_unit else "write numbers in one unit, ", "or leave it out: ", column.left_out, "."),
     )
 
 
@@ -142,9 +144,10 @@ def _numbers(column: Column, kind: Numeric, is_train: np.ndarray, standardise: b
     elif _may_be_written(column):
         values, read_as = read_numbers(column, kind)
     else:
-        raise ValueError(
+        raise Advised(
             f"{column.where} holds {kind_of(cells)} values; expected numbers. Convert it, as times to the seconds "
-            f"since one of them, or leave it out: drop=[{column.reference!r}]."
+            "since one of them, or leave it out: ",
+            *(column.left_out, "."),
         )
     is_missing = cells.isna().to_numpy()
     most = np.finfo(np.float64 if standardise else np.float32).max
@@ -152,16 +155,16 @@ def _numbers(column: Column, kind: Numeric, is_train: np.ndarray, standardise: b
     if is_bad.any():
         i = int(is_bad.argmax())
         expected = "a finite number" if standardise else "a finite number that float32 holds"
-        raise ValueError(
-            f"{column.place(i)} holds {listed(cells[[i]])}; expected {expected}. Correct it, or leave the "
-            f"column out: drop=[{column.reference!r}]."
+        raise Advised(
+            f"{column.place(i)} holds {listed(cells[[i]])}; expected {expected}. Correct it, or leave the column out: ",
+            *(column.left_out, "."),
         )
     is_known = is_train & ~is_missing
     fill = kind.fill
     if fill == "mean":
         fill = values[is_known].mean() if is_known.any() else None
     if fill is None:
-        column.check_fillable("Numeric(fill='mean')")
+        column.check_fillable(Numeric(fill="mean"))
     else:
         values[is_missing] = fill
     return values, ColumnReport(kind="numeric", num_features=1, num_filled=int(is_missing.sum()), read_as=read_as)
@@ -176,7 +179,7 @@ def _categories(
     cells = column.cells
     is_missing = cells.isna().to_numpy()
     if kind.fill is None:
-        column.check_fillable("Categorical(fill='unknown')")
+        column.check_fillable(Categorical(fill="unknown"))
     if is_missing.any():
         values = np.full(len(cells), kind.fill, object)
         values[~is_missing] = plain(cells[~is_missing]).astype(str)
@@ -186,11 +189,11 @@ def _categories(
     codes = pd.Index(categories).get_indexer(values)
     is_new = codes[~is_train] < 0
     if not is_declared and is_new.sum() > max(4, len(is_new) / 2):
-        raise ValueError(
+        raise Advised(
             f"{column.where} holds texts that are rather names, dates or numbers than categories: {is_new.sum()} of "
             f"{len(is_new)} test rows have one that no training row has, as {listed(values[~is_train][is_new], 1)}. "
-            f"Say columns={{{column.reference!r}: Numeric()}}, Tags() or Categorical(), or leave it out: "
-            f"drop=[{column.reference!r}]."
+            "Leave it out: ",
+            *(column.left_out, ", or say ", column.declared(Categorical(), Tags(), Numeric()), "."),
         )
     report = ColumnReport(
         kind="categorical",

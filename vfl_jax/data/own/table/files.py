@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vfl_jax.core.advice import Advised, PythonOnly
 from vfl_jax.core.checks import shown
 from vfl_jax.core.packed import check_unpacked
 from vfl_jax.data.own.inputs import frame_of
@@ -172,7 +173,8 @@ def _delimiter(path: Path) -> str:
     for ending, delimiter in DELIMITERS.items():
         if path.name.lower().endswith(ending):
             return delimiter
-    raise ValueError(f"{path} must end in one of {', '.join([*DELIMITERS, PARQUET])}; or give a pandas DataFrame.")
+    endings = ", ".join([*DELIMITERS, PARQUET])
+    raise Advised(f"{path} must end in one of {endings}", PythonOnly("; or give a pandas DataFrame"), ".")
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -207,14 +209,15 @@ def _check_header(path: Path, header: list[str]) -> None:
         likely = max(",;\t|", key=header[0].count)
         if not header[0].count(likely):
             raise ValueError(f"{path} has the one column {header[0]!r}; expected an id and at least one more.")
-        raise ValueError(
+        raise Advised(
             f"{path} has one column, {header[0]!r}, when it is split at {expected!r}; its delimiter is likely "
-            f"{likely!r}. Save it with {expected!r}, or give pandas.read_csv(path, sep={likely!r})."
+            f"{likely!r}. Save it with {expected!r}",
+            *(PythonOnly(f", or give pandas.read_csv(path, sep={likely!r})"), "."),
         )
     if len(header) > MOST_COLUMNS:
-        raise ValueError(
-            f"{path} has {len(header):,} columns; a text file may have {MOST_COLUMNS:,}. "
-            "Give pandas.read_csv of it, or a Parquet file."
+        raise Advised(
+            f"{path} has {len(header):,} columns; a text file may have {MOST_COLUMNS:,}. Give a Parquet file",
+            *(PythonOnly(", or pandas.read_csv of it"), "."),
         )
     _check_names(str(path), header)
 

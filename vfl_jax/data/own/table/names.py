@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
+from vfl_jax.core.advice import Advised, Argument, PythonOnly
 from vfl_jax.core.checks import shown
 from vfl_jax.data.own.table.files import Table, listed
 
@@ -30,9 +31,9 @@ def place_of(parties: Collection[str], reference: Any, argument: str) -> tuple[s
         is_pair = isinstance(reference, tuple) and len(reference) == 2
         found = (str(reference[0]), str(reference[1])) if is_pair else ("", "")
     if found[0] not in parties:
-        raise ValueError(
-            f"{argument} names column {shown(reference)}; expected 'party.column' or ('party', 'column'), where the "
-            f"parties are {listed(parties)}."
+        raise Advised(
+            *(Argument(argument), f" names column {shown(reference)}; expected 'party.column'"),
+            *(PythonOnly(" or ('party', 'column')"), f", where the parties are {listed(parties)}."),
         )
     return found
 
@@ -50,8 +51,9 @@ def find(tables: Mapping[str, Table], reference: Any, argument: str) -> tuple[st
     """
     party, column = place_of(tables, reference, argument)
     if column not in (there := tables[party].frame.columns):
-        raise ValueError(
-            f"{tables[party].where} has no column {column!r}, which {argument} names; it has {listed(there)}."
+        raise Advised(
+            f"{tables[party].where} has no column {column!r}, which ",
+            *(Argument(argument), f" names; it has {listed(there)}."),
         )
     return party, column
 

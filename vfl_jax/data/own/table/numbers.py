@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vfl_jax.core.advice import Advised
 from vfl_jax.data.own.table.cells import Column
 from vfl_jax.data.own.table.files import listed
-from vfl_jax.data.own.table.kinds import THOUSANDS, Numeric
+from vfl_jax.data.own.table.kinds import THOUSANDS, Categorical, Numeric
 from vfl_jax.data.own.values import TEXTS, kind_of
 
 SIGN = "[-+−]"
@@ -211,10 +212,8 @@ def _read(column: Column, kind: Numeric, found: dict[str, Written]) -> dict[str,
     """Reads every text in the only style that fits all of them."""
     units = {written.unit: text for text, written in found.items()}
     if len(units) > 1:
-        raise ValueError(
-            f"{column.where} holds numbers of several units, such as {listed(units.values(), 3)}; write them alike, "
-            f"say Categorical(), or leave the column out: drop=[{column.reference!r}]."
-        )
+        found_units = f"numbers of several units, such as {listed(units.values(), 3)}"
+        raise Advised(f"{column.where} holds {found_units}; ", *_not_alike(column))
     used = set("".join(written.body for written in found.values()))
     readings = {}
     for style in STYLES:
@@ -225,20 +224,15 @@ def _read(column: Column, kind: Numeric, found: dict[str, Written]) -> dict[str,
                 readings[style] = numbers
     distinct = {tuple(numbers): style for style, numbers in reversed(readings.items())}
     if not distinct:
-        raise ValueError(
-            f"{column.where} holds numbers that are not written in one way{_said(kind)}, such as "
-            f"{listed(_apart(found), 3)}; write them alike, say Categorical(), or leave the column out: "
-            f"drop=[{column.reference!r}]."
-        )
+        ways = f"numbers that are not written in one way{_said(kind)}, such as {listed(_apart(found), 3)}"
+        raise Advised(f"{column.where} holds {ways}; ", *_not_alike(column))
     if len(distinct) > 1:
         place = next(i for i, numbers in enumerate(zip(*distinct, strict=True)) if len(set(numbers)) > 1)
         text = list(found)[place]
         ways = " or ".join(f"{numbers[place]:.15g}" for numbers in distinct)
-        kinds = " or ".join(f"Numeric({_arguments(style, text)})" for style in distinct.values())
-        raise ValueError(
-            f"{column.where} holds numbers that can be read in several ways: {text!r} may be {ways}. Say which: "
-            f"columns={{{column.reference!r}: {kinds}}}."
-        )
+        kinds = column.declared(*(_kind(style, text) for style in distinct.values()))
+        several = f"numbers that can be read in several ways: {text!r} may be {ways}"
+        raise Advised(f"{column.where} holds {several}. Say which: ", kinds, ".")
     return dict(zip(found, next(iter(distinct)), strict=True))
 
 
@@ -257,12 +251,14 @@ def _apart(found: dict[str, Written]) -> list[str]:
     return list({tuple(style.read(w.body) is None for style in STYLES): text for text, w in found.items()}.values())
 
 
-def _arguments(style: Style, text: str) -> str:
-    return (
-        f"thousands={style.thousands!r}"
-        if style.thousands and style.thousands in text
-        else f"decimal={style.decimal!r}"
-    )
+def _kind(style: Style, text: str) -> Numeric:
+    is_grouped = bool(style.thousands) and style.thousands in text
+    return Numeric(thousands=style.thousands) if is_grouped else Numeric(decimal=style.decimal)
+
+
+def _not_alike(column: Column) -> tuple[object, ...]:
+    category = column.declared(Categorical())
+    return "write them alike, say ", category, ", or leave the column out: ", column.left_out, "."
 
 
 def _said(kind: Numeric) -> str:
@@ -273,10 +269,9 @@ def _said(kind: Numeric) -> str:
 def _no_number(column: Column, row: int, kind: Numeric | None) -> ValueError:
     what = f"{column.place(row)} holds {listed(column.cells[[row]])}"
     if kind is None:
-        return ValueError(
+        return Advised(
             f"{what}, where most cells are numbers, or most different ones. Correct it, or empty it and say what fills "
-            f"it: columns={{{column.reference!r}: Numeric(fill='mean')}}; or say Categorical()."
+            "it: ",
+            *(column.declared(Numeric(fill="mean")), "; or say ", column.declared(Categorical()), "."),
         )
-    return ValueError(
-        f"{what}; expected a finite number. Correct it, or leave the column out: drop=[{column.reference!r}]."
-    )
+    return Advised(f"{what}; expected a finite number. Correct it, or leave the column out: ", column.left_out, ".")

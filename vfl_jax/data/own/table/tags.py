@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vfl_jax.core.advice import Advised
 from vfl_jax.data.own.table.cells import Column
 from vfl_jax.data.own.table.files import listed
 from vfl_jax.data.own.table.kinds import ColumnReport, Tags
@@ -65,10 +66,11 @@ def tags_of(column: Column, kind: Tags) -> Carried:
         parts = [text.rpartition(kind.value_separator) for text in found]
         return _valued(column, found, [tag.strip() for tag, _, _ in parts], [value for _, _, value in parts])
     if kind.value_separator is None and (likely := _value_separator(found)):
-        raise ValueError(
+        valued, bare = (Tags(separator=kind.separator, value_separator=between) for between in (likely, ""))
+        raise Advised(
             f"{column.place(found.index[0])} holds {listed(found.iloc[[0]])}, which seems to be a tag and its value. "
-            f"Say columns={{{column.reference!r}: Tags(separator={kind.separator!r}, value_separator={likely!r})}}, or "
-            "value_separator='' where it is a tag as it stands."
+            "Say ",
+            *(column.declared(valued), ", or where it is a tag as it stands ", column.declared(bare), "."),
         )
     codes, written = pd.factorize(found)
     tags, numbers = np.unique(np.array(written, str), return_inverse=True)
@@ -101,9 +103,7 @@ def encode_tags(column: Column, kind: Tags, is_train: np.ndarray) -> tuple[Any, 
         order = np.argsort(-counts, kind="stable")
         vocabulary = tags[order[counts[order] > 0]].tolist()[: kind.most]
         if not vocabulary:
-            raise ValueError(
-                f"{column.where} has no tags in the training rows. Leave it out: drop=[{column.reference!r}]."
-            )
+            raise Advised(f"{column.where} has no tags in the training rows. Leave it out: ", column.left_out, ".")
     codes = pd.Index(vocabulary).get_indexer(tags)[numbers]
     is_tested = ~is_train[rows]
     if (
@@ -111,10 +111,11 @@ def encode_tags(column: Column, kind: Tags, is_train: np.ndarray) -> tuple[Any, 
         and kind.most is None
         and (codes[is_tested] < 0).sum() > max(4, MOSTLY * is_tested.sum())
     ):
-        raise ValueError(
+        raise Advised(
             f"{column.where}: nearly no tag of the test rows, such as {listed(tags[numbers[is_tested]], 2)}, is one of "
-            f"the training rows. Is {kind.separator!r} what stands between two tags? Say Tags(separator=...), give a "
-            f"vocabulary, or leave the column out: drop=[{column.reference!r}]."
+            f"the training rows. Is {kind.separator!r} what stands between two tags? Say what does, as ",
+            *(column.declared(Tags(separator="…")), ", give a vocabulary, or leave the column out: "),
+            *(column.left_out, "."),
         )
     report = ColumnReport(kind="tags", num_features=len(vocabulary), num_unknown=int((codes < 0).sum()))
     return sparse_of(rows, codes, (len(column.rows), len(vocabulary)), values), list(vocabulary), report
