@@ -563,6 +563,34 @@ def test_rounds_end_in_time_with_every_attack_behind_every_defense(monkeypatch, 
     assert machine.now <= 600 or kinds == 1  # the first program always runs
 
 
+@pytest.mark.parametrize(
+    ("minutes", "seconds", "said"),
+    [(10, 70, "8 min left for more"), (0.2, 70, "no time is left for more"), (1.2, 70, "no time is left for more")],
+)
+def test_progress_says_what_time_is_left(capsys, minutes, seconds, said):
+    now = iter([0.0] + [seconds] * 9)
+    data = vfl.load_digits()
+    running = Running(data, data, 1, "trainable", 10, 4, 3000, Clock(minutes, lambda: next(now)), progress=True)
+    for work in (READING, PLANTING):
+        running._timed(work, 10, lambda: None)
+    running._announce()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == [f"audit: {work.name} took 1 s; {said}" for work in (READING, PLANTING)]
+    assert all(len(line) <= 79 for line in lines)
+
+
+def test_what_no_time_is_left_for_is_named(monkeypatch, capsys):
+    machine = Machine(900)
+    data = vfl.load_digits()
+    running = Running(data, data, 1, "trainable", 10, 4, 3000, Clock(10, lambda: machine.now), progress=True)
+    setting = Setting(vfl.board_for(data, epochs=4), battery.Sizes(0.1, 0.1, 1.0), has_stamp=True)
+    monkeypatch.setattr(running, "_run", lambda *parts: machine.run(running, *parts))
+    running._rounds(setting, battery.levels(setting.sizes), Measured(list(running.readers)))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("audit: no time is left; left out: backdoors by other messages,")
+    assert all(len(line) <= 79 for line in lines)
+
+
 def test_fewer_rows_are_drawn_alike_in_all_classes():
     draw = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [800, 195, 5])

@@ -78,7 +78,7 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """The seconds that may still be planned."""
+        """The seconds that are left for more programs; below 0 where the time is over."""
         return 60.0 * self.minutes * SPARE - self.seconds
 
     def estimate(self, programs: Sequence[Planned]) -> float:

@@ -142,7 +142,7 @@ class Running:
         for group in groups:
             if kept and not self.clock.has_time_for([self._planned(group)]):
                 left_out = ", ".join(other.work.name for other in groups[len(kept) :])
-                self._say(f"no time is left for {left_out}")
+                self._say(f"no time is left; left out: {left_out}")
                 break
             self._run(group, levels, measured)
             kept.append(group)
@@ -201,7 +201,9 @@ class Running:
         found = run()
         seconds = time.monotonic() - start
         self.clock.note(work, num_steps, seconds)
-        self._say(f"{work.name} in {duration(seconds)}; {duration(max(0.0, self.clock.left))} may still be planned")
+        left = self.clock.left
+        more = f"{duration(left)} left for more" if left >= 1 else "no time is left for more"
+        self._say(f"{work.name} took {duration(seconds)}; {more}")
         return found
 
     def _say(self, line: str) -> None:
