@@ -15,6 +15,7 @@ from flax.traverse_util import flatten_dict
 from plugin_helpers import OVER, PLUGIN, add_entry_point, install
 
 import vfl_jax as vfl
+from vfl_jax.cli.advice import said
 from vfl_jax.cli.choices import scenario_of, source
 from vfl_jax.cli.scenarios import RunPreset, subcommands
 from vfl_jax.data import LOADERS
@@ -206,12 +207,56 @@ def test_a_module_that_fails_is_named(tmp_path, monkeypatch):
         vfl.load_plugins("lab_broken")
     with pytest.raises(ValueError, match=says("plug-in 'lab_absent'", "No module named 'lab_absent'", "PYTHONPATH")):
         vfl.load_plugins(["json", "lab_absent"])
+    (tmp_path / "lab_syntax.py").write_text("def f(:\n")
+    (tmp_path / "lab_hook.py").write_text(
+        "import vfl_jax as vfl\n\n\nclass LabHook(vfl.Attack):\n    def on_downlaod(self, key):\n        return key\n"
+    )
+    (tmp_path / "lab_lacking.py").write_text("import lab_nowhere\n")
+    for module, parts in {
+        "lab_broken": ("no_such_thing", "Python finds the module; the mistake shows in", "lab_broken.py, line 2."),
+        "lab_syntax": ("SyntaxError", "(lab_syntax.py, line 1)", "Python finds the module; the mistake is in it."),
+        "lab_hook": ("on_downlaod", "Did you mean 'on_download'?", "lab_hook.py, line 4."),
+        "lab_lacking": ("No module named 'lab_nowhere'", "lab_lacking.py, line 1."),
+    }.items():
+        with pytest.raises(ValueError, match=says(f"plug-in {module!r} cannot be imported", *parts)) as failed:
+            vfl.load_plugins(module)
+        assert "PYTHONPATH" not in str(failed.value)
     for wrong in (np, 5, [np]):
         with pytest.raises(ValueError, match=says("modules is", "names of modules")):
             vfl.load_plugins(wrong)
     add_entry_point(tmp_path, "labbroken", "lab_broken")
     with pytest.raises(ValueError, match=says("plug-in 'labbroken' (lab_broken", "package 'labbroken')", "uninstall")):
         vfl.load_plugins()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("lab_mine.py", "lab_mine"),
+        ("./lab_mine.py", "lab_mine"),
+        ("lab/mine.py", "lab.mine"),
+        ("lab/mine", "lab.mine"),
+        ("/there/lab_mine.py", "lab_mine"),
+        ("../there/lab_mine.py", "lab_mine"),
+        ("lab_absent", None),
+        ("lab_absent.parts", None),
+        (".lab", None),
+        (".py", None),
+        ("two words.py", None),
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_is_no_module(tmp_path, monkeypatch, typed, meant, is_there):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if is_there:
+        (tmp_path / "lab_mine.py").write_text("")
+    parts = () if meant is None else (f"Did you mean '{meant}'?",)
+    message = says(f"plug-in {typed!r} cannot be imported", *parts, "PYTHONPATH, or in the current folder.")
+    with pytest.raises(ValueError, match=message) as refused:
+        vfl.load_plugins(typed)
+    assert said(refused.value, ["list"]).count("Did you mean --plugin ") == (meant is not None)
+    sys.modules.pop("lab_mine", None)
 
 
 def as_in(module, code):

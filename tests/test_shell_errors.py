@@ -15,6 +15,24 @@ SAID = {
         ("--attack is 'BASL', which is no attack by the active party", "say which: PARTY=BASL"),
     ),
     "a defense in the arena": (("arena", "--attack", "Clipping"), ("--attack is 'Clipping'", "by --defense")),
+    "nearly an attack of the line-up": (
+        ("arena", "--attack", "BASL-3"),
+        (
+            "--attack is 'BASL-3', no known attack. Did you mean 'BASL-30'?",
+            "BASL, BASL-30, BASL-5,",
+            "UAB",
+            "Villain-or",
+        ),
+    ),
+    "nearly a defense of the line-up": (
+        ("arena", "--defense", "GaussianNoise-weka"),
+        ("--defense is 'GaussianNoise-weka'", "Did you mean 'GaussianNoise-weak'?", "DCAE", "GaussianNoise-weak,"),
+    ),
+    "nearly a board": (("arena", "--data", "mnist_3"), ("--data is 'mnist_3'", "Did you mean 'mnist_4'?", "mnist_4,")),
+    "a file for a plug-in": (
+        ("list", "--plugin", "mine.py"),
+        ("plug-in 'mine.py'", "Did you mean --plugin mine?", "or in the current folder"),
+    ),
     "an audit's page": (("audit", "--data", "digits", "--out", "a.png"), ("--out is a.png", "must be .html")),
     "an audit's seeds": (("audit", "--data", "digits", "--seeds", "3"), ("--seeds is 3; it must be at least 10",)),
     "an audit's minutes": (("audit", "--data", "digits", "--minutes", "0"), ("--minutes is 0.0", "above 0")),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
+import sys
+import traceback
 from collections.abc import Sequence
 
+from vfl_jax.core.advice import Advised, Plugin
 from vfl_jax.core.checks import shown
 
 GROUP = "vfl_jax.plugins"
@@ -44,17 +48,50 @@ def load_plugins(modules: str | Sequence[str] = ()) -> tuple[str, ...]:
     installed = []
     for point in importlib.metadata.entry_points(group=GROUP):
         package = f", an entry point of the package {point.dist.name!r}" if point.dist is not None else ""
-        _load(point.value, f"plug-in {point.name!r} ({point.value}{package})", "Repair or uninstall it.")
+        which = f"plug-in {point.name!r} ({point.value}{package})"
+        try:
+            importlib.import_module(point.value)
+        except (Exception, SystemExit) as error:  # a module may fail in any way
+            raise ValueError(f"{which} {_failed(error)} Repair or uninstall it.") from error
         installed.append(point.value)
     for module in named:
-        advice = "It must be a module that Python finds: installed, or in a folder on PYTHONPATH."
-        _load(module, f"plug-in {shown(module)}", advice)
+        try:
+            importlib.import_module(module)
+        except (Exception, SystemExit) as error:
+            raise Advised(f"plug-in {shown(module)} {_failed(error)}", *_advice(module, error)) from error
     return tuple(dict.fromkeys((*installed, *named)))
 
 
-def _load(module: str, which: str, advice: str) -> None:
-    """Imports a module; ``ValueError`` that says ``which`` plug-in fails why."""
-    try:
-        importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # a module may fail in any way
-        raise ValueError(f"{which} cannot be imported ({type(error).__name__}: {error}). {advice}") from error
+def _failed(error: BaseException) -> str:
+    """The words for what went wrong."""
+    return f"cannot be imported ({type(error).__name__}: {error})."
+
+
+def _advice(module: str, error: BaseException) -> tuple[object, ...]:
+    """What to do about a module that cannot be imported: to name it otherwise, or to mend it where it fails."""
+    path = module.replace("\\", "/")
+    is_file = path.endswith(".py") or "/" in path
+    if not is_file and not _is_absent(module, error):
+        return (_place(module, error),)
+    here = ", or in the current folder" if {"", os.getcwd()} & set(sys.path) else ""
+    found = f" It must be the name of a module that Python finds: installed, in a folder on PYTHONPATH{here}."
+    parts = path.removesuffix(".py").strip("./").split("/")
+    meant = ".".join(parts[-1:] if path.startswith(("/", "..")) else parts)
+    is_name = is_file and all(part.isidentifier() for part in meant.split("."))
+    return (" Did you mean ", Plugin(meant), "?", found) if is_name else (found,)
+
+
+def _is_absent(module: str, error: BaseException) -> bool:
+    """Whether Python finds no such module, rather than one that fails."""
+    if not module.strip(".") or module.startswith("."):
+        return True
+    return isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+
+
+def _place(module: str, error: BaseException) -> str:
+    """Where a module that was found fails: its own line that ran last, which a syntax error names by itself."""
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [(frame.f_code.co_filename, line) for frame, line in frames if frame.f_globals.get("__name__") == module]
+    if not lines:
+        return " Python finds the module; the mistake is in it."
+    return f" Python finds the module; the mistake shows in {lines[-1][0]}, line {lines[-1][1]}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +138,7 @@ def _metric(name: str) -> Measure:
     return made(find(known, "--metric", "metric", name), "--metric")
 
 
-def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str) -> Kind:
+def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str, others: Collection[str] = ()) -> Kind:
     """Makes a method of a text such as ``Clipping`` or ``Clipping(by=value, bound=0.1)``.
 
     Args:
@@ -146,6 +146,7 @@ def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str) -> 
       text: the text, as the record prints itself; words need no quotes.
       known: the classes that the flag may name, by name.
       word: the word for one of them, such as "defense".
+      others: what else the flag may name, for messages.
 
     Raises:
       ValueError: naming the flag, where the name or a field is unknown, or a field cannot hold its value.
@@ -160,7 +161,9 @@ def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str) -> 
         raise ValueError(f"{flag} is {name!r}; write the fields of a {word} as {first}(FIELD=VALUE, ...), in quotes.")
     if name not in known and (other := _other_word(flag, name)) is not None:
         raise ValueError(f"{flag} is {name!r}, which is no {word}, but {other}.")
-    return _made(find(known, flag, word, name), flag, arguments)
+    if name not in known:
+        find({**dict.fromkeys(others), **known}, flag, word, name)
+    return _made(known[name], flag, arguments)
 
 
 def _other_word(flag: str, name: str) -> str | None:

@@ -13,6 +13,7 @@ from vfl_jax.cli.subcommands import Arena
 from vfl_jax.core.atomic import check_apart
 from vfl_jax.core.extras import MissingExtra
 from vfl_jax.core.record import kinds
+from vfl_jax.core.registry import find
 from vfl_jax.protocol.methods import Chain
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveTransform, Attack
@@ -54,13 +55,14 @@ def meet(chosen: Arena) -> None:
         for name, kind in kinds(ActiveTransform).items()
         if kind is not ActiveTransform and not issubclass(kind, Switched | Chain)
     } | {UNDEFENDED: ActiveTransform}
-    attacks = _named(chosen.attack, ATTACKS, lambda name: method("--attack", name, others, "attack"))
-    defenses = _named(chosen.defense, DEFENSES, lambda name: method("--defense", name, defenders, "defense"))
-    boards = _named(
-        chosen.data,
-        BOARDS,
-        lambda name: functools.partial(board_for, LOADERS.find("--data", name), epochs=chosen.epochs),
-    )
+    attacks = _named(chosen.attack, ATTACKS, lambda name: method("--attack", name, others, "attack", ATTACKS))
+    defenses = _named(chosen.defense, DEFENSES, lambda name: method("--defense", name, defenders, "defense", DEFENSES))
+
+    def board_of(name: str) -> Callable[[], Any]:
+        find({**BOARDS, **LOADERS}, "--data", "board or data set", name)
+        return functools.partial(board_for, LOADERS[name], epochs=chosen.epochs)
+
+    boards = _named(chosen.data, BOARDS, board_of)
     results = arena(
         attacks, defenses, {name: make() for name, make in boards.items()}, chosen.seeds, folder=chosen.folder
     )
