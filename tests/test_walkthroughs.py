@@ -102,7 +102,7 @@ def test_an_engineer_asks_what_a_partner_could_do(tmp_path, monkeypatch, capsys)
             "'shop' is malicious",
             "10 seeds",
         ),
-        said.err,
+        " ".join(said.err.split()),
     )  # before it starts
 
     page = (tmp_path / "audit.html").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,8 @@ def told(load: Callable[[], VerticalData | LoadedTables]) -> VerticalData | Load
     """
     found = load()
     if (report := getattr(found, "report", None)) is not None:
-        print(f"tables: {report.joined}", file=sys.stderr, flush=True)
+        line = textwrap.fill(f"tables: {report.joined}", 79, subsequent_indent="  ", break_on_hyphens=False)
+        print(line, file=sys.stderr, flush=True)
     return found
 
 
