@@ -18,7 +18,7 @@ RESULTS = Path(__file__).with_name("results")
 class Arguments:
     """Audits the data sets, and writes their reports and the page."""
 
-    minutes: float = 7.5
+    minutes: float = 15
     """The time of each audit."""
     only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Audit this data set only (may be repeated); all of them where none is named."""
