@@ -109,7 +109,7 @@ def write_report(folder: Path) -> None:
     """Writes the figure into ``folder``, and the tables into README.md (or beside other results)."""
     groups = all_readings(folder)
     picture = add_picture(
-        folder, "leakage", figure(groups), "labels read by the best reader against what defenses cost"
+        folder, "leakage", figure(groups), "what messages tell beyond the own model, against what defenses cost"
     )
     parts = [TEXT, to_markdown(headline(groups))]
     for (task, head), found in groups.items():
@@ -166,7 +166,8 @@ def _shown(values: np.ndarray | None) -> str:
 
 
 def figure(groups: Mapping[Place, list[Reading]]) -> Figure:
-    """A panel per task and head: the best reader's share against the change of main accuracy, a point per setting.
+    """A panel per task and head: what the best reader of messages reads beyond the best that uses none, against the
+    change of main accuracy; a point per setting. What the own model knows differs by setting, so 0 is the line.
 
     A setting at which most trainings diverged has no point.
     """
@@ -182,13 +183,13 @@ def figure(groups: Mapping[Place, list[Reading]]) -> Figure:
             ]
             if settings:
                 across = [float(np.median(cost)) for cost, _ in settings]
-                up = [one.best(silent=False)[1] for _, one in settings]
+                up = [one.best(silent=False)[1] - one.best(silent=True)[1] for _, one in settings]
                 style = {"color": plots.COLORS[i % len(plots.COLORS)], "marker": markers[i], "markersize": 5}
                 panel.plot(across, up, linewidth=0.8, label=name.replace("_", " "), **style)
-        floor = max(one.best(silent=True)[1] for one in found)
-        panel.axhline(floor, color="black", linestyle="--", linewidth=1, label="best without messages")
-        panel.set(title=f"{TASKS[task].title}, {head} head", ylim=(-0.02, 1.02))
-        panel.set(xlabel="change of the main accuracy", ylabel="read by the best reader")
+        panel.axhline(0.0, color="black", linestyle="--", linewidth=1, label="messages tell nothing more")
+        panel.set(title=f"{TASKS[task].title}, {head} head", ylim=(-0.05, None))
+        panel.set(xlabel="change of the main accuracy", ylabel="read beyond the own model")
+        panel.locator_params(axis="x", nbins=5)
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels.flat[len(groups) :]:
