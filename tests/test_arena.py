@@ -60,7 +60,7 @@ def found(board, tmp_path_factory):
 def meet(board, folder, seeds):
     return vfl.arena(
         {"weak": Echo(factor=0.5), "strong": Echo(factor=20.0)},
-        {"little": GaussianNoise(stddev=1e-3), "more": GaussianNoise(stddev=0.1), "binary": Marvell()},
+        {"little": GaussianNoise(stddev=1e-3), "more": GaussianNoise(stddev=0.1), "binary": Marvell(power=4.0)},
         {"digits": board},
         seeds,
         folder=folder,
@@ -258,6 +258,7 @@ def test_programs_are_let_go_after_so_many_groups(board, monkeypatch):
     monkeypatch.setattr(running, "read", lambda group, results: {})
     monkeypatch.setattr(running, "table", lambda *_: xr.Dataset())
     monkeypatch.setattr(running, "run_of", lambda encodings: {})
-    defenses = {"noise": GaussianNoise(), "clipping": Clipping(), "sparse": Sparsification()}
+    defenses = {"noise": GaussianNoise(stddev=0.1), "clipping": Clipping(bound=1.0)}
+    defenses["sparse"] = Sparsification(drop_rate=0.5)
     vfl.arena({"echo": Echo()}, defenses, {"digits": board}, 1, progress=False)
     assert events == ["trained", "trained", "cleared"] * 2

@@ -135,7 +135,7 @@ def test_a_board_has_a_name_that_its_folder_can_have(tmp_path, name):
         ({"a": vfl.attacks.BASL(), "b": vfl.attacks.BASL()}, {}, ("attacks['b'] is attacks['a'] twice",)),
         (
             {"a": vfl.attacks.BASL()},
-            {"x": vfl.defenses.SignSGD(), "y": vfl.defenses.SignSGD()},
+            {"x": vfl.defenses.SignSGD(size=1.0), "y": vfl.defenses.SignSGD(size=1.0)},
             ("defenses['y'] is defenses['x'] twice",),
         ),
     ],

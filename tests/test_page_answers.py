@@ -54,9 +54,9 @@ def test_a_benchmark_is_told_by_the_turn_that_speaks_least_for_us(measured):
 
 
 def test_what_does_not_compile_is_not_counted():
-    lines = tpu_report.read(PROGRAMS)
+    lines = tpu_report.read(PROGRAMS)[:4]  # three programs of no method, and a line that is no program
     failed = lines[0] | {"method": "Clipping", "error": "no"}
-    assert "**40 of 41 programs of 17 methods" in tpu.answer([*lines, failed])
+    assert "**3 of 4 programs of 2 methods" in tpu.answer([*lines, failed])
 
 
 def test_input_that_does_not_hold_ends_the_word_all():

@@ -222,24 +222,24 @@ def test_a_defense_of_ones_own_can_say_it_too():
 
 
 def test_it_says_what_it_checked_and_what_not():
-    class Halved(vfl.ActiveTransform):
+    class SilentlyHalved(vfl.ActiveTransform):
         share: float = 0.5
 
         def on_send(self, key, state, view, gradients):
             return tuple(self.share * gradient for gradient in gradients), state
 
-    found = check_method(Halved)
-    assert found.method == "Halved"
+    found = check_method(SilentlyHalved)
+    assert found.method == "SilentlyHalved"
     assert found.passed == ("source", "JSON", "hooks", "flow", "grids")
     assert found.skipped == ("neutrality: no neutral numbers are known; give neutral=, or say them in the class.",)
     assert found.remarks == ()
     assert repr(found).splitlines() == [
-        "Halved passed: source, JSON, hooks, flow, grids.",
+        "SilentlyHalved passed: source, JSON, hooks, flow, grids.",
         "  Skipped: neutrality: no neutral numbers are known; give neutral=, or say them",
         "    in the class.",
     ]
-    assert check_method(Halved, neutral={"share": 1.0}, runs=False) == vfl.testing.Checked(
-        "Halved",
+    assert check_method(SilentlyHalved, neutral={"share": 1.0}, runs=False) == vfl.testing.Checked(
+        "SilentlyHalved",
         ("source", "JSON", "hooks"),
         ("flow, neutrality, grids: runs=False compiles no whole run.",),
     )
