@@ -85,7 +85,7 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     ruined = reading("sign_sgd", [0.5, 0.5, 0.5], [np.nan] * 3)
     place = ("default_credit", "sum")
     said = answer.answer({place: [plain, more, unsure, level, ruined]}, 5)
-    assert said.startswith("**Under the sum head, default of credit: behind 2 of 3 settings of defenses no reader was")
+    assert said.startswith("**Under the sum head, default of credit: behind 2 of 3 settings of defenses no reader of")
     assert "alibi 1 (sign 0.720 [0.700, 0.900], own model 0.700 [0.690, 0.710])" in said
     assert "clipping" not in said
     assert said.endswith(f"**So far**: 5 of {len(CASES)} cases are trained.\n")

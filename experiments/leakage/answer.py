@@ -1,9 +1,11 @@
-"""What the page says first: behind which defenses nobody was shown to read more than the party's own model knows."""
+"""What the page says first: behind which defenses no reader of messages was shown to read more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from experiments.leakage.cases import CASES, NONE, TASKS
 from vfl_jax.reports import median_with_interval
@@ -30,17 +32,26 @@ def answer(groups: Mapping[Place, Sequence[Reading]], num_trained: int) -> str:
 
 
 def shows_more(reading: Reading) -> bool:
-    """Whether the best reader of messages was shown to read more than the best of those that use none.
+    """Whether a reader of messages was shown to read more than the best of those that use none.
 
-    By the t interval of their difference, paired by seed. Both are chosen by the seeds that are compared, of which
-    there are more readers of messages, so that a small difference may be chance.
+    By the t interval of their difference, paired by seed. At every seed both are the best of their kind by the other
+    seeds, so that nobody is chosen by the number that is compared.
 
     Args:
       reading: what was read under one setting of a defense.
     """
     told = reading.told
-    difference = told[reading.best(silent=False)[0]] - told[reading.best(silent=True)[0]]
-    return t_interval(difference)[0] > 0
+    differences = []
+    for seed in range(len(reading.main)):
+        others = reading._replace(**{name: _without(getattr(reading, name), seed) for name in ("right", "area")})
+        loud, silent = (others.best(silent)[0] for silent in (False, True))
+        differences.append(told[loud][seed] - told[silent][seed])
+    return t_interval(differences)[0] > 0
+
+
+def _without(values: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Values by reader, float[S] each, without one seed."""
+    return {reader: np.delete(of_seeds, seed) for reader, of_seeds in values.items()}
 
 
 def _of_place(place: Place, found: Sequence[Reading]) -> str:
@@ -54,13 +65,13 @@ def _of_place(place: Place, found: Sequence[Reading]) -> str:
     if not hidden:
         return (
             f"{where}: behind each of {len(defended)} settings of defenses a reader of messages reads more than the "
-            "party's own model knows."
+            "best reader that uses none."
         )
     named = "; ".join(_told(reading) for reading in hidden[:MOST_NAMED])
     more = f"; and {len(hidden) - MOST_NAMED} more" if len(hidden) > MOST_NAMED else ""
     return (
-        f"{where}: behind {len(hidden)} of {len(defended)} settings of defenses no reader was shown to read more than "
-        f"the party's own model knows: {named}{more}."
+        f"{where}: behind {len(hidden)} of {len(defended)} settings of defenses no reader of messages was shown to "
+        f"read more than the best reader that uses none: {named}{more}."
     )
 
 

@@ -161,6 +161,8 @@ def method(flag: str, text: str, known: Mapping[str, type[Kind]], word: str, oth
         raise ValueError(f"{flag} is {name!r}; write the fields of a {word} as {first}(FIELD=VALUE, ...), in quotes.")
     if name not in known and (other := _other_word(flag, name)) is not None:
         raise ValueError(f"{flag} is {name!r}, which is no {word}, but {other}.")
+    if name in others and name not in known:
+        raise ValueError(f"{flag} is {text!r}; {name} of the line-up has its own fields, so give the name alone.")
     if name not in known:
         find({**dict.fromkeys(others), **known}, flag, word, name)
     return _made(known[name], flag, arguments)

@@ -261,10 +261,9 @@ def _largest_class(dataset: xr.Dataset, setting: Numbers) -> str:
     sizes = {part[CASE].item() if CASE in part.coords else None: attribute(part, "rows") for part in each_case(dataset)}
     said = sizes.get(setting.get(CASE)) or {}
     for split, words in (("train", "training"), ("test", "test")):  # older results say it of test rows alone
-        if (share := said.get(f"{split}_majority")) is not None:
-            return (
-                f"Naming the most frequent class for all would be right for {100 * share:z.1f} % of the {words} rows."
-            )
+        if (majority := said.get(f"{split}_majority")) is not None:
+            right = f"{100 * majority:z.1f} % of the {words} rows"
+            return f"Naming the most frequent class for all would be right for {right}."
     return "Compare it with the share of the most frequent class, which these results do not say."
 
 
