@@ -43,7 +43,7 @@ def shows_more(reading: Reading) -> bool:
     told = reading.told
     differences = []
     for seed in range(len(reading.main)):
-        others = reading._replace(**{name: _without(getattr(reading, name), seed) for name in ("right", "area")})
+        others = reading._replace(right=_without(reading.right, seed), area=_without(reading.area, seed))
         loud, silent = (others.best(silent)[0] for silent in (False, True))
         differences.append(told[loud][seed] - told[silent][seed])
     return t_interval(differences)[0] > 0
