@@ -36,6 +36,7 @@ from vfl_jax.core import (
     static,
     to_toml,
 )
+from vfl_jax.core.moved import find_moved_modules
 from vfl_jax.data import (
     from_arrays,
     load_adult,
@@ -191,6 +192,8 @@ __all__ = [
     "to_toml",
     "use_all_cores",
 ]
+
+find_moved_modules()
 
 
 def __getattr__(name: str) -> Any:
