@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from experiments.leakage import answer, report
+from experiments.leakage import answer, readings, report
 from experiments.leakage.cases import CASES
 from vfl_jax.core.files import save
 from vfl_jax.data import load_breast_cancer, load_digits
+from vfl_jax.statistics.intervals import t_interval
 from vfl_jax.sweeps.grid import parse
 
 SMALL = {"mnist": load_digits(), "default_credit": load_breast_cancer()}
@@ -56,7 +57,7 @@ def test_the_report_names_the_best_reader_its_floor_and_the_price(tmp_path):
         0.8,
         kinds | {"accuracy_direction": 1.0, "rate_direction": 1.0} | areas | alone,
     )
-    groups = report.all_readings(tmp_path)
+    groups = readings.all_readings(tmp_path)
     rows = {row["defense"]: row for row in report.headline(groups)}
     assert rows["none"]["MNIST, sum"] == "0.600 cluster, without 0.300"  # the other reads half of the rows
     assert rows["gaussian noise 0.001"]["MNIST, sum"] == "0.800 direction, without 0.300 (-0.020)"
@@ -73,7 +74,7 @@ def test_the_report_names_the_best_reader_its_floor_and_the_price(tmp_path):
 def reading(defense, loud, silent, main=0.8):
     """What one reader of messages and one without read of two classes, by seed."""
     areas = {"sign": np.array(loud), "alone": np.array(silent)}
-    return report.Reading(defense, "1", {}, areas, np.full(len(loud), main))
+    return readings.Reading(defense, "1", {}, areas, np.full(len(loud), main))
 
 
 def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
@@ -86,9 +87,37 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     place = ("default_credit", "sum")
     said = answer.answer({place: [plain, more, unsure, level, ruined]}, 5)
     assert said.startswith("**Under the sum head, default of credit: behind 2 of 3 settings of defenses no reader of")
-    assert "alibi 1 (sign 0.720 [0.700, 0.900], own model 0.700 [0.690, 0.710])" in said
+    assert "alibi 1 (AUC 0.720 [0.700, 0.900] by sign, 0.700 [0.690, 0.710] by the own model)" in said
+    assert said.endswith(
+        "Of 3 that cost at most one percentage point, least is read behind "
+        "marvell 1 (AUC 0.700 [0.700, 0.700] by sign, 0.700 [0.700, 0.700] by the own model).\n\n"
+        "**So far**: 5 of 54 cases are trained.\n"
+    )
     assert "clipping" not in said
-    assert said.endswith(f"**So far**: 5 of {len(CASES)} cases are trained.\n")
     every = answer.answer({place: [plain, more]}, len(CASES))
     assert "behind each of 1 settings of defenses a reader of messages reads more" in every
     assert "So far" not in every
+
+
+def test_a_defense_that_costs_more_than_a_point_is_not_called_the_cheap_one():
+    plain = reading("none", [1.0, 1.0], [0.7, 0.7], main=0.8)
+    dear = reading("alibi", [0.75, 0.75], [0.7, 0.7], main=0.78)
+    cheap = reading("marvell", [0.9, 0.9], [0.7, 0.7], main=0.795)
+    said = answer.answer({("default_credit", "sum"): [plain, dear, cheap]}, 3)
+    assert "Of 1 that cost at most one percentage point, least is read behind marvell 1 (AUC 0.900" in said
+    assert "Of" not in answer.answer({("default_credit", "sum"): [plain, dear]}, 2).split("\n")[0].split("**")[2]
+
+
+def test_many_readers_that_know_nothing_more_are_rarely_called_better():
+    """The best of 20 by the seeds that are compared is above the one floor far more often than a reader is."""
+    generator = np.random.default_rng(0)
+    times, seeds = 200, 10
+    called = naive = 0
+    for _ in range(times):
+        areas = {f"reader_{n}": 0.7 + 0.02 * generator.normal(size=seeds) for n in range(20)}
+        areas["alone"] = 0.7 + 0.02 * generator.normal(size=seeds)
+        found = readings.Reading("alibi", "1", {}, areas, np.full(seeds, 0.8))
+        called += answer.shows_more(found)
+        naive += t_interval(areas[found.best(silent=False)[0]] - areas["alone"])[0] > 0
+    assert naive > 0.1 * times
+    assert called < 0.06 * times  # 0.025 is expected

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.leakage.cases import CASES, NONE, TASKS
+from experiments.leakage.readings import Place, Reading, change
 from vfl_jax.reports import median_with_interval
 from vfl_jax.statistics.intervals import t_interval
 
-if TYPE_CHECKING:
-    from experiments.leakage.report import Place, Reading
-
 MOST_NAMED = 4
 """So many settings are named; where there are more, the table tells them."""
+CHEAP = 0.01
+"""A defense that costs at most so much main accuracy is one that people would take."""
 
 
 def answer(groups: Mapping[Place, Sequence[Reading]], num_trained: int) -> str:
@@ -25,7 +24,7 @@ def answer(groups: Mapping[Place, Sequence[Reading]], num_trained: int) -> str:
       groups: what was read, by task and head.
       num_trained: the number of cases that have results.
     """
-    said = [f"**{_of_place(place, found)}**" for place, found in groups.items()]
+    said = [f"**{_of_place(place, found)}**{_cheap(found)}" for place, found in groups.items()]
     if num_trained < len(CASES):
         said.append(f"**So far**: {num_trained} of {len(CASES)} cases are trained.")
     return "\n\n".join(said) + "\n"
@@ -35,7 +34,8 @@ def shows_more(reading: Reading) -> bool:
     """Whether a reader of messages was shown to read more than the best of those that use none.
 
     By the t interval of their difference, paired by seed. At every seed both are the best of their kind by the other
-    seeds, so that nobody is chosen by the number that is compared.
+    seeds, so that nobody is chosen by the number that is compared. In a simulation with 20 readers that know nothing
+    more, and 10 seeds, it calls one better in 6 of 100 settings; chosen by all seeds, in 14.
 
     Args:
       reading: what was read under one setting of a defense.
@@ -75,7 +75,18 @@ def _of_place(place: Place, found: Sequence[Reading]) -> str:
     )
 
 
+def _cheap(found: Sequence[Reading]) -> str:
+    """Which defense leaves least to read of those that cost little; nothing where there is none, or no honest run."""
+    defended = [reading for reading in found if reading.defense != NONE and not reading.is_ruined]
+    cheap = [one for one in defended if (cost := change(one, found)) is not None and np.median(cost) >= -CHEAP]
+    if not cheap:
+        return ""
+    least = min(cheap, key=lambda reading: reading.best(silent=False)[1])
+    return f" Of {len(cheap)} that cost at most one percentage point, least is read behind {_told(least)}."
+
+
 def _told(reading: Reading) -> str:
     """A setting with its best reader, and what needs no message."""
     told = [median_with_interval(reading.told[reading.best(silent)[0]]) for silent in (False, True)]
-    return f"{reading.title} ({reading.best(silent=False)[0]} {told[0]}, own model {told[1]})"
+    unit = "AUC" if reading.area else "share of rows"
+    return f"{reading.title} ({unit} {told[0]} by {reading.best(silent=False)[0]}, {told[1]} by the own model)"
