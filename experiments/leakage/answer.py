@@ -18,16 +18,24 @@ CHEAP = 0.01
 
 
 def answer(groups: Mapping[Place, Sequence[Reading]], num_trained: int) -> str:
-    """A sentence per task and head, and how much is trained.
+    """The sentence of all settings, one per task and head, and how much is trained.
 
     Args:
       groups: what was read, by task and head.
       num_trained: the number of cases that have results.
     """
-    said = [f"**{_of_place(place, found)}**{_cheap(found)}" for place, found in groups.items()]
+    settings = [one for found in groups.values() for one in _defended(found)]
+    hidden = [one for one in settings if not shows_more(one)]
+    if hidden:
+        behind, who = f"{len(hidden)} of", "no reader of messages was shown to read more"
+    else:
+        behind, who = "each of", "a reader of messages reads more"
+    said = f"**Behind {behind} {len(settings)} settings of defenses {who} than the best reader that uses none.**"
     if num_trained < len(CASES):
-        said.append(f"**So far**: {num_trained} of {len(CASES)} cases are trained.")
-    return "\n\n".join(said) + "\n"
+        said += f" So far {num_trained} of {len(CASES)} cases are trained."
+    return (
+        "\n".join([said, "", *(_of_place(place, found) for place, found in groups.items() if _defended(found))]) + "\n"
+    )
 
 
 def shows_more(reading: Reading) -> bool:
@@ -54,35 +62,27 @@ def _without(values: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarra
     return {reader: np.delete(of_seeds, seed) for reader, of_seeds in values.items()}
 
 
+def _defended(found: Sequence[Reading]) -> list[Reading]:
+    """The settings of defenses whose trainings ended with finite numbers."""
+    return [reading for reading in found if reading.defense != NONE and not reading.is_ruined]
+
+
 def _of_place(place: Place, found: Sequence[Reading]) -> str:
-    """What is said of one task under one head."""
+    """What is said of one task under one head: which settings tell nothing more, and which cheap one leaves least."""
     task, head = place
-    defended = [reading for reading in found if reading.defense != NONE and not reading.is_ruined]
+    defended = _defended(found)
     hidden = [reading for reading in defended if not shows_more(reading)]
-    where = f"Under the {head} head, {TASKS[task].title}"
-    if not defended:
-        return f"{where}: no defense is trained yet."
-    if not hidden:
-        return (
-            f"{where}: behind each of {len(defended)} settings of defenses a reader of messages reads more than the "
-            "best reader that uses none."
-        )
-    named = "; ".join(_told(reading) for reading in hidden[:MOST_NAMED])
-    more = f"; and {len(hidden) - MOST_NAMED} more" if len(hidden) > MOST_NAMED else ""
-    return (
-        f"{where}: behind {len(hidden)} of {len(defended)} settings of defenses no reader of messages was shown to "
-        f"read more than the best reader that uses none: {named}{more}."
-    )
-
-
-def _cheap(found: Sequence[Reading]) -> str:
-    """Which defense leaves least to read of those that cost little; nothing where there is none, or no honest run."""
-    defended = [reading for reading in found if reading.defense != NONE and not reading.is_ruined]
     cheap = [one for one in defended if (cost := change(one, found)) is not None and np.median(cost) >= -CHEAP]
-    if not cheap:
-        return ""
-    least = min(cheap, key=lambda reading: reading.best(silent=False)[1])
-    return f" Of {len(cheap)} that cost at most one percentage point, least is read behind {_told(least)}."
+    where = f"* {TASKS[task].title}, {head} head, {len(defended)} settings:"
+    said = []
+    if hidden:
+        named = "; ".join(_told(reading) for reading in hidden[:MOST_NAMED])
+        more = f"; and {len(hidden) - MOST_NAMED} more" if len(hidden) > MOST_NAMED else ""
+        said.append(f"no reader of messages was shown to read more behind {named}{more}.")
+    if cheap:
+        least = min(cheap, key=lambda reading: reading.best(silent=False)[1])
+        said.append(f"of {len(cheap)} that cost at most one percentage point, least is read behind {_told(least)}.")
+    return " ".join([where, *(text if i == 0 else text[0].upper() + text[1:] for i, text in enumerate(said))])
 
 
 def _told(reading: Reading) -> str:
