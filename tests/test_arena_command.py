@@ -1,16 +1,19 @@
 """``vfl-jax arena``: who is named meets, a newcomer's file too, and what is printed and written."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from data_helpers import says
 
 import vfl_jax as vfl
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
-from vfl_jax.cli import commands
+from vfl_jax.arenas.readings import answer
+from vfl_jax.cli import commands, meeting
 from vfl_jax.core.record import kinds
 from vfl_jax.defenses.clipping import Clipping
 
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 NEWCOMER = '''
 import vfl_jax as vfl
 
@@ -52,6 +55,24 @@ def test_a_newcomers_file_meets_the_line_up(newcomer, capsys):
     assert results["attack"].values.tolist() == ["Holler", "BASL"]
     assert results["defense"].values.tolist() == ["none", "Clipping"]
     assert results["attack_success"].notnull().all()
+
+
+def test_who_wins_is_said_before_the_tables(capsys):
+    results = vfl.load(EXPERIMENTS / "arena" / "results" / "handwritten.nc")
+    meeting.show(results, vfl.reports.console())
+    said = capsys.readouterr().out
+    sentences, *_ = said.split("attacks, 5 seeds")
+    assert sentences.startswith("The strongest is BASL-30 of 10 attacks: its mean attack success is ")
+    assert "EmbeddingNormalisation leaves the strongest attack a lift of" in " ".join(sentences.split())
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_where_the_defenses_are_level_with_none_nobody_is_named():
+    results = vfl.load(EXPERIMENTS / "arena" / "results" / "handwritten.nc")
+    level = results.sel(defense=["none", "GaussianNoise-weak", "Clipping"])
+    assert answer(level)[1].startswith(
+        "No defense tried leaves the strongest attack surely less than it has without one, a lift of 0.8"
+    )
 
 
 def test_the_line_up_is_listed(capsys):

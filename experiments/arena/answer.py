@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vfl_jax.arenas.leaderboard import told_by_size
-from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES
 from vfl_jax.arenas.standings import (
     HOLDS_WITHIN,
     Standing,
@@ -45,8 +45,8 @@ def answer(results: xr.Dataset) -> str:
     floor, points = strongest.success[0] - strongest.lift[0], f"{100 * HOLDS_WITHIN:g} percentage points"
     return (
         f"{_who_holds(results, defenses)} "
-        f"{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of {len(attacks)} attacks tried: over the "
-        f"{strongest.num_cells} meetings that can be judged "
+        f"{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of "
+        f"{_tried([place.name for place in attacks])}: over the {strongest.num_cells} meetings that can be judged "
         f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to the "
         f"target class τ, and honest runs lead {floor:.0%}. {_given_away(results, strongest.name)}"
         f"Without a defense the strongest attack of each board leads {undefended.success[0]:.0%} in the mean. "
@@ -54,6 +54,15 @@ def answer(results: xr.Dataset) -> str:
         f"accuracy to it and keep at least half of what they gain over naming the most frequent class, in every seed, "
         f"and every attack tried stays within {points} of their rate."
     )
+
+
+def _tried(names: Sequence[str]) -> str:
+    """How many attacks were tried, and how many methods they are: some have several numbers, and one is the control."""
+    methods = {name.partition("-")[0] for name in names}
+    said = [f"of {len(methods)} methods"] * (len(methods) < len(names))
+    said += [f"{CONTROL}, which changes no message, among them"] * (CONTROL in methods)
+    tried = f"{len(names)} attacks tried"
+    return f"{tried} ({', '.join(said)})" if said else tried
 
 
 def _given_away(results: xr.Dataset, attack: str) -> str:

@@ -82,7 +82,10 @@ ATTACKS: dict[str, Given] = {
     "UAB": functools.partial(_tecb, aligns=False),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
 }
-"""The attacks by name."""
+"""The attacks by name. What follows a dash says which numbers or rows one of several of a method has."""
+
+CONTROL = "PoisonedData"
+"""The attack that changes no message: what another shows beyond it is due to its messages."""
 
 DEFENSES: dict[str, ActiveTransform] = {
     "GaussianNoise-weak": defenses.GaussianNoise(stddev=1e-3),  # a level of Liu et al.

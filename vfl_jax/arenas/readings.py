@@ -52,7 +52,7 @@ def read(results: xr.Dataset, name: str) -> Reading:
     return Reading(
         name,
         f"{name}: which attacks and defenses win?",
-        _answer(results),
+        answer(results),
         figures,
         {title: rows for title, rows in tables.items() if rows},
         leaderboard.NOTE,
@@ -62,8 +62,12 @@ def read(results: xr.Dataset, name: str) -> Reading:
     )
 
 
-def _answer(results: xr.Dataset) -> list[str]:
-    """Who wins, in two sentences; one where boards have too few test rows, or nobody has a rank."""
+def answer(results: xr.Dataset) -> list[str]:
+    """Who wins, in two sentences; one where boards have too few test rows, or nobody has a rank.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
     from vfl_jax.arenas.standings import at_common_seeds, rank_attacks, rank_defenses
 
     if (most := int(results["num_test"].max())) < FEW_ROWS:
@@ -76,8 +80,11 @@ def _answer(results: xr.Dataset) -> list[str]:
     first = f"{_names(attacks)} of {results.sizes['attack']} attacks: its mean attack success is {_lift(attacks[0])}"
     said = [f"The strongest is {first} above honest runs, in {attacks[0].num_cells} cells, {over}."]
     best, without = [place for place in defenses if place.rank == 1], [p for p in defenses if p.name == UNDEFENDED]
-    beside = f"; without a defense it has {_lift(without[0])}" if without and best[0] not in without else ""
-    least = f"a lift of {_lift(best[0])}, the least of {len(defenses)} defenses that have a rank"
+    if without and without[0] in best:
+        has = f"it has without one, a lift of {_lift(without[0])}"
+        return [*said, f"No defense tried leaves the strongest attack surely less than {has}."]
+    beside = f"; without a defense it has {_lift(without[0])}" if without else ""
+    least = f"a lift of {_lift(best[0])}, the least of {len(defenses) - len(without)} defenses that have a rank"
     said.append(f"{_names(best)} leaves the strongest attack {least}, {_cost(best[0])}{beside}.")
     return said
 
@@ -100,7 +107,7 @@ def _cost(place: Standing) -> str:
 def _lift(place: Standing) -> str:
     """A lift with its interval."""
     mean, low, high = place.lift
-    return "of no known size" if np.isnan(mean) else f"{mean:z.3f} [{low:z.3f}, {high:z.3f}]"
+    return "no known size" if np.isnan(mean) else f"{mean:z.3f} [{low:z.3f}, {high:z.3f}]"
 
 
 def _indented(text: str) -> str:

@@ -78,15 +78,18 @@ def meet(chosen: Arena) -> None:
 
 
 def show(results: xr.Dataset, console: Console) -> None:
-    """Prints who wins: attacks, then defenses, then who could not meet.
+    """Prints who wins, in sentences and then as tables: attacks, defenses, who could not meet.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
       console: where to print.
     """
     from vfl_jax.arenas.leaderboard import NOTE, attack_rows, defense_rows, refusal_rows
+    from vfl_jax.arenas.readings import answer
     from vfl_jax.reports import to_terminal
 
+    for sentence in answer(results):
+        console.print(sentence, highlight=False, markup=False)
     console.print(to_terminal(attack_rows(results), f"attacks, {results.sizes['seed']} seeds"))
     console.print(to_terminal(defense_rows(results), "defenses, by what the strongest attack is left with"))
     console.print(NOTE, style="dim")
