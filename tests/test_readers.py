@@ -130,6 +130,11 @@ class Listener:
         if self.kind == "fading":
             weights = [1 / np.sqrt(k + 1) for k in range(len(told))]
             return np.average(told, axis=0, weights=weights)
+        if self.kind == "axes":
+            total = np.zeros_like(told[0])
+            for message in told:
+                total += direction(message) * (-1 if direction(message) @ total < 0 else 1)
+            return total / len(told)
         return np.mean([m / np.linalg.norm(m) if self.kind == "directions" else m for m in told], axis=0)
 
 
@@ -315,20 +320,21 @@ def test_what_a_row_and_rows_like_it_are_told_is_pooled_as_by_the_twin(num_class
     there = [i for i in range(N) if means[i] is not None]
     matrix = np.array([means[i] for i in there]) - np.mean([means[i] for i in there], axis=0)
     told = dict(zip(there, matrix @ np.linalg.svd(matrix)[2][: num_classes - 1].T, strict=True))
-    embeddings = standard({i: run.embeddings[i].astype(np.float64) for i in there})
+    read = range(N) if own else there  # whose message is lacking is read by what needs none
+    embeddings = standard({i: run.embeddings[i].astype(np.float64) for i in read})
     alike = standard(least_squares(embeddings, dict.fromkeys(there, 1 / len(there)), told))
     told = standard(told)
-    scores = by_known({i: told[i] + alike[i] for i in there}, run.known, num_classes)
+    scores = by_known({i: told.get(i, 0.0) + alike[i] for i in read}, run.known, num_classes)
     if own:
-        both = [np.array([of[i] for i in there]) for of in (scores, by_known(embeddings, run.known, num_classes))]
+        both = [np.array([of[i] for i in read]) for of in (scores, by_known(embeddings, run.known, num_classes))]
         both = [of - of.mean(axis=0) for of in both]
-        scores = dict(zip(there, sum(of / np.linalg.norm(of) for of in both), strict=True))
+        scores = dict(zip(read, sum(of / np.linalg.norm(of) for of in both), strict=True))
     guesses = [int(np.argmax(scores[i])) if i in scores else -1 for i in range(N)]
     found = run.reported(PooledInference(own=own))
     assert_reads(found, guesses)
     if num_classes == 2:
-        order = np.argsort([scores[i][1] - scores[i][0] for i in there])
-        assert (np.diff(found["label_scores"][there][order]) > 0).all()
+        order = np.argsort([scores[i][1] - scores[i][0] for i in read])
+        assert (np.diff(found["label_scores"][list(read)][order]) > 0).all()
 
 
 def by_known(lines, known, num_classes=3):
@@ -357,6 +363,42 @@ def standard(rows):
     matrix = np.array(list(rows.values()))
     matrix = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0)
     return dict(zip(rows, matrix, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["last", "axes"])
+def test_axes_are_those_of_the_twin(kind):
+    run = Run(3, noise=0.3)
+    means = run.means(kind)
+    axes = []
+    for c in range(3):
+        lines = [direction(means[i]) for i, label in run.known.items() if label == c and means[i] is not None]
+        axes.append(np.linalg.svd(np.array(lines))[2][0])
+    cosines = [None if mean is None else [abs(direction(mean) @ axis) for axis in axes] for mean in means]
+    guesses = [-1 if row is None else int(np.argmax(row)) for row in cosines]
+    assert_reads(run.reported(DirectionInference(evidence=kind, rule="axis")), guesses)
+
+
+def test_axes_read_what_a_drawn_sign_hides():
+    """Every visit's message is turned round by a coin: means of directions fade, and axes stay."""
+    rows, visits, rng = 300, 20, np.random.default_rng(2)
+    labels = rng.integers(0, 3, rows)
+    shapes = helpers.shapes_of(num_samples=rows, num_classes=3, widths=(E,))
+    ways = np.linalg.qr(rng.normal(size=(E, E)))[0][:3]
+    messages = ways[labels][None] + 0.2 * rng.normal(size=(visits, rows, E))
+    messages = (messages * rng.choice([-1, 1], (visits, rows, 1))).astype(np.float32)
+    known = {int(i): int(labels[i]) for c in range(3) for i in np.flatnonzero(labels == c)[:10]}
+    given = np.tile(np.arange(rows), (visits, 1)), np.zeros((visits, rows), int), messages, granted(known, rows)
+    nearest, one_axis, axes = (
+        (np.asarray(listened(reader, shapes, *given, jnp.eye(2, E))["label_guesses"]) == labels).mean()
+        for reader in (
+            DirectionInference(evidence="directions"),
+            DirectionInference(rule="axis", evidence="last"),
+            DirectionInference(rule="axis", evidence="axes"),
+        )
+    )
+    assert nearest < 0.75
+    assert one_axis > 0.9
+    assert axes > 0.99
 
 
 def test_smooth_messages_tell_a_row_what_rows_like_it_are_told():
@@ -401,7 +443,12 @@ def test_what_nobody_knows_or_hears_is_not_read():
     run = Run(2)
     run.known = {}
     assert (run.reported(DirectionInference())["label_guesses"] == -1).all()
-    for reader in (RegressionInference(), PooledInference(), PooledInference(own=True)):
+    for reader in (
+        DirectionInference(rule="axis"),
+        RegressionInference(),
+        PooledInference(),
+        PooledInference(own=True),
+    ):
         assert (run.reported(reader)["label_guesses"] == -1).all()
     run.messages = np.zeros_like(run.messages)
     for reader in (DirectionInference(), NormInference(), NormInference(threshold="two_means")):

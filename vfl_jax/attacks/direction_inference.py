@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 
 from vfl_jax.attacks.evidence import Kind, unit
 from vfl_jax.attacks.reader import Heard, Reader, Reading, above, check_two_classes, most_likely
+from vfl_jax.core.one_matrix import eigenvectors
 from vfl_jax.core.record import static
-from vfl_jax.core.types import Key
+from vfl_jax.core.types import Array, Key
 from vfl_jax.models.clusters import class_means
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
 from vfl_jax.protocol.transforms import Attack
@@ -23,6 +25,9 @@ class DirectionInference(Reader, Attack):
 
     * "nearest": the class with the largest score. Classes of which no row is known are never guessed, so give
       ``poison.num_known``.
+    * "axis": the class with the largest |⟨u_i, a_c⟩|, where a_c is the first eigenvector of Σ u uᵀ over the known rows
+      of c. A defense that draws the sign of a row, as :class:`~vfl_jax.defenses.MaxNormNoise` does, leaves the axis.
+      It takes the evidence "last" or "axes". Two classes share one axis under many heads, which then tells nothing.
     * "sign": two classes, of which only rows of τ need be known: τ where ⟨u_i, d_τ⟩ > 0, else the other one.
 
     A row without a message is not read; nor is any before a known row has had a message.
@@ -36,8 +41,9 @@ class DirectionInference(Reader, Attack):
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
       evidence: the messages whose mean is read: "last", "sum" (all), "fading" (all, the k-th with weight 1/√k), or
-        "directions" (all, each at length 1). To add up is the answer to noise and to sparsification.
-      rule: "nearest" or "sign".
+        "directions" (all, each at length 1), or "axes" (the same, each turned the way of the row's sum so far). To add
+        up is the answer to noise and to sparsification.
+      rule: "nearest", "axis" or "sign".
       smooth: whether the evidence is first regressed on the party's own embeddings, as in :class:`SignInference`.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
       at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
@@ -55,7 +61,7 @@ class DirectionInference(Reader, Attack):
     """
 
     evidence: Kind = static(default="last")
-    rule: Literal["nearest", "sign"] = static(default="nearest")
+    rule: Literal["nearest", "axis", "sign"] = static(default="nearest")
     smooth: bool = static(default=False)
     way: str = static(default="")
     at_epochs: tuple[int, ...] | None = static(default=None)
@@ -67,9 +73,20 @@ class DirectionInference(Reader, Attack):
     def infer(self, key: Key, heard: Heard) -> Reading:
         directions = unit(heard.messages)
         known_labels = jnp.where(heard.is_heard, heard.known_labels, UNKNOWN)
+        if self.rule == "axis":
+            axes, has_known = _axes(directions, known_labels, heard.num_classes)
+            return most_likely(jnp.where(has_known[None], jnp.abs(directions @ axes.T), -jnp.inf), heard.is_heard)
         means, has_known = class_means(directions, known_labels, heard.num_classes)
         scores = directions @ unit(means).T
         if self.rule == "nearest":
             return most_likely(jnp.where(has_known[None], scores, -jnp.inf), heard.is_heard)
         toward = scores[:, heard.target_class] * jnp.where(heard.target_class == 1, 1.0, -1.0)
         return above(toward, 0.0, heard.is_heard & has_known[heard.target_class])
+
+
+def _axes(directions: Array, labels: Array, num_classes: int) -> tuple[jax.Array, jax.Array]:
+    """Returns (the axis of every class's rows, float32[C, E]; which classes have a row, bool[C])."""
+    members = jax.nn.one_hot(labels, num_classes)
+    moments = jnp.einsum("nc,ne,nf->cef", members, directions, directions)
+    axes = jax.vmap(lambda moment: eigenvectors(moment)[:, -1])(moments)
+    return axes, members.any(axis=0)

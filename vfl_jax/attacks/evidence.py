@@ -17,7 +17,8 @@ from vfl_jax.core.types import Array
 from vfl_jax.protocol.knowledge import ORDINARY
 from vfl_jax.protocol.views import PartyView
 
-Kind = Literal["last", "sum", "fading", "directions"]
+Signed = Literal["last", "sum", "fading", "directions"]
+Kind = Literal[Signed, "axes"]
 Rule = Literal["most", "first"]
 UNREAD = -1
 """The guess for a row whose messages have not shown a label yet."""
@@ -58,7 +59,7 @@ def has_message(gradient: Array) -> jax.Array:
     return jnp.isfinite(gradient).all(axis=-1) & (gradient != 0).any(axis=-1)
 
 
-def shows_label(kind: Kind, gradient: Array) -> jax.Array:
+def shows_label(kind: Signed, gradient: Array) -> jax.Array:
     """Returns which rows of a gradient say something about labels by their signs, bool[B].
 
     Args:
@@ -77,7 +78,8 @@ def keep(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array, says:
     Args:
       kind: "last" keeps a row's last message; "sum" adds up all messages; "fading" lets the k-th message count 1/√k,
         because messages shrink while a model learns, and the noise of a defense does not; "directions" adds up all
-        messages at length 1, so that each counts alike.
+        messages at length 1, so that each counts alike; "axes" does so, too, but first turns a message round where it
+        points against the row's sum so far, which undoes a defense that draws the sign of a row.
       evidence: the evidence before the batch.
       view: the party's view of the step.
       gradient: float32[B, E].
@@ -97,7 +99,9 @@ def keep(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array, says:
     if kind == "last":
         after, weight_after = jnp.where(says[:, None], message, before), one
     else:
-        weighted = unit(message) if kind == "directions" else one[:, None] * message
+        weighted = unit(message) if kind in ("directions", "axes") else one[:, None] * message
+        if kind == "axes":
+            weighted = jnp.where(((weighted * before).sum(axis=1) < 0)[:, None], -weighted, weighted)
         after, weight_after = before + weighted, weight_before + one
     new = Evidence(
         total.at[ids].set(after, mode="drop"), weight.at[ids].set(weight_after, mode="drop"), num_heard=num_heard
@@ -112,7 +116,7 @@ def unit(rows: Array) -> jax.Array:
     return jnp.asarray(rows) / jnp.maximum(jnp.linalg.norm(rows, axis=-1, keepdims=True), 1.0)
 
 
-def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
+def hear(kind: Signed, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
     """Adds the gradient rows of a batch to the evidence, and reads their labels off the signs.
 
     The label of an appended pair's rows comes from their own messages alone.

@@ -36,14 +36,15 @@ class PooledInference(Reader, Attack):
     and where one is at most twice as good as the other, equal weights lose little. Where messages say next to nothing
     they spoil what the embeddings say: with ten classes behind strong noise a regression on embeddings reads more.
 
-    The attacker knows ``poison.num_known`` rows of every class. A row without a message is not read.
+    The attacker knows ``poison.num_known`` rows of every class. A row without a message is read only where ``own`` is
+    set, by the two witnesses that need none.
 
     No source; it is the adaptation to defenses that draw for every row by itself: noise on gradients, and randomised
     labels.
 
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
-      evidence: the gradients whose mean is used: "last", "sum", "fading" or "directions".
+      evidence: the gradients whose mean is used: "last", "sum", "fading", "directions" or "axes".
       own: whether a third witness is added: a regression of known labels on the own embeddings. The scores of both
         regressions are less their mean over rows, and of one size, before they are added.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
@@ -65,10 +66,11 @@ class PooledInference(Reader, Attack):
 
     def infer(self, key: Key, heard: Heard) -> Reading:
         embeddings, is_there = heard.rows("embeddings")
-        is_read = is_there & heard.is_heard
-        told = principal(heard.messages, is_read, heard.num_classes - 1)
-        alike = smoothed(told, is_read, embeddings)
-        scores = read_known(standardized(told, is_read) + standardized(alike, is_read), is_read, heard)
+        is_told = is_there & heard.is_heard
+        is_read = is_there if self.own else is_told
+        told = principal(heard.messages, is_told, heard.num_classes - 1)
+        alike = smoothed(told, is_told, embeddings, is_read)
+        scores = read_known(standardized(told, is_told) + standardized(alike, is_read), is_read, heard)
         if self.own:
             own = read_known(standardized(embeddings, is_read), is_read, heard)
             scores = _of_one_size(scores, is_read) + _of_one_size(own, is_read)

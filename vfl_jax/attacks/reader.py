@@ -263,15 +263,17 @@ def ridge(columns: Array, weights: Array, targets: Array) -> jax.Array:
     return columns @ solved
 
 
-def smoothed(messages: Array, is_heard: Array, embeddings: Array) -> jax.Array:
+def smoothed(messages: Array, is_heard: Array, embeddings: Array, is_read: Array | None = None) -> jax.Array:
     """Returns messages regressed on the party's own embeddings, float32[N, E]: rows that look alike are told alike.
 
     Args:
       messages: float32[N, E].
-      is_heard: bool[N], the rows that count; others are 0.
+      is_heard: bool[N], the rows whose messages count.
       embeddings: float32[N, E].
+      is_read: bool[N], the rows that get a message, heard or not; None for those that are heard. Others are 0.
     """
+    is_read = is_heard if is_read is None else is_read
     scale = jnp.abs(messages).max()
     told = messages / jnp.where(scale > 0, scale, 1.0)  # a length does not matter, and the squares of small ones would
     weights = is_heard.astype(jnp.float32)
-    return jnp.where(is_heard[:, None], ridge(standardized(embeddings, is_heard), weights, told), 0.0)
+    return jnp.where(is_read[:, None], ridge(standardized(embeddings, is_read), weights, told), 0.0)
