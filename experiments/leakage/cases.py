@@ -91,6 +91,9 @@ ANY = (
     PooledInference(own=True, way="pooled_own", at_epochs=END),
 )
 
+AGAINST = {"max_norm_noise": (DirectionInference(rule="axis", evidence="axes", way="axis", at_epochs=END),)}
+"""By defense, the readers that were built against it, and listen where it acts. Two classes share one axis."""
+
 DEFENSES: dict[str, tuple[ActiveTransform, str, tuple[float, ...]]] = {
     "gaussian_noise": (GaussianNoise(), "stddev", (0.001, 0.005, 0.025)),
     "isotropic_noise": (IsotropicNoise(), "ratio", (1.0, 5.0)),
@@ -110,11 +113,19 @@ DEFENSES: dict[str, tuple[ActiveTransform, str, tuple[float, ...]]] = {
 NONE = "none"
 
 
-def scenario(task: str, head: HeadName, defense: ActiveTransform) -> Scenario:
-    """Two parties that follow the protocol; the second one listens, and knows some rows of every class."""
+def scenario(task: str, head: HeadName, name: str) -> Scenario:
+    """Two parties that follow the protocol; the second one listens, and knows some rows of every class.
+
+    Args:
+      task: the name of the data set.
+      head: the name of the head.
+      name: the name of the defense.
+    """
+    defense = DEFENSES[name][0] if name in DEFENSES else ActiveTransform()
     num_classes = TASKS[task].num_classes
     width = num_classes if head == "sum" else WIDTH
-    listeners = (*(SIGNS if head == "sum" else ()), *(TWO_CLASSES if num_classes == 2 else ()), *ANY)
+    by_number = TWO_CLASSES if num_classes == 2 else AGAINST.get(name, ())
+    listeners = (*(SIGNS if head == "sum" else ()), *by_number, *ANY)
     optimizer = Optimizer(kind="momentum", learning_rate=0.01)
     return Scenario(
         bottoms=(MLP(hidden=(64,), width=width),) * 2,
@@ -129,13 +140,13 @@ def scenario(task: str, head: HeadName, defense: ActiveTransform) -> Scenario:
 
 
 def _case(task: str, head: HeadName, name: str) -> Case:
-    defense, number, values = DEFENSES.get(name, (ActiveTransform(), "", ()))
+    _, number, values = DEFENSES.get(name, (None, "", ()))
     over: dict[Any, Any] = {f"defense.{number}": list(values)} if values else {}
     return Case(
         name=f"{task}_{head}_{name}",
         title=f"{TASKS[task].title}, {head} head, {name.replace('_', ' ')}",
         task=None,
-        scenario=scenario(task, head, defense),
+        scenario=scenario(task, head, name),
         over=over,
         seeds=SEEDS,
         epochs=EPOCHS,
