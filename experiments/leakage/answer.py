@@ -9,6 +9,7 @@ import numpy as np
 from experiments.leakage.cases import CASES, NONE, TASKS
 from experiments.leakage.readings import Place, Reading, change
 from vfl_jax.reports import median_with_interval
+from vfl_jax.statistics import DEFENSE_LOSS_AT_MOST
 from vfl_jax.statistics.intervals import t_interval
 
 MOST_NAMED = 4
@@ -24,18 +25,25 @@ def answer(groups: Mapping[Place, Sequence[Reading]], num_trained: int) -> str:
       groups: what was read, by task and head.
       num_trained: the number of cases that have results.
     """
-    settings = [one for found in groups.values() for one in _defended(found)]
+    spared = {place: _spared(found) for place, found in groups.items()}
+    settings = [one for found in spared.values() for one in found]
     hidden = [one for one in settings if not shows_more(one)]
     if hidden:
         behind, who = f"{len(hidden)} of", "no reader of messages was shown to read more"
     else:
         behind, who = "each of", "a reader of messages reads more"
-    said = f"**Behind {behind} {len(settings)} settings of defenses {who} than the best reader that uses none.**"
+    price = f"cost at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main accuracy"
+    said = (
+        f"**Behind {behind} {len(settings)} settings of defenses that {price}, {who} than the best reader that uses "
+        "none.**"
+    )
+    defended = sum(reading.defense != NONE for found in groups.values() for reading in found)
+    if dearer := defended - len(settings):
+        said += f" {dearer} more cost more, or end without a model, and are in the table alone."
     if num_trained < len(CASES):
         said += f" So far {num_trained} of {len(CASES)} cases are trained."
-    return (
-        "\n".join([said, "", *(_of_place(place, found) for place, found in groups.items() if _defended(found))]) + "\n"
-    )
+    places = [_of_place(place, spared[place], found) for place, found in groups.items() if spared[place]]
+    return "\n".join([said, "", *places]) + "\n"
 
 
 def shows_more(reading: Reading) -> bool:
@@ -62,18 +70,25 @@ def _without(values: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarra
     return {reader: np.delete(of_seeds, seed) for reader, of_seeds in values.items()}
 
 
-def _defended(found: Sequence[Reading]) -> list[Reading]:
-    """The settings of defenses whose trainings ended with finite numbers."""
-    return [reading for reading in found if reading.defense != NONE and not reading.is_ruined]
+def _spared(found: Sequence[Reading]) -> list[Reading]:
+    """The settings of defenses that spare the honest runs: hardly anybody would use another."""
+    return [
+        one for one in found if one.defense != NONE and not one.is_ruined and _cost(one, found) <= DEFENSE_LOSS_AT_MOST
+    ]
 
 
-def _of_place(place: Place, found: Sequence[Reading]) -> str:
+def _cost(reading: Reading, found: Sequence[Reading]) -> float:
+    """What a defense costs of the main accuracy, the median; 0 where the undefended runs are not the same seeds'."""
+    changed = change(reading, found)
+    return 0.0 if changed is None else -float(np.median(changed))
+
+
+def _of_place(place: Place, spared: Sequence[Reading], found: Sequence[Reading]) -> str:
     """What is said of one task under one head: which settings tell nothing more, and which cheap one leaves least."""
     task, head = place
-    defended = _defended(found)
-    hidden = [reading for reading in defended if not shows_more(reading)]
-    cheap = [one for one in defended if (cost := change(one, found)) is not None and np.median(cost) >= -CHEAP]
-    where = f"* {TASKS[task].title}, {head} head, {len(defended)} settings:"
+    hidden = [reading for reading in spared if not shows_more(reading)]
+    cheap = [reading for reading in spared if _cost(reading, found) <= CHEAP]
+    where = f"* {TASKS[task].title}, {head} head, {len(spared)} settings:"
     said = []
     if hidden:
         named = "; ".join(_told(reading) for reading in hidden[:MOST_NAMED])

@@ -91,8 +91,11 @@ ANY = (
     PooledInference(own=True, way="pooled_own", at_epochs=END),
 )
 
-AGAINST = {"max_norm_noise": (DirectionInference(rule="axis", evidence="axes", way="axis", at_epochs=END),)}
-"""By defense, the readers that were built against it, and listen where it acts. Two classes share one axis."""
+AXES = DirectionInference(rule="axis", evidence="axes", way="axis", at_epochs=END)
+AGAINST = {"max_norm_noise": (AXES,), "label_smoothing": (AXES,)}
+"""By defense, the readers that were built against it, and listen where it acts: it draws the sign of a message, or
+turns it round once the model is sure. Two classes share one axis.
+"""
 
 DEFENSES: dict[str, tuple[ActiveTransform, str, tuple[float, ...]]] = {
     "gaussian_noise": (GaussianNoise(), "stddev", (0.001, 0.005, 0.025)),
