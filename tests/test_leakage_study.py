@@ -30,6 +30,18 @@ def test_names_are_unique_and_every_grid_point_changes_something():
         assert parse(case.scenario, case.over).size == max(1, *(len(values) for values in case.over.values()), 0)
 
 
+def test_who_was_built_against_a_defense_listens_where_it_acts():
+    """Of ten classes; two share one axis."""
+    listens = {case.name for case in CASES if any(way(part) == "axis" for part in case.scenario.attacks[1].parts)}
+    heads = ("sum", "trainable")
+    assert listens == {f"mnist_{head}_{name}" for head in heads for name in ("max_norm_noise", "label_smoothing")}
+
+
+def way(part):
+    """The ending of a reader's metrics; model completion has none."""
+    return getattr(part, "way", "")
+
+
 def saved(folder, name, main, values, levels=None):
     """Results of two seeds and one epoch: {metric: by level}."""
     dims = ("seed", "epoch") if levels is None else ("defense.stddev", "seed", "epoch")

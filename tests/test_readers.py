@@ -24,7 +24,7 @@ from vfl_jax.attacks import (
     SpectralInference,
 )
 from vfl_jax.data import load_default_credit, load_digits
-from vfl_jax.defenses import GaussianNoise
+from vfl_jax.defenses import GaussianNoise, MaxNormNoise
 from vfl_jax.models import MLP, DenseHead, Linear, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.protocol.chains import PartyChain
@@ -520,6 +520,23 @@ def test_readers_read_real_digits_under_a_trainable_head():
     read = read_by(vfl.sweep(trainable, load_digits(), seeds=2, epochs=5, progress=False))
     for way in ("direction", "regression"):
         assert (read[way] > read["alone"] + 0.15).all(), (way, read)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("head", [SumHead(), DenseHead(hidden=(32,))], ids=["sum", "trainable"])
+def test_max_norm_noise_leaves_the_axis_of_every_message(head):
+    """It draws the sign of a row: who adds up directions loses by it, who adds up axes does not."""
+    readers = (
+        DirectionInference(evidence="directions", way="direction"),
+        DirectionInference(rule="axis", evidence="axes", way="axis"),
+        RegressionInference(of="embeddings", way="alone"),
+    )
+    width, more = (10, {}) if isinstance(head, SumHead) else (16, {"head_optimizer": Optimizer(learning_rate=0.1)})
+    noisy = scenario_of(readers, width, head, defense=MaxNormNoise(scale=1.0), **more)
+    read = read_by(vfl.sweep(noisy, load_digits(), seeds=2, epochs=5, progress=False))
+    assert (read["axis"] > read["direction"] + 0.2).all(), read
+    assert (read["axis"] > read["alone"] + 0.08).all(), read
+    assert (read["axis"] > (0.97 if isinstance(head, SumHead) else 0.75)).all(), read
 
 
 @needs_data

@@ -38,6 +38,9 @@ _OF_TWO: dict[str, Attack] = {
         of="gradients", evidence="directions", threshold="two_means", way="spectral", at_epochs=END
     ),
 }
+_OF_MORE: dict[str, Attack] = {
+    "axis": attacks.DirectionInference(rule="axis", evidence="axes", way="axis", at_epochs=END),
+}
 _OF_SUM: dict[str, Attack] = {
     "signs": attacks.SignInference(way="signs", at_epochs=END),
     "signs_sum": attacks.SignInference(evidence="sum", way="signs_sum", at_epochs=END),
@@ -46,6 +49,7 @@ READERS = {
     "direction": "the direction of a row's mean gradient, beside known rows",
     "direction_last": "the direction of a row's last gradient, beside known rows",
     "direction_smooth": "the same, of what rows like it are told: an answer to noise",
+    "axis": "the line on which a row's gradients lie, whichever way they point: an answer to smoothed labels",
     "cluster": "k-means on the directions of mean gradients",
     "regression": "a regression of known labels on gradients and own embeddings: learns what a defense makes of labels",
     "regression_sum": "the same on the sum of gradients: an answer to noise and to what is held back",
@@ -79,9 +83,9 @@ def readers(num_classes: int, head: str) -> dict[str, Attack]:
     Example:
       >>> from vfl_jax.audits.partner import readers
       >>> len(readers(2, "trainable")), len(readers(10, "trainable"))
-      (11, 9)
+      (11, 10)
     """
-    return (_OF_SUM if head == "sum" else {}) | (_OF_TWO if num_classes == 2 else {}) | _READERS
+    return (_OF_SUM if head == "sum" else {}) | (_OF_TWO if num_classes == 2 else _OF_MORE) | _READERS
 
 
 @dataclasses.dataclass(frozen=True)
