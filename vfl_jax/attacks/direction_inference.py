@@ -36,7 +36,7 @@ class DirectionInference(Reader, Attack):
     rule "sign" with one known row, read in a published reimplementation (VFLAIR, ``DirectionbasedScoring.py``), which
     attacks one batch alone; Liu, Lyu, Cui, Tao, *Similarity-based label inference attack against training and inference
     of split learning* (arXiv:2203.05222), the rule "nearest" with one known row per class. Several known rows of a
-    class are joined by their mean, which shrinks noise.
+    class are joined by their mean, which shrinks noise. "axis" has no source; it is the adaptation to drawn signs.
 
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
