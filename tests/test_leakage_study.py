@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from experiments.leakage import answer, readings, report
+from experiments.leakage import answer, chance, readings, report
 from experiments.leakage.cases import CASES
 from vfl_jax.core.files import save
 from vfl_jax.data import load_breast_cancer, load_digits
-from vfl_jax.statistics.intervals import t_interval
 from vfl_jax.sweeps.grid import parse
 
 SMALL = {"mnist": load_digits(), "default_credit": load_breast_cancer()}
@@ -51,7 +50,10 @@ def saved(folder, name, main, values, levels=None):
     arrays = {k: (dims, np.full(sizes, np.reshape(v, (-1, 1, 1)) if levels else v, "f4")) for k, v in numbers.items()}
     coordinates = {"seed": [0, 1], "epoch": [1]} | ({} if levels is None else {"defense.stddev": levels})
     found = xr.Dataset(arrays, coordinates)
-    save(found.assign_attrs(data=json.dumps({"name": "here"}), scenario="{}"), folder / f"{name}.nc")
+    save(
+        found.assign_attrs(data=json.dumps({"name": "here"}), scenario="{}", rows=json.dumps({"test_majority": 0.1})),
+        folder / f"{name}.nc",
+    )
 
 
 def test_the_report_names_the_best_reader_its_floor_and_the_price(tmp_path):
@@ -98,18 +100,37 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     ruined = reading("sign_sgd", [0.5, 0.5, 0.5], [np.nan] * 3)
     place = ("default_credit", "sum")
     said = answer.answer({place: [plain, more, unsure, level, ruined]}, 5)
-    assert said.startswith("**Behind 2 of 3 settings of defenses no reader of messages was shown to read more than the")
-    assert " So far 5 of 54 cases are trained.\n" in said
-    assert "* default of credit, sum head, 3 settings: no reader of messages was shown to read more behind" in said
-    assert "alibi 1 (AUC 0.720 [0.700, 0.900] by sign, 0.700 [0.690, 0.710] by the own model)" in said
+    assert said.startswith(
+        "**Behind 2 of 3 settings of defenses that spare the model, no reader of messages was shown to"
+    )
+    assert " 1 more do not spare it, or end without a model, and are in the table alone. So far 5 of 54 " in said
+    assert "* default of credit, sum head: 3 settings spare the model. No reader of messages was shown to read" in said
+    assert "alibi 1 (AUC 0.720 [0.700, 0.900] by sign; without messages 0.700 [0.690, 0.710] by alone)" in said
     assert said.endswith(
         "Of 3 that cost at most one percentage point, least is read behind "
-        "marvell 1 (AUC 0.700 [0.700, 0.700] by sign, 0.700 [0.700, 0.700] by the own model).\n"
+        "marvell 1 (AUC 0.700 [0.700, 0.700] by sign; without messages 0.700 [0.700, 0.700] by alone).\n"
     )
     assert "clipping" not in said
     every = answer.answer({place: [plain, more]}, len(CASES))
-    assert every.startswith("**Behind each of 1 settings of defenses a reader of messages reads more than the best")
+    assert every.startswith(
+        "**Behind each of 1 setting of defenses that spare the model, a reader of messages reads more"
+    )
     assert "So far" not in every
+
+
+def test_without_a_defense_or_without_honest_runs_nothing_is_claimed():
+    plain, more = reading("none", [1.0, 1.0], [0.7, 0.7]), reading("clipping", [0.9, 0.9], [0.7, 0.7])
+    for found in ([plain], [more]):
+        said = answer.answer({("default_credit", "sum"): found}, len(CASES))
+        assert said.startswith("**No defense that spares the model is trained yet.**")
+
+
+def test_a_defense_that_leaves_less_than_half_of_what_is_known_spares_nothing():
+    """It costs five points, and naming the most frequent class would cost four."""
+    plain = reading("none", [1.0, 1.0], [0.7, 0.7], main=0.82)._replace(majority=0.78)
+    guessing = reading("clipping", [0.9, 0.9], [0.7, 0.7], main=0.77)._replace(majority=0.78)
+    said = answer.answer({("default_credit", "sum"): [plain, guessing]}, len(CASES))
+    assert said.startswith("**No defense that spares the model is trained yet.** 1 more do not spare it")
 
 
 def test_a_defense_that_costs_more_than_a_point_is_not_called_the_cheap_one():
@@ -117,20 +138,14 @@ def test_a_defense_that_costs_more_than_a_point_is_not_called_the_cheap_one():
     dear = reading("alibi", [0.75, 0.75], [0.7, 0.7], main=0.78)
     cheap = reading("marvell", [0.9, 0.9], [0.7, 0.7], main=0.795)
     said = answer.answer({("default_credit", "sum"): [plain, dear, cheap]}, 3)
-    assert "2 settings: of 1 that cost at most one percentage point, least is read behind marvell 1 (AUC 0.900" in said
+    assert (
+        "2 settings spare the model. Of 1 that cost at most one percentage point, least is read behind marvell" in said
+    )
     assert "percentage point" not in answer.answer({("default_credit", "sum"): [plain, dear]}, 2)
 
 
 def test_many_readers_that_know_nothing_more_are_rarely_called_better():
-    """The best of 20 by the seeds that are compared is above the one floor far more often than a reader is."""
-    generator = np.random.default_rng(0)
-    times, seeds = 200, 10
-    called = naive = 0
-    for _ in range(times):
-        areas = {f"reader_{n}": 0.7 + 0.02 * generator.normal(size=seeds) for n in range(20)}
-        areas["alone"] = 0.7 + 0.02 * generator.normal(size=seeds)
-        found = readings.Reading("alibi", "1", {}, areas, np.full(seeds, 0.8))
-        called += answer.shows_more(found)
-        naive += t_interval(areas[found.best(silent=False)[0]] - areas["alone"])[0] > 0
-    assert naive > 0.1 * times
-    assert called < 0.06 * times  # 0.025 is expected
+    """The best of 20 by the seeds that are compared is above the one floor far more often."""
+    called, naive = chance.shares(200, seed=0)
+    assert naive > 0.1
+    assert called < min(0.1, naive / 2)

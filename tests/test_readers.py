@@ -597,6 +597,9 @@ def test_bags_of_ids_are_read_like_the_rows_they_stand_for():
         (lambda: checked(NormInference()), says("NormInference tells two classes apart", "has 3")),
         (lambda: checked(SpectralInference()), says("SpectralInference tells two classes apart", "has 3")),
         (lambda: checked(DirectionInference(rule="sign")), says("DirectionInference(rule='sign')", "has 3")),
+        (lambda: DirectionInference(rule="axis", evidence="sum"), says("rule='axis'", "'sum'", "'axes'")),
+        (lambda: DirectionInference(rule="axis", evidence="axes", smooth=True), says("smooth True", "smooth=False")),
+        (lambda: DirectionInference(evidence="axes"), says("evidence='axes'", "'nearest'", "rule 'axis'")),
         (lambda: checked(SignInference(), width=4), says("bottoms.0.width is 4", "one per class, 3")),
     ],
 )

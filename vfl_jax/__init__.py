@@ -36,7 +36,6 @@ from vfl_jax.core import (
     static,
     to_toml,
 )
-from vfl_jax.core.moved import find_moved_modules
 from vfl_jax.data import (
     from_arrays,
     load_adult,
@@ -56,6 +55,7 @@ from vfl_jax.data import (
     register_data,
     repartition,
 )
+from vfl_jax.moved import find_moved_modules
 from vfl_jax.plugins import load_plugins
 from vfl_jax.presets import register_preset, scenario_for
 from vfl_jax.protocol import (

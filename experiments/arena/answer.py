@@ -59,10 +59,9 @@ def answer(results: xr.Dataset) -> str:
 def _tried(names: Sequence[str]) -> str:
     """How many attacks were tried, and how many methods they are: some have several numbers, and one is the control."""
     methods = {name.partition("-")[0] for name in names}
-    said = [f"of {len(methods)} methods"] * (len(methods) < len(names))
-    said += [f"{CONTROL}, which changes no message, among them"] * (CONTROL in methods)
-    tried = f"{len(names)} attacks tried"
-    return f"{tried} ({', '.join(said)})" if said else tried
+    of = f" of {len(methods)} methods" if len(methods) < len(names) else ""
+    control = f" ({CONTROL}, the control, changes no message)" if CONTROL in methods else ""
+    return f"{len(names)} attacks{of} tried{control}"
 
 
 def _given_away(results: xr.Dataset, attack: str) -> str:

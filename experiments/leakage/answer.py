@@ -11,6 +11,7 @@ from experiments.leakage.readings import Place, Reading, change
 from vfl_jax.reports import median_with_interval
 from vfl_jax.statistics import DEFENSE_LOSS_AT_MOST
 from vfl_jax.statistics.intervals import t_interval
+from vfl_jax.statistics.judging import KEEPS
 
 MOST_NAMED = 4
 """So many settings are named; where there are more, the table tells them."""
@@ -27,31 +28,36 @@ def answer(groups: Mapping[Place, Sequence[Reading]], num_trained: int) -> str:
     """
     spared = {place: _spared(found) for place, found in groups.items()}
     settings = [one for found in spared.values() for one in found]
-    hidden = [one for one in settings if not shows_more(one)]
-    if hidden:
-        behind, who = f"{len(hidden)} of", "no reader of messages was shown to read more"
-    else:
-        behind, who = "each of", "a reader of messages reads more"
-    price = f"cost at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main accuracy"
-    said = (
-        f"**Behind {behind} {len(settings)} settings of defenses that {price}, {who} than the best reader that uses "
-        "none.**"
-    )
+    said = _headline(settings)
     defended = sum(reading.defense != NONE for found in groups.values() for reading in found)
     if dearer := defended - len(settings):
-        said += f" {dearer} more cost more, or end without a model, and are in the table alone."
+        said += f" {dearer} more do not spare it, or end without a model, and are in the table alone."
     if num_trained < len(CASES):
         said += f" So far {num_trained} of {len(CASES)} cases are trained."
     places = [_of_place(place, spared[place], found) for place, found in groups.items() if spared[place]]
     return "\n".join([said, "", *places]) + "\n"
 
 
+def _headline(settings: Sequence[Reading]) -> str:
+    """Behind how many settings nobody was shown to read more."""
+    if not settings:
+        return "**No defense that spares the model is trained yet.**"
+    num_hidden = sum(not shows_more(reading) for reading in settings)
+    of = f"{len(settings)} setting{'s' * (len(settings) > 1)} of defenses that spare the model"
+    if num_hidden:
+        return (
+            f"**Behind {num_hidden} of {of}, no reader of messages was shown to read more than the best reader that "
+            "uses none.**"
+        )
+    return f"**Behind each of {of}, a reader of messages reads more than the best reader that uses none.**"
+
+
 def shows_more(reading: Reading) -> bool:
     """Whether a reader of messages was shown to read more than the best of those that use none.
 
     By the t interval of their difference, paired by seed. At every seed both are the best of their kind by the other
-    seeds, so that nobody is chosen by the number that is compared. In a simulation with 20 readers that know nothing
-    more, and 10 seeds, it calls one better in 6 of 100 settings; chosen by all seeds, in 14.
+    seeds, so that nobody is chosen by the number that is compared. How often chance alone is called so:
+    :mod:`experiments.leakage.chance`.
 
     Args:
       reading: what was read under one setting of a defense.
@@ -71,16 +77,27 @@ def _without(values: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarra
 
 
 def _spared(found: Sequence[Reading]) -> list[Reading]:
-    """The settings of defenses that spare the honest runs: hardly anybody would use another."""
+    """The settings of defenses that spare the honest runs, by the arena's rule: hardly anybody would use another.
+
+    The defense costs at most ten percentage points, in the median, and leaves half of what honest runs know beyond the
+    most frequent class.
+    """
+    plain = next((reading for reading in found if reading.defense == NONE), None)
+    if plain is None:
+        return []
+    least = plain.majority + KEEPS * (float(np.median(plain.main)) - plain.majority)
     return [
-        one for one in found if one.defense != NONE and not one.is_ruined and _cost(one, found) <= DEFENSE_LOSS_AT_MOST
+        reading
+        for reading in found
+        if reading.defense != NONE and not reading.is_ruined
+        if _cost(reading, found) <= DEFENSE_LOSS_AT_MOST and float(np.median(reading.main)) >= least
     ]
 
 
 def _cost(reading: Reading, found: Sequence[Reading]) -> float:
-    """What a defense costs of the main accuracy, the median; 0 where the undefended runs are not the same seeds'."""
+    """What a defense costs of the main accuracy, the median; infinite where nobody knows it."""
     changed = change(reading, found)
-    return 0.0 if changed is None else -float(np.median(changed))
+    return np.inf if changed is None else -float(np.median(changed))
 
 
 def _of_place(place: Place, spared: Sequence[Reading], found: Sequence[Reading]) -> str:
@@ -88,20 +105,20 @@ def _of_place(place: Place, spared: Sequence[Reading], found: Sequence[Reading])
     task, head = place
     hidden = [reading for reading in spared if not shows_more(reading)]
     cheap = [reading for reading in spared if _cost(reading, found) <= CHEAP]
-    where = f"* {TASKS[task].title}, {head} head, {len(spared)} settings:"
-    said = []
+    said = f"* {TASKS[task].title}, {head} head: {len(spared)} settings spare the model."
     if hidden:
         named = "; ".join(_told(reading) for reading in hidden[:MOST_NAMED])
         more = f"; and {len(hidden) - MOST_NAMED} more" if len(hidden) > MOST_NAMED else ""
-        said.append(f"no reader of messages was shown to read more behind {named}{more}.")
+        said += f" No reader of messages was shown to read more behind {named}{more}."
     if cheap:
-        least = min(cheap, key=lambda reading: reading.best(silent=False)[1])
-        said.append(f"of {len(cheap)} that cost at most one percentage point, least is read behind {_told(least)}.")
-    return " ".join([where, *(text if i == 0 else text[0].upper() + text[1:] for i, text in enumerate(said))])
+        least = min(cheap, key=lambda reading: max(reading.best(silent)[1] for silent in (False, True)))
+        said += f" Of {len(cheap)} that cost at most one percentage point, least is read behind {_told(least)}."
+    return said
 
 
 def _told(reading: Reading) -> str:
     """A setting with its best reader, and what needs no message."""
     told = [median_with_interval(reading.told[reading.best(silent)[0]]) for silent in (False, True)]
     unit = "AUC" if reading.area else "share of rows"
-    return f"{reading.title} ({unit} {told[0]} by {reading.best(silent=False)[0]}, {told[1]} by the own model)"
+    loud, silent = (reading.best(silent)[0] for silent in (False, True))
+    return f"{reading.title} ({unit} {told[0]} by {loud}; without messages {told[1]} by {silent})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +30,7 @@ class Reading(NamedTuple):
     right: dict[str, np.ndarray]  # float[S] by reader, of all rows
     area: dict[str, np.ndarray]  # float[S] by reader, of two classes
     main: np.ndarray  # float[S], main accuracy
+    majority: float = 0.0  # the share of the most frequent class
 
     @property
     def title(self) -> str:
@@ -65,7 +67,8 @@ def readings(name: str, dataset: xr.Dataset) -> Iterator[Reading]:
         level = ", ".join(f"{float(here[d]):g}" for d in dims)
         accuracy, rate, area = (_by_reader(here, of) for of in ("accuracy", "rate", "auc"))
         right = {reader: np.nan_to_num(accuracy[reader]) * rate[reader] for reader in accuracy}
-        yield Reading(name, level, right, area, here["main_task_accuracy"].values)
+        majority = json.loads(dataset.attrs["rows"])["test_majority"]
+        yield Reading(name, level, right, area, here["main_task_accuracy"].values, majority)
 
 
 def _by_reader(here: xr.Dataset, of: str) -> dict[str, np.ndarray]:

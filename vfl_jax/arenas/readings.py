@@ -107,7 +107,7 @@ def _cost(place: Standing) -> str:
 def _lift(place: Standing) -> str:
     """A lift with its interval."""
     mean, low, high = place.lift
-    return "no known size" if np.isnan(mean) else f"{mean:z.3f} [{low:z.3f}, {high:z.3f}]"
+    return "unknown" if np.isnan(mean) else f"{mean:z.3f} [{low:z.3f}, {high:z.3f}]"
 
 
 def _indented(text: str) -> str:

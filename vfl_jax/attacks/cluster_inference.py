@@ -38,7 +38,7 @@ class ClusterInference(Reader, Attack):
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
       of: "gradients", or "embeddings", the party's own after the epoch.
-      evidence: the gradients whose mean is used: "last", "sum", "fading", "directions" or "axes".
+      evidence: the gradients whose mean is used: "last", "sum", "fading" or "directions".
       start: "known" or "plus_plus".
       num_starts: the number of draws under "plus_plus".
       num_steps: the number of steps.

@@ -7,7 +7,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.attacks.evidence import Kind, unit
+from vfl_jax.attacks.evidence import KindOrAxes, unit
 from vfl_jax.attacks.reader import Heard, Reader, Reading, above, check_two_classes, most_likely
 from vfl_jax.core.one_matrix import eigenvectors
 from vfl_jax.core.record import static
@@ -27,7 +27,8 @@ class DirectionInference(Reader, Attack):
       ``poison.num_known``.
     * "axis": the class with the largest |⟨u_i, a_c⟩|, where a_c is the first eigenvector of Σ u uᵀ over the known rows
       of c. A defense that draws the sign of a row, as :class:`~vfl_jax.defenses.MaxNormNoise` does, leaves the axis.
-      It takes the evidence "last" or "axes". Two classes share one axis under many heads, which then tells nothing.
+      It takes the evidence "last" or "axes", unsmoothed. Two classes share one axis under many heads, which then tells
+      nothing.
     * "sign": two classes, of which only rows of τ need be known: τ where ⟨u_i, d_τ⟩ > 0, else the other one.
 
     A row without a message is not read; nor is any before a known row has had a message.
@@ -41,15 +42,17 @@ class DirectionInference(Reader, Attack):
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
       evidence: the messages whose mean is read: "last", "sum" (all), "fading" (all, the k-th with weight 1/√k), or
-        "directions" (all, each at length 1), or "axes" (the same, each turned the way of the row's sum so far). To add
-        up is the answer to noise and to sparsification.
+        "directions" (all, each at length 1), or, for the rule "axis" alone, "axes" (the same, each turned the way of
+        the row's sum so far). To add up is the answer to noise and to sparsification.
       rule: "nearest", "axis" or "sign".
       smooth: whether the evidence is first regressed on the party's own embeddings, as in :class:`SignInference`.
       way: the ending of the metrics' names, so that several readers can listen in one chain.
       at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 
     Raises:
-      ValueError: where ``evidence`` or ``rule`` is none of these; with the rule "sign" and more than two classes.
+      ValueError: where ``evidence`` or ``rule`` is none of these; with the rule "sign" and more than two classes; where
+        the rule "axis" comes with other evidence than its own or with ``smooth``, or the evidence "axes" with another
+        rule: sums of messages that point both ways say nothing of axes, and axes nothing of directions.
 
     Example:
       >>> import vfl_jax as vfl
@@ -60,11 +63,24 @@ class DirectionInference(Reader, Attack):
       (1,)
     """
 
-    evidence: Kind = static(default="last")
+    evidence: KindOrAxes = static(default="last")
     rule: Literal["nearest", "axis", "sign"] = static(default="nearest")
     smooth: bool = static(default=False)
     way: str = static(default="")
     at_epochs: tuple[int, ...] | None = static(default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rule == "axis" and (self.smooth or self.evidence not in ("last", "axes")):
+            raise ValueError(
+                f"DirectionInference(rule='axis') has evidence {self.evidence!r} and smooth {self.smooth}; messages "
+                "that point both ways cancel where they are added: give 'last' or 'axes', and smooth=False."
+            )
+        if self.evidence == "axes" and self.rule != "axis":
+            raise ValueError(
+                f"DirectionInference(evidence='axes') has the rule {self.rule!r}; an axis has no direction: give the "
+                "rule 'axis'."
+            )
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if self.rule == "sign":

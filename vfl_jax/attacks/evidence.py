@@ -17,8 +17,8 @@ from vfl_jax.core.types import Array
 from vfl_jax.protocol.knowledge import ORDINARY
 from vfl_jax.protocol.views import PartyView
 
-Signed = Literal["last", "sum", "fading", "directions"]
-Kind = Literal[Signed, "axes"]
+Kind = Literal["last", "sum", "fading", "directions"]
+KindOrAxes = Literal[Kind, "axes"]
 Rule = Literal["most", "first"]
 UNREAD = -1
 """The guess for a row whose messages have not shown a label yet."""
@@ -29,8 +29,8 @@ class Evidence:
     """The evidence about every training row so far.
 
     Args:
-      total: float32[N, E], the sum of a row's messages, each with its weight. Where E is C, the most negative entry
-        of a row is the row's label.
+      total: float32[N, E], the sum of a row's messages, each with its weight; of "axes" each turned the way of those
+        before it. Where E is C, the most negative entry of a row is the row's label, but of "axes".
       weight: float32[N], the sum of these weights.
       num_heard: int32[N], the number of informative messages of each row.
     """
@@ -59,7 +59,7 @@ def has_message(gradient: Array) -> jax.Array:
     return jnp.isfinite(gradient).all(axis=-1) & (gradient != 0).any(axis=-1)
 
 
-def shows_label(kind: Signed, gradient: Array) -> jax.Array:
+def shows_label(kind: Kind, gradient: Array) -> jax.Array:
     """Returns which rows of a gradient say something about labels by their signs, bool[B].
 
     Args:
@@ -69,7 +69,9 @@ def shows_label(kind: Signed, gradient: Array) -> jax.Array:
     return has_message(gradient) & ((gradient < 0).any(axis=-1) if kind == "last" else True)
 
 
-def keep(kind: Kind, evidence: Evidence, view: PartyView, gradient: Array, says: Array) -> tuple[Evidence, jax.Array]:
+def keep(
+    kind: KindOrAxes, evidence: Evidence, view: PartyView, gradient: Array, says: Array
+) -> tuple[Evidence, jax.Array]:
     """Adds the informative rows of a batch to the evidence. An appended pair is no part of the training rows.
 
     No batch has an ordinary row twice. So the rows' sums are read, added to, and put back: nothing reads the old
@@ -116,7 +118,7 @@ def unit(rows: Array) -> jax.Array:
     return jnp.asarray(rows) / jnp.maximum(jnp.linalg.norm(rows, axis=-1, keepdims=True), 1.0)
 
 
-def hear(kind: Signed, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
+def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
     """Adds the gradient rows of a batch to the evidence, and reads their labels off the signs.
 
     The label of an appended pair's rows comes from their own messages alone.

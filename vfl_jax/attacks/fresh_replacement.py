@@ -64,7 +64,7 @@ class FreshReplacement(Attack):
 
     Args:
       enabled: 1 for the attack, 0 for the honest run.
-      evidence: the messages that count: "last", "sum", "fading", "directions" or "axes".
+      evidence: the messages that count: "last", "sum", "fading" or "directions".
       match_norm: whether the replacement is as long as the batch's gradients are on average, times γ.
       amplify: γ.
       least_score: the least cosine of a row that is found.

@@ -6,7 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.attacks.evidence import UNREAD, Evidence, Signed, hear, no_evidence, read
+from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, hear, no_evidence, read
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
 from vfl_jax.protocol.knowledge import Shapes, where_rows
@@ -50,7 +50,7 @@ class LabelReplacement(Attack):
         than C.
     """
 
-    evidence: Signed = static(default="last")
+    evidence: Kind = static(default="last")
 
     def check(self, shapes: Shapes, party: int, by_role: bool) -> None:
         if shapes.widths[party] != shapes.num_classes:

@@ -32,7 +32,7 @@ class NormInference(Reader, Attack):
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
       evidence: the messages whose mean is measured: "last", "sum" (all), "fading" (all, the k-th with weight 1/√k). In
-        a mean the noise of a defense shrinks. "directions" and "axes" would leave no length to measure.
+        a mean the noise of a defense shrinks. "directions" would leave no length to measure.
       threshold: what is long: "half", halfway between the shortest and the longest row, as published, which one outlier
         moves; or "two_means", halfway between the means of two clusters.
       smooth: whether the evidence is first regressed on the party's own embeddings, as in :class:`SignInference`.
@@ -58,7 +58,7 @@ class NormInference(Reader, Attack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.evidence in ("directions", "axes"):
+        if self.evidence == "directions":
             raise ValueError(
                 "NormInference.evidence is 'directions', messages at length 1, which have no length to measure; give "
                 "'last', 'sum' or 'fading'."

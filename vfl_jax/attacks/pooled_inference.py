@@ -28,7 +28,8 @@ class PooledInference(Reader, Attack):
     A defense draws the noise of every row, or the false label, anew, so both are witnesses of their own. Let M be the
     mean messages of all rows, [N, E], and P their scores along the C − 1 directions in which they differ most. A ridge
     regression of P on the party's own embeddings after the epoch says what rows like a row are told: for that, all N
-    rows count, and no label need be known. P and its regression are standardized over all rows and added. A ridge
+    rows count, and no label need be known. P is standardized over the rows that were told something, its regression
+    over all rows that are read, and both are added; P is 0 where nothing was told. A ridge
     regression with an intercept, on the known rows, leads from these C − 1 columns to the labels (one-hot); every class
     has the same weight. A row gets the class with the largest value.
 
@@ -44,7 +45,7 @@ class PooledInference(Reader, Attack):
 
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
-      evidence: the gradients whose mean is used: "last", "sum", "fading", "directions" or "axes".
+      evidence: the gradients whose mean is used: "last", "sum", "fading" or "directions".
       own: whether a third witness is added: a regression of known labels on the own embeddings. The scores of both
         regressions are less their mean over rows, and of one size, before they are added.
       way: the ending of the metrics' names, so that several readers can listen in one chain.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from vfl_jax.attacks.all_rows import over_all_rows
-from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, no_evidence
+from vfl_jax.attacks.evidence import UNREAD, Evidence, KindOrAxes, has_message, keep, no_evidence
 from vfl_jax.core.one_matrix import eigenvectors, solve
 from vfl_jax.core.types import Array, Key, Params
 from vfl_jax.protocol.knowledge import UNKNOWN, Shapes
@@ -90,7 +90,7 @@ class Reader:
     """
 
     needs: Needs | None = Needs(poison_rate=0.0, num_known=4)
-    evidence: Kind
+    evidence: KindOrAxes
     smooth: bool = False
     way: str
 

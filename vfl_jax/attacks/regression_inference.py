@@ -29,7 +29,7 @@ class RegressionInference(Reader, Attack):
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
       of: "both", "gradients" or "embeddings".
-      evidence: the gradients whose mean is used: "last", "sum", "fading", "directions" or "axes".
+      evidence: the gradients whose mean is used: "last", "sum", "fading" or "directions".
       way: the ending of the metrics' names, so that several readers can listen in one chain.
       at_epochs: the numbers of finished epochs after which it reads, −1 after the last; None is after every one.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 
-from vfl_jax.attacks.evidence import Rule, Signed, read, shows_label
+from vfl_jax.attacks.evidence import Kind, Rule, read, shows_label
 from vfl_jax.attacks.reader import Heard, Reader, Reading, most_likely
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key
@@ -49,7 +49,7 @@ class SignInference(Reader, Attack):
 
     needs = Needs(poison_rate=0.0)
 
-    evidence: Signed = static(default="last")
+    evidence: Kind = static(default="last")
     rule: Rule = static(default="most")
     smooth: bool = static(default=False)
     way: str = static(default="")

@@ -38,7 +38,7 @@ class SpectralInference(Reader, Attack):
     Args:
       enabled: 1 or 0; the attack only listens, so both give the honest run.
       of: "embeddings", the party's own after the epoch, or "gradients".
-      evidence: the gradients whose mean is used: "last", "sum", "fading", "directions" or "axes".
+      evidence: the gradients whose mean is used: "last", "sum", "fading" or "directions".
       threshold: "mean", which is 0, or "two_means", halfway between the means of two clusters of scores, for classes of
         different size.
       way: the ending of the metrics' names, so that several readers can listen in one chain.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vfl_jax.attacks.evidence import Signed, hear, no_evidence, read
+from vfl_jax.attacks.evidence import Kind, hear, no_evidence, read
 from vfl_jax.protocol.transforms import Attack
 
-WAYS: tuple[Signed, ...] = ("sum", "fading")
+WAYS: tuple[Kind, ...] = ("sum", "fading")
 """The kinds of evidence that are kept beside that of ``LabelReplacement``."""
 
 
