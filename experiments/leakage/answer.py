@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.leakage.cases import CASES, NONE, TASKS
-from experiments.leakage.readings import Place, Reading, change
+from experiments.leakage.readings import Place, Reading, cost, spared
 from vfl_jax.reports import median_with_interval
-from vfl_jax.statistics import DEFENSE_LOSS_AT_MOST
 from vfl_jax.statistics.intervals import t_interval
-from vfl_jax.statistics.judging import KEEPS
 
 MOST_NAMED = 4
 """So many settings are named; where there are more, the table tells them."""
@@ -26,15 +24,15 @@ def answer(groups: Mapping[Place, Sequence[Reading]], num_trained: int) -> str:
       groups: what was read, by task and head.
       num_trained: the number of cases that have results.
     """
-    spared = {place: _spared(found) for place, found in groups.items()}
-    settings = [one for found in spared.values() for one in found]
+    kept = {place: spared(found) for place, found in groups.items()}
+    settings = [one for found in kept.values() for one in found]
     said = _headline(settings)
     defended = sum(reading.defense != NONE for found in groups.values() for reading in found)
     if dearer := defended - len(settings):
         said += f" {dearer} more do not spare it, or end without a model, and are in the table alone."
     if num_trained < len(CASES):
         said += f" So far {num_trained} of {len(CASES)} cases are trained."
-    places = [_of_place(place, spared[place], found) for place, found in groups.items() if spared[place]]
+    places = [_of_place(place, kept[place], found) for place, found in groups.items() if kept[place]]
     return "\n".join([said, "", *places]) + "\n"
 
 
@@ -76,36 +74,12 @@ def _without(values: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarra
     return {reader: np.delete(of_seeds, seed) for reader, of_seeds in values.items()}
 
 
-def _spared(found: Sequence[Reading]) -> list[Reading]:
-    """The settings of defenses that spare the honest runs, by the arena's rule: hardly anybody would use another.
-
-    The defense costs at most ten percentage points, in the median, and leaves half of what honest runs know beyond the
-    most frequent class.
-    """
-    plain = next((reading for reading in found if reading.defense == NONE), None)
-    if plain is None:
-        return []
-    least = plain.majority + KEEPS * (float(np.median(plain.main)) - plain.majority)
-    return [
-        reading
-        for reading in found
-        if reading.defense != NONE and not reading.is_ruined
-        if _cost(reading, found) <= DEFENSE_LOSS_AT_MOST and float(np.median(reading.main)) >= least
-    ]
-
-
-def _cost(reading: Reading, found: Sequence[Reading]) -> float:
-    """What a defense costs of the main accuracy, the median; infinite where nobody knows it."""
-    changed = change(reading, found)
-    return np.inf if changed is None else -float(np.median(changed))
-
-
-def _of_place(place: Place, spared: Sequence[Reading], found: Sequence[Reading]) -> str:
+def _of_place(place: Place, kept: Sequence[Reading], found: Sequence[Reading]) -> str:
     """What is said of one task under one head: which settings tell nothing more, and which cheap one leaves least."""
     task, head = place
-    hidden = [reading for reading in spared if not shows_more(reading)]
-    cheap = [reading for reading in spared if _cost(reading, found) <= CHEAP]
-    said = f"* {TASKS[task].title}, {head} head: {len(spared)} settings spare the model."
+    hidden = [reading for reading in kept if not shows_more(reading)]
+    cheap = [reading for reading in kept if cost(reading, found) <= CHEAP]
+    said = f"* {TASKS[task].title}, {head} head: {len(kept)} settings spare the model."
     if hidden:
         named = "; ".join(_told(reading) for reading in hidden[:MOST_NAMED])
         more = f"; and {len(hidden) - MOST_NAMED} more" if len(hidden) > MOST_NAMED else ""

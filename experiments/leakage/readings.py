@@ -13,6 +13,8 @@ import numpy as np
 from experiments.leakage.cases import CASES, DEFENSES, NONE, TASKS
 from experiments.shared.cases import HEADS
 from experiments.shared.outcomes import read
+from vfl_jax.statistics import DEFENSE_LOSS_AT_MOST
+from vfl_jax.statistics.judging import KEEPS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,3 +100,27 @@ def change(reading: Reading, found: Sequence[Reading]) -> np.ndarray | None:
     """What a defense changes of the main accuracy, by seed; None where the undefended runs are not the same seeds'."""
     plain = next((other.main for other in found if other.defense == NONE), None)
     return None if plain is None or plain.shape != reading.main.shape else reading.main - plain
+
+
+def spared(found: Sequence[Reading]) -> list[Reading]:
+    """The settings of defenses that spare the honest runs, by the arena's rule: hardly anybody would use another.
+
+    The defense costs at most ten percentage points, in the median, and leaves half of what honest runs know beyond the
+    most frequent class.
+    """
+    plain = next((reading for reading in found if reading.defense == NONE), None)
+    if plain is None:
+        return []
+    least = plain.majority + KEEPS * (float(np.median(plain.main)) - plain.majority)
+    return [
+        reading
+        for reading in found
+        if reading.defense != NONE and not reading.is_ruined
+        if cost(reading, found) <= DEFENSE_LOSS_AT_MOST and float(np.median(reading.main)) >= least
+    ]
+
+
+def cost(reading: Reading, found: Sequence[Reading]) -> float:
+    """What a defense costs of the main accuracy, the median; infinite where nobody knows it."""
+    changed = change(reading, found)
+    return np.inf if changed is None else -float(np.median(changed))

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.leakage.answer import answer
 from experiments.leakage.cases import CASES, DEFENSES, NONE, TASKS
-from experiments.leakage.readings import Place, Reading, all_readings, change
+from experiments.leakage.readings import Place, Reading, all_readings, change, cost, spared
 from experiments.shared.outcomes import read, runtimes
 from experiments.shared.panels import add_legend
 from experiments.shared.readme import add_picture, details, section, write_tables
@@ -26,7 +26,8 @@ TEXT = """\
 classes, where whoever always names the larger one is mostly right, it is the area under the ROC curve. The first number
 is the best reader's median over seeds, chosen by that median, with its name; then the best of those that use no
 message; in brackets what the defense changes of the main accuracy, paired by seed, of 1: −0.010 is a cost of one
-percentage point. Where it says *diverged*, most trainings did not end with finite numbers; the figure leaves them out.
+percentage point. Where it says *diverged*, most trainings did not end with finite numbers; the figure
+has settings that spare the model alone.
 A reader of messages *reads more* where the t interval of the paired difference is above zero, both readers chosen by
 the other seeds. Where no reader knows more, it still calls one in 7 of 100 settings (`experiments.leakage.chance`).
 A defense *spares the model* where it costs at most ten percentage points and leaves half of what honest runs know
@@ -92,20 +93,17 @@ def figure(groups: Mapping[Place, list[Reading]]) -> Figure:
     """A panel per task and head: what the best reader of messages reads beyond the best that uses none, against the
     change of main accuracy; a point per setting. What the own model knows differs by setting, so 0 is the line.
 
-    A setting at which most trainings diverged has no point.
+    A setting that does not spare the model has no point.
     """
     columns = min(2, len(groups))
     picture, panels = plots.grid_of_panels(-(-len(groups) // columns), columns)
     names, markers = [NONE, *DEFENSES], "os^Dv<>Pp*XhHd"
     for panel, ((task, head), found) in zip(panels.flat, groups.items(), strict=False):
+        drawn = [*(one for one in found if one.defense == NONE), *spared(found)]
         for i, name in enumerate(names):
-            settings = [
-                (cost, one)
-                for one in found
-                if one.defense == name and (cost := change(one, found)) is not None and not one.is_ruined
-            ]
+            settings = [(cost(one, found), one) for one in drawn if one.defense == name]
             if settings:
-                across = [float(np.median(cost)) for cost, _ in settings]
+                across = [-price for price, _ in settings]
                 up = [one.best(silent=False)[1] - one.best(silent=True)[1] for _, one in settings]
                 style = {"color": plots.COLORS[i % len(plots.COLORS)], "marker": markers[i], "markersize": 5}
                 panel.plot(across, up, linewidth=0.8, label=name.replace("_", " "), **style)
