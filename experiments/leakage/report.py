@@ -26,12 +26,12 @@ TEXT = """\
 classes, where whoever always names the larger one is mostly right, it is the area under the ROC curve. The first number
 is the best reader's median over seeds, chosen by that median, with its name; then the best of those that use no
 message; in brackets what the defense changes of the main accuracy, paired by seed, of 1: −0.010 is a cost of one
-percentage point. Where it says *diverged*, most trainings did not end with finite numbers; the figure
-has settings that spare the model alone.
+percentage point. Where it says *diverged*, most trainings did not end with finite numbers.
+
 A reader of messages *reads more* where the t interval of the paired difference is above zero, both readers chosen by
-the other seeds. Where no reader knows more, it still calls one in 7 of 100 settings (`experiments.leakage.chance`).
-A defense *spares the model* where it costs at most ten percentage points and leaves half of what honest runs know
-beyond the most frequent class.
+the other seeds. Where nobody knows more, this rule still calls a reader better in 7 of 100 settings
+(`experiments.leakage.chance`). A defense *spares the model* where it costs at most ten percentage points and leaves
+half of what honest runs know beyond the most frequent class; the figure draws no other.
 """
 
 

@@ -100,9 +100,11 @@ class DirectionInference(Reader, Attack):
         return above(toward, 0.0, heard.is_heard & has_known[heard.target_class])
 
 
-def _axes(directions: Array, labels: Array, num_classes: int) -> tuple[jax.Array, jax.Array]:
+def _axes(directions: jax.Array, labels: Array, num_classes: int) -> tuple[jax.Array, jax.Array]:
     """Returns (the axis of every class's rows, float32[C, E]; which classes have a row, bool[C])."""
     members = jax.nn.one_hot(labels, num_classes)
-    moments = jnp.einsum("nc,ne,nf->cef", members, directions, directions)
-    axes = jax.vmap(lambda moment: eigenvectors(moment)[:, -1])(moments)
-    return axes, members.any(axis=0)
+
+    def axis(member: jax.Array) -> jax.Array:
+        return eigenvectors((directions * member[:, None]).T @ directions)[:, -1]
+
+    return jax.lax.map(axis, members.T), members.any(axis=0)  # class by class: all at once would take N·C·E numbers
