@@ -21,9 +21,10 @@ class MaxNormNoise(ActiveTransform):
     At a scale of 1, E‖g_i‖² = M² for every row, so that the mean square of a row's norm tells nothing; its direction
     stays, but for its sign. So of three and more classes the axis of a message still tells the label
     (``DirectionInference(rule="axis", evidence="axes")``). The longest row stays as it is, and so does a row of zeros,
-    which has no direction: both can be told. Source: Li, Sun, Yang, Gao, Zhang, Zhou, Wang 2022, *Label leakage and protection in two-party split
-    learning* (arXiv:2102.08504), and its published code. SecretFlow's ``max_norm`` is another method: it adds isotropic
-    noise of unit scale, from the norm of the whole message. A scale other than 1 is this package's own.
+    which has no direction: both can be told. Source: Li, Sun, Yang, Gao, Zhang, Zhou, Wang 2022, *Label leakage and
+    protection in two-party split learning* (arXiv:2102.08504), and its published code. SecretFlow's ``max_norm`` is
+    another method: it adds isotropic noise of unit scale, from the norm of the whole message. A scale other than 1 is
+    this package's own.
 
     This buys no differential privacy: M comes from the data itself, and the direction is sent.
 
