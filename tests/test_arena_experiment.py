@@ -13,6 +13,7 @@ from experiments.arena.answer import answer, short, so_far
 from experiments.arena.growing import add, grown
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_with_more, strongest_on
+from experiments.arena.undefended import meetings_beside, those_who_met_defenses
 from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
 from vfl_jax.arenas.standings import rank_attacks, rank_defenses
 from vfl_jax.core.files import load, save
@@ -124,7 +125,7 @@ def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
     }
     save(described(mnist), tmp_path / "mnist.nc")
     save(described(board("digits", (0.6, 0.3), 0.005, attacks=("loud", "late"))), tmp_path / "digits.nc")
-    save(board("mnist", (0.9, 0.1), 0.005, attacks=("summed", "late")), tmp_path / "mnist_sum.nc")
+    save(described(board("mnist", (0.9, 0.1), 0.005, attacks=("summed", "late"))), tmp_path / "mnist_sum.nc")
     report.write_report(tmp_path)
     text = (tmp_path / "tables.md").read_text()
     assert text.index("strongest of 3 attacks") < text.index("heat_map.png") < text.index("| rank | attack |")
@@ -140,6 +141,44 @@ def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
     assert "| digits | trainable head |" not in text  # its file does not say
     assert (tmp_path / "heat_map.png").is_file()
     assert (tmp_path / "pareto.png").is_file()
+
+
+def test_attacks_that_met_no_defense_stand_in_a_table_of_their_own(tmp_path):
+    """They take no rank from those that did; what they do to single defenses is told, and takes a holding."""
+    held = board("mnist", (0.8, 0.2), 0.005)
+    held["attack_success"] = held["attack_success"].copy()
+    held["attack_success"].loc[{"defense": "wall"}] = 0.02
+    late = board("mnist", (0.9,), 0.005, attacks=("late",)).sel(defense=["none"])
+    results = report.joined([grown(described(held), described(late))], "there")
+    assert those_who_met_defenses(results)["attack"].values.tolist() == ["loud", "quiet"]
+    assert answer(results).startswith("**wall holds on 1 board (a data set)**")
+    assert "loud is the strongest of 2 attacks tried" in answer(results)
+    assert f"2 of {len(ATTACKS)} attacks (3 without a defense), 1 of" in so_far(results)
+    save(grown(described(held), described(late)), tmp_path / "mnist.nc")
+    report.write_report(tmp_path)
+    text = (tmp_path / "tables.md").read_text()
+    ranks, undefended = text.split("### Without a defense")
+    assert "late" not in ranks
+    assert undefended.index("| 1 | late | 0.880 [") < undefended.index("| 2 | loud |")
+    assert "| attack | mnist |\n| --- | --- |\n| late | 0.88 |" in undefended
+    assert "More attacks on some defenses" not in undefended
+    through = board("mnist", (1.0,), 0.005, attacks=("late",), defenses=("none", "wall")).sel(defense=["wall"])
+    more = grown(grown(described(held), described(late)), described(through))
+    more = grown(more, described(held.sel(defense=["wall"]).assign_coords(defense=["moat"])))
+    (row,) = meetings_beside(report.joined([more], "there"))
+    assert (row["data"], row["defense"], row["attack"]) == ("mnist", "wall", "late")
+    assert row["lift"].startswith("0.480 [")
+    assert "wall holds" not in answer(report.joined([more], "there"))
+
+
+def test_no_defense_needs_to_be_met(monkeypatch, tmp_path):
+    met = []
+    monkeypatch.setattr(experiment, "arena", lambda attacks, defenses, *_, **__: met.append((attacks, defenses)))
+    monkeypatch.setattr(experiment, "add", lambda *_: None)
+    given = experiment.Arguments(only=("digits",), attack=("Replay",), undefended=True)
+    experiment.train(given, tmp_path)
+    ((attacks, defenses),) = met
+    assert (list(attacks), defenses) == (["Replay"], {})
 
 
 def test_a_folder_without_results_says_so(tmp_path):

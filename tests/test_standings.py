@@ -22,6 +22,7 @@ from vfl_jax.arenas.standings import (
     attacks_through,
     boards_held,
     is_judged,
+    met_evenly,
     rank_attacks,
     rank_defenses,
     shared_boards,
@@ -131,6 +132,29 @@ def test_the_strongest_attack_is_the_one_with_the_largest_lift(results):
     results["attack_success_honest"].loc[{"attack": "quiet", "defense": "weak"}] = 0.49
     by_name = {place.name: place for place in rank_defenses(results)}
     assert by_name["weak"].lift[0] == pytest.approx(0.3, abs=0.011)
+
+
+def test_an_attack_that_met_few_defenses_moves_no_defense(results):
+    """It would make no defense look worse than the others, and these better than they are."""
+    before = rank_defenses(results), dcs.by_defense(results).values
+    late = results.sel(attack=["loud"]).assign_coords(attack=["late"]).copy(deep=True)
+    late["attack_success"].loc[{"defense": "none"}] = 1.0
+    late["attack_success"].loc[{"defense": ["weak", "ruinous", "absent"]}] = np.nan
+    more = xr.concat([results, late], "attack", data_vars="minimal")
+    assert met_evenly(more).values.tolist() == [[True, True, True, False]] * 2
+    assert rank_defenses(more) == before[0]
+    np.testing.assert_array_equal(dcs.by_defense(more), before[1])
+    assert all("late" not in row["strongest attack"] for row in defense_rows(more))
+    more["attack_success"].loc[{"attack": "late", "defense": ["weak", "ruinous"]}] = 1.0
+    assert met_evenly(more).values.tolist() == [[True, True, True, False], [True, True, True, True]]
+    of_weak = next(row for row in defense_rows(more) if row["defense"] == "weak")
+    assert of_weak["strongest attack"].count("late ×1") == 1
+
+
+def test_where_nobody_met_nearly_all_defenses_all_count(results):
+    results["attack_success"].loc[{"attack": ["loud", "echo"], "defense": "weak"}] = np.nan
+    results["attack_success"].loc[{"attack": "quiet", "defense": ["none", "ruinous"]}] = np.nan
+    assert met_evenly(results).all()
 
 
 def test_ties_do_not_chain(results):

@@ -48,6 +48,8 @@ class Arguments(Meetings):
     strongest: int | None = None
     """Let so many attacks meet each defense, those that were strongest on it, and all attacks no defense: of every
     board with saved results. For more seeds."""
+    undefended: bool = False
+    """Let the attacks meet no defense."""
     again: bool = False
     """Train once more without a defense, for a look at how far equal seeds end apart on another machine."""
     rates: bool = False
@@ -79,7 +81,7 @@ def train(given: Arguments, folder: Path) -> None:
     boards = given.only or tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
     known_attacks = ATTACKS | (SUM_HEAD_ONLY if given.kind == "sum" else {})
     attacks = {name: known_attacks[name] for name in given.attack or known_attacks}
-    defenses = {name: DEFENSES[name] for name in given.defense or DEFENSES}
+    defenses = {} if given.undefended else {name: DEFENSES[name] for name in given.defense or DEFENSES}
     seeds = given.seeds
     if given.quick:
         boards, seeds = ("digits",), 2

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from experiments.arena.undefended import those_who_met_defenses
 from vfl_jax.arenas.leaderboard import told_by_size
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES
 from vfl_jax.arenas.standings import (
@@ -38,7 +39,7 @@ def answer(results: xr.Dataset) -> str:
     Args:
       results: those of all boards.
     """
-    attacks, defenses = rank_attacks(results), rank_defenses(results)
+    attacks, defenses = rank_attacks(those_who_met_defenses(results)), rank_defenses(results)
     first = [place.name for place in attacks if place.rank == 1]
     undefended = next(place for place in defenses if place.name == UNDEFENDED)
     strongest = attacks[0]
@@ -77,7 +78,8 @@ def short(results: xr.Dataset) -> str:
     Args:
       results: those of all boards.
     """
-    attacks = [place for place in rank_attacks(results) if place.rank is not None][:LEADERS]
+    met = those_who_met_defenses(results)
+    attacks = [place for place in rank_attacks(met) if place.rank is not None][:LEADERS]
     ranked = [place for place in rank_defenses(results) if place.rank is not None]
     of_none = next((place.rank for place in ranked if place.name == UNDEFENDED), None)
     better = [place for place in ranked if of_none is None or (place.rank or 0) < of_none][:LEADERS]
@@ -121,12 +123,15 @@ def so_far(results: xr.Dataset) -> str:
       results: those of all boards.
     """
     wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES)]  # digits is no board of the page
-    there = [results.sizes["data"], results.sizes["attack"], int((results["defense"] != UNDEFENDED).sum())]
+    met = those_who_met_defenses(results)
+    there = [results.sizes["data"], met.sizes["attack"], int((results["defense"] != UNDEFENDED).sum())]
     if there == wanted:
         return ""
     (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), at_common_seeds(results).sizes["seed"]
+    tried = results.sizes["attack"]
+    also = f" ({tried} without a defense)" if tried > attacks[0] else ""
     return (
-        f"**So far**: {boards[0]} of {boards[1]} boards, {attacks[0]} of {attacks[1]} attacks, {defenses[0]} of "
+        f"**So far**: {boards[0]} of {boards[1]} boards, {attacks[0]} of {attacks[1]} attacks{also}, {defenses[0]} of "
         f"{defenses[1]} defenses, {seeds} seeds. The rest is not trained yet, and may turn every rank.\n"
     )
 

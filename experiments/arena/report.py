@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from experiments.arena import again
+from experiments.arena import again, undefended
 from experiments.arena.answer import answer, short, so_far
 from experiments.arena.kinds import TITLES, Kind, file_name
 from experiments.arena.seeds import rows_with_more
@@ -67,9 +67,8 @@ RUN_NOTE = (
 def write_report(folder: Path) -> None:
     """Writes the page and the leaderboard of the README; or tables beside other results than the committed ones."""
     results = joined(_saved(folder, "trainable"), folder)
-    picture = add_picture(
-        folder, "heat_map", heat_map(results), "attack success above the floor, by attack and defense"
-    )
+    figure = heat_map(undefended.those_who_met_defenses(results))
+    picture = add_picture(folder, "heat_map", figure, "attack success above the floor, by attack and defense")
     write_tables(README, folder, page(folder), f"{answer(results)}\n\n{so_far(results)}\n{picture}")
     if folder == README.with_name("results"):
         first = FIRST_PAGE.read_text()
@@ -87,9 +86,10 @@ def page(folder: Path) -> str:
     """
     boards = _saved(folder, "trainable")
     results = joined(boards, folder)
+    ranked = undefended.those_who_met_defenses(results)
     parts = [
-        section("Attacks, the strongest first", to_markdown(attack_rows(results)), f"{NOTE}\n"),
-        section("What attacks are told, and what they show", to_markdown(_traces(boards, results)), TRACE_NOTE),
+        section("Attacks, the strongest first", to_markdown(attack_rows(ranked)), f"{NOTE}\n"),
+        section("What attacks are told, and what they show", to_markdown(_traces(boards, ranked)), TRACE_NOTE),
         section(
             "Defenses, the one that leaves least first",
             add_picture(folder, "pareto", pareto(results), "what defenses cost beside what they leave"),
@@ -99,12 +99,16 @@ def page(folder: Path) -> str:
         ),
         section("Boards", to_markdown(board_rows(results))),
     ]
-    attacks = [place.name for place in rank_attacks(results)]
+    attacks = [place.name for place in rank_attacks(ranked)]
     names = ", ".join(f"{number} {name}" for number, name in enumerate(attacks, 1))
     numbered = f"Honest runs: their main accuracy. Attacks have the numbers of their places above: {names}.\n"
     for name in results["data"].values:
         rows = cell_rows(results.sel(data=[name]), attacks)
         parts.append(details(f"{name}: attack success above the floor, by defense", numbered, to_markdown(rows)))
+    if results.sizes["attack"] > ranked.sizes["attack"]:
+        parts.append(section("Without a defense", *_undefended_parts(boards, results)))
+        if found := undefended.meetings_beside(results):
+            parts.append(details("More attacks on some defenses", undefended.BESIDE_NOTE, to_markdown(found)))
     if found := rows_with_more(results):
         parts.append(section("More seeds", to_markdown(found), MORE_NOTE))
     if found := again.rows(results, folder):
@@ -118,13 +122,28 @@ def page(folder: Path) -> str:
     for kind, title in TITLES.items():
         if boards := _saved(folder, kind):
             of_kind = joined(boards, folder)
-            tables = (attack_rows(of_kind), defense_rows(of_kind), board_rows(of_kind))
-            parts.append(section(title, *(to_markdown(table) for table in tables)))
+            parts.append(section(title, *_undefended_parts(boards, of_kind)))
+            if of_kind.sizes["defense"] > 1:
+                met = undefended.those_who_met_defenses(of_kind)
+                tables = (attack_rows(met), defense_rows(of_kind))
+                parts.append(details(f"{title}: with defenses", *(to_markdown(table) for table in tables)))
     if found := _run_rows(folder):
         parts.append(details("How long it took", RUN_NOTE, to_markdown(found)))
     parts.append(details("Methods of the package that did not meet", to_markdown(_absent_rows())))
     parts.append(details("Learning rates, chosen by honest runs of seeds 100 to 102", to_markdown(_rate_rows(folder))))
     return "\n".join(parts)
+
+
+def _undefended_parts(boards: Sequence[xr.Dataset], results: xr.Dataset) -> list[str]:
+    """Every attack without a defense: ranks; folded, every board and what attacks show."""
+    without = undefended.without_defenses(results)
+    by_board = to_markdown(undefended.lift_rows(results))
+    return [
+        to_markdown(attack_rows(without)),
+        undefended.NOTE,
+        details("Attack success above the floor, by board", undefended.BOARDS_NOTE, by_board),
+        details("What these attacks are told, and what they show", to_markdown(_traces(boards, without))),
+    ]
 
 
 def _saved(folder: Path, kind: Kind) -> list[xr.Dataset]:

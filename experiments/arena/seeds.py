@@ -49,12 +49,16 @@ def rows_with_more(results: xr.Dataset) -> list[Row]:
                 if lift.sizes["seed"] > len(common):
                     first = lift.sel(seed=lift["seed"].isin(common))
                     row: Row = {"data": str(board), "defense": str(defense), "attack": str(attack)}
-                    row |= {"seeds": str(lift.sizes["seed"]), "lift": _text(lift.values)}
-                    rows.append(row | {f"of the first {len(common)}": _text(first.values)})
+                    row |= {"seeds": str(lift.sizes["seed"]), "lift": mean_with_interval(lift.values)}
+                    rows.append(row | {f"of the first {len(common)}": mean_with_interval(first.values)})
     return rows
 
 
-def _text(values: np.ndarray) -> str:
-    """A mean over seeds with its interval."""
+def mean_with_interval(values: np.ndarray) -> str:
+    """A mean over seeds with its interval, as a table has them.
+
+    Args:
+      values: float[S].
+    """
     low, high = interval(values, np.mean)
     return f"{values.mean():z.3f} [{low:z.3f}, {high:z.3f}]"

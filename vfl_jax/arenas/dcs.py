@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.arenas.standings import MAIN, SUCCESS, at_common_seeds
+from vfl_jax.arenas.standings import MAIN, SUCCESS, at_common_seeds, met_evenly
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.statistics.meetings import HONEST
 
@@ -58,7 +58,8 @@ def means(scores: Any, kinds: Any, num_kinds: int = 4) -> tuple[np.ndarray, floa
 def by_defense(results: xr.Dataset) -> xr.DataArray:
     """The DCS of every defense by backdoors: T-DCS, the mean over seeds, boards and attacks.
 
-    Label inference does not count: of the attacks that plant a backdoor one or two report guesses.
+    Label inference does not count: of the attacks that plant a backdoor one or two report guesses. Neither does an
+    attack that met few of a board's defenses.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -66,5 +67,6 @@ def by_defense(results: xr.Dataset) -> xr.DataArray:
     import xarray as xr
 
     results = at_common_seeds(results)
+    results = results[[MAIN, SUCCESS, MAIN + HONEST]].where(met_evenly(results))
     clean = results[MAIN + HONEST].sel(defense=UNDEFENDED, drop=True)
     return xr.apply_ufunc(score, results[MAIN], results[SUCCESS], clean).mean(("data", "attack", "seed"))

@@ -131,9 +131,9 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
 
 def _by_whom(results: xr.Dataset, defense: str) -> str:
     """The strongest attacks on a defense that get through, each with the number of boards on which it is."""
-    cells = results.sel(defense=[defense])
-    lift = lifts(cells).mean("seed").max("attack").values.ravel()
-    through = strongest_attacks(cells).values.ravel()[np.nan_to_num(lift) > HOLDS_WITHIN]
+    strongest = strongest_attacks(results).sel(defense=defense)
+    lift = lifts(results.sel(defense=defense)).mean("seed").isel(attack=strongest)
+    through = strongest.values[np.nan_to_num(lift.values) > HOLDS_WITHIN]
     numbers, counts = np.unique(through, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return ", ".join(f"{results['attack'].values[numbers[i]]} ×{counts[i]}" for i in order) or "–"

@@ -107,6 +107,20 @@ def is_ranked(results: xr.Dataset, dimension: str) -> xr.DataArray:
     return met.sum(over) >= NEARLY_ALL * met.any(dimension).sum()
 
 
+def met_evenly(results: xr.Dataset) -> xr.DataArray:
+    """Who met nearly all defenses that anybody met on a board, bool[data, attack]; all, where nobody did.
+
+    Defenses are held against each other by these attacks alone. One that met no defense but a few would make the others
+    look better than they are.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    met = results[SUCCESS].notnull().any("seed")
+    evenly = met.sum("defense") >= NEARLY_ALL * met.any("attack").sum("defense")
+    return evenly | ~evenly.any("attack")
+
+
 def shared_cells(results: xr.Dataset) -> xr.DataArray:
     """The cells that every ranked attack has and that are judged for all of them in most seeds, bool[data, defense].
 
@@ -160,8 +174,8 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
 def rank_defenses(results: xr.Dataset) -> list[Standing]:
     """Ranks defenses by what the strongest attack tried has above its floor behind each, over the boards that all have.
 
-    The strongest attack is chosen on every board, by its lift. A defense that costs honest runs more than 0.1 of main
-    accuracy in the mean has no rank: it stops the task.
+    The strongest attack is chosen on every board, by its lift, of those that met nearly all defenses there. A defense
+    that costs honest runs more than 0.1 of main accuracy in the mean has no rank: it stops the task.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -170,6 +184,7 @@ def rank_defenses(results: xr.Dataset) -> list[Standing]:
       the defenses, the one that leaves least first; behind them those that are not ranked, over their own boards.
     """
     results = at_common_seeds(results)
+    results = results[[SUCCESS, SUCCESS + HONEST, MAIN + HONEST]].where(met_evenly(results))
     ranked = is_ranked(results, "defense")
     undefended = results[MAIN + HONEST].mean("attack").sel(defense=UNDEFENDED, drop=True)
     cost = (undefended - results[MAIN + HONEST].mean("attack")).mean(("data", "seed"))
@@ -191,13 +206,15 @@ def rank_defenses(results: xr.Dataset) -> list[Standing]:
 def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
     """The number of the strongest attack of every board and defense: the one whose mean lift is the largest.
 
+    Those compete that :func:`met_evenly`.
+
     Args:
       results: as :func:`vfl_jax.arena` returns them.
 
     Returns:
       int[data, defense]; of a meeting that did not take place it says nothing.
     """
-    return lifts(results).mean("seed").fillna(-np.inf).argmax("attack")
+    return lifts(results).mean("seed").where(met_evenly(results)).fillna(-np.inf).argmax("attack")
 
 
 def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import jax.numpy as jnp
 import optax
 
+from vfl_jax.core.by_platform import on_cpu_or_accelerator
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import Record, static
-from vfl_jax.core.types import Array
+from vfl_jax.core.types import Array, Params
 
 Kind = Literal["sgd", "momentum", "adam"]
 
@@ -56,8 +58,8 @@ class Optimizer(Record):
     def at(self, epoch: Array, decays: bool = True) -> Optimizer:
         """Returns the optimizer of one epoch, all of which is settled that can be; one of your own returns as it is.
 
-        A loop over steps then computes no learning rate, and adds no decay that is 0: on a GPU these would be kernels
-        of their own in every step.
+        A loop over steps then computes no learning rate, and on an accelerator adds no decay that is 0: these would be
+        kernels of their own in every step.
 
         Args:
           epoch: int32[], counted from 0; ``build`` and ``rate`` give the same for it as before.
@@ -65,8 +67,10 @@ class Optimizer(Record):
         """
         if type(self) is not Optimizer:
             return self
-        weight_decay = self.weight_decay if decays else 0.0
-        return self.replace(learning_rate=self.rate(epoch), epoch_decay=1.0, weight_decay=weight_decay)
+        settled = self.replace(learning_rate=self.rate(epoch), epoch_decay=1.0)
+        return (
+            settled if decays else Undecayed(**{f.name: getattr(settled, f.name) for f in dataclasses.fields(settled)})
+        )
 
     def build(self, epoch: Array) -> optax.GradientTransformation:
         """Builds the optax transformation of one epoch.
@@ -76,11 +80,34 @@ class Optimizer(Record):
         Args:
           epoch: int32[], counted from 0.
         """
+        has_none = isinstance(self.weight_decay, float) and self.weight_decay == 0.0
+        decay = optax.identity() if has_none else optax.add_decayed_weights(self.weight_decay)
+        return optax.chain(decay, self._update(epoch))
+
+    def _update(self, epoch: Array) -> optax.GradientTransformation:
+        """What follows the decay."""
         rate = self.rate(epoch)
-        update = {
+        return {
             "sgd": lambda: optax.sgd(rate),
             "momentum": lambda: optax.sgd(rate, momentum=self.momentum),
             "adam": lambda: optax.adam(rate),
         }[self.kind]()
-        has_none = isinstance(self.weight_decay, float) and self.weight_decay == 0.0
-        return optax.chain(optax.identity() if has_none else optax.add_decayed_weights(self.weight_decay), update)
+
+
+class Undecayed(Optimizer):
+    """An optimizer in a loop over steps whose weight decay, though a number of the program, is known to be 0.
+
+    A CPU adds the decay all the same. Without it XLA multiplies a gradient by the learning rate before it lays it out
+    like the weights, and sums the two one number at a time: a step of MNIST's size takes 6 % longer.
+    """
+
+    def build(self, epoch: Array) -> optax.GradientTransformation:
+        """Builds the optax transformation, as :meth:`Optimizer.build` does."""
+
+        def add(gradient: Params, params: Params | None) -> Params:
+            decayed = optax.add_decayed_weights(self.weight_decay)
+            return on_cpu_or_accelerator(
+                lambda g, p: decayed.update(g, decayed.init(p), p)[0], lambda g, _: g, gradient, params
+            )
+
+        return optax.chain(optax.stateless(add), self._update(epoch))
