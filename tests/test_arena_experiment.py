@@ -65,7 +65,10 @@ def test_the_answer_names_the_strongest_and_the_cheapest():
         "**No defense tried holds on any of 2 boards (data sets).** loud is the strongest of 2 attacks"
     )
     assert "over the 4 meetings that can be judged it leads 52% of attacked rows to the target class" in said
-    assert "and honest runs lead 2%. Without a defense the strongest attack of each board leads 70% in the mean" in said
+    assert (
+        "and honest runs lead 2%. Without a defense the strongest of these attacks on each board leads 70% in the mean"
+        in said
+    )
     dear = answer(report.joined([board("mnist", (0.8, 0.2), 0.3)], "there"))
     assert dear.startswith(
         "**No defense tried holds on any of 1 board (a data set)**: each costs more than 10 percentage"
@@ -109,7 +112,7 @@ def test_a_defense_without_a_rank_that_holds_a_board_is_counted():
 
 def test_ties_are_named_together():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
-    assert ".** loud and quiet are the strongest of 2 attacks tried: over" in answer(results)
+    assert ".** loud and quiet are the strongest of 2 attacks tried on these defenses: over" in answer(results)
 
 
 def test_a_page_says_how_much_of_the_line_up_it_has():
@@ -171,14 +174,25 @@ def test_attacks_that_met_no_defense_stand_in_a_table_of_their_own(tmp_path):
     assert "wall holds" not in answer(report.joined([more], "there"))
 
 
+def test_attacks_that_met_no_defense_anywhere_move_nobody():
+    """Not even where a board has no defense at all."""
+    full, bare = board("mnist", (0.8, 0.2), 0.005), board("digits", (0.9, 0.9), 0.0).sel(defense=["none"])
+    bare = bare.assign_coords(attack=["late", "loud"])
+    results = report.joined([full, bare], "there")
+    assert sorted(those_who_met_defenses(results)["attack"].values) == ["loud", "quiet"]
+
+
 def test_no_defense_needs_to_be_met(monkeypatch, tmp_path):
     met = []
     monkeypatch.setattr(experiment, "arena", lambda attacks, defenses, *_, **__: met.append((attacks, defenses)))
     monkeypatch.setattr(experiment, "add", lambda *_: None)
     given = experiment.Arguments(only=("digits",), attack=("Replay",), undefended=True)
     experiment.train(given, tmp_path)
-    ((attacks, defenses),) = met
-    assert (list(attacks), defenses) == (["Replay"], {})
+    experiment.train(experiment.Arguments(quick=True, undefended=True), tmp_path)
+    (attacks, none), (_, none_of_few) = met
+    assert (list(attacks), none, none_of_few) == (["Replay"], {}, {})
+    with pytest.raises(ValueError, match="undefended asks for no defense, and defense names one"):
+        experiment.train(dataclasses.replace(given, defense=("Clipping",)), tmp_path)
 
 
 def test_a_folder_without_results_says_so(tmp_path):

@@ -135,7 +135,7 @@ def test_the_strongest_attack_is_the_one_with_the_largest_lift(results):
 
 
 def test_an_attack_that_met_few_defenses_moves_no_defense(results):
-    """It would make no defense look worse than the others, and these better than they are."""
+    """It would make the row without a defense look worse, and the others better than they are."""
     before = rank_defenses(results), dcs.by_defense(results).values
     late = results.sel(attack=["loud"]).assign_coords(attack=["late"]).copy(deep=True)
     late["attack_success"].loc[{"defense": "none"}] = 1.0
@@ -149,6 +149,16 @@ def test_an_attack_that_met_few_defenses_moves_no_defense(results):
     assert met_evenly(more).values.tolist() == [[True, True, True, False], [True, True, True, True]]
     of_weak = next(row for row in defense_rows(more) if row["defense"] == "weak")
     assert of_weak["strongest attack"].count("late ×1") == 1
+
+
+def test_an_attack_that_a_defense_refuses_competes(results):
+    """Else one weak attack that nobody refuses would stand for all."""
+    results["attack_success"].loc[{"attack": ["loud", "echo"], "defense": "weak", "data": "one"}] = np.nan
+    assert met_evenly(results).sel(data="one").values.tolist() == [False, False, True]
+    results["reason"] = results["reason"].copy()
+    results["reason"].loc[{"attack": ["loud", "echo"], "defense": "weak", "data": "one"}] = "needs rows of its own"
+    assert met_evenly(results).all()
+    assert {place.name: place for place in rank_defenses(results)}["none"].success[0] > 0.7
 
 
 def test_where_nobody_met_nearly_all_defenses_all_count(results):

@@ -78,6 +78,8 @@ def train(given: Arguments, folder: Path) -> None:
     }
     for flag, (names, known) in named.items():
         check_named(flag, names, known)
+    if given.undefended and given.defense:
+        raise ValueError("undefended asks for no defense, and defense names one; give one of the two flags.")
     boards = given.only or tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
     known_attacks = ATTACKS | (SUM_HEAD_ONLY if given.kind == "sum" else {})
     attacks = {name: known_attacks[name] for name in given.attack or known_attacks}
@@ -86,7 +88,7 @@ def train(given: Arguments, folder: Path) -> None:
     if given.quick:
         boards, seeds = ("digits",), 2
         attacks = {name: ATTACKS[name] for name in ("PoisonedData", "Replay")}
-        defenses = {name: DEFENSES[name] for name in ("Clipping", "LabelSmoothing")}
+        defenses = {} if given.undefended else {name: DEFENSES[name] for name in ("Clipping", "LabelSmoothing")}
     for name in boards:
         board = BOARDS[name](**MAKING[given.kind])
         if given.quick:

@@ -50,7 +50,8 @@ def answer(results: xr.Dataset) -> str:
         f"{_tried([place.name for place in attacks])}: over the {strongest.num_cells} meetings that can be judged "
         f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to the "
         f"target class τ, and honest runs lead {floor:.0%}. {_given_away(results, strongest.name)}"
-        f"Without a defense the strongest attack of each board leads {undefended.success[0]:.0%} in the mean. "
+        "Without a defense the strongest of these attacks on each board leads "
+        f"{undefended.success[0]:.0%} in the mean. "
         f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
         f"accuracy to it and keep at least half of what they gain over naming the most frequent class, in every seed, "
         f"and every attack tried stays within {points} of their rate."
@@ -62,7 +63,7 @@ def _tried(names: Sequence[str]) -> str:
     methods = {name.partition("-")[0] for name in names}
     of = f" of {len(methods)} methods" if len(methods) < len(names) else ""
     control = f" ({CONTROL}, the control, changes no message)" if CONTROL in methods else ""
-    return f"{len(names)} attacks{of} tried{control}"
+    return f"{len(names)} attacks{of} tried on these defenses{control}"
 
 
 def _given_away(results: xr.Dataset, attack: str) -> str:
@@ -176,7 +177,7 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
         who = named.name if as_many == 1 else f"{as_many} hold on {most}, such as {named.name}"
         where = ", ".join(held[named.name])
         said = f"**No defense tried holds on more than {most} of {boards}**: {who} on {where}, {_price(named)}."
-        said += f" {_undefended(results, held[named.name])}"
+        said += f" {_undefended(results, named.name, held[named.name])}"
     else:
         said = f"**No defense tried holds on any of {boards}.**"
     limit = f"at most {100 * CHEAP:g} percentage point of main accuracy"
@@ -189,9 +190,13 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
     return f"{said} Of those that cost {limit}, {found}."
 
 
-def _undefended(results: xr.Dataset, boards: Sequence[str]) -> str:
-    """How many attacks get through on some boards without a defense: where few do, holding says little."""
-    found = [map(len, attacks_through(results, board, UNDEFENDED)) for board in boards]
+def _undefended(results: xr.Dataset, defense: str, boards: Sequence[str]) -> str:
+    """How many of the attacks that a defense holds get through without one: where few do, holding says little."""
+    found = []
+    for board in boards:
+        _, met = attacks_through(results, board, defense)
+        through, tried = attacks_through(results.sel(attack=met), board, UNDEFENDED)
+        found.append((len(through), len(tried)))
     if len(boards) == 1:
         ((count, total),) = found
         return f"Without a defense {count} of {total} attacks get{'s' * (count == 1)} through there."

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-
 from experiments.arena import again, undefended
 from experiments.arena.answer import answer, short, so_far
+from experiments.arena.cells import cell_rows
 from experiments.arena.kinds import TITLES, Kind, file_name
 from experiments.arena.seeds import rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
@@ -26,12 +25,11 @@ from vfl_jax.arenas.leaderboard import (
 )
 from vfl_jax.arenas.lineup import ABSENT, BOARDS, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
-from vfl_jax.arenas.standings import MAIN, SUCCESS, lifts, rank_attacks
+from vfl_jax.arenas.standings import SUCCESS, rank_attacks
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load
 from vfl_jax.core.words import duration
 from vfl_jax.reports import Row, to_markdown
-from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,12 +101,12 @@ def page(folder: Path) -> str:
     names = ", ".join(f"{number} {name}" for number, name in enumerate(attacks, 1))
     numbered = f"Honest runs: their main accuracy. Attacks have the numbers of their places above: {names}.\n"
     for name in results["data"].values:
-        rows = cell_rows(results.sel(data=[name]), attacks)
+        rows = cell_rows(ranked.sel(data=[name]), attacks)
         parts.append(details(f"{name}: attack success above the floor, by defense", numbered, to_markdown(rows)))
     if results.sizes["attack"] > ranked.sizes["attack"]:
         parts.append(section("Without a defense", *_undefended_parts(boards, results)))
-        if found := undefended.meetings_beside(results):
-            parts.append(details("More attacks on some defenses", undefended.BESIDE_NOTE, to_markdown(found)))
+    if found := undefended.meetings_beside(results):
+        parts.append(details("More attacks on some defenses", undefended.BESIDE_NOTE, to_markdown(found)))
     if found := rows_with_more(results):
         parts.append(section("More seeds", to_markdown(found), MORE_NOTE))
     if found := again.rows(results, folder):
@@ -189,27 +187,6 @@ def _known(needs: dict[str, int]) -> str:
     return f"{needs['num_targets']} of τ{of_every_class}"
 
 
-def cell_rows(board: xr.Dataset, attacks: Sequence[str]) -> list[Row]:
-    """Every meeting on a board: the mean attack success above the floor, a row per defense.
-
-    Attacks have numbers in the heads of columns, because a page has no room for ten names side by side.
-
-    Args:
-      board: the results of one board.
-      attacks: the attacks, in the order of their numbers.
-    """
-    cell = board.isel(data=0)
-    lift, honest = lifts(cell).mean("seed"), cell[MAIN + HONEST].mean(("attack", "seed"))
-    return [
-        {
-            "defense": str(name),
-            "honest runs": _number(honest.sel(defense=name)),
-            **{str(i): _number(lift.sel(defense=name, attack=attack)) for i, attack in enumerate(attacks, 1)},
-        }
-        for name in cell["defense"].values
-    ]
-
-
 def _run_rows(folder: Path) -> list[Row]:
     """How long every board's programs took."""
     saved = ((TITLES.get(kind, "trainable head"), board) for kind in get_args(Kind) for board in _saved(folder, kind))
@@ -246,7 +223,3 @@ def _rate_rows(folder: Path) -> list[Row]:
         for head, of_head in found.items()
         for name, of in of_head.items()
     ]
-
-
-def _number(value: xr.DataArray) -> str:
-    return "–" if np.isnan(float(value)) else f"{float(value):z.2f}"

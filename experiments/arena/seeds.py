@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.arena.cells import mean_with_interval
 from vfl_jax.arenas.standings import at_common_seeds, lifts
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import Row
-from vfl_jax.statistics.intervals import interval
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,13 +52,3 @@ def rows_with_more(results: xr.Dataset) -> list[Row]:
                     row |= {"seeds": str(lift.sizes["seed"]), "lift": mean_with_interval(lift.values)}
                     rows.append(row | {f"of the first {len(common)}": mean_with_interval(first.values)})
     return rows
-
-
-def mean_with_interval(values: np.ndarray) -> str:
-    """A mean over seeds with its interval, as a table has them.
-
-    Args:
-      values: float[S].
-    """
-    low, high = interval(values, np.mean)
-    return f"{values.mean():z.3f} [{low:z.3f}, {high:z.3f}]"

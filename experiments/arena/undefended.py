@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from experiments.arena.seeds import mean_with_interval
-from vfl_jax.arenas.standings import lifts, met_evenly, rank_attacks
+from experiments.arena.cells import mean_with_interval, number
+from vfl_jax.arenas.standings import SUCCESS, lifts, met_evenly, rank_attacks
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import Row
 
@@ -16,10 +14,16 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Ranks and means are over the boards that all ranked attacks have and whose honest runs do not lead most rows to τ "
-    "themselves. An attack that cannot be on nearly all boards has no rank, and its means are over its own.\n"
+    "themselves. An attack that is not on nearly all boards has no rank, and its means are over its own.\n"
 )
-BESIDE_NOTE = "They count where a page says whether a defense holds, and have no rank.\n"
-BOARDS_NOTE = "The mean over seeds of the attack success above the honest runs'. A dash: it could not be there.\n"
+BESIDE_NOTE = (
+    "These count where this page says whether a defense holds. They do not count in the ranks, because these attacks "
+    "met few defenses.\n"
+)
+BOARDS_NOTE = (
+    "The mean over seeds of the attack success above the honest runs'. A dash: it could not be there, or was not "
+    "tried.\n"
+)
 
 
 def those_who_met_defenses(results: xr.Dataset) -> xr.Dataset:
@@ -28,7 +32,10 @@ def those_who_met_defenses(results: xr.Dataset) -> xr.Dataset:
     Args:
       results: those of all boards.
     """
-    return results.sel(attack=met_evenly(results).any("data").values)
+    met = results[SUCCESS].notnull().any("seed")
+    met_one = met.sel(defense=met["defense"] != UNDEFENDED).any("defense")
+    found = results.sel(attack=(met_evenly(results) & met_one).any("data").values)
+    return found if found.sizes["attack"] else results
 
 
 def without_defenses(results: xr.Dataset) -> xr.Dataset:
@@ -50,7 +57,7 @@ def lift_rows(results: xr.Dataset) -> list[Row]:
     means = lifts(undefended).mean("seed").sel(defense=UNDEFENDED)
     return [
         {"attack": place.name}
-        | {str(name): _number(float(means.sel(data=name, attack=place.name))) for name in results["data"].values}
+        | {str(name): number(means.sel(data=name, attack=place.name)) for name in results["data"].values}
         for place in rank_attacks(undefended)
     ]
 
@@ -71,7 +78,3 @@ def meetings_beside(results: xr.Dataset) -> list[Row]:
         if defense != UNDEFENDED and not evenly.sel(data=data, attack=attack)
         if (lift := by_seed.sel(data=data, defense=defense, attack=attack).dropna("seed").values).size
     ]
-
-
-def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:z.2f}"

@@ -71,7 +71,7 @@ def answer(found: dict[str, Any]) -> str:
         f"size with noise, {found['machine']}.** In every turn PyTorch's eager loop takes at least "
         f"{np.floor(loop):.0f} times as long, and its fastest form that was tried at least "
         f"{np.floor(10 * least[fastest]) / 10:.1f} times; the matrix products alone would take "
-        f"{roof(times):.0f} µs at this machine's best.\n"
+        f"{roof(times):.0f} µs at the rate of one large product in the same turns.\n"
     )
 
 
@@ -91,7 +91,8 @@ def figure(found: dict[str, Any]) -> Figure:
 def _draw(panel: Axes, times: dict[str, list[float]]) -> None:
     """One case, a bar per implementation."""
     labels = {f"vfl_jax, {REPLICAS}": f"vfl_jax, {REPLICAS} replicas", "vfl_jax, unmapped": "vfl_jax, not mapped"}
-    short = {"eager": "PyTorch, eager loop", "vmap, whole table": "PyTorch, vmap, whole table"}
+    short = {"eager": "PyTorch, eager loop", "eager, one thread": "PyTorch, eager loop, one thread"}
+    short |= {"vmap, whole table": "PyTorch, vmap, whole table"}
     short |= {"vmap": "PyTorch, vmap, tuned", "vmap, compiled": "PyTorch, vmap, compiled"}
     labels |= {_label(peer): name for peer, name in short.items() if _label(peer) in times}
     for place, label in enumerate(labels):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.arenas.standings import MAIN, SUCCESS, at_common_seeds, met_evenly
+from vfl_jax.arenas.standings import MAIN, SUCCESS, compared
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.statistics.meetings import HONEST
 
@@ -66,7 +66,6 @@ def by_defense(results: xr.Dataset) -> xr.DataArray:
     """
     import xarray as xr
 
-    results = at_common_seeds(results)
-    results = results[[MAIN, SUCCESS, MAIN + HONEST]].where(met_evenly(results))
+    results = compared(results)
     clean = results[MAIN + HONEST].sel(defense=UNDEFENDED, drop=True)
     return xr.apply_ufunc(score, results[MAIN], results[SUCCESS], clean).mean(("data", "attack", "seed"))

@@ -12,6 +12,7 @@ from vfl_jax.arenas.standings import (
     MAIN,
     at_common_seeds,
     boards_held,
+    compared,
     is_judged,
     is_ranked,
     lifts,
@@ -38,8 +39,8 @@ NOTE = (
     "keep half of what they know beyond the most frequent class. Who did not meet in nearly all cells has no rank, "
     "nor has a defense that costs more than 10 points; their values are over their own cells. A defense holds on a "
     "board where it spares the honest runs of every seed and every attack tried has a lift of at most 0.1, by the "
-    "upper end of its t interval. The strongest attack of a board has the largest mean lift, chosen by the seeds that "
-    "the table reports."
+    "upper end of its t interval. The strongest attack of a board has the largest mean lift of those that met nearly "
+    "all defenses there, chosen by the seeds that the table reports."
 )
 
 
@@ -132,7 +133,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
 def _by_whom(results: xr.Dataset, defense: str) -> str:
     """The strongest attacks on a defense that get through, each with the number of boards on which it is."""
     strongest = strongest_attacks(results).sel(defense=defense)
-    lift = lifts(results.sel(defense=defense)).mean("seed").isel(attack=strongest)
+    lift = lifts(compared(results)).mean("seed").sel(defense=defense).isel(attack=strongest)
     through = strongest.values[np.nan_to_num(lift.values) > HOLDS_WITHIN]
     numbers, counts = np.unique(through, return_counts=True)
     order = np.argsort(-counts, kind="stable")

@@ -67,7 +67,9 @@ def heat_map(results: xr.Dataset) -> Figure:
 
 
 def pareto(results: xr.Dataset) -> Figure:
-    """What every defense costs, beside what the strongest attack tried is left with behind it; bars are intervals.
+    """What every defense costs, beside what the strongest attack is left with behind it; bars are intervals.
+
+    The strongest of those that met nearly all defenses of a board.
 
     The line joins the defenses that no other one beats in both. Defenses without a rank are left out: they met on other
     boards, or stop the task.
@@ -115,7 +117,7 @@ def pareto(results: xr.Dataset) -> Figure:
             arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": COLORS[6], "shrinkA": 0, "shrinkB": 3},
         )
     panel.set_xlabel("main accuracy that the defense costs honest runs")
-    panel.set_ylabel("attack success above the floor,\nstrongest attack tried")
+    panel.set_ylabel("attack success above the floor,\nstrongest attack")
     panel.grid(alpha=0.3)
     return figure
 

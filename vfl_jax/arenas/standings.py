@@ -110,15 +110,26 @@ def is_ranked(results: xr.Dataset, dimension: str) -> xr.DataArray:
 def met_evenly(results: xr.Dataset) -> xr.DataArray:
     """Who met nearly all defenses that anybody met on a board, bool[data, attack]; all, where nobody did.
 
-    Defenses are held against each other by these attacks alone. One that met no defense but a few would make the others
-    look better than they are.
+    A defense that refuses an attack counts as met. Defenses are ranked by these attacks alone: one that met no defense
+    but a few would make the others look better than they are.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
     met = results[SUCCESS].notnull().any("seed")
-    evenly = met.sum("defense") >= NEARLY_ALL * met.any("attack").sum("defense")
+    there = met.any("attack")
+    evenly = ((met | (results["reason"] != "")) & there).sum("defense") >= NEARLY_ALL * there.sum("defense")
     return evenly | ~evenly.any("attack")
+
+
+def compared(results: xr.Dataset) -> xr.Dataset:
+    """Returns what defenses are compared by: the meetings of attacks that :func:`met_evenly`, at their common seeds.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    names = [SUCCESS, SUCCESS + HONEST, MAIN, MAIN + HONEST, f"is_finite{HONEST}"]
+    return at_common_seeds(results[names].where(met_evenly(results)))
 
 
 def shared_cells(results: xr.Dataset) -> xr.DataArray:
@@ -183,14 +194,13 @@ def rank_defenses(results: xr.Dataset) -> list[Standing]:
     Returns:
       the defenses, the one that leaves least first; behind them those that are not ranked, over their own boards.
     """
-    results = at_common_seeds(results)
-    results = results[[SUCCESS, SUCCESS + HONEST, MAIN + HONEST]].where(met_evenly(results))
+    results = compared(results)
     ranked = is_ranked(results, "defense")
     undefended = results[MAIN + HONEST].mean("attack").sel(defense=UNDEFENDED, drop=True)
     cost = (undefended - results[MAIN + HONEST].mean("attack")).mean(("data", "seed"))
     own = results[SUCCESS].notnull().any(("seed", "attack"))
     is_cell = own & (results["data"].isin(shared_boards(results)) | ~ranked)
-    strongest = strongest_attacks(results)
+    strongest = _strongest(results)
     left, floor = (results[name].isel(attack=strongest).where(is_cell) for name in (SUCCESS, SUCCESS + HONEST))
     honest = results[MAIN + HONEST].mean("attack").where(is_cell)
     values = {
@@ -206,7 +216,7 @@ def rank_defenses(results: xr.Dataset) -> list[Standing]:
 def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
     """The number of the strongest attack of every board and defense: the one whose mean lift is the largest.
 
-    Those compete that :func:`met_evenly`.
+    Only attacks that met nearly all defenses of the board compete (:func:`met_evenly`).
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -214,7 +224,11 @@ def strongest_attacks(results: xr.Dataset) -> xr.DataArray:
     Returns:
       int[data, defense]; of a meeting that did not take place it says nothing.
     """
-    return lifts(results).mean("seed").where(met_evenly(results)).fillna(-np.inf).argmax("attack")
+    return _strongest(compared(results))
+
+
+def _strongest(compared: xr.Dataset) -> xr.DataArray:
+    return lifts(compared).mean("seed").fillna(-np.inf).argmax("attack")
 
 
 def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]]:

@@ -9,6 +9,7 @@ from vfl_jax import models
 from vfl_jax.cli.overview import first_paragraph
 from vfl_jax.core.record import kinds
 from vfl_jax.data import LOADERS, Trigger
+from vfl_jax.models.optimizers import Undecayed
 from vfl_jax.presets import PRESETS
 from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.switched import Switched
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 METHODS = (PartyTransform, ActiveTransform, Attack, ActiveAttack, PartyChain, ActiveChain)
-BASES = {*METHODS, models.Bottom, models.Head, models.Loss, Trigger, StampTrigger, Measure}
-"""Classes that others derive from, and chains: what is listed is made of them."""
+BASES = {*METHODS, models.Bottom, models.Head, models.Loss, Trigger, StampTrigger, Measure, Undecayed}
+"""Classes that others derive from, chains, which are made of what is listed, and what programs alone make."""
 OWN = "vfl_jax"
 
 

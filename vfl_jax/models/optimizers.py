@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from vfl_jax.core.by_platform import on_cpu_or_accelerator
@@ -58,8 +59,8 @@ class Optimizer(Record):
     def at(self, epoch: Array, decays: bool = True) -> Optimizer:
         """Returns the optimizer of one epoch, all of which is settled that can be; one of your own returns as it is.
 
-        A loop over steps then computes no learning rate, and on an accelerator adds no decay that is 0: these would be
-        kernels of their own in every step.
+        A loop over steps then computes no learning rate, and on an accelerator adds no decay that is 0: there both
+        would be kernels of their own in every step.
 
         Args:
           epoch: int32[], counted from 0; ``build`` and ``rate`` give the same for it as before.
@@ -68,9 +69,7 @@ class Optimizer(Record):
         if type(self) is not Optimizer:
             return self
         settled = self.replace(learning_rate=self.rate(epoch), epoch_decay=1.0)
-        return (
-            settled if decays else Undecayed(**{f.name: getattr(settled, f.name) for f in dataclasses.fields(settled)})
-        )
+        return settled if decays else Undecayed(**vars(settled))
 
     def build(self, epoch: Array) -> optax.GradientTransformation:
         """Builds the optax transformation of one epoch.
@@ -97,17 +96,27 @@ class Optimizer(Record):
 class Undecayed(Optimizer):
     """An optimizer in a loop over steps whose weight decay, though a number of the program, is known to be 0.
 
-    A CPU adds the decay all the same. Without it XLA multiplies a gradient by the learning rate before it lays it out
-    like the weights, and sums the two one number at a time: a step of MNIST's size takes 6 % longer.
+    Programs make it, and nobody else needs to. A CPU adds the decay all the same. Without it XLA multiplies a gradient
+    by the learning rate before it lays it out like the weights, and no longer vectorises their sum: a step of MNIST's
+    size takes 9 to 13 % longer.
+
+    Raises:
+      ValueError: where ``weight_decay`` is a number other than 0, and as for :class:`Optimizer`.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.weight_decay, jax.core.Tracer) and np.any(self.weight_decay):
+            raise ValueError("Undecayed.weight_decay must be 0; an Optimizer may have another.")
 
     def build(self, epoch: Array) -> optax.GradientTransformation:
         """Builds the optax transformation, as :meth:`Optimizer.build` does."""
 
         def add(gradient: Params, params: Params | None) -> Params:
             decayed = optax.add_decayed_weights(self.weight_decay)
-            return on_cpu_or_accelerator(
-                lambda g, p: decayed.update(g, decayed.init(p), p)[0], lambda g, _: g, gradient, params
-            )
+            whole, _ = decayed.update(gradient, decayed.init(params), params)
+            # A number is chosen, not a pytree: that would move the grid's axis of every gradient to the front.
+            adds = on_cpu_or_accelerator(lambda: jnp.bool_(True), lambda: jnp.bool_(False))
+            return jax.tree.map(lambda with_decay, without: jax.lax.select(adds, with_decay, without), whole, gradient)
 
         return optax.chain(optax.stateless(add), self._update(epoch))

@@ -66,25 +66,24 @@ def axes_beside_seeds(found: Any) -> Any:
     return jax.tree.map(of, found, is_leaf=lambda part: isinstance(part, TrainState))
 
 
-def map_over_grid(scenario: Scenario, axes: TrainState, size: int) -> Callable[..., Any]:
+def map_over_grid(axes: TrainState, size: int) -> Callable[..., Any]:
     """The mapper over grid points that :func:`vfl_jax.replica.phases.train_epoch` takes.
 
-    It maps a function ``f(scenario, state, *shared)``. Swept numbers of the scenario are mapped as plain leaves, so
-    that no record is ever built from axis numbers.
+    It maps a function ``f(scenario, state, *shared)``. Swept numbers of the scenario, arrays [G], are mapped as plain
+    leaves, so that no record is ever built from axis numbers.
 
     Args:
-      scenario: its swept numbers are arrays [G].
       axes: the place of the grid axis in a state, as :func:`state_axes` returns it.
       size: G, the number of grid points.
     """
-    structure = jax.tree.structure(scenario)
 
     def over_grid(function: Callable[..., Any], returns_state: bool) -> Callable[..., Any]:
-        def at_point(point: list[Any], state: TrainState, *shared: Any) -> Any:
-            return function(jax.tree.unflatten(structure, point), state, *shared)
-
         def mapped(scenario: Scenario, state: TrainState, *shared: Any) -> Any:
-            leaves = jax.tree.leaves(scenario)
+            leaves, structure = jax.tree.flatten(scenario)
+
+            def at_point(point: list[Any], state: TrainState, *shared: Any) -> Any:
+                return function(jax.tree.unflatten(structure, point), state, *shared)
+
             in_axes = ([0 if np.ndim(leaf) else None for leaf in leaves], axes, *(None for _ in shared))
             out_axes = (axes, 0) if returns_state else 0
             return jax.vmap(at_point, in_axes, out_axes, axis_size=size)(leaves, state, *shared)

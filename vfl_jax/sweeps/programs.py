@@ -243,7 +243,7 @@ def _mapped(
 
     def one_seed(shared: Any, scenario: Scenario, draws: Draws, state: TrainState) -> Any:
         inputs, more = shared
-        over_grid = map_over_grid(scenario, state_axes(state, with_grid=True), layout.grid_size)
+        over_grid = map_over_grid(state_axes(state, with_grid=True), layout.grid_size)
         return phase(shapes, inputs, scenario, draws, state, *more, over_grid=over_grid)
 
     return over_devices(layout, one_seed, (inputs, more), scenario, draws, state)
