@@ -156,7 +156,7 @@ def test_attacks_that_met_no_defense_stand_in_a_table_of_their_own(tmp_path):
     assert those_who_met_defenses(results)["attack"].values.tolist() == ["loud", "quiet"]
     assert answer(results).startswith("**wall holds on 1 board (a data set)**")
     assert "loud is the strongest of 2 attacks tried" in answer(results)
-    assert f"2 of {len(ATTACKS)} attacks (3 without a defense), 1 of" in so_far(results)
+    assert f"2 of {len(ATTACKS)} attacks (3 without a defense, each on 1 boards or more), 1 of" in so_far(results)
     save(grown(described(held), described(late)), tmp_path / "mnist.nc")
     report.write_report(tmp_path)
     text = (tmp_path / "tables.md").read_text()

@@ -11,6 +11,7 @@ from vfl_jax.arenas.leaderboard import told_by_size
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES
 from vfl_jax.arenas.standings import (
     HOLDS_WITHIN,
+    SUCCESS,
     Standing,
     at_common_seeds,
     attacks_through,
@@ -129,8 +130,12 @@ def so_far(results: xr.Dataset) -> str:
     if there == wanted:
         return ""
     (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), at_common_seeds(results).sizes["seed"]
-    tried = results.sizes["attack"]
-    also = f" ({tried} without a defense)" if tried > attacks[0] else ""
+    tried = results[SUCCESS].sel(defense=UNDEFENDED).notnull().any("seed").sum("data")
+    also = (
+        f" ({tried.size} without a defense, each on {int(tried.min())} boards or more)"
+        if tried.size > attacks[0]
+        else ""
+    )
     return (
         f"**So far**: {boards[0]} of {boards[1]} boards, {attacks[0]} of {attacks[1]} attacks{also}, {defenses[0]} of "
         f"{defenses[1]} defenses, {seeds} seeds. The rest is not trained yet, and may turn every rank.\n"

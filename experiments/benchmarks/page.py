@@ -81,7 +81,7 @@ def figure(found: dict[str, Any]) -> Figure:
     Args:
       found: as for :func:`write_page`.
     """
-    picture, panels = plots.grid_of_panels(1, len(DRAWN), size=(5.4, 3.2))
+    picture, panels = plots.grid_of_panels(1, len(DRAWN), size=(6.2, 3.2))
     for panel, (case, title) in zip(panels[0], DRAWN.items(), strict=True):
         _draw(panel, found["times"][case])
         panel.set_title(title)
@@ -101,8 +101,8 @@ def _draw(panel: Axes, times: dict[str, list[float]]) -> None:
         panel.barh(place, statistics.median(turns), 0.62, color=color)
         panel.plot([min(turns), max(turns)], [place, place], color=plots.COLORS[7], linewidth=1)
     if "roof" in times:
-        panel.axvline(roof(times), color=plots.COLORS[1], linestyle="--", label="the matrix products at the roof")
-        panel.legend(frameon=False, loc="lower right")
+        panel.axvline(roof(times), color=plots.COLORS[1], linestyle="--", label="the matrix products alone")
+        panel.legend(frameon=False, loc="lower right", fontsize=8)
     ticks = [f"{name}: {statistics.median(times[label]):.0f}" for label, name in labels.items()]
     panel.set_yticks(range(len(labels)), ticks)
     panel.set_xlabel("µs per replica and step")
