@@ -62,8 +62,9 @@ def test_who_wins_is_said_before_the_tables(capsys):
     meeting.show(results, vfl.reports.console())
     said = capsys.readouterr().out
     sentences, *_ = said.split("attacks, 5 seeds")
-    assert sentences.startswith("The strongest is BASL-30 of 10 attacks: its mean attack success is ")
-    assert "EmbeddingNormalisation leaves the strongest attack a lift of" in " ".join(sentences.split())
+    sentences = " ".join(sentences.split())
+    assert sentences.startswith("The strongest is BASL-30 of 10 attacks that have a rank: its mean attack success is ")
+    assert "EmbeddingNormalisation leaves the strongest attack a lift of" in sentences
     assert max(map(len, said.splitlines())) <= 80
 
 

@@ -72,12 +72,14 @@ def answer(results: xr.Dataset) -> list[str]:
 
     if (most := int(results["num_test"].max())) < FEW_ROWS:
         return [f"Not enough to say: no board has more than {most} test rows, and it takes {FEW_ROWS}."]
-    attacks = [place for place in rank_attacks(results) if place.rank == 1]
+    ranked = [place for place in rank_attacks(results) if place.rank is not None]
+    attacks = [place for place in ranked if place.rank == 1]
     defenses = [place for place in rank_defenses(results) if place.rank is not None]
     if not attacks or not defenses:
         return ["Not enough to say: too few meetings can be judged to rank anybody."]
     over = f"over {at_common_seeds(results).sizes['seed']} seeds"
-    first = f"{_names(attacks)} of {results.sizes['attack']} attacks: its mean attack success is {_lift(attacks[0])}"
+    tried = f"{len(ranked)} attacks" + (" that have a rank" if len(ranked) < results.sizes["attack"] else "")
+    first = f"{_names(attacks)} of {tried}: its mean attack success is {_lift(attacks[0])}"
     said = [f"The strongest is {first} above honest runs, in {attacks[0].num_cells} cells, {over}."]
     best, without = [place for place in defenses if place.rank == 1], [p for p in defenses if p.name == UNDEFENDED]
     if without and without[0] in best:
