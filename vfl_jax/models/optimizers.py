@@ -117,6 +117,6 @@ class Undecayed(Optimizer):
             whole, _ = decayed.update(gradient, decayed.init(params), params)
             # A number is chosen, not a pytree: that would move the grid's axis of every gradient to the front.
             adds = on_cpu_or_accelerator(lambda: jnp.bool_(True), lambda: jnp.bool_(False))
-            return jax.tree.map(lambda with_decay, without: jax.lax.select(adds, with_decay, without), whole, gradient)
+            return jax.tree.map(lambda with_it, g: jax.lax.select(adds, with_it.astype(g.dtype), g), whole, gradient)
 
         return optax.chain(optax.stateless(add), self._update(epoch))
