@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 CHIP = 16 * 2**30
 """The bytes of a TPU v5e's memory."""
 
+TICKS = (10, 100, 1_000, 10_000)
+"""The MB that the figure's axis names."""
+
 
 def write_page(page: Path, lines: list[dict[str, Any]]) -> None:
     """Writes answer, figure and table between the marks of the page.
@@ -65,6 +68,7 @@ def figure(lines: list[dict[str, Any]]) -> Figure:
         panel.plot(sizes, places, mark, color=color, label=kind, markersize=5, alpha=0.9)
     panel.axvline(CHIP / 1e6, color=plots.COLORS[7], linestyle="--", label="a chip's memory")
     panel.set_xscale("log")
+    panel.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
     panel.set_xlabel("MB on one chip")
     panel.set_yticks(range(len(methods)), methods)
     panel.invert_yaxis()
