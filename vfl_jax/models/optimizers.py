@@ -115,7 +115,7 @@ class Undecayed(Optimizer):
         def add(gradient: Params, params: Params | None) -> Params:
             decayed = optax.add_decayed_weights(self.weight_decay)
             whole, _ = decayed.update(gradient, decayed.init(params), params)
-            # A number is chosen, not a pytree: that would move the grid's axis of every gradient to the front.
+            # A number is chosen, not a pytree, so that no branch of the program takes a gradient.
             adds = on_cpu_or_accelerator(lambda: jnp.bool_(True), lambda: jnp.bool_(False))
             return jax.tree.map(lambda with_it, g: jax.lax.select(adds, with_it.astype(g.dtype), g), whole, gradient)
 
