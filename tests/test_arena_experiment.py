@@ -10,7 +10,7 @@ import xarray as xr
 from experiments.arena import __main__ as experiment
 from experiments.arena import again, report
 from experiments.arena.answer import answer, short, so_far
-from experiments.arena.growing import add, grown
+from experiments.arena.growing import add, grown, lacking
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
@@ -195,6 +195,22 @@ def test_no_defense_needs_to_be_met(monkeypatch, tmp_path):
         experiment.train(dataclasses.replace(given, defense=("Clipping",)), tmp_path)
 
 
+def test_more_seeds_are_trained_of_those_who_were_strongest(monkeypatch, tmp_path):
+    """Without a defense everybody gets them; of the seeds that a file has none is trained again."""
+    met = []
+    monkeypatch.setattr(
+        experiment, "arena", lambda attacks, defenses, _, seeds, **__: met.append((attacks, defenses, seeds))
+    )
+    monkeypatch.setattr(experiment, "add", lambda *_: None)
+    names = {"attacks": ("PoisonedData", "Replay"), "defenses": ("none", "Clipping")}
+    save(described(board("digits", (0.2, 0.8), 0.005, **names)), tmp_path / "digits.nc")
+    experiment.train(experiment.Arguments(only=("digits",), seeds=7, strongest=1), tmp_path)
+    assert [(list(a), list(d), seeds) for a, d, seeds in met] == [
+        (["PoisonedData"], [], [5, 6]),
+        (["Replay"], ["Clipping"], [5, 6]),
+    ]
+
+
 def test_a_folder_without_results_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="no results of a board"):
         report.page(tmp_path)
@@ -256,6 +272,43 @@ def test_the_last_word_on_a_meeting_counts_and_who_did_not_meet_has_no_numbers()
     np.testing.assert_allclose(success, [[0.6, 0.4, 0.3], [0.2, 0.1, np.nan], [0.1, np.nan, 0.05]])
     assert found["reason"].values[0].tolist() == [["", "", ""], ["", "", ""], ["has no time", "", "has no time"]]
     assert set(json.loads(found.attrs["attacks"])["mnist"]) == {"loud", "quiet", "late"}
+
+
+def test_seeds_that_were_found_before_stay_beside_new_ones():
+    """A seed that both have has the last word; a meeting that is refused now has no numbers any more."""
+    first = described(board("mnist", (0.8, 0.2), 0.005))
+    later = described(first.sel(attack=["loud"]).isel(seed=[3, 4]).assign_coords(seed=[4, 5]).copy(deep=True))
+    later["attack_success"] = later["attack_success"] * 0 + 0.5
+    later["reason"] = later["reason"].where(later["defense"] != "wall", "has no time")
+    found = grown(first, later)
+    assert found["seed"].values.tolist() == [0, 1, 2, 3, 4, 5]
+    loud = found["attack_success"].sel(attack="loud", defense="none").values[0]
+    np.testing.assert_array_equal(loud[:4], first["attack_success"].sel(attack="loud", defense="none").values[0][:4])
+    np.testing.assert_array_equal(loud[4:], 0.5)
+    assert np.isnan(found["attack_success"].sel(attack="quiet", seed=5)).all()
+    assert found["reason"].sel(attack="loud").values.tolist() == [["", "has no time"]]
+    assert np.isnan(found["attack_success"].sel(attack="loud", defense="wall", seed=[0, 1, 2, 3])).all()
+
+
+def test_only_what_a_file_lacks_is_trained(tmp_path):
+    file = tmp_path / "mnist.nc"
+    assert list(lacking(file, ["loud", "quiet"], ["wall"], 2)) == [(["loud", "quiet"], ["wall"], [0, 1])]
+    first = described(board("mnist", (0.8, 0.2), 0.005))
+    add(first, file)
+    assert list(lacking(file, ["loud", "quiet"], ["wall"], 5)) == []
+    assert list(lacking(file, ["loud", "quiet"], ["wall"], 7)) == [(["loud", "quiet"], ["wall"], [5, 6])]
+    add(described(first.sel(attack=["loud"]).isel(seed=[0]).assign_coords(seed=[5])), file)
+    found = list(lacking(file, ["loud", "quiet", "late"], ["wall", "moat"], 6))
+    assert found == [
+        (["loud"], ["moat"], [0, 1, 2, 3, 4, 5]),
+        (["quiet"], ["wall"], [5]),
+        (["quiet"], ["moat"], [0, 1, 2, 3, 4, 5]),
+        (["late"], ["wall", "moat"], [0, 1, 2, 3, 4, 5]),
+    ]
+    refused = described(first.sel(attack=["loud"], defense=["wall"]).assign_coords(defense=["moat"]))
+    refused["reason"] = refused["reason"].where(False, "has no time")
+    add(refused, file)
+    assert list(lacking(file, ["loud"], ["wall", "moat"], 6)) == []
 
 
 def test_a_meeting_of_other_numbers_is_not_added():

@@ -7,14 +7,14 @@ which grows with every attack and defense that meet on it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from experiments.arena.again import FOLDER
-from experiments.arena.growing import add
+from experiments.arena.growing import add, lacking
 from experiments.arena.kinds import MAKING, Kind, file_name
 from experiments.arena.rates import write_rates
 from experiments.arena.seeds import strongest_on
@@ -22,9 +22,7 @@ from experiments.shared.command import ending_in_one_line, results_folder
 from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
-from vfl_jax.arenas.running import Given
 from vfl_jax.core.files import load
-from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.sweeps.devices import use_all_cores
 
 HOME = Path(__file__).parent
@@ -39,6 +37,8 @@ LARGE_SET = 50_000
 class Arguments(Meetings):
     """Lets the line-up meet on every board, and writes the page."""
 
+    seeds: int = 5
+    """How many every meeting has in the end; those that a board's file has are not trained again."""
     attack: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Let this attack meet only (may be repeated)."""
     defense: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -99,18 +99,14 @@ def train(given: Arguments, folder: Path) -> None:
             add(arena(able, {}, {name: board}, seeds, folder=given.unfinished(folder)), folder / FOLDER / f"{name}.nc")
             continue
         file = folder / file_name(name, given.kind)
-        meetings = [(able, defenses)] if given.strongest is None else _strongest(file, given.strongest, able, defenses)
+        meetings = [(list(able), list(defenses))]
+        if given.strongest is not None:
+            found = strongest_on(load(file), given.strongest)
+            meetings = [([a], [d for d in found[a] if d in defenses]) for a in able if a in found]
         for some, of_them in meetings:
-            add(arena(some, of_them, {name: board}, seeds, folder=given.unfinished(folder)), file)
-
-
-def _strongest(
-    file: Path, count: int, attacks: Mapping[str, Given], defenses: Mapping[str, ActiveTransform]
-) -> Iterator[tuple[dict[str, Given], dict[str, ActiveTransform]]]:
-    """Yields every attack of a board with the defenses on which it was one of the strongest."""
-    for name, of_attack in strongest_on(load(file), count).items():
-        if name in attacks:
-            yield {name: attacks[name]}, {defense: defenses[defense] for defense in of_attack if defense in defenses}
+            for few, of_few, numbers in lacking(file, some, of_them, seeds):
+                chosen, against = {a: able[a] for a in few}, {d: defenses[d] for d in of_few}
+                add(arena(chosen, against, {name: board}, numbers, folder=given.unfinished(folder)), file)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load, save
-from vfl_jax.statistics.meetings import DIMENSIONS, STUDY
+from vfl_jax.statistics.meetings import DIMENSIONS, HONEST, STUDY
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,8 +30,45 @@ def add(found: xr.Dataset, path: Path) -> None:
     save(grown(load(path), found, str(path)) if path.is_file() else found, path)
 
 
+def lacking(
+    path: Path, attacks: Sequence[str], defenses: Iterable[str], num_seeds: int
+) -> Iterator[tuple[list[str], list[str], list[int]]]:
+    """Yields what a board's file lacks: attacks, defenses, and the seeds at which each of these meetings is missing.
+
+    Attacks that lack the same stand together, because they may share a program. No defense is met in every case.
+
+    Args:
+      path: the board's file; where there is none, everything is lacking.
+      attacks: the attacks that are to be in the file.
+      defenses: the defenses that each of them is to meet, beside no defense.
+      num_seeds: how many seeds every meeting is to have, from 0.
+    """
+    saved = load(path) if path.is_file() else None
+    alike: dict[tuple[tuple[tuple[int, ...], tuple[str, ...]], ...], list[str]] = {}
+    for attack in attacks:
+        by_seeds: dict[tuple[int, ...], list[str]] = {}
+        for defense in (UNDEFENDED, *defenses):
+            by_seeds.setdefault(_lacking_seeds(saved, attack, defense, num_seeds), []).append(defense)
+        wanted = tuple((seeds, tuple(of_them)) for seeds, of_them in by_seeds.items() if seeds)
+        alike.setdefault(wanted, []).append(attack)
+    for wanted, of_alike in alike.items():
+        for seeds, of_them in wanted:
+            yield of_alike, [defense for defense in of_them if defense != UNDEFENDED], list(seeds)
+
+
+def _lacking_seeds(saved: xr.Dataset | None, attack: str, defense: str, num_seeds: int) -> tuple[int, ...]:
+    """The seeds that a meeting lacks; none, where it cannot be."""
+    if saved is None or attack not in saved["attack"] or defense not in saved["defense"]:
+        return tuple(range(num_seeds))
+    meeting = saved.isel(data=0).sel(attack=attack, defense=defense)
+    if meeting["reason"].item():
+        return ()
+    trained = meeting["seed"].values[meeting[f"is_finite{HONEST}"].notnull().values]
+    return tuple(np.setdiff1d(np.arange(num_seeds), trained).tolist())
+
+
 def grown(saved: xr.Dataset, found: xr.Dataset, name: str = "saved") -> xr.Dataset:
-    """Returns all meetings of two results of one board; of an attack and a defense that met in both, those found last.
+    """Returns all meetings of two results of one board; of a meeting that both have at one seed, what was found last.
 
     Args:
       saved: the results so far.
@@ -43,8 +84,9 @@ def grown(saved: xr.Dataset, found: xr.Dataset, name: str = "saved") -> xr.Datas
     }
     order = {dim: list(dict.fromkeys([*saved[dim].values, *found[dim].values])) for dim in DIMENSIONS}
     old, new = saved.reindex(order), found.reindex(order)
-    has_met = new["reason"].notnull()
-    kept = old[[of for of, variable in old.items() if "attack" in variable.dims]].where(~has_met)
+    is_new = new["reason"].notnull() & (new["seed"].isin(found["seed"]) | (new["reason"] != ""))
+    of_seeds = [name for name, variable in old.items() if "seed" in variable.dims]
+    kept = old[of_seeds].where(~is_new).assign(reason=old["reason"])
     whole = new.combine_first(kept)
     whole["reason"] = whole["reason"].fillna("").astype(str)
     whole.attrs = said
