@@ -12,7 +12,7 @@ from experiments.arena import again, report
 from experiments.arena.answer import answer, short, so_far
 from experiments.arena.growing import add, grown, lacking
 from experiments.arena.rates import largest_good
-from experiments.arena.seeds import rows_with_more, strongest_on
+from experiments.arena.seeds import rows_by_defense, rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
 from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
 from vfl_jax.arenas.standings import rank_attacks, rank_defenses
@@ -338,6 +338,13 @@ def test_more_seeds_of_the_strongest_stand_beside_the_first_and_move_no_rank():
     }
     assert row["lift"].startswith("0.630 ")
     assert row["of the first 5"].startswith("0.380 ")
+    assert row["of those since"].startswith("0.880 ")
+    assert rows_by_defense(results) == [
+        {
+            **{"defense": "wall", "meetings": "1", "lift, first 5 seeds": "0.380", "lift, seeds since": "0.880"},
+            "largest change of a meeting": "+0.50, loud on mnist",
+        }
+    ]
     assert "5 seeds" in so_far(results)
 
 

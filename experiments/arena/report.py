@@ -11,7 +11,7 @@ from experiments.arena import again, undefended
 from experiments.arena.answer import answer, short, so_far
 from experiments.arena.cells import cell_rows
 from experiments.arena.kinds import TITLES, Kind, file_name
-from experiments.arena.seeds import rows_with_more
+from experiments.arena.seeds import rows_by_defense, rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
     NOTE,
@@ -39,9 +39,9 @@ FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
-    "Every attack without a defense, and each defense with the attacks that had the largest mean lift on it. These "
-    "were chosen by their first seeds, so the lift of all seeds is expected to be a little less. Ranks are over the "
-    "seeds that all meetings have.\n"
+    "Attacks without a defense, and each defense with the attacks that had the largest mean lift on it by the first "
+    "seeds. The seeds since chose nothing, so what they say is fair to the defense. Ranks are over the seeds that all "
+    "meetings have.\n"
 )
 TRACE_NOTE = (
     "*Rows known*: at most so many training rows whose labels the attacker is told, and a tenth of a class at most. "
@@ -108,7 +108,8 @@ def page(folder: Path) -> str:
     if found := undefended.meetings_beside(results):
         parts.append(details("More attacks on some defenses", undefended.BESIDE_NOTE, to_markdown(found)))
     if found := rows_with_more(results):
-        parts.append(section("More seeds", to_markdown(found), MORE_NOTE))
+        parts.append(section("More seeds", to_markdown(rows_by_defense(results)), MORE_NOTE))
+        parts.append(details("More seeds, meeting by meeting", to_markdown(found)))
     if found := again.rows(results, folder):
         parts.append(details("The same seeds once more, on another machine", AGAIN_NOTE, to_markdown(found)))
     if found := detection_rows(results):
