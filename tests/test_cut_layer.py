@@ -31,23 +31,57 @@ def test_every_cut_has_as_many_layers_and_as_wide_messages(digits_alone):
     assert widths == {digits_alone.scenario.bottoms[0].width}
 
 
-def test_a_page_has_a_row_per_cut_and_says_what_lacks(tmp_path):
+@pytest.fixture
+def found():
+    """A backdoor that gets through from the second cut on, and a reader of half as much."""
     import xarray as xr
 
-    parts = [
-        results_of_a_board(cut_name(cut), (0.2 * cut, 0.1), 0.0, ("Replay", "RegressionInference"), ("none", "wall"))
-        for cut in CUTS
-    ]
-    found = xr.concat(parts, "data")
-    found["label_inference_accuracy"] = found["attack_success"] / 2
+    names = ("Replay", "RegressionInference"), ("none", "wall")
+    parts = [results_of_a_board(cut_name(cut), (0.4 * cut - 0.3, 0.1), 0.0, *names) for cut in CUTS]
+    whole = xr.concat(parts, "data")
+    whole["label_inference_accuracy"] = whole["attack_success"].copy(data=whole["attack_success"] * 0 + 0.7)
+    whole["label_inference_auc"] = whole["label_inference_accuracy"] / 2
+    return whole.assign(alone_accuracy=("seed", [0.2] * 5), alone_auc=("seed", [0.3] * 5))
+
+
+def test_a_page_has_a_column_per_cut_and_says_what_lacks(found, tmp_path):
     save(found, tmp_path / "handwritten.nc")
     report.write_report(tmp_path)
     page = (tmp_path / "tables.md").read_text()
-    rows = report.rows(found)
-    assert [row["layers"] for row in rows] == [cut_name(cut) for cut in CUTS]
-    assert [row["Replay"].split(" ")[0] for row in rows] == ["0.200", "0.400", "0.600"]
-    assert [row["RegressionInference"].split(" ")[0] for row in rows] == ["0.050"] * 3
+    rows = {row[""]: [str(row[cut_name(cut)]).split(" ")[0] for cut in CUTS] for row in report.rows(found)}
+    assert rows == {
+        "main accuracy, honest": ["0.900"] * 3,
+        "floor": ["0.020"] * 3,
+        "backdoor: Replay": ["0.100", "0.500", "0.900"],
+        "reader: RegressionInference": ["0.700"] * 3,
+        "alone, without the protocol": ["0.200"] * 3,
+    }
+    assert page.index("At every cut") < page.index("cut_layer.png") < page.index("| backdoor: Replay |")
     assert "Not trained yet**: default_credit, mnist" in page
+
+
+def test_the_answer_counts_who_is_left_at_every_cut(found):
+    everywhere = found.copy(deep=True)
+    everywhere["attack_success"] += 0.3
+    nowhere = found.copy(deep=True)
+    nowhere["attack_success"] = nowhere["attack_success"] * 0
+    said = report.answer({"one": found, "two": everywhere, "three": nowhere})
+    assert said.startswith(
+        "**At every cut a reader of labels is left on 3 of 3 data sets, and a backdoor on 1 of the 2 on which one gets "
+        "through at any.** Of 4 layers, 1, 2 and 3 lie below the cut"
+    )
+    assert (
+        "* one: the strongest backdoor leads 10%, 50% and 90% of rows to τ, and honest runs 2% at most; the strongest "
+        "reader reads a share of the labels of 0.70, 0.70 and 0.70 (0.20 alone, without the protocol)" in said
+    )
+
+
+def test_of_two_classes_a_reader_is_judged_by_its_area(found):
+    """There the most frequent class would be most of the rows, and who names it for all would read much."""
+    two = found.assign(num_classes=("data", [2] * len(CUTS)))
+    said = report.answer({"credit": two})
+    assert said.startswith("**At every cut a reader of labels is left on 0 of 1 data set,")
+    assert "the strongest reader has an AUC of 0.35, 0.35 and 0.35 (0.30 alone, without the protocol)" in said
 
 
 def test_a_page_without_results_and_an_unknown_set_are_errors(tmp_path):

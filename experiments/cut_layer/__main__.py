@@ -7,10 +7,11 @@ from pathlib import Path
 
 import tyro
 
-from experiments.cut_layer.cases import BACKDOORS, CUTS, DATA, READERS, SEEDS, board, cut_name
+from experiments.cut_layer.cases import BACKDOORS, CUTS, DATA, NUM_KNOWN, READERS, SEEDS, board, cut_name
 from experiments.cut_layer.report import write_report
 from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
+from vfl_jax.audits.baselines import alone
 from vfl_jax.core.files import save
 
 
@@ -32,7 +33,10 @@ def train(given: Arguments, folder: Path) -> None:
         boards = {cut_name(cut): board(name, cut) for cut in CUTS}
         if given.quick:
             boards = {cut: dataclasses.replace(made, epochs=2) for cut, made in boards.items()}
-        save(arena(attacks, {}, boards, seeds, folder=given.unfinished(folder) / name), folder / f"{name}.nc")
+        found = arena(attacks, {}, boards, seeds, folder=given.unfinished(folder) / name)
+        any_board = next(iter(boards.values()))  # where a network is cut does not matter to who trains alone
+        shares, areas = alone(any_board.data, any_board.attackers[0], NUM_KNOWN, seeds)
+        save(found.assign(alone_accuracy=("seed", shares), alone_auc=("seed", areas)), folder / f"{name}.nc")
 
 
 def main(arguments: list[str] | None = None) -> None:

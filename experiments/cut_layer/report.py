@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.cut_layer.cases import BACKDOORS, DATA, LAYERS, READERS
+from experiments.cut_layer.cases import BACKDOORS, CUTS, DATA, LAYERS, READERS
 from experiments.shared.readme import add_picture, section, write_tables
 from vfl_jax.arenas.standings import MAIN, SUCCESS
 from vfl_jax.arenas.table import UNDEFENDED
@@ -22,72 +22,142 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 README = Path(__file__).with_name("README.md")
-READ = "label_inference_accuracy"
+GETS_THROUGH = 0.1
+"""An attack gets through where it leads so much more of the rows to τ than honest runs do; a reader is left where it
+reads so much more than the attacker can alone."""
 NOTE = """\
 Medians over seeds with 95 % bootstrap intervals. A backdoor: the share of test rows of other classes, every one
-attacked, that are predicted as τ; *floor* is the same of honest runs. A reader: the share of training rows whose label
-it names, those that it was granted left out.
+attacked, that are predicted as τ; *floor* is the largest of the honest runs beside the attacks. A reader: the share of
+training rows whose label it names, of two classes the area under the ROC curve; rows that it was granted are left out.
+*Alone* is logistic regression on the attacker's own features, with as many known rows and without the protocol.
 """
 
 
 def write_report(folder: Path) -> None:
-    """Writes the table and the figure into README.md, or beside other results than those that are committed."""
+    """Writes the answer, the figure and the tables into README.md, or beside other results than the committed ones."""
     found = {name: load(path) for name in DATA if (path := folder / f"{name}.nc").is_file()}
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the experiment first.")
-    parts = [add_picture(folder, "cut_layer", figure(found), "attack success and labels read, by the layers below")]
-    for name, results in found.items():
-        parts.append(section(name, to_markdown(rows(results))))
+    picture = add_picture(folder, "cut_layer", figure(found), "attack success and labels read, by the layers below")
+    parts = [section(name, to_markdown(rows(results))) for name, results in found.items()]
     lacking = [name for name in DATA if name not in found]
     if lacking:
         parts.append(f"**Not trained yet**: {', '.join(lacking)}.\n")
-    write_tables(README, folder, "\n".join([*parts, NOTE]))
+    write_tables(README, folder, "\n".join([*parts, NOTE]), f"{answer(found)}\n{picture}")
+
+
+def answer(found: Mapping[str, xr.Dataset]) -> str:
+    """Where a backdoor and a reader are left at every cut; then, by data set, the strongest of each.
+
+    Args:
+      found: the results by data set, a board per cut.
+    """
+    lines, left, any_through, all_through = [], 0, 0, 0
+    for name, results in found.items():
+        floor, backdoor, reader = _floor(results), _strongest(results, BACKDOORS), _strongest(results, READERS)
+        through = backdoor - floor > GETS_THROUGH
+        alone = float(_alone(results).median())
+        left += bool((reader - alone > GETS_THROUGH).all())
+        any_through, all_through = any_through + bool(through.any()), all_through + bool(through.all())
+        what = "has an AUC of" if _is_binary(results) else "reads a share of the labels of"
+        lines.append(
+            f"* {name}: the strongest backdoor leads {_listed(backdoor, '.0%')} of rows to τ, and honest runs "
+            f"{floor.max():.0%} at most; the strongest reader {what} {_listed(reader, 'z.2f')} "
+            f"({alone:z.2f} alone, without the protocol); main accuracy "
+            f"is {_listed(_honest_main(results), 'z.3f')}."
+        )
+    sets = "data set" if len(found) == 1 else "data sets"
+    return (
+        f"**At every cut a reader of labels is left on {left} of {len(found)} {sets}, and a backdoor on {all_through} "
+        f"of the {any_through} on which one gets through at any.** Of {LAYERS} layers, {_listed(np.array(CUTS), 'd')} "
+        "lie below the cut; values stand in this order.\n\n" + "\n".join(lines) + "\n"
+    )
 
 
 def rows(results: xr.Dataset) -> list[Row]:
-    """A row per cut: main accuracy, every attack beside its floor, every reader.
+    """A row for main accuracy, the floor and every attack, and a column per cut.
 
     Args:
       results: those of one data set, a board per cut.
     """
-    table = []
-    for cut in results["data"].values:
-        cells = results.sel(data=cut, defense=UNDEFENDED)
-        row: Row = {"layers": str(cut), "main accuracy": median_with_interval(cells[MAIN + HONEST].mean("attack"))}
-        row["floor"] = median_with_interval(cells[SUCCESS + HONEST].max("attack"))
-        for attack in cells["attack"].values:
-            name = SUCCESS if attack in BACKDOORS else READ
-            row[str(attack)] = _value(cells[name].sel(attack=attack))
-        table.append(row)
-    return table
+    of_none = results.sel(defense=UNDEFENDED)
+    values = {
+        "main accuracy, honest": of_none[MAIN + HONEST].mean("attack"),
+        "floor": of_none[SUCCESS + HONEST].max("attack"),
+    }
+    there = [str(name) for name in results["attack"].values]
+    values |= {f"backdoor: {name}": of_none[SUCCESS].sel(attack=name) for name in there if name in BACKDOORS}
+    values |= {f"reader: {name}": of_none[_read(results)].sel(attack=name) for name in there if name in READERS}
+    table: list[Row] = [
+        {"": name} | {str(cut): median_with_interval(of_cuts.sel(data=cut)) for cut in results["data"].values}
+        for name, of_cuts in values.items()
+    ]
+    alone = median_with_interval(_alone(results))
+    return [*table, {"": "alone, without the protocol"} | {str(cut): alone for cut in results["data"].values}]
+
+
+def _is_binary(results: xr.Dataset) -> bool:
+    return int(results["num_classes"].max()) == 2
+
+
+def _read(results: xr.Dataset) -> str:
+    """The variable that says what a reader reads: of two classes the most frequent one would be most of all rows."""
+    return "label_inference_auc" if _is_binary(results) else "label_inference_accuracy"
+
+
+def _alone(results: xr.Dataset) -> xr.DataArray:
+    """What the attacker reads without the protocol, float32[seed]."""
+    return results["alone_auc" if _is_binary(results) else "alone_accuracy"]
+
+
+def _floor(results: xr.Dataset) -> np.ndarray:
+    """By cut, the largest attack success of the honest runs beside the attacks."""
+    return results[SUCCESS + HONEST].sel(defense=UNDEFENDED).median("seed").max("attack").values
+
+
+def _honest_main(results: xr.Dataset) -> np.ndarray:
+    return results[MAIN + HONEST].sel(defense=UNDEFENDED).mean("attack").median("seed").values
+
+
+def _strongest(results: xr.Dataset, names: Collection[str]) -> np.ndarray:
+    """By cut, what the strongest of some attacks reaches: their largest median over seeds."""
+    variable = SUCCESS if names is BACKDOORS else _read(results)
+    there = results["attack"].isin(list(names)).values
+    return results[variable].sel(defense=UNDEFENDED).isel(attack=there).median("seed").max("attack").values
+
+
+def _listed(values: np.ndarray, form: str) -> str:
+    """Values as a sentence has them, one per cut."""
+    *first, last = (format(value, form) for value in values)
+    return f"{', '.join(first)} and {last}"
 
 
 def figure(found: Mapping[str, xr.Dataset]) -> Figure:
-    """By data set the attack success of every attack, and the share of labels read, against the layers below the cut.
+    """By data set the attack success of every backdoor, and what readers read, against the layers below the cut.
+
+    A dashed line is what honest runs have, or what the attacker reads alone.
 
     Args:
       found: the results by data set.
     """
-    figure, panels = grid_of_panels(2, len(found), None)
-    figure.set_size_inches(1 + 3 * len(found), 6)
+    whole, panels = grid_of_panels(2, len(found), None)
+    whole.set_size_inches(1 + 3 * len(found), 6)
     for column, (data, results) in enumerate(found.items()):
-        for line, (names, variable) in enumerate(((BACKDOORS, SUCCESS), (READERS, READ))):
-            panel, places = panels[line, column], np.arange(1, results.sizes["data"] + 1)
-            shown = [name for name in names if name in results["attack"].values]
-            for place, name in enumerate(shown):
+        places = np.arange(1, results.sizes["data"] + 1)
+        said = f"labels read, {'AUC' if _is_binary(results) else 'share of rows'}"
+        alone = np.full(len(places), float(_alone(results).median()))
+        kinds = ((BACKDOORS, SUCCESS, _floor(results), "attack success"), (READERS, _read(results), alone, said))
+        for line, (names, variable, without, words) in enumerate(kinds):
+            panel = panels[line, column]
+            for place, name in enumerate(name for name in names if name in results["attack"].values):
                 values = results[variable].sel(attack=name, defense=UNDEFENDED).transpose("seed", "data")
                 panel.plot(places, values.median("seed"), marker="o", markersize=4, color=COLORS[place], label=name)
                 panel.plot(places, values.T, linewidth=0.3, color=COLORS[place])
-            panel.set_xticks(places)
-            panel.set_ylim(-0.02, 1.02)
+            panel.plot(places, without, linestyle="--", color="black", linewidth=1, label="honest runs; alone")
+            panel.set(xticks=places, ylim=(-0.02, 1.02), ylabel=words)
             panel.grid(alpha=0.3)
             panel.set_title(data if line == 0 else "", fontsize=10)
             panel.set_xlabel(f"layers below the cut, of {LAYERS}" if line else "")
-            panel.set_ylabel(("attack success", "labels read")[line] if column == 0 else "")
-            if column == 0 and shown:
+            if column == 0:
                 panel.legend(fontsize=6)
-    return figure
-
-
-def _value(values: xr.DataArray) -> str:
-    return "–" if bool(np.isnan(values).all()) else median_with_interval(values)
+    return whole
