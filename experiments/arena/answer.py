@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experiments.arena.undefended import those_who_met_defenses
 from vfl_jax.arenas.leaderboard import told_by_size
-from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, NOT_READ
 from vfl_jax.arenas.standings import (
     HOLDS_WITHIN,
     SUCCESS,
@@ -74,8 +74,9 @@ def _given_away(results: xr.Dataset, attack: str) -> str:
     return f"The size of its messages alone gives {attack} away (AUC {area:.2f}). " if area >= GIVEN_AWAY else ""
 
 
-def short(results: xr.Dataset) -> str:
-    """The leaderboard of the first page: the answer, the figure, who leads.
+def leaders(results: xr.Dataset) -> str:
+    """The table of who leads: the strongest attacks, and the defenses that leave least, where the seeds tell them from
+    none; below it what its numbers are.
 
     Args:
       results: those of all boards.
@@ -100,26 +101,15 @@ def short(results: xr.Dataset) -> str:
         for place, (attack, defense) in enumerate(itertools.zip_longest(attacks, better))
     ]
     return (
-        "\n".join(
-            [
-                answer(results),
-                "",
-                "![attack success above the floor, by attack and defense](experiments/arena/results/heat_map.png)",
-                "",
-                to_markdown(rows),
-                "Percentages of attacks are means of attack success over defenses that spare the task, those of "
-                "defenses what the strongest attack is left with; costs are of main accuracy. Defenses that the seeds "
-                "cannot tell from none are left out.",
-                so_far(results).rstrip(),
-                "[All ranks, intervals and boards](experiments/arena/README.md).",
-            ]
-        ).replace("\n\n\n", "\n\n")
-        + "\n"
+        f"{to_markdown(rows)}\n"
+        "Percentages of attacks are means of attack success over defenses that spare the task, those of defenses what "
+        "the strongest attack is left with; costs are of main accuracy. Defenses that the seeds cannot tell from none "
+        "are left out.\n"
     )
 
 
 def so_far(results: xr.Dataset) -> str:
-    """How much of the line-up the page has.
+    """How much of the line-up the page has, and which known attacks the line-up lacks.
 
     Args:
       results: those of all boards.
@@ -127,8 +117,9 @@ def so_far(results: xr.Dataset) -> str:
     wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES)]  # digits is no board of the page
     met = those_who_met_defenses(results)
     there = [results.sizes["data"], met.sizes["attack"], int((results["defense"] != UNDEFENDED).sum())]
+    absent = f"**Absent**, because their methods could not be read: {_list(NOT_READ)}. A rank is among those tried.\n"
     if there == wanted:
-        return ""
+        return absent
     (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), at_common_seeds(results).sizes["seed"]
     tried = results[SUCCESS].sel(defense=UNDEFENDED).notnull().any("seed").sum("data")
     also = (
@@ -138,7 +129,7 @@ def so_far(results: xr.Dataset) -> str:
     )
     return (
         f"**So far**: {boards[0]} of {boards[1]} boards, {attacks[0]} of {attacks[1]} attacks{also}, {defenses[0]} of "
-        f"{defenses[1]} defenses, {seeds} seeds. The rest is not trained yet, and may turn every rank.\n"
+        f"{defenses[1]} defenses, {seeds} seeds. The rest is not trained yet, and may turn every rank. {absent}"
     )
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from experiments.arena import again, undefended
-from experiments.arena.answer import answer, short, so_far
+from experiments.arena.adaptations import NOTE as ADAPTED_NOTE
+from experiments.arena.adaptations import adaptation_rows
+from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows
 from experiments.arena.kinds import TITLES, Kind, file_name
 from experiments.arena.seeds import rows_by_defense, rows_with_more
@@ -67,10 +69,15 @@ def write_report(folder: Path) -> None:
     results = joined(_saved(folder, "trainable"), folder)
     figure = heat_map(undefended.those_who_met_defenses(results))
     picture = add_picture(folder, "heat_map", figure, "attack success above the floor, by attack and defense")
-    write_tables(README, folder, page(folder), f"{answer(results)}\n\n{so_far(results)}\n{picture}")
+    said, table, lacking = answer(results), leaders(results), so_far(results)
+    write_tables(README, folder, page(folder), "\n".join([f"{said}\n", picture, lacking, table]))
     if folder == README.with_name("results"):
-        first = FIRST_PAGE.read_text()
-        write_atomically(FIRST_PAGE, lambda path: path.write_text(put(first, BEGIN_SHORT, short(results), END_SHORT)))
+        shown = picture.replace("](results/", "](experiments/arena/results/")
+        more = "[All ranks, intervals and boards](experiments/arena/README.md).\n"
+        first = put(
+            FIRST_PAGE.read_text(), BEGIN_SHORT, "\n".join([f"{said}\n", shown, table, lacking, more]), END_SHORT
+        )
+        write_atomically(FIRST_PAGE, lambda path: path.write_text(first))
 
 
 def page(folder: Path) -> str:
@@ -95,6 +102,7 @@ def page(folder: Path) -> str:
             "Named is the strongest attack of each board where one gets through, with a lift above 0.1. DCS is "
             "VFLAIR's score, 1 at best, of the defenses that met on nearly all boards.\n",
         ),
+        section("What an attacker does who knows the defense", to_markdown(adaptation_rows(results)), ADAPTED_NOTE),
         section("Boards", to_markdown(board_rows(results))),
     ]
     attacks = [place.name for place in rank_attacks(ranked)]

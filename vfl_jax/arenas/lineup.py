@@ -80,6 +80,9 @@ ATTACKS: dict[str, Given] = {
     "BadVFL": attacks.BadVFL(),
     "TECB": _tecb,
     "UAB": functools.partial(_tecb, aligns=False),
+    # Two that know the defense: one makes its gradients as long as others, one adds up what comes in parts.
+    "FreshReplacement-matched": (_blurred(attacks.FreshReplacement(match_norm=True)), Needs(num_targets=500)),
+    "FreshReplacement-sum": (_blurred(attacks.FreshReplacement(evidence="sum")), Needs(num_targets=500)),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
 }
 """The attacks by name. What follows a dash says which numbers or rows one of several of a method has."""
@@ -134,6 +137,12 @@ ABSENT: dict[str, str] = {
     **dict.fromkeys(("SignFlip", "RandomGradient", "NoisyFeatures", "MissingFeatures"), _SPOILS),
 }
 """Methods of the package that are not in the line-up, and why."""
+
+NOT_READ = (
+    *("LMP", "PMP", "BAEVFL", "HASSLE", "the BadVFL of Naseri et al.", "the cooperative attack of Lee et al."),
+    "the optimising parts of HijackVFL",
+)
+"""Known attacks that the package lacks, because their method could not be read."""
 
 RATES: dict[HeadName, dict[str, float]] = {
     "trainable": {
