@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ import vfl_jax as vfl
 from vfl_jax.arenas import cells, running
 from vfl_jax.arenas.boards import rarest
 from vfl_jax.arenas.cells import groups
-from vfl_jax.attacks import BASL, LFBA, GradientReplacement, Villain
+from vfl_jax.attacks import BASL, LFBA, GradientReplacement, Replay, Villain
 from vfl_jax.defenses import Clipping, GaussianNoise, Marvell, Sparsification, VFLMonitor
 from vfl_jax.protocol.methods import needs_of
 from vfl_jax.replica.draws import draw
@@ -241,6 +243,20 @@ def test_a_cell_needs_three_parties_where_its_defense_does(board):
     _, reasons = groups("digits", board, entrants(a=GradientReplacement()), {"none": NONE, "v": VFLMonitor()})
     assert reasons.keys() == {("a", "v")}
     assert "needs three or more" in reasons["a", "v"]
+
+
+@pytest.mark.long
+def test_workers_of_an_executor_find_what_is_found_here(tmp_path):
+    def met(folder, executor=None):
+        board = vfl.board_for(vfl.load_digits, epochs=2)
+        attacks, defenses = {"replay": Replay()}, {"clipping": Clipping(bound=1e-2)}
+        options = {"folder": folder, "executor": executor, "progress": False}
+        return vfl.arena(attacks, defenses, {"digits": board}, 2, **options)
+
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        there = met(tmp_path / "there", pool)
+    xr.testing.assert_allclose(there, met(tmp_path / "here"), rtol=0, atol=0.02)
+    assert there.attrs == met(tmp_path / "here").attrs
 
 
 def test_programs_are_let_go_after_so_many_groups(board, monkeypatch):

@@ -213,7 +213,7 @@ def test_flags_of_a_sweep_arrive(monkeypatch, untrained, tmp_path):
         raise Enough("asked")
 
     monkeypatch.setattr(training, "sweep", record)
-    monkeypatch.setattr(training, "_dask", lambda address, stack: ("executor at", address))
+    monkeypatch.setattr(training, "executor_at", lambda address, *_: address and ("executor at", address))
     flags = ["--checkpoint-every", "7", "--max-replicas", "9", "--scheduler", "tcp://somewhere:1"]
     flags += ["--evaluate-every", "3", "--keep", "params"]
     files = ["--folder", str(tmp_path / "f"), "--log-json", str(tmp_path / "l")]
@@ -245,9 +245,12 @@ def test_flags_of_a_sweep_arrive(monkeypatch, untrained, tmp_path):
 def test_a_scheduler_that_is_not_there_ends_with_one_line(tmp_path, untrained, monkeypatch):
     monkeypatch.setattr(distributed, "Client", functools.partial(distributed.Client, timeout=0.1))
     flags = ["--scheduler", "tcp://127.0.0.1:1", "--folder", str(tmp_path / "f")]
-    with pytest.raises(SystemExit, match=says("error: --scheduler", "127.0.0.1:1")) as ended:
-        commands.main(["sweep", "digits_demo-sum", *flags])
-    assert "\n" not in str(ended.value)
+    for words in (["sweep", "digits_demo-sum"], ["arena", "--data", "digits"]):
+        with pytest.raises(SystemExit, match=says("error: --scheduler", "127.0.0.1:1")) as ended:
+            commands.main([*words, *flags])
+        assert "\n" not in str(ended.value)
+        with pytest.raises(SystemExit, match=says("error: --scheduler needs --folder")):
+            commands.main([*words, *flags[:2]])
 
 
 def test_data_and_their_folder_arrive(tmp_path):

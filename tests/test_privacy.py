@@ -15,6 +15,7 @@ from vfl_jax.defenses import (
     GBD,
     MID,
     Clipping,
+    EmbeddingClipping,
     EmbeddingFilter,
     EmbeddingNormalisation,
     GaussianNoise,
@@ -184,7 +185,7 @@ def test_batches_that_may_have_a_row_at_any_step_count_every_step():
 def test_noise_on_labels_is_counted_once():
     for part in (RandomisedResponse(epsilon=1.5), ALIBI(epsilon=1.5), ALIBI(prior="uniform", epsilon=1.5)):
         for fields in ({}, {"head": DenseHead()}, {"active_party": 1}):
-            others = (MID(weight=0.1), LabelSmoothing(smoothing=0.1), GBD(), Clipping(bound=1.0))
+            others = (MID(weight=0.1), LabelSmoothing(smoothing=0.1), GBD(), Clipping(bound=1.0), EmbeddingClipping())
             found = bought(part, *others, at=0, **fields)
             assert (found.protects, found.epsilon, found.delta) == ("label", 1.5, 0.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vfl_jax.cli.choices import method
 from vfl_jax.cli.flags import check_outputs, picture
+from vfl_jax.cli.scheduler import executor_at
 from vfl_jax.cli.subcommands import Arena
 from vfl_jax.core.atomic import check_apart
 from vfl_jax.core.extras import MissingExtra
@@ -32,7 +34,8 @@ def meet(chosen: Arena) -> None:
       chosen: the flags.
 
     Raises:
-      ValueError: naming the flag, where a name is unknown, or an output cannot be written.
+      ValueError: naming the flag, where a name is unknown, an output cannot be written, or no scheduler answers.
+      SweepIncomplete: where chunks failed at workers.
     """
     from vfl_jax import reports
     from vfl_jax.arenas import arena
@@ -63,9 +66,10 @@ def meet(chosen: Arena) -> None:
         return functools.partial(board_for, LOADERS[name], epochs=chosen.epochs)
 
     boards = _named(chosen.data, BOARDS, board_of)
-    results = arena(
-        attacks, defenses, {name: make() for name, make in boards.items()}, chosen.seeds, folder=chosen.folder
-    )
+    with contextlib.ExitStack() as stack:
+        executor = executor_at(chosen.scheduler, chosen.folder, stack)
+        made = {name: make() for name, make in boards.items()}
+        results = arena(attacks, defenses, made, chosen.seeds, folder=chosen.folder, executor=executor)
     show(results, console)
     if chosen.out is not None:
         save(results, chosen.out)

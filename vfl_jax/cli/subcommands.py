@@ -131,6 +131,8 @@ class Arena:
     """How many seeds every meeting has."""
     folder: Folder = None
     """Folder of results. The same command goes on from there; more seeds, methods and boards reuse it."""
+    scheduler: Text = None
+    """Dask scheduler, e.g. tcp://10.0.0.1:8786, whose workers train the chunks and see the folder."""
     out: File = None
     """NetCDF file to write; figures go beside it."""
     list: Switch = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,11 @@ from vfl_jax.cli.choices import scenario_of
 from vfl_jax.cli.dry_run import dry_run
 from vfl_jax.cli.flags import check_outputs, picture, to_over
 from vfl_jax.cli.scenarios import OfFile
+from vfl_jax.cli.scheduler import executor_at
 from vfl_jax.cli.studies import Begun, begin, write_scenario
 from vfl_jax.cli.subcommands import Run, Sweep, Training
 from vfl_jax.core.atomic import check_apart, check_folder, write_atomically
-from vfl_jax.core.extras import MissingExtra, extra
+from vfl_jax.core.extras import MissingExtra
 from vfl_jax.core.files import save
 from vfl_jax.protocol.methods import changes_nothing_at, located
 from vfl_jax.scenario import Scenario
@@ -74,8 +74,6 @@ def perform_sweep(chosen: Sweep, name: str) -> None:
     _check_apart(chosen, folder=chosen.folder, log_json=chosen.log_json)
     if chosen.folder is not None:
         check_folder("--folder", chosen.folder)
-    elif chosen.scheduler is not None:
-        raise ValueError("--scheduler needs --folder, in which its workers leave their chunks.")
     elif chosen.keep is not None:
         raise ValueError("--keep needs --folder, in which the replicas stay when the command has ended.")
     begun, scenario = _scenarios(chosen, name)
@@ -95,7 +93,7 @@ def perform_sweep(chosen: Sweep, name: str) -> None:
             folder=chosen.folder,
             checkpoint_every=chosen.checkpoint_every,
             max_replicas=chosen.max_replicas,
-            executor=None if chosen.scheduler is None else _dask(chosen.scheduler, stack),
+            executor=executor_at(chosen.scheduler, chosen.folder, stack),
             log_json=chosen.log_json,
             keep=chosen.keep,
         )
@@ -137,17 +135,6 @@ def _warn_of_idle_defenses(chosen: Training, scenario: Scenario, over: Mapping[A
                 EvidenceWarning,
                 stacklevel=2,
             )
-
-
-def _dask(address: str, stack: contextlib.ExitStack) -> Executor:
-    """The executor of a Dask scheduler, whose client ``stack`` closes."""
-    with extra("cluster", "--scheduler"):
-        from distributed import Client
-    try:
-        client = Client(address)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--scheduler is {address}, where no Dask scheduler answers ({error}).") from error
-    return stack.enter_context(client).get_executor()
 
 
 def _show(dataset: xr.Dataset, out: Path | None, title: str) -> None:

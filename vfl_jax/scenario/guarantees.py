@@ -15,6 +15,7 @@ from vfl_jax.defenses import (
     VFLIP,
     Clipping,
     DiscreteGradients,
+    EmbeddingClipping,
     EmbeddingDropout,
     EmbeddingNormalisation,
     GaussianNoise,
@@ -46,7 +47,7 @@ OF_MESSAGES = (
     Sparsification,
 )
 """Methods that see labels in nothing but the messages: what they do after noise costs no privacy."""
-OF_ROWS = (*OF_MESSAGES, EmbeddingDropout, EmbeddingNormalisation, GBD, VFLIP)
+OF_ROWS = (*OF_MESSAGES, EmbeddingClipping, EmbeddingDropout, EmbeddingNormalisation, GBD, VFLIP)
 """Methods that read no label, and learn nothing that a message could tell."""
 Protects: TypeAlias = Literal["label", "row", "nothing"]
 REASONS: dict[type, str] = {
