@@ -91,6 +91,18 @@ def reading(defense, loud, silent, main=0.8):
     return readings.Reading(defense, "1", {}, areas, np.full(len(loud), main))
 
 
+def test_readers_that_leave_rows_out_stand_apart():
+    """A reader that is right of all that it names, and names half, is not one that is right of half."""
+    right = {"sure": np.array([0.5, 0.5]), "alone": np.array([0.5, 0.5])}
+    named = {"sure": np.array([0.5, 0.5]), "alone": np.array([1.0, 1.0])}
+    quiet = readings.Reading("noise", "1", right, {}, np.array([0.9, 0.9]), 0.1, named)
+    whole = quiet._replace(level="2", named=dict.fromkeys(named, np.array([1.0, 1.0])))
+    assert report.leaving_rows_out([quiet, whole]) == [{"defense": "noise 1", "sure": "1.000 of 0.500"}]
+    silent = quiet._replace(right=right | {"sure": np.zeros(2)}, named=named | {"sure": np.zeros(2)})
+    assert report.leaving_rows_out([silent]) == [{"defense": "noise 1", "sure": "names none"}]
+    assert report.leaving_rows_out([whole]) == []
+
+
 def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     """Where the difference differs by seed so much that its t interval holds 0, and where there is none."""
     plain = reading("none", [1.0, 1.0, 1.0], [0.7, 0.7, 0.7])

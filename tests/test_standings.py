@@ -222,8 +222,8 @@ def test_the_strongest_attack_has_the_largest_mean_and_gets_through(results):
     results["attack_success"].loc[{"defense": "weak"}] = 0.15  # 0.05 above the floor
     rows = {row["defense"]: row for row in defense_rows(results)}
     assert rows["weak"]["strongest attack"] == "–"
-    assert rows["absent"]["DCS"] == "–"  # of one board of two
-    assert rows["weak"]["DCS"] != "–"
+    assert rows["absent"]["T-DCS"] == "–"  # of one board of two
+    assert rows["weak"]["T-DCS"] != "–"
 
 
 def test_attacks_are_told_by_size_and_counted_where_they_ruin_the_model(results):

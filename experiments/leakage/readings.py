@@ -33,6 +33,7 @@ class Reading(NamedTuple):
     area: dict[str, np.ndarray]  # float[S] by reader, of two classes
     main: np.ndarray  # float[S], main accuracy
     majority: float = 0.0  # the share of the most frequent class
+    named: dict[str, np.ndarray] = {}  # float[S] by reader, the share of rows that it names at all
 
     @property
     def title(self) -> str:
@@ -70,7 +71,7 @@ def readings(name: str, dataset: xr.Dataset) -> Iterator[Reading]:
         accuracy, rate, area = (_by_reader(here, of) for of in ("accuracy", "rate", "auc"))
         right = {reader: np.nan_to_num(accuracy[reader]) * rate[reader] for reader in accuracy}
         majority = json.loads(dataset.attrs["rows"])["test_majority"]
-        yield Reading(name, level, right, area, here["main_task_accuracy"].values, majority)
+        yield Reading(name, level, right, area, here["main_task_accuracy"].values, majority, rate)
 
 
 def _by_reader(here: xr.Dataset, of: str) -> dict[str, np.ndarray]:

@@ -33,6 +33,11 @@ the other seeds. Where nobody knows more, this rule still calls a reader better 
 (`experiments.leakage.chance`). A defense *spares the model* where it costs at most ten percentage points and leaves
 half of what honest runs know beyond the most frequent class; the figure draws no other.
 """
+NAMES_ALL = 0.995
+"""A reader that names so large a share of the rows names all, but for those that a seed gives no message."""
+LEAVING_OUT = """\
+How many labels are right of those that a reader names, and the share of rows that it names; medians over seeds.
+"""
 
 
 def write_report(folder: Path) -> None:
@@ -45,6 +50,8 @@ def write_report(folder: Path) -> None:
     for (task, head), found in groups.items():
         place = f"{TASKS[task].title}, {head} head"
         parts.append(details(f"{place}: every reader, shares of rows", to_markdown(table(found, "right"))))
+        if leaving_out := leaving_rows_out(found):
+            parts.append(details(f"{place}: readers that leave rows out", LEAVING_OUT, to_markdown(leaving_out)))
         if TASKS[task].num_classes == 2:
             parts.append(details(f"{place}: areas under the curve", to_markdown(table(found, "area"))))
     sections = section("Who reads what", *parts), section("Runtime", runtimes(CASES, read(folder, CASES)))
@@ -83,6 +90,38 @@ def table(found: list[Reading], of: str) -> list[Row]:
         | {reader: _shown(getattr(reading, of).get(reader)) for reader in readers}
         for reading in found
     ]
+
+
+def leaving_rows_out(found: list[Reading]) -> list[Row]:
+    """A row per setting at which some reader does not name every row, a column per such reader.
+
+    A setting that leaves no model is left out: what is not finite reads nothing.
+
+    Args:
+      found: the readings of one task and head.
+    """
+    there = [reading for reading in found if not reading.is_ruined]
+    quiet = {reading.title: _who_leaves_rows_out(reading) for reading in there}
+    readers = dict.fromkeys(reader for of_setting in quiet.values() for reader in of_setting)
+    return [
+        {"defense": reading.title} | {reader: _of_the_named(reading, reader) for reader in readers}
+        for reading in there
+        if quiet[reading.title]
+    ]
+
+
+def _who_leaves_rows_out(reading: Reading) -> list[str]:
+    return [reader for reader, share in reading.named.items() if np.median(share) < NAMES_ALL]
+
+
+def _of_the_named(reading: Reading, reader: str) -> str:
+    """How many labels are right of those that a reader names, and how many rows these are."""
+    if reader not in reading.named:
+        return UNDEFINED
+    share = float(np.nanmedian(reading.named[reader]))
+    with np.errstate(invalid="ignore"):
+        right = reading.right[reader] / reading.named[reader]
+    return f"{np.nanmedian(right):z.3f} of {share:z.3f}" if share > 0 else "names none"
 
 
 def _shown(values: np.ndarray | None) -> str:

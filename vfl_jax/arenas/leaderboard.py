@@ -123,7 +123,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
             "leaves, attack success": _text(place.success),
             "strongest attack": _by_whom(results, place.name),
             "cost, points": _points(place.cost),
-            "DCS": _number(scores.sel(defense=place.name)),
+            "T-DCS": _number(scores.sel(defense=place.name)),
             "holds on": "{} of {}".format(*map(len, boards_held(results, place.name))),
         }
         for place in rank_defenses(results)
