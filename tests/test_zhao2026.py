@@ -275,14 +275,14 @@ def test_the_page_says_what_results_say(digits, tmp_path):
     page = (tmp_path / "tables.md").read_text()
     verdicts = {row["claim"].partition(".")[0]: row["digits"] for row in table_rows(page, "claim", "digits")}
     assert verdicts == {
-        "1": "**undecided** (1 open)",
-        "2a": "**contradicted** (1 no)",
-        "2b": "**contradicted** (1 no)",
-        "3": "**undecided** (2 open)",  # one attack alone carries it
+        "1": "undecided (1 open)",
+        "2a": "contradicted (1 no)",
+        "2b": "contradicted (1 no)",
+        "3": "undecided (2 open)",  # one attack alone carries it
         "4a": UNJUDGED,  # no colluder is the attack that works
-        "4b": "**undecided** (1 open)",
-        "5": "**holds** (1 yes)",  # one attack, whose parties are two and three
-        "6": "**contradicted** (6 yes, 1 no)",
+        "4b": "undecided (1 open)",
+        "5": "holds (1 yes)",  # one attack, whose parties are two and three
+        "6": "contradicted (6 yes, 1 no)",
     }
     beginning = page.splitlines()[0]
     holding, contradicted = beginning.split("**This is contradicted everywhere: ")
@@ -326,6 +326,14 @@ def test_the_page_begins_with_the_claims_by_what_became_of_them():
     found["6"]["set 0"] = (Judgement(report.NOT_RUN, ()), [])
     assert report.answer(found).startswith("**So far")
     assert report.answer(found).endswith("1 of 16 verdicts is not run yet.\n")
+
+
+def test_a_claim_has_one_verdict_of_all_data_sets():
+    assert report.overall([HOLDS, HOLDS]) == HOLDS
+    assert report.overall([CONTRADICTED]) == CONTRADICTED
+    assert report.overall([HOLDS, CONTRADICTED, UNDECIDED]) == report.DEPENDS
+    assert report.overall([HOLDS, UNDECIDED]) == UNDECIDED
+    assert report.overall([]) == UNJUDGED
 
 
 @pytest.mark.long

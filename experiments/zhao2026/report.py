@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 README = Path(__file__).with_name("README.md")
 COLORS = {YES: plots.COLORS[2], NO: plots.COLORS[1]}
 NOT_RUN = "not run yet"
+DEPENDS = "depends on the data"
 Looked = Mapping[str, Mapping[str, tuple[Judgement, list[Row]]]]
 """By claim and data set: the judgement, and the rows of evidence."""
 
@@ -49,7 +50,8 @@ half of its items say yes, is *contradicted* where more than half say no, else i
 no contradicts them. In brackets: what the items say; *open* are those that say nothing, and *at the ceiling* attacks
 that do not count because no difference could show. An attack is *effective* where its median success is above 0.5 and
 the median difference to the honest runs at least 0.25. *Success* is the share of test rows of other classes than τ, all
-of them attacked, that are predicted as τ; *floor* is that of the honest runs.
+of them attacked, that are predicted as τ; *floor* is that of the honest runs. *In all* stands the verdict of
+every data set that can judge; a claim *depends on the data* where it holds on one and is contradicted on another.
 """
 
 
@@ -70,13 +72,14 @@ def answer(looked: Looked) -> str:
     """Which claims hold and which do not, on how many items a verdict rests, and how many verdicts are not run yet."""
     titles: dict[str, list[str]] = {HOLDS: [], CONTRADICTED: [], UNDECIDED: [], UNJUDGED: []}
     for claim in CLAIMS:
-        every = [judged.verdict for judged, _ in looked[claim.name].values()]
-        said = [verdict for verdict in every if verdict not in (UNJUDGED, NOT_RUN)]
-        verdict = UNJUDGED if not said else said[0] if len(set(said)) == 1 else UNDECIDED
+        said = _judged(looked, claim)
+        verdict = overall(said)
         notes = [claim.name, *([claim.aside] if claim.aside else [])]
-        if verdict == UNDECIDED:
+        if verdict in (UNDECIDED, DEPENDS):
             notes.append(_by_data_set(said))
-        titles[verdict].append(f"{claim.text[0].lower()}{claim.text[1:]} ({'; '.join(notes)})")
+        titles[UNDECIDED if verdict == DEPENDS else verdict].append(
+            f"{claim.text[0].lower()}{claim.text[1:]} ({'; '.join(notes)})"
+        )
     judgements = [judged for of_claim in looked.values() for judged, _ in of_claim.values()]
     not_run, counts = sum(judged.verdict == NOT_RUN for judged in judgements), [len(j.items) for j in judgements]
     begin = "So far, on every data set where it" if not_run else "On every data set where it"
@@ -94,6 +97,24 @@ def answer(looked: Looked) -> str:
     if not_run:
         sentences.append(f"{not_run} of {len(judgements)} verdicts {'is' if not_run == 1 else 'are'} not run yet.")
     return " ".join(sentences) + "\n"
+
+
+def _judged(looked: Looked, claim: Claim) -> list[str]:
+    """The verdicts on a claim of the data sets where it could be judged."""
+    verdicts = [judged.verdict for judged, _ in looked[claim.name].values()]
+    return [verdict for verdict in verdicts if verdict not in (UNJUDGED, NOT_RUN)]
+
+
+def overall(verdicts: Sequence[str]) -> str:
+    """One verdict on a claim: that of all data sets where it could be judged, or what keeps it from being one.
+
+    Args:
+      verdicts: those of the data sets where it could be judged.
+    """
+    said = set(verdicts)
+    if len(said) < 2:
+        return said.pop() if said else UNJUDGED
+    return DEPENDS if {HOLDS, CONTRADICTED} <= said else UNDECIDED
 
 
 def _by_data_set(said: Sequence[str]) -> str:
@@ -121,9 +142,9 @@ def overview(looked: Looked) -> Figure:
 
 
 def verdict_rows(looked: Looked) -> list[Row]:
-    """The table of verdicts: a row per claim, a column per data set."""
+    """The table of verdicts: a row per claim, the verdict in all, and a column per data set."""
     return [
-        {"claim": f"{claim.name}. {claim.text}"}
+        {"claim": f"{claim.name}. {claim.text}", "in all": f"**{overall(_judged(looked, claim))}**"}
         | {DATA_SETS[name].title: _told(judged) for name, (judged, _) in looked[claim.name].items()}
         for claim in CLAIMS
     ]
@@ -135,7 +156,7 @@ def _told(judged: Judgement) -> str:
     says = [one.says for one in judged.items]
     counts = {"yes": says.count(YES), "no": says.count(NO), "open": says.count(OPEN)}
     told = [f"{count} {word}" for word, count in (*counts.items(), ("at the ceiling", judged.at_ceiling)) if count]
-    return f"**{judged.verdict}** ({', '.join(told)})"
+    return f"{judged.verdict} ({', '.join(told)})"
 
 
 def _evidence(folder: Path, claim: Claim, looked: Mapping[str, tuple[Judgement, list[Row]]]) -> str:
