@@ -29,7 +29,8 @@ NOTE = """\
 Medians over seeds with 95 % bootstrap intervals. A backdoor: the share of test rows of other classes, every one
 attacked, that are predicted as τ; *floor* is the largest of the honest runs beside the attacks. A reader: the share of
 training rows whose label it names, of two classes the area under the ROC curve; rows that it was granted are left out.
-A dash: it reports no area. *Alone* is logistic regression on the attacker's own features, with as many known rows and without the protocol.
+A dash: it reports no area. *Alone* is logistic regression on the attacker's own features, with as many known rows and
+without the protocol.
 """
 
 

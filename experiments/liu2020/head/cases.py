@@ -43,8 +43,11 @@ class KnowsTheHead(Case):
     attacker: str = ""
 
 
-def _knows_the_head(num_drawn: int, is_fresh: bool) -> KnowsTheHead:
-    """With 0 drawn rows the one known row is that of the authors' code, and the poison rows are those of their list."""
+def _knows_the_head(num_drawn: int, is_fresh: bool, is_shuffled: bool = False) -> KnowsTheHead:
+    """With 0 drawn rows the one known row is that of the authors' code, and the poison rows are those of their list.
+
+    Batches are in the order of the data, as in the authors' code, or shuffled in every epoch.
+    """
     scenario = liu2020_code(head="trainable", task="mnist")
     rows, name = "the authors' one", "liu2020_code_mnist"
     if num_drawn:
@@ -53,12 +56,16 @@ def _knows_the_head(num_drawn: int, is_fresh: bool) -> KnowsTheHead:
         rows, name = f"{num_drawn} drawn", f"{name}_drawn_{num_drawn}"
     if is_fresh:
         scenario, name = scenario.replace(attacks=(scenario.attacks[0], FRESH)), f"{name}_fresh"
+    if is_shuffled:
+        scenario = scenario.replace(batches=scenario.batches.replace(order="shuffled"))
+        rows, name = f"{rows}, shuffled batches", f"{name}_shuffled"
     attacker = "fresh gradients" if is_fresh else "the paper's"
     title = f"liu2020_code, mnist, trainable head, known rows: {rows}, attacker: {attacker}"
     return KnowsTheHead(name, title, "mnist", scenario, rows=rows, attacker=attacker)
 
 
-KNOWS_THE_HEAD = tuple(_knows_the_head(*of) for of in ((0, True), (1, False), (1, True), (100, False), (100, True)))
+KNOWN = ((0, True), (1, False), (1, True), (100, False), (100, True), (3000, True), (3000, True, True))
+KNOWS_THE_HEAD = tuple(_knows_the_head(*of) for of in KNOWN)
 CASES = (
     *(_case(preset, task, 1) for task in TASKS for preset in PRESETS),
     *(_case(preset, task, depth) for preset in PRESETS for task in TASKS for depth in DEPTHS),
