@@ -13,6 +13,7 @@ from experiments.arena import again, report
 from experiments.arena.adaptations import ADAPTATIONS, adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.growing import add, grown, lacking
+from experiments.arena.kinds import that_differ
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_by_defense, rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
@@ -226,6 +227,16 @@ def test_more_seeds_are_trained_of_those_who_were_strongest(monkeypatch, tmp_pat
         (["PoisonedData"], [], [5, 6]),
         (["Replay"], ["Clipping"], [5, 6]),
     ]
+
+
+def test_rows_with_a_natural_trigger_say_nothing_of_triggers_in_messages():
+    results = described(board("mnist", (0.8, 0.2), 0.005))
+    results.attrs["attacks"] = results.attrs["attacks"].replace(
+        '"num_targets": 7', '"num_targets": 7, "trigger": "plan"'
+    )
+    results.attrs["attacks"] = results.attrs["attacks"].replace('"plan"', '"message"', 1)
+    assert that_differ(results, "natural")["attack"].values.tolist() == ["quiet"]
+    assert that_differ(results, "sum")["attack"].values.tolist() == ["loud", "quiet"]
 
 
 def test_a_folder_without_results_says_so(tmp_path):

@@ -12,7 +12,7 @@ from experiments.arena.adaptations import NOTE as ADAPTED_NOTE
 from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows
-from experiments.arena.kinds import TITLES, Kind, file_name
+from experiments.arena.kinds import NOTES, TITLES, Kind, file_name, that_differ
 from experiments.arena.seeds import rows_by_defense, rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
@@ -128,9 +128,9 @@ def page(folder: Path) -> str:
     if found := refusal_rows(results):
         parts.append(details("Who could not meet, and why", to_markdown(found)))
     for kind, title in TITLES.items():
-        if boards := _saved(folder, kind):
+        if boards := [that_differ(board, kind) for board in _saved(folder, kind)]:
             of_kind = joined(boards, folder)
-            parts.append(section(title, *_undefended_parts(boards, of_kind)))
+            parts.append(section(title, NOTES.get(kind, ""), *_undefended_parts(boards, of_kind)))
             if of_kind.sizes["defense"] > 1:
                 met = undefended.those_who_met_defenses(of_kind)
                 tables = (attack_rows(met), defense_rows(of_kind))
