@@ -24,7 +24,7 @@ def test_a_case_fits_its_data(case):
 
 
 def test_names_are_unique_and_every_grid_point_changes_something():
-    assert len({case.name for case in CASES}) == len(CASES) == 2 * 13 + 2 * 14
+    assert len({case.name for case in CASES}) == len(CASES) == 2 * 17 + 2 * 18 + 2
     for case in CASES:
         assert parse(case.scenario, case.over).size == max(1, *(len(values) for values in case.over.values()), 0)
 
@@ -115,7 +115,7 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     assert said.startswith(
         "**Behind 2 of 3 settings of defenses that spare the model, no reader of messages was shown to"
     )
-    assert " 1 more do not spare it, or end without a model, and are in the table alone. So far 5 of 54 " in said
+    assert " 1 more do not spare it, or end without a model, and are in the table alone. So far 5 of 72 " in said
     assert "* default of credit, sum head: 3 settings spare the model. No reader of messages was shown to read" in said
     assert "alibi 1 (AUC 0.720 [0.700, 0.900] by sign; without messages 0.700 [0.690, 0.710] by alone)" in said
     assert said.endswith(

@@ -21,13 +21,17 @@ from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import load_default_credit, load_mnist
 from vfl_jax.defenses import (
     ALIBI,
+    CAE,
+    MID,
     Clipping,
     DiscreteGradients,
+    DistanceCorrelation,
     GaussianNoise,
     GradientAveraging,
     GradPerturb,
     IsotropicNoise,
     LabelSmoothing,
+    LaplaceNoise,
     Marvell,
     MaxNormNoise,
     RandomisedResponse,
@@ -37,7 +41,7 @@ from vfl_jax.defenses import (
 from vfl_jax.models import MLP, DenseHead, SumHead
 from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import HeadName
-from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.chains import ActiveChain, PartyChain
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
@@ -111,8 +115,15 @@ DEFENSES: dict[str, tuple[ActiveTransform, str, tuple[float, ...]]] = {
     "label_smoothing": (LabelSmoothing(), "smoothing", (0.1, 0.5)),
     "randomised_response": (RandomisedResponse(), "epsilon", (2.0, 0.5)),
     "alibi": (ALIBI(), "epsilon", (2.0, 0.5)),
+    "laplace_noise": (LaplaceNoise(), "scale", (0.001, 0.005)),
+    "cae": (CAE(), "", ()),
+    "dcae": (ActiveChain(parts=(CAE(), DiscreteGradients(bins=12.0))), "", ()),
+    "mid": (MID(), "weight", (0.01, 0.1)),
+    "distance_correlation": (DistanceCorrelation(), "weight", (0.1, 1.0)),
 }
-"""By name the defense, its number, and the values of that."""
+"""By name the defense, its number, and the values of that; a defense whose number is not swept has none."""
+TRAINABLE_ONLY = ("distance_correlation",)
+"""Defenses that leave the work to the head, so that it must be a trainable one."""
 NONE = "none"
 
 
@@ -164,4 +175,5 @@ CASES = tuple(
     for head in HEADS
     for name in (NONE, *DEFENSES)
     if name != "marvell" or TASKS[task].num_classes == 2
+    if name not in TRAINABLE_ONLY or head == "trainable"
 )
