@@ -35,7 +35,7 @@ GIVEN_AWAY = 0.95
 
 
 def answer(results: xr.Dataset) -> str:
-    """The answer: which defense holds on how many boards, which attack is the strongest, what holding means.
+    """The answer: which defense holds on how many boards, and which attack is the strongest.
 
     Args:
       results: those of all boards.
@@ -44,7 +44,7 @@ def answer(results: xr.Dataset) -> str:
     first = [place.name for place in attacks if place.rank == 1]
     undefended = next(place for place in defenses if place.name == UNDEFENDED)
     strongest = attacks[0]
-    floor, points = strongest.success[0] - strongest.lift[0], f"{100 * HOLDS_WITHIN:g} percentage points"
+    floor = strongest.success[0] - strongest.lift[0]
     return (
         f"{_who_holds(results, defenses)} "
         f"{_list(first)} {'is' if len(first) == 1 else 'are'} the strongest of "
@@ -52,10 +52,7 @@ def answer(results: xr.Dataset) -> str:
         f"{'it leads' if len(first) == 1 else 'the first leads'} {strongest.success[0]:.0%} of attacked rows to the "
         f"target class τ, and honest runs lead {floor:.0%}. {_given_away(results, strongest.name)}"
         "Without a defense the strongest of these attacks on each board leads "
-        f"{undefended.success[0]:.0%} in the mean. "
-        f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
-        f"accuracy to it and keep at least half of what they gain over naming the most frequent class, in every seed, "
-        f"and every attack tried stays within {points} of their rate."
+        f"{undefended.success[0]:.0%} in the mean."
     )
 
 
@@ -76,7 +73,7 @@ def _given_away(results: xr.Dataset, attack: str) -> str:
 
 def leaders(results: xr.Dataset) -> str:
     """The table of who leads: the strongest attacks, and the defenses that leave least, where the seeds tell them from
-    none; below it what its numbers are.
+    none; below it what holding means, and what the numbers are.
 
     Args:
       results: those of all boards.
@@ -102,9 +99,11 @@ def leaders(results: xr.Dataset) -> str:
     ]
     return (
         f"{to_markdown(rows)}\n"
-        "Percentages of attacks are means of attack success over defenses that spare the task, those of defenses what "
-        "the strongest attack is left with; costs are of main accuracy. Defenses that the seeds cannot tell from none "
-        "are left out.\n"
+        f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
+        "accuracy to it and keep at least half of what they gain over naming the most frequent class, in every seed, "
+        f"and every attack tried stays within {100 * HOLDS_WITHIN:g} percentage points of their rate. Percentages of "
+        "attacks are means of attack success over defenses that spare the task, those of defenses what the strongest "
+        "attack is left with; costs are of main accuracy. Defenses that the seeds cannot tell from none are left out.\n"
     )
 
 
