@@ -241,9 +241,9 @@ def test_attacks_are_told_by_size_and_counted_where_they_ruin_the_model(results)
 
 
 def with_more_seeds(results, attack, defense, **values):
-    """The results, where one meeting alone has five more seeds with other numbers."""
+    """The results, where an attack has five more seeds with other numbers, with one defense or some."""
     more = results.assign_coords(seed=np.arange(5, 10)).where(
-        (results["attack"] == attack) & (results["defense"] == defense)
+        (results["attack"] == attack) & results["defense"].isin(defense)
     )
     more["reason"] = results["reason"]
     for name, value in values.items():
@@ -259,6 +259,21 @@ def test_more_seeds_of_one_meeting_change_no_table(results):
     assert trace_rows(ruined) == trace_rows(results)
     stronger = with_more_seeds(results, "quiet", "weak", attack_success=1.0)
     assert defense_rows(stronger) == defense_rows(results)
+
+
+def test_more_seeds_take_a_holding_as_the_answer_says(results):
+    """Ranks compare at equal seeds; a defense that one more seed lets through holds no more, in tables too."""
+    results["attack_success"].loc[{"defense": "weak"}] = 0.1  # the floor
+
+    def held(of):
+        return {row["defense"]: row["holds on"] for row in defense_rows(of)}["weak"]
+
+    assert held(results) == "2 of 2"
+    more = with_more_seeds(results, "quiet", ["none", "weak"])
+    assert held(more) == "2 of 2"
+    let_through = more["attack_success"].copy()
+    let_through.loc[{"data": "one", "attack": "quiet", "defense": "weak", "seed": more["seed"][-1]}] = 1.0
+    assert held(more.assign(attack_success=let_through)) == "1 of 2"
 
 
 def test_results_without_the_size_of_messages_say_nothing_of_it(results):

@@ -113,7 +113,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
-    results = at_common_seeds(results)  # as the ranks are
+    of_all_seeds, results = results, at_common_seeds(results)  # ranks compare at equal seeds; holding is of every seed
     scores = dcs.by_defense(results).where(is_ranked(results, "defense"))  # of other boards it is another number
     return [
         {
@@ -124,7 +124,7 @@ def defense_rows(results: xr.Dataset) -> list[Row]:
             "strongest attack": _by_whom(results, place.name),
             "cost, points": _points(place.cost),
             "T-DCS": _number(scores.sel(defense=place.name)),
-            "holds on": "{} of {}".format(*map(len, boards_held(results, place.name))),
+            "holds on": "{} of {}".format(*map(len, boards_held(of_all_seeds, place.name))),
         }
         for place in rank_defenses(results)
     ]
