@@ -34,6 +34,9 @@ class DistanceCorrelation(ActiveTransform):
     memory for B² numbers per party and, on the way, B²·E. Where ``view.labels`` are told to the loss in another form
     (smoothed, encoded), dCor still takes the labels themselves.
 
+    An attacker who knows it uses no gradient and sends what it likes (``BASL``, ``Replay``): the defense acts on
+    training alone, and test rows pass as they are.
+
     This buys no privacy guarantee: it lowers what embeddings of a batch show, not what gradients show.
 
     Args:

@@ -27,6 +27,8 @@ class EmbeddingDropout(ActiveTransform):
     entries or rows, could not be verified. The scaling is that of Srivastava, Hinton, Krizhevsky, Sutskever,
     Salakhutdinov 2014, *Dropout*, in its usual form.
 
+    An attacker who knows it writes into all coordinates (``BASL``): some of them always stay.
+
     This buys no privacy of labels.
 
     Args:

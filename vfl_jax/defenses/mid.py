@@ -36,6 +36,9 @@ class MID(ActiveTransform):
     added to the mean loss of a batch; under a loss with the reduction "sum" a weight of λ·B is the same balance. The
     values of λ in the paper's figures could not be verified; the code's lists go from 1e-8 to 0.1.
 
+    An attacker who knows it sends what rows of the target class send (``Replay``, ``CentroidReplay``): a bottleneck
+    that lets these rows through lets the attack through.
+
     Args:
       rectified: whether ReLU follows the encoder and the decoder, as in the published code; then μ and h' are not
         negative, and σ is at least softplus(−shift). False leaves both out, as in the paper, whose μ is free.
