@@ -17,7 +17,7 @@ from experiments.arena.kinds import that_differ
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_by_defense, rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
-from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, NOT_READ, RATES
+from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
 from vfl_jax.arenas.standings import rank_attacks, rank_defenses
 from vfl_jax.core.files import load, save
 
@@ -122,20 +122,29 @@ def test_a_page_says_how_much_of_the_line_up_it_has():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
     said = so_far(results)
     assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 1 of {len(DEFENSES)} defenses, 5 seeds" in said
-    assert all(name in said for name in ("LMP", "PMP", "BAEVFL", "HASSLE", *NOT_READ))
+    assert all(name in said for name in ("LMP", "PMP", "BAEVFL", "HASSLE", "HijackVFL"))
 
 
-def test_every_defense_has_an_adaptation_and_what_it_reached():
+def test_every_defense_has_an_adaptation():
     assert set(DEFENSES) == {name for adaptation in ADAPTATIONS for name in adaptation.defenses}
     assert {name for adaptation in ADAPTATIONS for name in adaptation.attacks} <= set(ATTACKS)
     assert all(adaptation.attacks or adaptation.elsewhere for adaptation in ADAPTATIONS)
+
+
+def test_an_adaptation_stands_beside_the_others_in_the_same_place():
+    """Where the defense ruins honest runs, nothing counts."""
     names = {"attacks": ("FreshReplacement-sum", "quiet"), "defenses": ("none", "Sparsification")}
-    rows = adaptation_rows(report.joined([board("mnist", (0.8, 0.2), 0.005, **names)], "there"))
-    (adapted,) = [row for row in rows if row["defense"] == "`Sparsification`"]
-    assert adapted["as"] == "`FreshReplacement-sum`"
-    assert adapted["lift here"] == "0.38, FreshReplacement-sum on mnist"
-    assert adapted["of others"] == "0.08, quiet on mnist"
-    assert {row["lift here"] for row in rows if row is not adapted} == {"–"}
+    boards = [board("mnist", (0.8, 0.2), 0.005, **names), board("digits", (0.6, 0.9), 0.005, **names)]
+    met, not_met = adaptation_rows(report.joined(boards, "there"))
+    (row,) = met
+    assert row["defense"] == "`Sparsification`"
+    assert (row["lift"], row["on"], row["of others there"]) == ("0.38, FreshReplacement-sum", "mnist", "0.08, quiet")
+    assert "`Sparsification`" not in {row["defense"] for row in not_met}
+    assert "`VFLIP`" in {row["defense"] for row in not_met}
+    ruined = [board("mnist", (0.8, 0.2), 0.5, **names), boards[1]]
+    (row,), _ = adaptation_rows(report.joined(ruined, "there"))
+    assert (row["lift"], row["on"]) == ("0.28, FreshReplacement-sum", "digits")
+    assert adaptation_rows(report.joined(ruined[:1], "there"))[0] == []
 
 
 def test_a_page_has_every_board_and_what_is_lacking(tmp_path):
@@ -200,14 +209,37 @@ def test_attacks_that_met_no_defense_anywhere_move_nobody():
     assert sorted(those_who_met_defenses(results)["attack"].values) == ["loud", "quiet"]
 
 
+def recorded(met):
+    """In place of an arena: notes who was to meet at which seeds, and returns results of nobody."""
+
+    def arena(attacks, defenses, _, seeds, **__):
+        met.append((attacks, defenses, seeds))
+        return xr.Dataset(coords={"defense": ["none", *defenses]})
+
+    return arena
+
+
+def test_runs_without_a_defense_that_a_file_has_stay(monkeypatch, tmp_path):
+    """An arena always trains them; they would take the place of the first, and equal seeds end a little apart."""
+    added = []
+    monkeypatch.setattr(experiment, "arena", recorded([]))
+    monkeypatch.setattr(experiment, "add", lambda found, _: added.append(found["defense"].values.tolist()))
+    names = {"attacks": ("PoisonedData", "Replay"), "defenses": ("none", "Clipping")}
+    save(described(board("digits", (0.2, 0.8), 0.005, **names)), tmp_path / "digits.nc")
+    given = experiment.Arguments(only=("digits",), attack=("Replay",), defense=("Clipping", "MID"))
+    experiment.train(given, tmp_path)
+    experiment.train(dataclasses.replace(given, seeds=6), tmp_path)
+    assert added == [["MID"], ["none", "Clipping"], ["MID"]]
+
+
 def test_no_defense_needs_to_be_met(monkeypatch, tmp_path):
     met = []
-    monkeypatch.setattr(experiment, "arena", lambda attacks, defenses, *_, **__: met.append((attacks, defenses)))
+    monkeypatch.setattr(experiment, "arena", recorded(met))
     monkeypatch.setattr(experiment, "add", lambda *_: None)
     given = experiment.Arguments(only=("digits",), attack=("Replay",), undefended=True)
     experiment.train(given, tmp_path)
     experiment.train(experiment.Arguments(quick=True, undefended=True), tmp_path)
-    (attacks, none), (_, none_of_few) = met
+    (attacks, none, _), (_, none_of_few, _) = met
     assert (list(attacks), none, none_of_few) == (["Replay"], {}, {})
     with pytest.raises(ValueError, match="undefended asks for no defense, and defense names one"):
         experiment.train(dataclasses.replace(given, defense=("Clipping",)), tmp_path)
@@ -216,9 +248,7 @@ def test_no_defense_needs_to_be_met(monkeypatch, tmp_path):
 def test_more_seeds_are_trained_of_those_who_were_strongest(monkeypatch, tmp_path):
     """Without a defense everybody gets them; of the seeds that a file has none is trained again."""
     met = []
-    monkeypatch.setattr(
-        experiment, "arena", lambda attacks, defenses, _, seeds, **__: met.append((attacks, defenses, seeds))
-    )
+    monkeypatch.setattr(experiment, "arena", recorded(met))
     monkeypatch.setattr(experiment, "add", lambda *_: None)
     names = {"attacks": ("PoisonedData", "Replay"), "defenses": ("none", "Clipping")}
     save(described(board("digits", (0.2, 0.8), 0.005, **names)), tmp_path / "digits.nc")
@@ -320,18 +350,18 @@ def test_seeds_that_were_found_before_stay_beside_new_ones():
 
 def test_only_what_a_file_lacks_is_trained(tmp_path):
     file = tmp_path / "mnist.nc"
-    assert list(lacking(file, ["loud", "quiet"], ["wall"], 2)) == [(["loud", "quiet"], ["wall"], [0, 1])]
+    assert list(lacking(file, ["loud", "quiet"], ["wall"], 2)) == [(["loud", "quiet"], ["none", "wall"], [0, 1])]
     first = described(board("mnist", (0.8, 0.2), 0.005))
     add(first, file)
     assert list(lacking(file, ["loud", "quiet"], ["wall"], 5)) == []
-    assert list(lacking(file, ["loud", "quiet"], ["wall"], 7)) == [(["loud", "quiet"], ["wall"], [5, 6])]
+    assert list(lacking(file, ["loud", "quiet"], ["wall"], 7)) == [(["loud", "quiet"], ["none", "wall"], [5, 6])]
     add(described(first.sel(attack=["loud"]).isel(seed=[0]).assign_coords(seed=[5])), file)
     found = list(lacking(file, ["loud", "quiet", "late"], ["wall", "moat"], 6))
     assert found == [
         (["loud"], ["moat"], [0, 1, 2, 3, 4, 5]),
-        (["quiet"], ["wall"], [5]),
+        (["quiet"], ["none", "wall"], [5]),
         (["quiet"], ["moat"], [0, 1, 2, 3, 4, 5]),
-        (["late"], ["wall", "moat"], [0, 1, 2, 3, 4, 5]),
+        (["late"], ["none", "wall", "moat"], [0, 1, 2, 3, 4, 5]),
     ]
     refused = described(first.sel(attack=["loud"], defense=["wall"]).assign_coords(defense=["moat"]))
     refused["reason"] = refused["reason"].where(False, "has no time")
@@ -365,14 +395,18 @@ def test_more_seeds_of_the_strongest_stand_beside_the_first_and_move_no_rank():
         **{"data": "mnist", "defense": "wall", "attack": "loud", "seeds": "10"}
     }
     assert row["lift"].startswith("0.630 ")
-    assert row["of the first 5"].startswith("0.380 ")
+    assert row["of the first"].startswith("0.380 ")
     assert row["of those since"].startswith("0.880 ")
     assert rows_by_defense(results) == [
         {
-            **{"defense": "wall", "meetings": "1", "lift, first 5 seeds": "0.380", "lift, seeds since": "0.880"},
+            **{"defense": "wall", "meetings": "1", "lift, first seeds": "0.380", "lift, seeds since": "0.880"},
             "largest change of a meeting": "+0.50, loud on mnist",
         }
     ]
+    ten = board("digits", (0.8, 0.2), 0.005)  # all its meetings have ten seeds: they chose, and none came since
+    ten = xr.concat([ten, ten.assign_coords(seed=np.arange(5, 10))], "seed", data_vars="minimal")
+    both = report.joined([grown(five, described(more)), described(ten)], "there")
+    assert rows_by_defense(both) == rows_by_defense(results)
     assert "5 seeds" in so_far(results)
 
 

@@ -157,6 +157,7 @@ def test_warnings_are_lines(capsys):
         (["--over", "attack.amplify=1,1.0"], ("--over['attack.amplify'] has 1.0 twice",)),
         (["--over", "attack.amplify"], ("--over has 'attack.amplify'", "PATH=NUMBER,NUMBER")),
         (["--scheduler", "tcp://127.0.0.1:1"], ("--scheduler needs --folder",)),
+        (["--scheduler", "tcp://127.0.0.1:1", "--dry-run"], ("--scheduler needs --folder",)),
         (["--over", "attack.enabled=0,1,2"], ("enabled is 2", "0 (the honest run) or 1")),
         (["--over", "attack.enabled="], ("--over has 'attack.enabled='", "PATH=NUMBER")),
         (["--epochs", "0"], ("epochs is 0",)),

@@ -67,8 +67,8 @@ def test_the_answer_counts_who_is_left_at_every_cut(found):
     nowhere["attack_success"] = nowhere["attack_success"] * 0
     said = report.answer({"one": found, "two": everywhere, "three": nowhere})
     assert said.startswith(
-        "**At every cut a reader of labels is left on 3 of 3 data sets, and a backdoor on 1 of the 2 on which one gets "
-        "through at any.** Of 4 layers, 1, 2 and 3 lie below the cut"
+        "**At every cut a reader of labels is left on 3 of 3 data sets. A backdoor gets through at every cut on 1, at "
+        "some cut on 2.** Of 4 layers, 1, 2 and 3 lie below the cut"
     )
     assert (
         "* one: the strongest backdoor leads 10%, 50% and 90% of rows to τ, and honest runs 2% at most; the strongest "
@@ -80,7 +80,7 @@ def test_of_two_classes_a_reader_is_judged_by_its_area(found):
     """There the most frequent class would be most of the rows, and who names it for all would read much."""
     two = found.assign(num_classes=("data", [2] * len(CUTS)))
     said = report.answer({"credit": two})
-    assert said.startswith("**At every cut a reader of labels is left on 0 of 1 data set,")
+    assert said.startswith("**At every cut a reader of labels is left on 0 of 1 data sets.")
     assert "the strongest reader has an AUC of 0.35, 0.35 and 0.35 (0.30 alone, without the protocol)" in said
 
 

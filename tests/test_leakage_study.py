@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from experiments.leakage import answer, chance, readings, report
-from experiments.leakage.cases import CASES
+from experiments.leakage.cases import CASES, DEFENSES, NONE
 from vfl_jax.core.files import save
 from vfl_jax.data import load_breast_cancer, load_digits
 from vfl_jax.sweeps.grid import parse
@@ -97,10 +97,20 @@ def test_readers_that_leave_rows_out_stand_apart():
     named = {"sure": np.array([0.5, 0.5]), "alone": np.array([1.0, 1.0])}
     quiet = readings.Reading("noise", "1", right, {}, np.array([0.9, 0.9]), 0.1, named)
     whole = quiet._replace(level="2", named=dict.fromkeys(named, np.array([1.0, 1.0])))
-    assert report.leaving_rows_out([quiet, whole]) == [{"defense": "noise 1", "sure": "1.000 of 0.500"}]
+    plain = whole._replace(defense="none", level="")
+    assert report.leaving_rows_out([plain, quiet, whole]) == [{"defense": "noise 1", "sure": "1.000 of 0.500"}]
     silent = quiet._replace(right=right | {"sure": np.zeros(2)}, named=named | {"sure": np.zeros(2)})
-    assert report.leaving_rows_out([silent]) == [{"defense": "noise 1", "sure": "names none"}]
-    assert report.leaving_rows_out([whole]) == []
+    assert report.leaving_rows_out([plain, silent]) == [{"defense": "noise 1", "sure": "names none"}]
+    assert report.leaving_rows_out([plain, whole]) == []
+    ruined = quiet._replace(main=np.array([0.1, 0.1]))
+    assert report.leaving_rows_out([plain, ruined]) == []
+
+
+def test_the_figure_has_a_mark_for_every_defense():
+    found = [reading(name, [0.9, 0.9], [0.7, 0.7]) for name in (NONE, *DEFENSES)]
+    (panel,) = report.figure({("default_credit", "sum"): found}).axes
+    lines = [line for line in panel.get_lines() if line.get_label().replace(" ", "_") in DEFENSES]
+    assert len({line.get_marker() for line in lines}) == len(lines) == len(DEFENSES)
 
 
 def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():

@@ -22,6 +22,7 @@ from experiments.shared.command import ending_in_one_line, results_folder
 from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
+from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
 from vfl_jax.sweeps.devices import use_all_cores
 
@@ -99,14 +100,17 @@ def train(given: Arguments, folder: Path) -> None:
             add(arena(able, {}, {name: board}, seeds, folder=given.unfinished(folder)), folder / FOLDER / f"{name}.nc")
             continue
         file = folder / file_name(name, given.kind)
+        if given.quick:
+            file.unlink(missing_ok=True)  # else it would find that nothing is lacking
         meetings = [(list(able), list(defenses))]
         if given.strongest is not None:
-            found = strongest_on(load(file), given.strongest)
-            meetings = [([a], [d for d in found[a] if d in defenses]) for a in able if a in found]
+            strongest = strongest_on(load(file), given.strongest)
+            meetings = [([a], [d for d in strongest[a] if d in defenses]) for a in able if a in strongest]
         for some, of_them in meetings:
             for few, of_few, numbers in lacking(file, some, of_them, seeds):
-                chosen, against = {a: able[a] for a in few}, {d: defenses[d] for d in of_few}
-                add(arena(chosen, against, {name: board}, numbers, folder=given.unfinished(folder)), file)
+                chosen, against = {a: able[a] for a in few}, {d: defenses[d] for d in of_few if d != UNDEFENDED}
+                found = arena(chosen, against, {name: board}, numbers, folder=given.unfinished(folder))
+                add(found.sel(defense=of_few), file)  # what the file has without a defense stays
 
 
 if __name__ == "__main__":

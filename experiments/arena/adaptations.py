@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from vfl_jax.arenas.standings import lifts
+from vfl_jax.arenas.standings import at_common_seeds, is_judged, lifts
 from vfl_jax.reports import Row
 
 if TYPE_CHECKING:
@@ -30,18 +29,23 @@ class Adaptation(NamedTuple):
     elsewhere: str = ""
 
 
-USES_NO_GRADIENT = ("BASL", "BASL-5", "BASL-30", "Replay", "CentroidReplay")
-ORDINARY = ("BASL-ordinary", "Replay")
+ADDS_UP = ("FreshReplacement", "FreshReplacement-500", "FreshReplacement-sum")
+CHOOSES_A_MESSAGE = ("BASL", "BASL-5", "BASL-30", "BASL-ordinary")
+HONEST_MESSAGES = ("Replay", "CentroidReplay")
+ORDINARY = ("BASL-ordinary", *HONEST_MESSAGES)
 NOTE = (
-    "The largest mean lift on any board of this page, beside the largest of all other attacks on these defenses. A "
-    "dash: not tried here. What stands there without a lift reads labels, on the page on "
-    "[leakage](../leakage/README.md), or needs the sum head.\n"
+    "The board is the one on which the adaptation has its largest mean lift, of those on which the defense spares the "
+    "honest runs; beside it stands the largest lift of all other attacks in the same place. Whether a defense holds "
+    "counts only attacks that met it.\n"
+)
+NOT_MET_NOTE = (
+    "None of these attacks has met the defense yet, or it reads labels: see [leakage](../leakage/README.md).\n"
 )
 ADAPTATIONS = (
     Adaptation(
         ("GaussianNoise-weak", "GaussianNoise", "LaplaceNoise", "IsotropicNoise", "Marvell"),
         "adds up what a row is told at every visit",
-        ("FreshReplacement", "FreshReplacement-sum"),
+        ADDS_UP,
         '`evidence="sum"` of readers',
     ),
     Adaptation(
@@ -54,10 +58,10 @@ ADAPTATIONS = (
         "reads the axis of messages, because only their sign is drawn or turned round",
         elsewhere='`DirectionInference(rule="axis")`',
     ),
-    Adaptation(("Sparsification",), "adds up, because what is dropped comes later", ("FreshReplacement-sum",)),
+    Adaptation(("Sparsification",), "adds up, because what is dropped comes later", ADDS_UP),
     Adaptation(
         ("Clipping", "SignSGD", "DiscreteGradients"),
-        "makes the replacement as long as other gradients",
+        "makes the replacement ten times as long as the gradients that come",
         ("FreshReplacement-matched",),
         "`RegressionInference`",
     ),
@@ -69,17 +73,15 @@ ADAPTATIONS = (
     Adaptation(
         ("GradientAveraging", "RandomisedResponse", "ALIBI", "GradPerturb", "CAE", "DCAE", "DistanceCorrelation"),
         "uses no gradient",
-        USES_NO_GRADIENT,
+        (*CHOOSES_A_MESSAGE, *HONEST_MESSAGES),
     ),
-    Adaptation(
-        ("MID",), "sends what rows of τ send, which a bottleneck must let through", ("Replay", "CentroidReplay")
-    ),
+    Adaptation(("MID",), "sends what rows of τ send, which a bottleneck must let through", HONEST_MESSAGES),
     Adaptation(
         ("EmbeddingNormalisation",),
         "sends a message of the right direction, since its length is gone",
-        ("Replay", "CentroidReplay", "LRBA"),
+        (*HONEST_MESSAGES, "LRBA"),
     ),
-    Adaptation(("EmbeddingDropout",), "writes into all coordinates, of which some always stay", ("BASL", "BASL-5")),
+    Adaptation(("EmbeddingDropout",), "writes into all coordinates, of which some always stay", CHOOSES_A_MESSAGE),
     Adaptation(
         ("EmbeddingClipping", "GBD", "VFLIP", "VFLMonitor"), "sends messages of ordinary range and size", ORDINARY
     ),
@@ -87,35 +89,44 @@ ADAPTATIONS = (
 )
 
 
-def adaptation_rows(results: xr.Dataset) -> list[Row]:
-    """A row per adaptation: the largest mean lift it reached here, beside the largest of the attacks that do not adapt.
+def adaptation_rows(results: xr.Dataset) -> tuple[list[Row], list[Row]]:
+    """What adaptations reached, a row per defense and adaptation; and those that met nobody.
 
     Args:
       results: those of all boards.
     """
-    means = lifts(results).mean("seed")
-    return [
-        {
-            "defense": ", ".join(f"`{name}`" for name in adaptation.defenses),
-            "an attacker who knows it": adaptation.does,
-            "as": "; ".join([*(f"`{name}`" for name in adaptation.attacks), *filter(None, [adaptation.elsewhere])]),
-            "lift here": _largest(means, adaptation, adaptation.attacks),
-            "of others": _largest(
-                means, adaptation, [a for a in means["attack"].values if a not in adaptation.attacks]
-            ),
-        }
-        for adaptation in ADAPTATIONS
-    ]
+    results = at_common_seeds(results)
+    there = results["attack_success"].notnull()
+    counts = (is_judged(results) & there).sum("seed") * 2 > there.sum("seed")
+    means = lifts(results).mean("seed").where(counts)
+    met: list[Row] = []
+    not_met: list[Row] = []
+    for adaptation in ADAPTATIONS:
+        for defense in adaptation.defenses:
+            row: Row = {"defense": f"`{defense}`", "an attacker who knows it": adaptation.does}
+            names = [*(f"`{name}`" for name in adaptation.attacks), *filter(None, [adaptation.elsewhere])]
+            if found := _reached(means, defense, adaptation.attacks):
+                met.append(row | found)
+            else:
+                not_met.append(row | {"as": "; ".join(names)})
+    return met, not_met
 
 
-def _largest(means: xr.DataArray, adaptation: Adaptation, attacks: Sequence[str]) -> str:
-    """The largest mean lift of some attacks on any of the defenses, with where it was; a dash where none met."""
-    there = means.isel(
-        attack=means["attack"].isin(attacks).values, defense=means["defense"].isin(adaptation.defenses).values
-    )
-    if not there.size or not np.isfinite(there).any():
-        return "–"
-    found = there.stack(meeting=("data", "attack", "defense")).dropna("meeting")
-    best = found.isel(meeting=int(found.values.argmax()))
-    board, attack, _ = best["meeting"].item()
-    return f"{float(best):z.2f}, {attack} on {board}"
+def _reached(means: xr.DataArray, defense: str, attacks: tuple[str, ...]) -> Row:
+    """Where adapted attacks have their largest lift on a defense, beside the others there; nothing where none met."""
+    if defense not in means["defense"]:
+        return {}
+    of_defense = means.sel(defense=defense)
+    adapted = of_defense["attack"].isin(attacks).values
+    lift = of_defense.isel(attack=adapted)
+    if not np.isfinite(lift).any():
+        return {}
+    best = lift.stack(meeting=("data", "attack")).dropna("meeting")
+    best = best.isel(meeting=int(best.values.argmax()))
+    board, attack = best["meeting"].item()
+    others = of_defense.isel(attack=~adapted).sel(data=board).dropna("attack")
+    beside = "–"
+    if others.size:
+        strongest = others.isel(attack=int(others.values.argmax()))
+        beside = f"{float(strongest):z.2f}, {strongest['attack'].item()}"
+    return {"lift": f"{float(best):z.2f}, {attack}", "on": board, "of others there": beside}

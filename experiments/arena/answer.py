@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experiments.arena.undefended import those_who_met_defenses
 from vfl_jax.arenas.leaderboard import told_by_size
-from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, NOT_READ
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, NOT_HERE
 from vfl_jax.arenas.standings import (
     HOLDS_WITHIN,
     SUCCESS,
@@ -101,9 +101,10 @@ def leaders(results: xr.Dataset) -> str:
         f"{to_markdown(rows)}\n"
         f"A defense *holds* where honest runs lose at most {100 * DEFENSE_LOSS_AT_MOST:g} percentage points of main "
         "accuracy to it and keep at least half of what they gain over naming the most frequent class, in every seed, "
-        f"and every attack tried stays within {100 * HOLDS_WITHIN:g} percentage points of their rate. Percentages of "
-        "attacks are means of attack success over defenses that spare the task, those of defenses what the strongest "
-        "attack is left with; costs are of main accuracy. Defenses that the seeds cannot tell from none are left out.\n"
+        f"and every attack that met it stays within {100 * HOLDS_WITHIN:g} percentage points of their rate, by the "
+        "upper end of its t interval. Percentages of attacks are means of attack success over defenses that spare the "
+        "task, those of defenses what the strongest attack is left with; costs are of main accuracy. Defenses that the "
+        "seeds cannot tell from none are left out.\n"
     )
 
 
@@ -116,7 +117,7 @@ def so_far(results: xr.Dataset) -> str:
     wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES)]  # digits is no board of the page
     met = those_who_met_defenses(results)
     there = [results.sizes["data"], met.sizes["attack"], int((results["defense"] != UNDEFENDED).sum())]
-    absent = f"**Absent**, because their methods could not be read: {_list(NOT_READ)}. A rank is among those tried.\n"
+    absent = f"**Not here**, for want of a text or code to follow: {_list(NOT_HERE)}. A rank is among those tried.\n"
     if there == wanted:
         return absent
     (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), at_common_seeds(results).sizes["seed"]

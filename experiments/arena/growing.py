@@ -35,7 +35,8 @@ def lacking(
 ) -> Iterator[tuple[list[str], list[str], list[int]]]:
     """Yields what a board's file lacks: attacks, defenses, and the seeds at which each of these meetings is missing.
 
-    Attacks that lack the same stand together, because they may share a program. No defense is met in every case.
+    Attacks that lack the same stand together, because they may share a program. "none" is among the defenses where the
+    file lacks it; an arena trains it in any case.
 
     Args:
       path: the board's file; where there is none, everything is lacking.
@@ -53,7 +54,7 @@ def lacking(
         alike.setdefault(wanted, []).append(attack)
     for wanted, of_alike in alike.items():
         for seeds, of_them in wanted:
-            yield of_alike, [defense for defense in of_them if defense != UNDEFENDED], list(seeds)
+            yield of_alike, list(of_them), list(seeds)
 
 
 def _lacking_seeds(saved: xr.Dataset | None, attack: str, defense: str, num_seeds: int) -> tuple[int, ...]:

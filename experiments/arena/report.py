@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from experiments.arena import again, undefended
-from experiments.arena.adaptations import NOTE as ADAPTED_NOTE
+from experiments.arena import adaptations, again, undefended
 from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows
-from experiments.arena.kinds import NOTES, TITLES, Kind, file_name, that_differ
+from experiments.arena.kinds import TITLES, Kind, file_name, note, that_differ
 from experiments.arena.seeds import rows_by_defense, rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
@@ -42,8 +41,9 @@ BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
     "Attacks without a defense, and each defense with the attacks that had the largest mean lift on it by the first "
-    "seeds. The seeds since chose nothing, so what they say is fair to the defense. Ranks are over the seeds that all "
-    "meetings have.\n"
+    "seeds. The seeds since chose no attack, so their means carry no luck of that choice; they say nothing of attacks "
+    "that were not chosen, and the largest change is an extreme. Ranks are over the seeds that all meetings have; "
+    "whether a defense holds is asked of all seeds, and more of them ask more.\n"
 )
 TRACE_NOTE = (
     "*Rows known*: at most so many training rows whose labels the attacker is told, and a tenth of a class at most. "
@@ -103,7 +103,7 @@ def page(folder: Path) -> str:
             "VFLAIR's score, 1 at best: its mean over backdoors, of the defenses that met on nearly all boards. C-DCS, "
             "the mean over kinds of attacks, is the same number here, because one kind is tried.\n",
         ),
-        section("What an attacker does who knows the defense", to_markdown(adaptation_rows(results)), ADAPTED_NOTE),
+        section("What an attacker does who knows the defense", *_adaptations(results)),
         section("Boards", to_markdown(board_rows(results))),
     ]
     attacks = [place.name for place in rank_attacks(ranked)]
@@ -130,7 +130,9 @@ def page(folder: Path) -> str:
     for kind, title in TITLES.items():
         if boards := [that_differ(board, kind) for board in _saved(folder, kind)]:
             of_kind = joined(boards, folder)
-            parts.append(section(title, NOTES.get(kind, ""), *_undefended_parts(boards, of_kind)))
+            there = [str(name) for name in of_kind["data"].values]
+            how_far = note(there, kind, results.sizes["data"])
+            parts.append(section(title, how_far, *_undefended_parts(boards, of_kind)))
             if of_kind.sizes["defense"] > 1:
                 met = undefended.those_who_met_defenses(of_kind)
                 tables = (attack_rows(met), defense_rows(of_kind))
@@ -140,6 +142,17 @@ def page(folder: Path) -> str:
     parts.append(details("Methods of the package that did not meet", to_markdown(_absent_rows())))
     parts.append(details("Learning rates, chosen by honest runs of seeds 100 to 102", to_markdown(_rate_rows(folder))))
     return "\n".join(parts)
+
+
+def _adaptations(results: xr.Dataset) -> list[str]:
+    """What adapted attackers reached; folded, those that met nobody yet."""
+    met, not_met = adaptation_rows(results)
+    parts = [to_markdown(met), adaptations.NOTE] if met else []
+    if not_met:
+        parts.append(
+            details("Adaptations that have not met their defense here", adaptations.NOT_MET_NOTE, to_markdown(not_met))
+        )
+    return parts
 
 
 def _undefended_parts(boards: Sequence[xr.Dataset], results: xr.Dataset) -> list[str]:

@@ -35,12 +35,12 @@ def strongest_on(board: xr.Dataset, count: int) -> dict[str, list[str]]:
 
 
 def rows_by_defense(results: xr.Dataset) -> list[Row]:
-    """By defense, what the seeds say that chose its strongest attacks, and what those since say, which chose nothing.
+    """By defense, what the seeds say that chose its strongest attacks, and what those since say, which chose none.
 
     Args:
       results: those of all boards.
     """
-    count, first, since = _before_and_since(results)
+    first, since = _first_and_since(results)
     change = (since - first).where(since.notnull())
     rows: list[Row] = []
     for defense in results["defense"].values:
@@ -50,35 +50,43 @@ def rows_by_defense(results: xr.Dataset) -> list[Row]:
             most = most.isel(meeting=int(np.abs(most.values).argmax()))
             means = [float(lift.sel(defense=defense).where(of_it.notnull()).mean()) for lift in (first, since)]
             row: Row = {"defense": str(defense), "meetings": str(int(of_it.notnull().sum()))}
-            row |= {f"lift, first {count} seeds": f"{means[0]:z.3f}", "lift, seeds since": f"{means[1]:z.3f}"}
+            row |= {"lift, first seeds": f"{means[0]:z.3f}", "lift, seeds since": f"{means[1]:z.3f}"}
             board, attack = most["meeting"].item()
             rows.append(row | {"largest change of a meeting": f"{float(most):+.2f}, {attack} on {board}"})
     return rows
 
 
 def rows_with_more(results: xr.Dataset) -> list[Row]:
-    """The meetings that have more seeds than all have: what all their seeds say, the first of them, and those since.
+    """The meetings that have more seeds than all of their board: what all seeds say, the first of them, those since.
 
     Args:
       results: those of all boards.
     """
-    by_seed, common, rows = lifts(results), at_common_seeds(results)["seed"], list[Row]()
-    count, _, since = _before_and_since(results)
-    for board, defense, attack in itertools.product(*(results[of].values for of in ("data", "defense", "attack"))):
-        meeting = {"data": board, "defense": defense, "attack": attack}
-        if np.isfinite(since.sel(meeting)):
-            lift = by_seed.sel(meeting).dropna("seed")
-            is_first = lift["seed"].isin(common).values
-            row: Row = {name: str(value) for name, value in meeting.items()}
-            row |= {"seeds": str(lift.sizes["seed"]), "lift": mean_with_interval(lift.values)}
-            row[f"of the first {count}"] = mean_with_interval(lift.values[is_first])
-            rows.append(row | {"of those since": mean_with_interval(lift.values[~is_first])})
+    _, since = _first_and_since(results)
+    rows: list[Row] = []
+    for board in results["data"].values:
+        by_seed, common = lifts(results.sel(data=board)), _common_seeds(results, board)
+        for defense, attack in itertools.product(results["defense"].values, results["attack"].values):
+            if np.isfinite(since.sel(data=board, defense=defense, attack=attack)):
+                lift = by_seed.sel(defense=defense, attack=attack).dropna("seed")
+                is_first = np.isin(lift["seed"].values, common)
+                row: Row = {"data": str(board), "defense": str(defense), "attack": str(attack)}
+                row |= {"lift": mean_with_interval(lift.values), "seeds": str(lift.size)}
+                row |= {"of the first": mean_with_interval(lift.values[is_first]), "first seeds": str(is_first.sum())}
+                rows.append(row | {"of those since": mean_with_interval(lift.values[~is_first])})
     return rows
 
 
-def _before_and_since(results: xr.Dataset) -> tuple[int, xr.DataArray, xr.DataArray]:
-    """How many seeds all meetings have; by data, defense and attack, the mean lift of these, and of the others."""
-    by_seed, common = lifts(results), at_common_seeds(results)["seed"]
-    is_common = by_seed["seed"].isin(common)
-    first, since = (by_seed.isel(seed=which.values).mean("seed") for which in (is_common, ~is_common))
-    return common.size, first, since
+def _common_seeds(results: xr.Dataset, board: str) -> np.ndarray:
+    """The seeds that all meetings of a board have: they chose its strongest attacks."""
+    return at_common_seeds(results.sel(data=[board]))["seed"].values
+
+
+def _first_and_since(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """By data, defense and attack, the mean lift of the seeds that chose, and of the others."""
+    import xarray as xr
+
+    by_seed, names = lifts(results), ("data", "seed")
+    chose = [np.isin(results["seed"].values, _common_seeds(results, board)) for board in results["data"].values]
+    is_first = xr.DataArray(chose, {name: results[name] for name in names}, names)
+    return by_seed.where(is_first).mean("seed"), by_seed.where(~is_first).mean("seed")

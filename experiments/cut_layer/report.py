@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.cut_layer.cases import BACKDOORS, CUTS, DATA, LAYERS, READERS
 from experiments.shared.readme import add_picture, section, write_tables
-from vfl_jax.arenas.standings import MAIN, SUCCESS
+from vfl_jax.arenas.standings import HOLDS_WITHIN, MAIN, SUCCESS, lifts
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
 from vfl_jax.plots.panels import COLORS, grid_of_panels
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 README = Path(__file__).with_name("README.md")
-GETS_THROUGH = 0.1
-"""An attack gets through where it leads so much more of the rows to τ than honest runs do; a reader is left where it
-reads so much more than the attacker can alone."""
+READS_MORE = 0.1
+"""A reader is left where it reads so much more than the attacker can alone."""
 NOTE = """\
 Medians over seeds with 95 % bootstrap intervals. A backdoor: the share of test rows of other classes, every one
 attacked, that are predicted as τ; *floor* is the largest of the honest runs beside the attacks. A reader: the share of
@@ -56,9 +55,9 @@ def answer(found: Mapping[str, xr.Dataset]) -> str:
     lines, left, any_through, all_through = [], 0, 0, 0
     for name, results in found.items():
         floor, backdoor, reader = _floor(results), _strongest(results, BACKDOORS), _strongest(results, READERS)
-        through = backdoor - floor > GETS_THROUGH
+        through = lifts(results).sel(defense=UNDEFENDED).mean("seed").max("attack").values > HOLDS_WITHIN
         alone = float(_alone(results).median())
-        left += bool((reader - alone > GETS_THROUGH).all())
+        left += bool((reader - alone > READS_MORE).all())
         any_through, all_through = any_through + bool(through.any()), all_through + bool(through.all())
         what = "has an AUC of" if _is_binary(results) else "reads a share of the labels of"
         lines.append(
@@ -67,11 +66,11 @@ def answer(found: Mapping[str, xr.Dataset]) -> str:
             f"({alone:z.2f} alone, without the protocol); main accuracy "
             f"is {_listed(_honest_main(results), 'z.3f')}."
         )
-    sets = "data set" if len(found) == 1 else "data sets"
     return (
-        f"**At every cut a reader of labels is left on {left} of {len(found)} {sets}, and a backdoor on {all_through} "
-        f"of the {any_through} on which one gets through at any.** Of {LAYERS} layers, {_listed(np.array(CUTS), 'd')} "
-        "lie below the cut; values stand in this order.\n\n" + "\n".join(lines) + "\n"
+        f"**At every cut a reader of labels is left on {left} of {len(found)} data sets. A backdoor gets through at "
+        f"every cut on {all_through}, at some cut on {any_through}.** "
+        f"Of {LAYERS} layers, {_listed(np.array(CUTS), 'd')} lie below the cut; values stand in this order. A backdoor "
+        f"gets through by a mean lift above {HOLDS_WITHIN:g}, as in the arena.\n\n" + "\n".join(lines) + "\n"
     )
 
 

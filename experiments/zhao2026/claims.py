@@ -220,9 +220,8 @@ CLAIMS: Sequence[Claim] = (
     Claim(
         "1",
         "Attacks succeed best on the majority class",
-        "Of attacks in embedding space that are effective with the rarest or the most frequent class as τ; those in "
-        "input space were not trained with the most frequent one. (success − floor) / (1 − floor) with the most "
-        "frequent class less that with the rarest. Attacks that reach "
+        "Of attacks in embedding space that are effective with the rarest or the most frequent class as τ: (success − "
+        "floor) / (1 − floor) with the most frequent class less that with the rarest. Attacks that reach "
         f"{verdicts.CEILING:g} with both leave no room for a difference, and do not count.",
         _majority,
         "majority less rarest",

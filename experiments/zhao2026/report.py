@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 README = Path(__file__).with_name("README.md")
 COLORS = {YES: plots.COLORS[2], NO: plots.COLORS[1]}
 NOT_RUN = "not run yet"
-DEPENDS = "depends on the data"
+DEPENDS = "differs by data set"
 Looked = Mapping[str, Mapping[str, tuple[Judgement, list[Row]]]]
 """By claim and data set: the judgement, and the rows of evidence."""
 
@@ -50,8 +50,9 @@ half of its items say yes, is *contradicted* where more than half say no, else i
 no contradicts them. In brackets: what the items say; *open* are those that say nothing, and *at the ceiling* attacks
 that do not count because no difference could show. An attack is *effective* where its median success is above 0.5 and
 the median difference to the honest runs at least 0.25. *Success* is the share of test rows of other classes than τ, all
-of them attacked, that are predicted as τ; *floor* is that of the honest runs. *In all* stands the verdict of
-every data set that can judge; a claim *depends on the data* where it holds on one and is contradicted on another.
+of them attacked, that are predicted as τ; *floor* is that of the honest runs. *In all*: the verdict that all
+data sets share that can judge; *differs by data set* where one holds and one contradicts; else undecided. The attacks
+that are judged differ by data set.
 """
 
 

@@ -80,7 +80,7 @@ ATTACKS: dict[str, Given] = {
     "BadVFL": attacks.BadVFL(),
     "TECB": _tecb,
     "UAB": functools.partial(_tecb, aligns=False),
-    # Two that know the defense: one makes its gradients as long as others, one adds up what comes in parts.
+    # Two that know the defense: one makes its gradients ten times as long as those that come, one adds up parts.
     "FreshReplacement-matched": (_blurred(attacks.FreshReplacement(match_norm=True)), Needs(num_targets=500)),
     "FreshReplacement-sum": (_blurred(attacks.FreshReplacement(evidence="sum")), Needs(num_targets=500)),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
@@ -138,11 +138,11 @@ ABSENT: dict[str, str] = {
 }
 """Methods of the package that are not in the line-up, and why."""
 
-NOT_READ = (
+NOT_HERE = (
     *("LMP", "PMP", "BAEVFL", "HASSLE", "the BadVFL of Naseri et al.", "the cooperative attack of Lee et al."),
     "the optimising parts of HijackVFL",
 )
-"""Known attacks that the package lacks, because their method could not be read."""
+"""Known attacks that the package lacks, for want of a text or code to follow."""
 
 RATES: dict[HeadName, dict[str, float]] = {
     "trainable": {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vfl_jax.cli.choices import method
 from vfl_jax.cli.flags import check_outputs, picture
-from vfl_jax.cli.scheduler import executor_at
+from vfl_jax.cli.scheduler import check_scheduler, executor_at
 from vfl_jax.cli.subcommands import Arena
 from vfl_jax.core.atomic import check_apart
 from vfl_jax.core.extras import MissingExtra
@@ -51,6 +51,7 @@ def meet(chosen: Arena) -> None:
             console.print(f"{title}: {', '.join(names)}", highlight=False)
         return
     check_outputs(chosen.out)
+    check_scheduler(chosen.scheduler, chosen.folder)
     check_apart({"--out": chosen.out}, {"--folder": chosen.folder})
     others = {name: kind for name, kind in kinds(Attack).items() if kind is not Attack and not issubclass(kind, Chain)}
     defenders = {
@@ -67,7 +68,7 @@ def meet(chosen: Arena) -> None:
 
     boards = _named(chosen.data, BOARDS, board_of)
     with contextlib.ExitStack() as stack:
-        executor = executor_at(chosen.scheduler, chosen.folder, stack)
+        executor = executor_at(chosen.scheduler, stack)
         made = {name: make() for name, make in boards.items()}
         results = arena(attacks, defenses, made, chosen.seeds, folder=chosen.folder, executor=executor)
     show(results, console)

@@ -15,7 +15,7 @@ from vfl_jax.cli.choices import scenario_of
 from vfl_jax.cli.dry_run import dry_run
 from vfl_jax.cli.flags import check_outputs, picture, to_over
 from vfl_jax.cli.scenarios import OfFile
-from vfl_jax.cli.scheduler import executor_at
+from vfl_jax.cli.scheduler import check_scheduler, executor_at
 from vfl_jax.cli.studies import Begun, begin, write_scenario
 from vfl_jax.cli.subcommands import Run, Sweep, Training
 from vfl_jax.core.atomic import check_apart, check_folder, write_atomically
@@ -72,6 +72,7 @@ def perform_sweep(chosen: Sweep, name: str) -> None:
     """
     check_outputs(chosen.out, chosen.log_json)
     _check_apart(chosen, folder=chosen.folder, log_json=chosen.log_json)
+    check_scheduler(chosen.scheduler, chosen.folder)
     if chosen.folder is not None:
         check_folder("--folder", chosen.folder)
     elif chosen.keep is not None:
@@ -93,7 +94,7 @@ def perform_sweep(chosen: Sweep, name: str) -> None:
             folder=chosen.folder,
             checkpoint_every=chosen.checkpoint_every,
             max_replicas=chosen.max_replicas,
-            executor=executor_at(chosen.scheduler, chosen.folder, stack),
+            executor=executor_at(chosen.scheduler, stack),
             log_json=chosen.log_json,
             keep=chosen.keep,
         )

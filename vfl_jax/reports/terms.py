@@ -11,7 +11,6 @@ TERMS = {
     "balanced accuracy": "The mean of the accuracies of both classes; guessing reaches 0.5.",
     "clean floor": "The attack success of honest runs of the same seeds, by mistake and without any attack.",
     "collapsed": "A run whose main accuracy lost more than 0.02 to the attack, or is not finite.",
-    "T-DCS": "The mean defense capability score: how much accuracy is left, how little of backdoors, in one number.",
     "defense": "What the active party does to messages in order to stop attacks.",
     "detection AUC": "How often an attacked row is more suspicious to the defense than a clean one; guessing has 0.5.",
     "embedding": "The message that a party sends up: what its own model makes of its features of a row.",
@@ -29,6 +28,7 @@ TERMS = {
     "rows measured": "Attacked test rows of another class than the target class: the denominator of attack success.",
     "seed": "What settles everything random in a run: batches, initial weights, which rows are poisoned.",
     "success": "A run in which most triggered rows are taken for the target class, many more than in the honest run.",
+    "T-DCS": "A mean score, 1 at best: how little main accuracy a defense costs, how little attack success it leaves.",
     "target class": "The class that a backdoor shall lead to, τ.",
     "trigger": "The mark on a row that a backdoor answers to.",
 }
