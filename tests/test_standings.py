@@ -96,7 +96,7 @@ def test_attacks_are_ranked_over_judged_cells_that_all_have_and_ties_are_ties(re
     assert (first.rank, second.rank, third.rank) == (1, 1, 3)
     assert third.name == "quiet"
     assert third.num_cells == 5
-    assert third.success[0] == pytest.approx((3 * 0.2 + 2 * 0.1) / 5)
+    assert third.success[0] == pytest.approx(((0.2 + 0.1 + 0.2) / 3 + (0.2 + 0.1) / 2) / 2)  # boards weigh the same
     assert third.lift[0] == pytest.approx(third.success[0] - 0.1)
     assert third.cost[0] == pytest.approx(0.01)
     assert third.success[1] < third.success[0] < third.success[2]
@@ -188,7 +188,7 @@ def test_a_cell_whose_honest_run_is_ruined_is_not_judged(results):
 def test_tables_say_what_the_results_say(results):
     results["attack_success"].loc[{"attack": "echo", "defense": ["weak", "absent"]}] += 0.01
     assert attack_rows(results)[2]["attack"] == "quiet"
-    assert attack_rows(results)[2]["lift"].startswith("0.060 [")
+    assert attack_rows(results)[2]["lift"].startswith("0.058 [")
     rows = {row["defense"]: row for row in defense_rows(results)}
     assert rows["weak"]["strongest attack"] == "echo ×2"
     assert rows["ruinous"]["strongest attack"] == "–"

@@ -163,6 +163,7 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
     """Ranks attacks by their success above the floor, over the cells that all of them have.
 
     A cell does not count where the defense has ruined most honest runs, or where these lead most rows to τ themselves.
+    Every board weighs the same, however many defenses met on it.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -175,11 +176,16 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
     is_cell = _is_judged_in_most(results) & (shared | ~ranked)
     cells = results.where(is_cell)
     values = {
-        SUCCESS: cells[SUCCESS].mean(over),
-        "lift": lifts(cells).mean(over),
-        "cost": (cells[MAIN + HONEST] - cells[MAIN]).mean(over),
+        SUCCESS: _over_boards(cells[SUCCESS]),
+        "lift": _over_boards(lifts(cells)),
+        "cost": _over_boards(cells[MAIN + HONEST] - cells[MAIN]),
     }
     return _ranked("attack", values, ranked, is_cell.sum(over), strongest_first=True)
+
+
+def _over_boards(values: xr.DataArray) -> xr.DataArray:
+    """The mean over boards of the means over defenses: a board does not weigh more because more defenses met on it."""
+    return values.mean("defense").mean("data")
 
 
 def rank_defenses(results: xr.Dataset) -> list[Standing]:
