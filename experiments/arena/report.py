@@ -26,7 +26,7 @@ from vfl_jax.arenas.leaderboard import (
 )
 from vfl_jax.arenas.lineup import ABSENT, BOARDS, RATES
 from vfl_jax.arenas.pictures import heat_map, pareto
-from vfl_jax.arenas.standings import SUCCESS, rank_attacks
+from vfl_jax.arenas.standings import SUCCESS, is_ranked, rank_attacks
 from vfl_jax.core.atomic import write_atomically
 from vfl_jax.core.files import load
 from vfl_jax.core.words import duration
@@ -67,7 +67,8 @@ RUN_NOTE = (
 def write_report(folder: Path) -> None:
     """Writes the page and the leaderboard of the README; or tables beside other results than the committed ones."""
     results = joined(_saved(folder, "trainable"), folder)
-    figure = heat_map(undefended.those_who_met_defenses(results))
+    everywhere = is_ranked(results, "defense").values  # a map of all 26 could not be read on the first screen
+    figure = heat_map(undefended.those_who_met_defenses(results.sel(defense=everywhere)))
     picture = add_picture(folder, "heat_map", figure, "attack success above the floor, by attack and defense")
     said, table, lacking = answer(results), leaders(results), so_far(results)
     write_tables(README, folder, page(folder), "\n".join([f"{said}\n", picture, lacking, table]))
