@@ -27,7 +27,7 @@ BACKDOORS: dict[str, Given] = {
 }
 READERS: dict[str, Given] = {
     "RegressionInference": (RegressionInference(at_epochs=END), Needs(num_known=NUM_KNOWN)),
-    "PassiveModelCompletion": (PassiveModelCompletion(), Needs(num_known=NUM_KNOWN)),
+    "PassiveModelCompletion": (PassiveModelCompletion(num_steps=20 * 1024), Needs(num_known=NUM_KNOWN)),
 }
 """One reads the messages; the other, the party's own model, which no defense of messages hides."""
 
