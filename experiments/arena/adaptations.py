@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from vfl_jax.arenas.standings import at_common_seeds, is_judged, lifts
+from vfl_jax.arenas.standings import at_common_seeds, is_judged_in_most, lifts
 from vfl_jax.reports import Row
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ def adaptation_rows(results: xr.Dataset) -> tuple[list[Row], list[Row]]:
       results: those of all boards.
     """
     results = at_common_seeds(results)
-    there = results["attack_success"].notnull()
-    counts = (is_judged(results) & there).sum("seed") * 2 > there.sum("seed")
-    means = lifts(results).mean("seed").where(counts)
+    means = lifts(results).mean("seed").where(is_judged_in_most(results))
     met: list[Row] = []
     not_met: list[Row] = []
     for adaptation in ADAPTATIONS:

@@ -139,7 +139,7 @@ def shared_cells(results: xr.Dataset) -> xr.DataArray:
       results: as :func:`vfl_jax.arena` returns them.
     """
     ranked = results["attack"].values[is_ranked(results, "attack").values]
-    return _is_judged_in_most(results).sel(attack=ranked).all("attack")
+    return is_judged_in_most(results).sel(attack=ranked).all("attack")
 
 
 def shared_boards(results: xr.Dataset) -> list[str]:
@@ -153,8 +153,12 @@ def shared_boards(results: xr.Dataset) -> list[str]:
     return [str(name) for name in results["data"].values[there.values]]
 
 
-def _is_judged_in_most(results: xr.Dataset) -> xr.DataArray:
-    """Where a meeting is judged in more than half of its seeds, bool[data, attack, defense]."""
+def is_judged_in_most(results: xr.Dataset) -> xr.DataArray:
+    """Where a meeting is judged in more than half of its seeds (:func:`is_judged`), bool[data, attack, defense].
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
     there = results[SUCCESS].notnull()
     return (is_judged(results) & there).sum("seed") * 2 > there.sum("seed")
 
@@ -173,7 +177,7 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
     """
     results = at_common_seeds(results)
     over, shared, ranked = ("data", "defense"), shared_cells(results), is_ranked(results, "attack")
-    is_cell = _is_judged_in_most(results) & (shared | ~ranked)
+    is_cell = is_judged_in_most(results) & (shared | ~ranked)
     cells = results.where(is_cell)
     values = {
         SUCCESS: _over_boards(cells[SUCCESS]),
