@@ -7,19 +7,21 @@ import re
 import numpy as np
 import pytest
 import xarray as xr
+from data_helpers import needs_data
 
 from experiments.arena import __main__ as experiment
 from experiments.arena import again, report
 from experiments.arena.adaptations import ADAPTATIONS, adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.growing import add, grown, lacking
-from experiments.arena.kinds import that_differ
+from experiments.arena.kinds import CARRY_A_TRIGGER, that_differ
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_by_defense, rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
-from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, RATES
-from vfl_jax.arenas.standings import rank_attacks, rank_defenses
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, RATES
+from vfl_jax.arenas.standings import lifts, rank_attacks, rank_defenses
 from vfl_jax.core.files import load, save
+from vfl_jax.protocol.triggers import NaturalTrigger
 
 
 @pytest.mark.parametrize(
@@ -267,6 +269,28 @@ def test_rows_with_a_natural_trigger_say_nothing_of_triggers_in_messages():
     results.attrs["attacks"] = results.attrs["attacks"].replace('"plan"', '"message"', 1)
     assert that_differ(results, "natural")["attack"].values.tolist() == ["quiet"]
     assert that_differ(results, "sum")["attack"].values.tolist() == ["loud", "quiet"]
+
+
+@needs_data
+@pytest.mark.parametrize("name", CARRY_A_TRIGGER)
+def test_so_many_rows_carry_a_trigger_by_nature(name):
+    made = BOARDS[name](trigger=NaturalTrigger())
+    rows, target = made.data.test, made.scenario.poison.target_class
+    assert (rows.has_trigger & (np.asarray(rows.labels) != target)).sum() == CARRY_A_TRIGGER[name]
+
+
+def test_the_table_of_what_helps_has_the_numbers_of_the_results():
+    """It is written by hand, because its choice of rows is."""
+    table = report.README.read_text().partition("**Not every adaptation helps.**")[2].partition("**A fresh")[0]
+    rows = [re.findall(r"`([^`]+)`|(-?\d\.\d\d)", line) for line in table.splitlines() if line.startswith("| `")]
+    assert len(rows) == 5
+    for (defense, _), (attack, _), *numbers in rows:
+        found = []
+        for name in ("bank_marketing", "mnist"):
+            results = load(report.README.parent / "results" / f"{name}.nc").sel(seed=range(5))
+            means = lifts(results).isel(data=0).sel(defense=defense).mean("seed")
+            found += [f"{float(means.sel(attack=who)):z.2f}" for who in (attack, "FreshReplacement-500")]
+        assert [number for _, number in numbers] == found
 
 
 def test_a_folder_without_results_says_so(tmp_path):

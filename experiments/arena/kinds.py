@@ -51,7 +51,7 @@ def note(names: Sequence[str], kind: Kind, num_boards: int) -> str:
       kind: the kind.
       num_boards: how many boards the page has.
     """
-    said = f"**So far**: {len(names)} of {num_boards} boards, without a defense.\n"
+    said = f"**So far**: {len(names)} of {num_boards} boards.\n"
     if kind == "natural":
         counts = ", ".join(f"{CARRY_A_TRIGGER[name]} of {name}" for name in names if name in CARRY_A_TRIGGER)
         said += (
