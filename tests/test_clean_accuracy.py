@@ -30,7 +30,9 @@ def test_the_quick_study(tmp_path, monkeypatch):
     for module in (own_cases, report):
         monkeypatch.setattr(module, "HEADS", ("sum",))
     main(["--quick", "--only", "breast_cancer", "--only", "digits", "--out", str(tmp_path)])
-    assert sorted(path.name for path in tmp_path.glob("*.nc")) == ["breast_cancer_sum.nc", "digits_sum.nc"]
+    assert sorted(path.name for path in tmp_path.glob("*.nc")) == [
+        *("breast_cancer_stamped.nc", "breast_cancer_sum.nc", "digits_stamped.nc", "digits_sum.nc")
+    ]
     attacked, honest = load(tmp_path / "breast_cancer_sum.nc"), load(tmp_path / "digits_sum.nc")
     assert attacked["attack.enabled"].values.tolist() == [0, 1]
     assert "attack.enabled" not in honest.coords
@@ -43,6 +45,7 @@ def test_the_quick_study(tmp_path, monkeypatch):
         *("| data set", "| ---", "| breast cancer", "| digits"),
         *("| data set", "| ---", "| breast cancer"),  # of two classes
         *("| data set", "| ---", "| breast cancer"),
+        *("| data set", "| ---", "| breast cancer", "| digits"),  # stamped
     ]
     (tmp_path / "tables.md").unlink()
     main(["--report-only", "--out", str(tmp_path)])

@@ -11,6 +11,7 @@ from experiments.data.clean_accuracy.answer import answer, figure
 from experiments.data.clean_accuracy.baseline import Facts
 from experiments.data.clean_accuracy.cases import HEADS
 from experiments.data.clean_accuracy.data_sets import DATA_SETS
+from experiments.data.clean_accuracy.stamped import stamped_rows
 from experiments.shared.readme import add_picture, write_tables
 from vfl_jax.core.files import load
 from vfl_jax.reports import (
@@ -56,6 +57,8 @@ def tables(folder: Path) -> str:
         text += f"\n### Two classes, beside boosted trees\n\n{to_markdown(two)}"
     if attacked := backdoors(folder, found):
         text += f"\n### The backdoor of natural triggers\n\n{to_markdown(attacked)}"
+    if stamped := stamped_rows(folder):
+        text += f"\n### The backdoor of stamped triggers\n\n{to_markdown(stamped)}"
     return text
 
 
