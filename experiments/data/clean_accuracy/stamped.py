@@ -42,7 +42,7 @@ def run_stamped(
     path, length = folder / f"{name}_stamped.nc", epochs or DATA_SETS[name].epochs
     if name not in NAMES or (path.is_file() and load(path).sizes["seed"] >= seeds):
         return
-    boards = {head: board_for(data, head=head, epochs=length, learning_rate=LEARNING_RATE) for head in heads}
+    boards = {str(head): board_for(data, head=head, epochs=length, learning_rate=LEARNING_RATE) for head in heads}
     attacks = {attack: ATTACKS[attack] for attack in CHOSEN}
     save(arena(attacks, {}, boards, seeds, folder=folder / "runs" / path.stem), path)
 
