@@ -28,16 +28,19 @@ class Grant:
 
 
 class GradientReplacement:
-    """Record first, over all rows; then replace."""
+    """Record first, over all rows; then replace. ``heard`` has what was recorded, a row per batch, the latest last."""
 
-    def __init__(self, grant, width, amplify):
-        self.grant, self.amplify = grant, amplify
-        self.recorded = np.zeros(width, np.float32)
+    def __init__(self, grant, width, amplify, decay=0.0):
+        self.grant, self.amplify, self.decay = grant, amplify, decay
+        self.heard, self.recorded = [], np.zeros(width, np.float32)
 
     def on_download(self, ids, roles, gradient):
-        for row in range(len(ids)):
-            if self.grant.is_target(ids[row], roles[row]):
-                self.recorded = gradient[row].copy()
+        told = [gradient[row] for row in range(len(ids)) if self.grant.is_target(ids[row], roles[row])]
+        if told:
+            self.heard.append(told[-1])
+            ages = np.arange(len(self.heard))[::-1]
+            shares = np.where(ages < ages.max(), 1 - self.decay, 1.0) * np.float64(self.decay) ** ages
+            self.recorded = (shares @ np.stack(self.heard).astype(np.float64)).astype(np.float32)
         out = gradient.copy()
         for row in range(len(ids)):
             if self.grant.is_poison(ids[row], roles[row]):

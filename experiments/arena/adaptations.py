@@ -41,13 +41,15 @@ NOTE = (
 NOT_MET_NOTE = (
     "None of these attacks has met the defense yet, or it reads labels: see [leakage](../leakage/README.md).\n"
 )
+NOISE = ("GaussianNoise-weak", "GaussianNoise", "LaplaceNoise", "IsotropicNoise", "Marvell")
 ADAPTATIONS = (
     Adaptation(
-        ("GaussianNoise-weak", "GaussianNoise", "LaplaceNoise", "IsotropicNoise", "Marvell"),
+        NOISE,
         "adds up what a row is told at every visit",
         ADDS_UP,
         '`evidence="sum"` of readers',
     ),
+    Adaptation(NOISE, "averages the gradients that it puts in place", ("GradientReplacement-mean",)),
     Adaptation(
         ("RandomisedResponse", "ALIBI", "GradPerturb"),
         "adds to what a row is told what rows like it are told",

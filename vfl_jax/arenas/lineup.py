@@ -80,9 +80,10 @@ ATTACKS: dict[str, Given] = {
     "BadVFL": attacks.BadVFL(),
     "TECB": _tecb,
     "UAB": functools.partial(_tecb, aligns=False),
-    # Two that know the defense: one makes its gradients ten times as long as those that come, one adds up parts.
+    # Three that know the defense: they make gradients ten times as long as those that come, add up parts, and average.
     "FreshReplacement-matched": (_blurred(attacks.FreshReplacement(match_norm=True)), Needs(num_targets=500)),
     "FreshReplacement-sum": (_blurred(attacks.FreshReplacement(evidence="sum")), Needs(num_targets=500)),
+    "GradientReplacement-mean": _blurred(attacks.GradientReplacement(decay=0.9)),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
 }
 """The attacks by name. What follows a dash says which numbers or rows one of several of a method has."""

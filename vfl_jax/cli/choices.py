@@ -75,7 +75,7 @@ def with_attacks(scenario: Scenario, entries: Sequence[str]) -> Scenario:
     Example:
       >>> import vfl_jax as vfl
       >>> with_attacks(vfl.presets.zou2022(), ["1=GradientReplacement"]).attacks[1]
-      GradientReplacement(enabled=1.0, amplify=10.0)
+      GradientReplacement(enabled=1.0, amplify=10.0, decay=0.0)
       >>> with_attacks(vfl.presets.zou2022(), ["1=GradientReplacement(amplify=2)"]).attacks[1].amplify
       2
       >>> type(with_attacks(vfl.presets.zou2022(), ["active=ActiveBackdoor"]).active_attack).__name__
