@@ -15,6 +15,7 @@ import vfl_jax as vfl
 from vfl_jax.arenas import cells, running
 from vfl_jax.arenas.boards import rarest
 from vfl_jax.arenas.cells import groups
+from vfl_jax.arenas.folder import Log
 from vfl_jax.attacks import BASL, LFBA, GradientReplacement, Replay, Villain
 from vfl_jax.defenses import Clipping, GaussianNoise, Marvell, Sparsification, VFLMonitor
 from vfl_jax.protocol.methods import needs_of
@@ -173,7 +174,7 @@ def test_progress_says_how_many_programs_and_about_how_long(found, board, capsys
 
 
 def test_the_log_makes_estimates_of_what_groups_took(tmp_path):
-    log = running._Log(tmp_path / "arena.jsonl")
+    log = Log(tmp_path / "arena.jsonl")
     before = log.estimate(100_000)
 
     class Group:
@@ -181,7 +182,7 @@ def test_the_log_makes_estimates_of_what_groups_took(tmp_path):
 
     log.note(Group, 100_000, 3 * before)
     log.note(Group, 100_000, 0.1)  # only read
-    assert running._Log(tmp_path / "arena.jsonl").estimate(100_000) == pytest.approx(3 * before, rel=0.01)
+    assert Log(tmp_path / "arena.jsonl").estimate(100_000) == pytest.approx(3 * before, rel=0.01)
 
 
 @pytest.mark.parametrize(

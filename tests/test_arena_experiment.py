@@ -14,7 +14,7 @@ from experiments.arena import again, report
 from experiments.arena.adaptations import ADAPTATIONS, adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.growing import add, grown, lacking
-from experiments.arena.kinds import CARRY_A_TRIGGER, that_differ
+from experiments.arena.kinds import CARRY_A_TRIGGER, concerned, that_differ
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_by_defense, rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
@@ -269,6 +269,13 @@ def test_rows_with_a_natural_trigger_say_nothing_of_triggers_in_messages():
     results.attrs["attacks"] = results.attrs["attacks"].replace('"plan"', '"message"', 1)
     assert that_differ(results, "natural")["attack"].values.tolist() == ["quiet"]
     assert that_differ(results, "sum")["attack"].values.tolist() == ["loud", "quiet"]
+
+
+def test_boards_of_natural_triggers_train_no_attack_whose_trigger_is_in_the_message():
+    assert list(concerned(ATTACKS, 50, "sum")) == list(ATTACKS)
+    named = list(concerned(ATTACKS, 50, "natural"))
+    assert {"PoisonedData", "GradientReplacement", "FreshReplacement-500"} <= set(named)
+    assert not {"BASL", "Replay", "TECB", "Villain"} & set(named)
 
 
 @needs_data

@@ -21,7 +21,7 @@ from data_helpers import idx_bytes, says
 from rich.console import Console
 
 import vfl_jax as vfl
-from vfl_jax.arenas.running import _Log
+from vfl_jax.arenas.folder import Log
 from vfl_jax.cli.data_check import data_check
 from vfl_jax.cli.studies import read_scenario
 from vfl_jax.cli.table_file import read_table_file
@@ -181,7 +181,7 @@ def test_a_pipe_beside_results_or_a_lock_stops_nothing(tmp_path):
 
 def test_a_pipe_for_the_times_of_an_arena_stops_nothing(tmp_path):
     with pipe(tmp_path / "arena.jsonl") as path:
-        log = _Log(path)
+        log = Log(path)
         log.note(SimpleNamespace(board="board", name="group"), 3, 1.0)
         assert len(log.entries) == 1
 

@@ -7,26 +7,18 @@ from pathlib import Path
 import pytest
 
 from vfl_jax.arenas import lineup
-from vfl_jax.protocol.methods import needs_of
-from vfl_jax.protocol.transforms import PartyTransform
+from vfl_jax.arenas.entries import entrants
 
 PINNED = Path(__file__).parent / "fixtures" / "lineup.json"
-
-
-def of_attack(given, epochs):
-    made, needs = given if isinstance(given, tuple) else (given, None)
-    attack = made if isinstance(made, PartyTransform) else made(epochs)
-    granted = needs_of(attack) if needs is None else needs
-    return {"method": json.loads(attack.to_json()), "granted": dataclasses.asdict(granted)}
 
 
 def found():
     """All numbers of the line-up as JSON has them."""
     return {
         "attacks": {
-            f"{name}, {epochs} epochs": of_attack(given, epochs)
-            for name, given in lineup.ATTACKS.items()
+            f"{name}, {epochs} epochs": {"method": json.loads(attack.to_json()), "granted": dataclasses.asdict(needs)}
             for epochs in (lineup.SMALL, lineup.LARGE)
+            for name, (attack, needs) in entrants(lineup.ATTACKS, epochs).items()
         },
         "defenses": {name: json.loads(defense.to_json()) for name, defense in lineup.DEFENSES.items()},
         "rates": lineup.RATES,

@@ -15,7 +15,7 @@ import tyro
 
 from experiments.arena.again import FOLDER
 from experiments.arena.growing import add, lacking
-from experiments.arena.kinds import MAKING, Kind, file_name
+from experiments.arena.kinds import MAKING, Kind, concerned, file_name
 from experiments.arena.rates import write_rates
 from experiments.arena.seeds import strongest_on
 from experiments.shared.command import ending_in_one_line, results_folder
@@ -96,6 +96,7 @@ def train(given: Arguments, folder: Path) -> None:
             board = dataclasses.replace(board, epochs=3)
         is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
+        able = concerned(able, board.epochs, given.kind)
         if given.again:
             add(arena(able, {}, {name: board}, seeds, folder=given.unfinished(folder)), folder / FOLDER / f"{name}.nc")
             continue

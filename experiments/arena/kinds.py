@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from vfl_jax.arenas.entries import Entry, entrants
 from vfl_jax.protocol.triggers import NaturalTrigger
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ CARRY_A_TRIGGER = {
 def file_name(board: str, kind: Kind) -> str:
     """The file of a board's results."""
     return f"{board}.nc" if kind == "trainable" else f"{board}_{kind}.nc"
+
+
+def concerned(attacks: Mapping[str, Entry], epochs: int, kind: Kind) -> dict[str, Entry]:
+    """Returns the attacks that a kind of boards concerns, as :func:`that_differ` has them.
+
+    Args:
+      attacks: as ``vfl.arena`` takes them.
+      epochs: how many a board has.
+      kind: its kind.
+    """
+    if kind != "natural":
+        return dict(attacks)
+    granted = {name: needs for name, (_, needs) in entrants(attacks, epochs).items()}
+    return {name: made for name, made in attacks.items() if granted[name].trigger != "message"}
 
 
 def that_differ(board: xr.Dataset, kind: Kind) -> xr.Dataset:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from vfl_jax.arenas.boards import WIDTH, Board
+from vfl_jax.arenas.entries import Entry
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS
-from vfl_jax.arenas.running import Given
 from vfl_jax.attacks import PassiveModelCompletion, RegressionInference
 from vfl_jax.models import MLP, DenseHead
 from vfl_jax.protocol.needs import Needs
@@ -21,11 +21,11 @@ NUM_KNOWN = 10
 """The rows of every class whose labels a reader knows."""
 END = (-1,)
 
-BACKDOORS: dict[str, Given] = {
+BACKDOORS: dict[str, Entry] = {
     name: ATTACKS[name]
     for name in ("GradientReplacement", "FreshReplacement-500", "Replay", "Villain-oracle", "BASL", "BASL-5", "LFBA")
 }
-READERS: dict[str, Given] = {
+READERS: dict[str, Entry] = {
     "RegressionInference": (RegressionInference(at_epochs=END), Needs(num_known=NUM_KNOWN)),
     "PassiveModelCompletion": (PassiveModelCompletion(num_steps=20 * 1024), Needs(num_known=NUM_KNOWN)),
 }

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from vfl_jax import attacks, defenses
 from vfl_jax.arenas.boards import Board, board_for
-from vfl_jax.arenas.running import Given
+from vfl_jax.arenas.entries import Entry
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.data import (
     load_bank_marketing,
@@ -55,7 +55,7 @@ def _basl(scale: float) -> Callable[[int], attacks.BASL]:
     return lambda epochs: attacks.BASL(at_epochs=(round(0.8 * epochs), round(0.9 * epochs)), scale=scale)
 
 
-ATTACKS: dict[str, Given] = {
+ATTACKS: dict[str, Entry] = {
     "PoisonedData": attacks.PoisonedData(),
     "GradientReplacement": _blurred(attacks.GradientReplacement()),
     "GradientReplacement-500": (_blurred(attacks.GradientReplacement()), Needs(num_targets=500)),
@@ -123,7 +123,7 @@ DEFENSES: dict[str, ActiveTransform] = {
 
 _READS = "reads labels and plants nothing; the page on leakage has it"
 _SPOILS = "a baseline that spoils rows or gradients and aims at no class"
-SUM_HEAD_ONLY: dict[str, Given] = {
+SUM_HEAD_ONLY: dict[str, Entry] = {
     "LabelReplacement": attacks.LabelReplacement(),
     "DictionaryReplacement": attacks.DictionaryReplacement(),
 }

@@ -11,8 +11,8 @@ import numpy as np
 from vfl_jax import attacks, defenses
 from vfl_jax.arenas.boards import Board, board_for
 from vfl_jax.arenas.cells import Entrant, groups, refusal
+from vfl_jax.arenas.entries import Entry, entrants
 from vfl_jax.arenas.lineup import ATTACKS, DEFENSES, LARGE, SUM_HEAD_ONLY
-from vfl_jax.arenas.running import Given as Entered
 from vfl_jax.data import from_arrays, partition_images
 from vfl_jax.protocol.methods import needs_of
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
@@ -25,7 +25,7 @@ NUM_SEEDS = 20
 NONE = "none"
 ACTIVE = "ActiveBackdoor"
 
-MORE_ATTACKS: dict[str, Entered] = SUM_HEAD_ONLY | {
+MORE_ATTACKS: dict[str, Entry] = SUM_HEAD_ONLY | {
     "StayInRange": attacks.StayInRange(),
     "PassiveModelCompletion": attacks.PassiveModelCompletion(),
     "SignInference": attacks.SignInference(),
@@ -126,11 +126,9 @@ def _active(title: str, board: Board) -> Subject:
     return Subject(ACTIVE, "attack", title, study, Chunk(points, tuple(range(NUM_SEEDS))))
 
 
-def _entrant(entered: Entered, epochs: int) -> Entrant:
+def _entrant(entered: Entry, epochs: int) -> Entrant:
     """An attack and what it is granted, for so many epochs."""
-    made, needs = entered if isinstance(entered, tuple) else (entered, None)
-    attack = made if isinstance(made, PartyTransform) else made(epochs)
-    return attack, needs_of(attack) if needs is None else needs
+    return entrants({"it": entered}, epochs)["it"]
 
 
 def left_out() -> Iterator[str]:
