@@ -8,6 +8,7 @@ import xarray as xr
 from golden_helpers import golden
 
 from vfl_jax.arenas import dcs
+from vfl_jax.arenas.holding import attacks_through, boards_held
 from vfl_jax.arenas.leaderboard import (
     attack_rows,
     board_rows,
@@ -18,16 +19,7 @@ from vfl_jax.arenas.leaderboard import (
     trace_rows,
 )
 from vfl_jax.arenas.pictures import heat_map, pareto, spread
-from vfl_jax.arenas.standings import (
-    attacks_through,
-    boards_held,
-    is_judged,
-    met_evenly,
-    rank_attacks,
-    rank_defenses,
-    shared_boards,
-    shared_cells,
-)
+from vfl_jax.arenas.standings import is_judged, met_evenly, rank_attacks, rank_defenses, shared_boards, shared_cells
 
 DIMS = ("data", "attack", "defense", "seed")
 NOISE = np.array([-0.02, 0.0, 0.01, 0.0, 0.01])

@@ -7,18 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.arena.undefended import those_who_met_defenses
+from vfl_jax.arenas.holding import HOLDS_WITHIN, attacks_through, boards_held
 from vfl_jax.arenas.leaderboard import told_by_size
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, NOT_HERE
-from vfl_jax.arenas.standings import (
-    HOLDS_WITHIN,
-    SUCCESS,
-    Standing,
-    at_common_seeds,
-    attacks_through,
-    boards_held,
-    rank_attacks,
-    rank_defenses,
-)
+from vfl_jax.arenas.standings import SUCCESS, Standing, at_common_seeds, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import to_markdown
 from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST

@@ -10,7 +10,8 @@ import numpy as np
 
 from experiments.cut_layer.cases import BACKDOORS, CUTS, DATA, LAYERS, READERS
 from experiments.shared.readme import add_picture, section, write_tables
-from vfl_jax.arenas.standings import HOLDS_WITHIN, MAIN, SUCCESS, lifts
+from vfl_jax.arenas.holding import HOLDS_WITHIN
+from vfl_jax.arenas.standings import MAIN, SUCCESS, lifts
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
 from vfl_jax.plots.panels import COLORS, grid_of_panels

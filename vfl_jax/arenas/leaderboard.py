@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vfl_jax.arenas import dcs
+from vfl_jax.arenas.holding import HOLDS_WITHIN, boards_held
 from vfl_jax.arenas.standings import (
-    HOLDS_WITHIN,
     MAIN,
     at_common_seeds,
-    boards_held,
     compared,
     is_judged,
     is_ranked,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vfl_jax.arenas.standings import HOLDS_WITHIN, MAIN, lifts, rank_attacks, rank_defenses
+from vfl_jax.arenas.holding import HOLDS_WITHIN
+from vfl_jax.arenas.standings import MAIN, lifts, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.plots.panels import COLORS, grid_of_panels, slant_ticks
 from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST

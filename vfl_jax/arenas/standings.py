@@ -24,8 +24,6 @@ LEVEL = 0.95
 """Of every interval."""
 NEARLY_ALL = 0.9
 """Who is ranked met in so large a share of the cells that anybody has."""
-HOLDS_WITHIN = 0.1
-"""A defense holds on a board where every attack tried stays so near to the honest runs."""
 
 
 class Standing(NamedTuple):
@@ -241,53 +239,6 @@ def _strongest(compared: xr.Dataset) -> xr.DataArray:
     return lifts(compared).mean("seed").fillna(-np.inf).argmax("attack")
 
 
-def boards_held(results: xr.Dataset, defense: str) -> tuple[list[str], list[str]]:
-    """Returns the boards that a defense holds, and all that it was tried on; a mean over boards hides both.
-
-    It holds a board where it spares the honest runs of every seed (:func:`is_judged`) and no attack tried leads more
-    than 0.1 more of the attacked rows to τ than they do, by the upper end of the t interval over seeds of its lift.
-    An attack that few seeds let through counts, too, and so does a seed whose training diverges.
-
-    Args:
-      results: as :func:`vfl_jax.arena` returns them.
-      defense: its name.
-    """
-    held, tried = [], []
-    cells = results.sel(defense=defense)
-    is_spared = (is_judged(results).sel(defense=defense) | cells[SUCCESS].isnull()).all(("attack", "seed"))
-    for board in map(str, results["data"].values):
-        if cells[SUCCESS].sel(data=board).notnull().any():
-            tried.append(board)
-            lift = _lifts_of_those_who_met(results, board, defense)
-            if is_spared.sel(data=board) and all(_stays_near(of_attack) for of_attack in lift.values()):
-                held.append(board)
-    return held, tried
-
-
-def attacks_through(results: xr.Dataset, board: str, defense: str) -> tuple[list[str], list[str]]:
-    """Returns the attacks that get through a defense on a board, by a mean lift above 0.1, and all that met it there.
-
-    Args:
-      results: as :func:`vfl_jax.arena` returns them.
-      board: its name.
-      defense: its name, or "none".
-    """
-    met = _lifts_of_those_who_met(results, board, defense)
-    return [name for name, lift in met.items() if _mean(lift) > HOLDS_WITHIN], list(met)
-
-
-def _lifts_of_those_who_met(results: xr.Dataset, board: str, defense: str) -> dict[str, np.ndarray]:
-    """The lifts of the attacks that met a defense on a board, float[S] each."""
-    of_attacks = lifts(results.sel(data=board, defense=defense)).transpose("attack", "seed")
-    met = of_attacks.isel(attack=of_attacks.notnull().any("seed").values)
-    return {str(name): lift for name, lift in zip(met["attack"].values, met.values, strict=True)}
-
-
-def _stays_near(lift: np.ndarray) -> bool:
-    """Whether the lift of an attack, one per seed, is small, and the seeds leave no doubt; one seed leaves some."""
-    return _mean(lift) <= HOLDS_WITHIN and t_interval(lift, LEVEL)[1] <= HOLDS_WITHIN
-
-
 def _ranked(
     dimension: str,
     values: dict[str, xr.DataArray],
@@ -298,7 +249,7 @@ def _ranked(
     """The standings in order of their lift, the ranked before the others."""
     names = [str(name) for name in is_ranked[dimension].values]
     rows = {name: array.transpose(dimension, "seed").values for name, array in values.items()}
-    means = np.array([_mean(row) for row in rows["lift"]])
+    means = np.array([mean_of(row) for row in rows["lift"]])
     has_rank = is_ranked.values & np.isfinite(means)  # where nothing was judged, there is nothing to rank
     order = np.lexsort((-means if strongest_first else means, ~has_rank))
     found: list[Standing] = []
@@ -314,13 +265,18 @@ def _ranked(
     return found
 
 
-def _mean(values: np.ndarray) -> float:
+def mean_of(values: np.ndarray) -> float:
+    """The mean over the seeds that have a value, NaN where none has.
+
+    Args:
+      values: float[S].
+    """
     return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 
 
 def _with_interval(values: np.ndarray) -> tuple[float, float, float]:
     """The mean over seeds and the ends of its interval."""
-    return (_mean(values), *interval(values, np.mean, LEVEL))
+    return (mean_of(values), *interval(values, np.mean, LEVEL))
 
 
 def _is_tied(one: np.ndarray, other: np.ndarray) -> bool:
