@@ -1,9 +1,8 @@
 """Datasets in a form that NetCDF holds, and back.
 
 NetCDF holds real numbers, booleans and text, with attributes that are text, numbers or rows of numbers. Time stamps
-become whole numbers. Mixed and missing values become JSON. NetCDF would lose or change some attributes, or take them
-for instructions; they go together into one attribute, ``MARK``, as JSON. Other programs can read all of it, and this
-module restores it as it was.
+become whole numbers. Mixed and missing values become JSON. ``attributes.py`` sees to attributes that NetCDF would lose
+or change. Other programs can read all of it, and this module restores it as it was.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vfl_jax.core.attributes import MARK, from_attributes, is_plain_text, notes_of, refused, to_attributes, to_jsonable
+
 if TYPE_CHECKING:
     import h5py
     import xarray as xr
@@ -25,20 +26,10 @@ SMALL = 1 << 26
 """So many bytes, 64 MiB, may come out of any file."""
 MOST_TIMES = 1100
 """Beyond that, a file may fill this many times its size; deflate shrinks to a 1032nd at most."""
-MARK = "vfl_jax"
-"""The attribute that holds notes about the original form of a variable or of the whole."""
 JSON = "json"
 """The dtype in the notes of a variable whose entries are written as JSON."""
-INSTRUCTIONS = {
-    *("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "dtype", "units", "calendar"),
-    *("coordinates", "grid_mapping", "bounds", "cell_measures", "formula_terms", "ancillary_variables"),
-    *("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "digest", MARK),
-}
-"""Attributes that a reader of NetCDF, or this package, takes for instructions."""
 UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 EPOCH = "since 1970-01-01 00:00:00"
-MOST_BYTES = 32_000
-"""An attribute in HDF5 has no room for more."""
 
 
 def to_stored(dataset: xr.Dataset) -> xr.Dataset:
@@ -60,11 +51,11 @@ def to_stored(dataset: xr.Dataset) -> xr.Dataset:
     for name, variable in dataset.variables.items():
         values = variable.values
         plain, was = _to_plain(name, values)
-        attributes = _to_attributes(f"variable {name!r}", variable.attrs, {} if was is None else {"dtype": was})
+        attributes = to_attributes(f"variable {name!r}", variable.attrs, {} if was is None else {"dtype": was})
         changed |= plain is not values or plain.dtype != variable.dtype or attributes is not variable.attrs
         variables[name] = xr.Variable(variable.dims, plain, attributes)
     odd = [str(name) for name in dataset.coords if " " in str(name)]  # NetCDF lists coordinates between spaces
-    attributes = _to_attributes("the results", dataset.attrs, {"coordinates": odd} if odd else {})
+    attributes = to_attributes("the results", dataset.attrs, {"coordinates": odd} if odd else {})
     if not changed and attributes is dataset.attrs:
         return dataset.drop_encoding()
     coordinates = {name: variables.pop(name) for name in dataset.coords if str(name) not in odd}
@@ -79,9 +70,9 @@ def from_stored(dataset: xr.Dataset) -> xr.Dataset:
         return dataset
     variables = {}
     for name, variable in dataset.variables.items():
-        attributes, notes = _from_attributes(variable.attrs)
+        attributes, notes = from_attributes(variable.attrs)
         variables[name] = xr.Variable(variable.dims, _from_plain(variable.values, notes.get("dtype")), attributes)
-    attributes, notes = _from_attributes(dataset.attrs)
+    attributes, notes = from_attributes(dataset.attrs)
     coordinates = {name: variables.pop(name) for name in [*dataset.coords, *notes.get("coordinates", ())]}
     return xr.Dataset(variables, coordinates, attributes)
 
@@ -191,7 +182,7 @@ def text(values: np.ndarray) -> np.ndarray:
 
 def _hints(attributes: Mapping[Any, Any]) -> dict[str, str]:
     """Returns the attributes by which other programs read a variable as time stamps; none for other variables."""
-    was = _notes(attributes).get("dtype", "")
+    was = notes_of(attributes).get("dtype", "")
     if not (match := re.fullmatch(r"(datetime|timedelta)64\[(\w+)\]", was)):
         return {}
     unit = UNITS[match[2]]
@@ -227,19 +218,19 @@ def _to_plain(name: Hashable, values: Any) -> tuple[np.ndarray, str | None]:
         return values.astype(np.int64), values.dtype.name
     if kind == "V" and values.dtype.name == "bfloat16":
         return values.astype(np.float32), values.dtype.name
-    if kind in "UTO" and all(isinstance(value, str) and _is_plain_text(value) for value in values.flat):
+    if kind in "UTO" and all(isinstance(value, str) and is_plain_text(value) for value in values.flat):
         plain = text(values)
         return (values if kind == "U" and plain.dtype == values.dtype else plain), None
     if kind in "UTO":
         return _to_numbers_or_json(name, values)
     if kind not in "fiubcS":
-        raise _refused(f"variable {name!r}", values.dtype)
+        raise refused(f"variable {name!r}", values.dtype)
     return (values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))), None
 
 
 def _to_numbers_or_json(name: Hashable, values: np.ndarray) -> tuple[np.ndarray, str | None]:
     """Returns objects as an array of numbers where that loses nothing, else as JSON, entry by entry."""
-    entries = [_to_jsonable(value, f"variable {name!r}") for value in values.flat]
+    entries = [to_jsonable(value, f"variable {name!r}") for value in values.flat]
     kinds = {type(entry) for entry in entries}
     if kinds == {bool} or kinds <= {int, float}:
         numbers = np.asarray(entries)
@@ -263,90 +254,3 @@ def _from_plain(values: np.ndarray, was: str | None) -> np.ndarray:
 
         return values.astype(ml_dtypes.bfloat16)
     return values.astype(np.dtype(was))
-
-
-def _to_attributes(where: str, attributes: Mapping[Any, Any], notes: dict[str, Any]) -> Any:
-    """Returns attributes as NetCDF holds them, the others within the mark; the same object where nothing changes."""
-    plain, marked = {}, {}
-    for name, value in attributes.items():
-        if not isinstance(name, str):
-            raise ValueError(f"An attribute of {where} is called {name!r}; a name must be text.")
-        if not _is_text(name):
-            raise ValueError(f"An attribute of {where} is called {name!r}, half a character in it; rename it.")
-        if (is_own := name == "digest" and where == "the results") or _is_plain_attribute(name, value):
-            if not is_own:  # a digest of an earlier file; saving makes a new one
-                plain[str(name)] = str(value) if isinstance(value, np.str_) else value
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-            marked[name] = {"values": value.tolist(), "dtype": value.dtype.name}
-        else:
-            marked[name] = {"values": _to_jsonable(value, f"attribute {name!r} of {where}")}
-    notes = notes | ({"attributes": marked} if marked else {})
-    if not notes and all(plain.get(name) is value for name, value in attributes.items()):
-        return attributes
-    return plain | ({MARK: json.dumps(notes, sort_keys=True)} if notes else {})
-
-
-def _from_attributes(attributes: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """Returns (the original attributes, all notes of the mark)."""
-    notes = _notes(attributes)
-    plain = {name: value for name, value in attributes.items() if name != MARK}
-    for name, marked in notes.get("attributes", {}).items():
-        values = marked["values"]
-        plain[name] = np.asarray(values, marked["dtype"]) if "dtype" in marked else values
-    return plain, notes
-
-
-def _notes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
-    """Returns the notes of the mark; none without a mark."""
-    return json.loads(attributes[MARK]) if MARK in attributes else {}
-
-
-def _is_plain_attribute(name: str, value: Any) -> bool:
-    """Whether NetCDF gives an attribute back as it is."""
-    if name in INSTRUCTIONS or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.:+ -]*", name):
-        return False
-    if isinstance(value, np.ndarray):
-        return value.ndim == 1 and value.size > 1 and value.dtype.kind in "fiu" and value.nbytes < MOST_BYTES
-    if isinstance(value, str):
-        return bool(value) and _is_plain_text(value)
-    if isinstance(value, bool | np.bool_):
-        return False
-    return isinstance(value, float | np.floating | np.integer) or (isinstance(value, int) and -(2**63) <= value < 2**63)
-
-
-def _is_plain_text(value: str) -> bool:
-    """Whether NetCDF gives a text back as it is."""
-    return "\0" not in value and _is_text(value)
-
-
-def _is_text(value: str) -> bool:
-    """Whether a text is whole: no encoding writes half of a surrogate pair."""
-    return not re.search("[\ud800-\udfff]", value)
-
-
-def _to_jsonable(value: Any, where: str) -> Any:
-    """Returns a value in plain values of Python, which JSON holds."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    elif isinstance(value, np.generic) and value.dtype.kind in "fiubU":
-        value = value.item()
-    if value is None or type(value).__name__ == "NAType":
-        return None
-    if isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, str) and _is_text(value):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return [_to_jsonable(entry, where) for entry in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) and _is_text(key) for key in value):
-        return {str(key): _to_jsonable(entry, where) for key, entry in value.items()}
-    found = f"{value!r}, half a character in it" if isinstance(value, str) else type(value).__name__
-    raise _refused(where, found)
-
-
-def _refused(where: str, found: Any) -> ValueError:
-    """Returns the error for a value that no file can hold."""
-    return ValueError(
-        f"{where[0].upper()}{where[1:]} holds {found}; a file holds numbers, booleans, text, None, lists and "
-        "dictionaries of them, and variables also time stamps without a zone. Convert it, for example with str()."
-    )
