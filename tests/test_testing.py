@@ -160,6 +160,7 @@ ARGUMENTS = {
     "IsotropicNoise": {"ratio": 0.5},
     "LabelSmoothing": {"smoothing": 0.2},
     "LaplaceNoise": {"scale": 0.1},
+    "LearnedMessage": {"at_epochs": (0,)},
     "LFBA": {"poison_rate": 0.5, "switch_rate": 1.0},
     "LRBA": {
         "num_steps": 2,

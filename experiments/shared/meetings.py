@@ -1,4 +1,4 @@
-"""The command line of experiments whose results are arenas, one per data set."""
+"""The command line of experiments that train on one data set after another; most of their results are arenas."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from vfl_jax.sweeps.devices import use_all_cores
 
 
 @dataclasses.dataclass(frozen=True)
-class Meetings:
-    """Lets attacks meet defenses data set by data set, and writes the page."""
+class DataSets:
+    """Trains data set by data set, and writes the page."""
 
     only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Train on this data set only (may be repeated)."""
@@ -24,17 +24,23 @@ class Meetings:
     """Write the page from saved results; train nothing."""
     quick: bool = False
     """Two seeds, few epochs and few attacks on a small set, into a folder of its own."""
-    runs: Path | None = None
-    """The folder of unfinished sweeps; runs/ beside the results' folder where none is given."""
     out: Path | None = None
     """The folder of results."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Meetings(DataSets):
+    """Lets attacks meet defenses data set by data set, and writes the page."""
+
+    runs: Path | None = None
+    """The folder of unfinished sweeps; runs/ beside the results' folder where none is given."""
 
     def unfinished(self, folder: Path) -> Path:
         """The folder of unfinished sweeps; a quick run has one of its own."""
         return folder / "runs" if self.quick else self.runs or folder.parent / "runs"
 
 
-Given = TypeVar("Given", bound=Meetings)
+Given = TypeVar("Given", bound=DataSets)
 
 
 def carry_out(

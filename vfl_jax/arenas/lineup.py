@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from vfl_jax import attacks, defenses
 from vfl_jax.arenas.boards import Board, board_for
@@ -55,6 +56,11 @@ def _basl(scale: float) -> Callable[[int], attacks.BASL]:
     return lambda epochs: attacks.BASL(at_epochs=(round(0.8 * epochs), round(0.9 * epochs)), scale=scale)
 
 
+def _learned(**numbers: Any) -> Callable[[int], attacks.LearnedMessage]:
+    """A message that is learned from 80 % of the epochs on, as BASL's center is found there."""
+    return lambda epochs: attacks.LearnedMessage(at_epochs=(round(0.8 * epochs),), **numbers)
+
+
 ATTACKS: dict[str, Entry] = {
     "PoisonedData": attacks.PoisonedData(),
     "GradientReplacement": _blurred(attacks.GradientReplacement()),
@@ -84,6 +90,10 @@ ATTACKS: dict[str, Entry] = {
     "FreshReplacement-matched": (_blurred(attacks.FreshReplacement(match_norm=True)), Needs(num_targets=500)),
     "FreshReplacement-sum": (_blurred(attacks.FreshReplacement(evidence="sum")), Needs(num_targets=500)),
     "GradientReplacement-mean": _blurred(attacks.GradientReplacement(decay=0.9)),
+    # One that learns its message from gradients, at the length of an honest one and at thirty; "quiet" trains honestly.
+    "LearnedMessage": _learned(),
+    "LearnedMessage-30": _learned(size=30.0),
+    "LearnedMessage-quiet": _learned(sends=False),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
 }
 """The attacks by name. What follows a dash says which numbers or rows one of several of a method has."""

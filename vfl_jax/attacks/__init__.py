@@ -12,6 +12,7 @@ from vfl_jax.attacks.direction_inference import DirectionInference
 from vfl_jax.attacks.fresh_replacement import FreshReplacement
 from vfl_jax.attacks.gradient_replacement import GradientReplacement
 from vfl_jax.attacks.label_replacement import LabelReplacement
+from vfl_jax.attacks.learned_message import LearnedMessage
 from vfl_jax.attacks.lfba import LFBA
 from vfl_jax.attacks.lrba import LRBA
 from vfl_jax.attacks.norm_inference import NormInference
@@ -42,6 +43,7 @@ __all__ = [
     "FreshReplacement",
     "GradientReplacement",
     "LabelReplacement",
+    "LearnedMessage",
     "MissingFeatures",
     "NoisyFeatures",
     "NormInference",
