@@ -14,7 +14,7 @@ from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyInferView
 
 DATA = tuple(name for name in BOARDS if name != "digits")
-CHOSEN = (UNDEFENDED, "EmbeddingNormalisation", "EmbeddingClipping", "MID")
+CHOSEN: tuple[str, ...] = (UNDEFENDED, "EmbeddingNormalisation", "EmbeddingClipping", "MID")
 """No defense, and those of the arena's line-up that change a message on its way to the head and let gradients pass."""
 SIZES = {"ordinary": 1.0, "any": 100.0}
 """The largest L2 norm of a message, in those of the longest honest one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ def own_messages(replica: Replica, state: TrainState, features: Any, party: int)
       features: the party's features, leaves [R, ...].
       party: its number.
     """
-    return embed(replica.scenario.bottoms[party], state.params[party], state.model_states[party], features)
+    return jnp.asarray(embed(replica.scenario.bottoms[party], state.params[party], state.model_states[party], features))
 
 
 @functools.partial(jax.jit, static_argnames="party")
@@ -70,9 +71,8 @@ def search(replica: Replica, state: TrainState, party: int, seen: Any, test: Any
         """How far τ is ahead of the best other class, float32[R]."""
         states = tuple(message if k == party else s for k, s in enumerate(state.attack_states))
         ids = jnp.arange(len(jax.tree.leaves(features)[0]))
-        logits = predict(
-            replica, state.replace(attack_states=states), features, jax.random.key(KEY), is_attacked=ids >= 0
-        )
+        sending = dataclasses.replace(state, attack_states=states)
+        logits = jnp.asarray(predict(replica, sending, features, jax.random.key(KEY), is_attacked=ids >= 0))
         others = jnp.where(jnp.arange(logits.shape[-1]) == target, -jnp.inf, logits).max(axis=-1)
         return logits[:, target] - others
 

@@ -84,7 +84,7 @@ def _of_seed(board: Board, defense: str, seed: int) -> dict[str, np.ndarray]:
 
 @jax.jit
 def _predict(replica: Replica, state: TrainState, features: Any) -> jax.Array:
-    return predict(replica, state, features, jax.random.key(KEY))
+    return jnp.asarray(predict(replica, state, features, jax.random.key(KEY)))
 
 
 def _of_other_classes(rows: Rows, target: int) -> Any:

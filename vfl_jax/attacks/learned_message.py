@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -112,13 +114,13 @@ class LearnedMessage(Attack):
         is_there = jnp.arange(most) < jnp.sum(is_target, dtype=jnp.int32)
         direction = _along(_mean(view.forward(view.rows(ids)), is_there))
         slope = jnp.zeros_like(state.slope)
-        return params, state.replace(direction=direction, slope=slope, has_begun=jnp.array(True))
+        return params, dataclasses.replace(state, direction=direction, slope=slope, has_begun=jnp.array(True))
 
     def on_upload(
         self, key: Key, state: LearnedMessageState, view: PartyView, embedding: jax.Array
     ) -> tuple[jax.Array, LearnedMessageState]:
         longest = jnp.maximum(0.999 * state.longest, jnp.linalg.norm(embedding, axis=1).max())
-        state = state.replace(longest=longest)
+        state = dataclasses.replace(state, longest=longest)
         return where_rows(self._is_sent(state, view), self._message(state), embedding), state
 
     def on_download(
@@ -131,7 +133,8 @@ class LearnedMessage(Attack):
             _mean(ways, is_target & says) - _mean(ways, ~is_target & says)
         )
         learns = state.has_begun & (is_target & says).any()
-        learned = state.replace(
+        learned = dataclasses.replace(
+            state,
             direction=jnp.where(learns, _along(state.direction - self.step_size * _along(slope)), state.direction),
             slope=jnp.where(learns, slope, state.slope),
         )
