@@ -21,14 +21,12 @@ from experiments.arena.seeds import strongest_on
 from experiments.shared.command import ending_in_one_line, results_folder
 from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
-from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, SUM_HEAD_ONLY
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, NOT_PUBLISHED, SUM_HEAD_ONLY
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
 from vfl_jax.sweeps.devices import use_all_cores
 
 HOME = Path(__file__).parent
-NOT_PUBLISHED = ("digits",)
-"""Boards of the line-up that are too small to say anything."""
 SMALL_SETS_ONLY = ("LRBA",)
 """Attacks that take hours on sets of 60,000 rows; they meet on three others."""
 LARGE_SET = 50_000
@@ -96,7 +94,9 @@ def train(given: Arguments, folder: Path) -> None:
             board = dataclasses.replace(board, epochs=3)
         is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
-        able = concerned(able, board.epochs, given.kind)
+        able = concerned(able, board.epochs, given.kind) if able else {}
+        if not able:
+            continue
         if given.again:
             add(arena(able, {}, {name: board}, seeds, folder=given.unfinished(folder)), folder / FOLDER / f"{name}.nc")
             continue

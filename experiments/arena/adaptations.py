@@ -32,7 +32,8 @@ class Adaptation(NamedTuple):
 ADDS_UP = ("FreshReplacement", "FreshReplacement-500", "FreshReplacement-sum")
 CHOOSES_A_MESSAGE = ("BASL", "BASL-5", "BASL-30", "BASL-ordinary")
 HONEST_MESSAGES = ("Replay", "CentroidReplay")
-ORDINARY = ("BASL-ordinary", *HONEST_MESSAGES)
+LEARNS = ("LearnedMessage", "LearnedMessage-quiet", "LearnedMessage-30")
+ORDINARY = ("BASL-ordinary", *HONEST_MESSAGES, "LearnedMessage", "LearnedMessage-quiet")
 NOTE = (
     "The board is the one on which the adaptation has its largest mean lift, of those on which the defense spares the "
     "honest runs; beside it stands the largest lift of all other attacks in the same place. Whether a defense holds "
@@ -78,11 +79,13 @@ ADAPTATIONS = (
         (*CHOOSES_A_MESSAGE, *HONEST_MESSAGES),
     ),
     Adaptation(("MID",), "sends what rows of τ send, which a bottleneck must let through", HONEST_MESSAGES),
+    Adaptation(("MID",), "learns from gradients which message passes the bottleneck", LEARNS),
     Adaptation(
         ("EmbeddingNormalisation",),
         "sends a message of the right direction, since its length is gone",
         (*HONEST_MESSAGES, "LRBA"),
     ),
+    Adaptation(("EmbeddingNormalisation", "EmbeddingClipping"), "learns from gradients which direction says τ", LEARNS),
     Adaptation(("EmbeddingDropout",), "writes into all coordinates, of which some always stay", CHOOSES_A_MESSAGE),
     Adaptation(
         ("EmbeddingClipping", "GBD", "VFLIP", "VFLMonitor"), "sends messages of ordinary range and size", ORDINARY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.arenas.lineup import BOARDS
+from vfl_jax.arenas.lineup import BOARDS, NOT_PUBLISHED
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.types import Key
 from vfl_jax.protocol.knowledge import Shapes, where_rows
@@ -13,12 +13,11 @@ from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import Attack
 from vfl_jax.protocol.views import PartyInferView
 
-DATA = tuple(name for name in BOARDS if name != "digits")
+DATA = tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
 CHOSEN: tuple[str, ...] = (UNDEFENDED, "EmbeddingNormalisation", "EmbeddingClipping", "MID")
-"""No defense, and those of the arena's line-up that change a message on its way to the head and let gradients pass."""
-SIZES = {"ordinary": 1.0, "any": 100.0}
-"""The largest L2 norm of a message, in those of the longest honest one."""
-SEEDS = 5
+"""No defense, and those of the arena's line-up that change every message at inference by a rule with a gradient."""
+SIZES = {"honest": 1.0, "hundredfold": 100.0}
+"""The largest L2 norm of a message, in those of the longest honest one of a training row; the shorter one first."""
 
 
 class SendsOneMessage(Attack):

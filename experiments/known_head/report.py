@@ -11,116 +11,163 @@ import numpy as np
 from experiments.known_head.cases import DATA
 from experiments.shared.readme import add_picture, write_tables
 from vfl_jax.arenas.holding import HOLDS_WITHIN
+from vfl_jax.arenas.lineup import NOT_PUBLISHED
 from vfl_jax.arenas.standings import SUCCESS
+from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
+from vfl_jax.core.words import counted
 from vfl_jax.plots.panels import COLORS, grid_of_panels
 from vfl_jax.reports import Row, to_markdown
+from vfl_jax.statistics.judging import DEFENSE_LOSS_AT_MOST, KEEPS
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
 README = Path(__file__).with_name("README.md")
+Tried = Mapping[str, Mapping[str, tuple[float, str]]]
 ARENA = README.parents[1] / "arena" / "results"
 KINDS = {
-    "one ordinary message": ("one", "ordinary"),
-    "one of any size": ("one", "any"),
-    "each row its own, ordinary": ("each", "ordinary"),
-    "each its own, any size": ("each", "any"),
+    "one message, of honest length": ("one", "honest"),
+    "one, up to 100 times as long": ("one", "hundredfold"),
+    "a row's own, of honest length": ("each", "honest"),
+    "a row's own, up to 100 times": ("each", "hundredfold"),
 }
 """The columns of the table, each with its variable and its size."""
 NOTE = """\
 Means over seeds of the share of test rows of other classes that are predicted as τ; in brackets the lowest and the
 highest seed. *Tried*: the strongest attack that met the defense in the arena, by its mean attack success. A message is
-*ordinary* where it is no longer than the longest that the party sends of a training row, and of any size up to a
-hundred times that. A search may miss the best message, so that these are shares that an attacker reaches at least.
+of honest length where it is no longer than the longest that the party sends of a training row; its entries may be
+negative, which an honest party's are not. A search may miss the best message: better ones may exist. *Main* is the
+accuracy of honest runs. In brackets stand defenses that cost more than ten percentage points of it, or leave less than
+half of what is known beyond the most frequent class: they stop the task.
 """
 
 
 def write_report(folder: Path) -> None:
-    """Writes the answer, the figure and the table into README.md, or beside other results than the committed ones."""
-    found = {path.stem: load(path) for name in (*DATA, "digits") if (path := folder / f"{name}.nc").is_file()}
+    """Writes the answer, the figure and the table into README.md, or beside other results than the committed ones.
+
+    Args:
+      folder: that of results.
+
+    Raises:
+      FileNotFoundError: where it has none.
+    """
+    found = {name: load(path) for name in (*DATA, *NOT_PUBLISHED) if (path := folder / f"{name}.nc").is_file()}
     if not found:
         raise FileNotFoundError(f"{folder} has no results; run the experiment first.")
-    picture = add_picture(folder, "known_head", figure(found), "what the best messages reach, by board and defense")
-    table = [row(name, results.sel(defense=it)) for name, results in found.items() for it in results["defense"].values]
+    tried = {name: strongest_tried(name) for name in found}
+    picture = add_picture(folder, "known_head", figure(found, tried), "what the best messages reach, by board")
+    table = [row(name, results, it, tried) for name, results in found.items() for it in results["defense"].values]
     lacking = [name for name in DATA if name not in found]
     parts = [to_markdown(table), *([f"**Not trained yet**: {', '.join(lacking)}.\n"] if lacking else []), NOTE]
-    write_tables(README, folder, "\n".join(parts), f"{answer(found)}\n{picture}")
+    write_tables(README, folder, "\n".join(parts), f"{answer(found, tried)}\n{picture}")
 
 
-def answer(found: Mapping[str, xr.Dataset]) -> str:
-    """Where no message that was found gets through, and how much more is possible than the arena's attacks reach.
+def answer(found: Mapping[str, xr.Dataset], tried: Tried) -> str:
+    """Where hardly any message gets through, and how much more is possible than the arena's attacks reach.
 
     Args:
       found: the results by board.
+      tried: by board and defense, the strongest attack of the arena.
     """
-    cells = [(name, results.sel(defense=it)) for name, results in found.items() for it in results["defense"].values]
-    closed = [cell for _, cell in cells if _rise(cell["each"].max("size"), cell) <= HOLDS_WITHIN]
-    through = [cell for _, cell in cells if _rise(cell["one"].sel(size="ordinary"), cell) > HOLDS_WITHIN]
-    known = [(float(cell["one"].sel(size="ordinary").mean("seed")), _tried(name, cell)) for name, cell in cells]
-    more = sum(reached > tried[0] + HOLDS_WITHIN for reached, tried in known if tried)
-    names = [f"{cell['defense'].item()} on {name}" for name, cell in cells if any(cell is it for it in closed)]
-    where, points = f": {', '.join(names)}" if names else "", f"{100 * HOLDS_WITHIN:g} percentage points"
+    cells = [(name, it) for name, results in found.items() for it in results["defense"].values]
+    spared = [(name, it) for name, it in cells if is_spared(found[name], it)]
+    closed = [(name, it) for name, it in spared if _rise(found[name], it, "each", "hundredfold") <= HOLDS_WITHIN]
+    through = [(name, it) for name, it in spared if _rise(found[name], it, "one", "honest") > HOLDS_WITHIN]
+    met = [(name, it) for name, it in through if it in tried[name]]
+    more = [
+        (name, it)
+        for name, it in met
+        if float(found[name]["one"].sel(defense=it, size="honest").mean()) > tried[name][it][0] + HOLDS_WITHIN
+    ]
+    points, where = f"{100 * HOLDS_WITHIN:g} percentage points", ", ".join(f"{it} on {name}" for name, it in closed)
     return (
-        f"**An attacker who knows the trained model finds one message of ordinary size that gets through in "
-        f"{len(through)} of {len(cells)} cells.** A cell is a board under a defense; a message gets through that leads "
-        f"{points} more of the rows of other classes to τ than honest runs do. In {len(closed)} cells no message was "
-        f"found that does, of any size, not even one for each row{where}. In {more} cells one ordinary message leads "
-        f"over {points} more than the strongest attack of the arena.\n"
+        f"**An attacker who knows the trained model finds one message of honest length that gets through in "
+        f"{len(through)} of {counted(len(spared), 'cell')}.** A cell is a board under a defense that spares the model, "
+        f"or under none; a message gets through that leads {points} more of the rows of other classes to τ than honest "
+        f"runs do. In {len(more)} of these it leads {points} more than the strongest attack of the arena. In "
+        f"{counted(len(closed), 'cell')} even messages of a row's own, a hundred times as long, lead at most {points} "
+        f"more of the rows{f': {where}' if where else ''}.\n"
     )
 
 
-def row(name: str, cell: xr.Dataset) -> Row:
+def is_spared(results: xr.Dataset, defense: str) -> bool:
+    """Whether a defense leaves the task, by the arena's rule, in every seed.
+
+    Args:
+      results: those of a board.
+      defense: its name.
+    """
+    main, undefended = (results["main"].sel(size="honest", defense=it).values for it in (defense, UNDEFENDED))
+    majority = float(results["majority"])
+    is_useful = main - majority >= KEEPS * (undefended - majority)
+    is_finite = np.isfinite(results["one"].sel(defense=defense)).all()
+    return bool((is_useful & (undefended - main <= DEFENSE_LOSS_AT_MOST)).all() and is_finite)
+
+
+def row(name: str, results: xr.Dataset, defense: str, tried: Tried) -> Row:
     """One board under one defense.
 
     Args:
       name: the board.
-      cell: its results under the defense.
+      results: those of the board.
+      defense: its name.
+      tried: by board and defense, the strongest attack of the arena.
     """
-    known = _tried(name, cell)
-    of_size = cell.sel(size="ordinary")
-    found: Row = {"board": name, "defense": str(cell["defense"].item()), "honest runs": _mean(of_size["honest"])}
-    found |= {"tried": f"{known[0]:z.2f}, {known[1]}" if known else "–"}
+    cell, of_arena = results.sel(defense=defense), tried[name].get(str(defense))
+    found: Row = {"board": name, "defense": str(defense) if is_spared(results, defense) else f"({defense})"}
+    found |= {"main": f"{float(cell['main'].mean()):z.2f}", "floor": f"{float(cell['honest'].mean()):z.2f}"}
+    found |= {"tried": f"{of_arena[0]:z.2f}, {of_arena[1]}" if of_arena else "–"}
     return found | {title: _mean(cell[kind].sel(size=size)) for title, (kind, size) in KINDS.items()}
 
 
+def strongest_tried(name: str) -> dict[str, tuple[float, str]]:
+    """The arena's strongest attack on each defense that met somebody on a board: its mean attack success, its name.
+
+    Args:
+      name: the board; where the arena has no results of it, nothing is found.
+    """
+    path, found = ARENA / f"{name}.nc", {}
+    if path.is_file():
+        means = load(path)[SUCCESS].isel(data=0).mean("seed")
+        for defense in means["defense"].values:
+            met = means.sel(defense=defense).dropna("attack")
+            if met.size:
+                best = met.isel(attack=int(met.values.argmax()))
+                found[str(defense)] = float(best), str(best["attack"].item())
+    return found
+
+
 def _mean(shares: xr.DataArray) -> str:
-    """A mean over seeds, and in brackets the lowest and the highest."""
+    """A mean over seeds, and in brackets the lowest and the highest; a dash where a training diverged."""
+    if not np.isfinite(shares).all():
+        return "–"
     return f"{float(shares.mean()):z.2f} ({float(shares.min()):z.2f} to {float(shares.max()):z.2f})"
 
 
-def _rise(share: xr.DataArray, cell: xr.Dataset) -> float:
+def _rise(results: xr.Dataset, defense: str, kind: str, size: str) -> float:
     """How far a share lies above the honest runs', mean over seeds."""
-    return float((share - cell["honest"].sel(size="ordinary")).mean("seed"))
+    cell = results.sel(defense=defense, size=size)
+    return float((cell[kind] - cell["honest"]).mean("seed"))
 
 
-def _tried(name: str, cell: xr.Dataset) -> tuple[float, str] | None:
-    """The mean attack success of the arena's strongest attack in a cell, and its name; None where nobody met there."""
-    path, defense = ARENA / f"{name}.nc", cell["defense"].item()
-    if not path.is_file() or defense not in (board := load(path))["defense"]:
-        return None
-    means = board[SUCCESS].isel(data=0).sel(defense=defense).mean("seed").dropna("attack")
-    best = means.isel(attack=int(means.values.argmax()))
-    return float(best), str(best["attack"].item())
-
-
-def figure(found: Mapping[str, xr.Dataset]) -> Figure:
+def figure(found: Mapping[str, xr.Dataset], tried: Tried) -> Figure:
     """A panel per board: what each kind of message reaches under every defense, beside the strongest attack tried.
 
     Args:
       found: the results by board.
+      tried: by board and defense, the strongest attack of the arena.
     """
     whole, panels = grid_of_panels(1, len(found), None)
-    whole.set_size_inches(1.5 + 1.7 * len(found), 2.6)
+    whole.set_size_inches(2.2 + 1.6 * len(found), 2.6)
     for column, (name, results) in enumerate(found.items()):
         panel, defenses = panels[0, column], [str(it) for it in results["defense"].values]
         for i, (title, (kind, size)) in enumerate(KINDS.items()):
             reached = results[kind].sel(size=size).mean("seed").values
             panel.plot(reached, np.arange(len(defenses)) + 0.12 * (i - 1.5), "o", ms=4, color=COLORS[i], label=title)
-        known = [_tried(name, results.sel(defense=it)) for it in defenses]
-        tried = [value[0] if value else np.nan for value in known]
-        panel.plot(tried, range(len(defenses)), "|", ms=16, color="black", label="the strongest attack tried")
+        known = [tried[name][it][0] if it in tried[name] else np.nan for it in defenses]
+        panel.plot(known, range(len(defenses)), "|", ms=16, color="black", label="the strongest attack tried")
         panel.set(yticks=range(len(defenses)), xlim=(-0.04, 1.04), ylim=(len(defenses) - 0.5, -0.5))
         panel.set_xlabel("rows led to τ")
         panel.set_yticklabels(defenses if column == 0 else [])

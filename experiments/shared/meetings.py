@@ -23,7 +23,7 @@ class DataSets:
     report_only: bool = False
     """Write the page from saved results; train nothing."""
     quick: bool = False
-    """Two seeds, few epochs and few attacks on a small set, into a folder of its own."""
+    """Two seeds and little else on a small set, into a folder of its own."""
     out: Path | None = None
     """The folder of results."""
 
@@ -51,7 +51,7 @@ def carry_out(
     Args:
       given: the flags.
       home: the folder of the experiment.
-      train: lets them meet, and saves results in a folder.
+      train: trains, and saves results in a folder.
       write_report: writes the page from a folder of results.
     """
     use_all_cores()

@@ -211,3 +211,6 @@ BOARDS: dict[str, Callable[..., Board]] = {
     )
 }
 """The boards by name, each as a function that loads its data and makes it."""
+
+NOT_PUBLISHED = ("digits",)
+"""Boards that are too small to say anything."""
