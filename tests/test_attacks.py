@@ -88,6 +88,15 @@ def test_gradient_replacement_by_hand():
     np.testing.assert_array_equal(used, gradient.at[4].set(10 * gradient[3]))
 
 
+def test_a_mean_of_gradients_leaves_out_those_that_say_nothing():
+    attack, known = GradientReplacement(decay=0.5), granted(oracles.Grant(poison=frozenset({0}), target=frozenset({1})))
+    state, view = start(attack), helpers.party_view(range(B), knowledge=known)
+    for row, expected in ((0.0, 0.0), (4.0, 4.0), (np.nan, 4.0), (2.0, 3.0), (0.0, 3.0)):
+        gradient = jnp.ones((B, C)).at[1].set(row)
+        used, state = run_hook(attack, "on_download", jax.random.key(0), state, view, gradient)
+        np.testing.assert_allclose(used[0], 10 * expected * np.ones(C))
+
+
 @many()
 @hypothesis.given(
     grants, batches, orders, st.sampled_from(["none", "zero", "gaussian", "given"]), st.booleans(), st.integers(0, 99)

@@ -26,11 +26,12 @@ def entrants(attacks: Mapping[str, Entry], epochs: int) -> dict[str, Entrant]:
     """Returns the attacks by name, each with what it is granted.
 
     Args:
-      attacks: as for :func:`arena`.
+      attacks: as for :func:`vfl_jax.arena`.
       epochs: how many the attacks are made for.
 
     Raises:
-      ValueError: naming the attack, where it is none, or where two differ in nothing.
+      ValueError: where there are no attacks, or a name is none; naming the attack, where it is none, is granted what is
+        no ``Needs``, or differs in nothing from another.
     """
     _check_names("attacks", attacks)
     found: dict[str, Entrant] = {}
@@ -53,10 +54,11 @@ def defenders(defenses: Mapping[str, ActiveTransform]) -> dict[str, ActiveTransf
     """Returns the defenses by name; the first is none.
 
     Args:
-      defenses: as for :func:`arena`.
+      defenses: as for :func:`vfl_jax.arena`.
 
     Raises:
-      ValueError: naming the defense, where it is none, changes nothing, or where two differ in nothing.
+      ValueError: where a name is none; naming the defense, where it is none, changes nothing, or differs in nothing
+        from another.
     """
     _check_names("defenses", defenses, may_be_empty=True)
     for name, defense in defenses.items():
@@ -79,7 +81,7 @@ def boards(data: Mapping[str, Board | Source]) -> dict[str, Board]:
     """Returns the boards by name; a data set becomes one by the arena's rules.
 
     Args:
-      data: as for :func:`arena`.
+      data: as for :func:`vfl_jax.arena`.
 
     Raises:
       ValueError: naming the argument, where a name is none, or no board can be made.

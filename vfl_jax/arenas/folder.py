@@ -39,7 +39,13 @@ class Log:
                 self.entries = [entry for entry in map(_entry, lines) if entry is not None]
 
     def note(self, group: Group, num_steps: int, seconds: float) -> None:
-        """Appends a group that was trained; one that was only read says nothing about training."""
+        """Appends a group that was trained; one that was only read says nothing about training.
+
+        Args:
+          group: the group.
+          num_steps: the steps of all its replicas.
+          seconds: how long it took.
+        """
         entry = {"board": group.board, "group": group.name, "steps": num_steps, "seconds": round(seconds, 1)}
         self._read()
         known = [e for e in self.entries if (e["board"], e["group"]) == (entry["board"], entry["group"])]
@@ -55,7 +61,11 @@ class Log:
                     file.write(json.dumps(entry) + "\n")
 
     def estimate(self, num_steps: int) -> float:
-        """About how many seconds a group takes: as those before, beside what a program and a step take."""
+        """About how many seconds a group takes: as those before, beside what a program and a step take.
+
+        Args:
+          num_steps: the steps of all its replicas.
+        """
         guessed = sum(guess(e["steps"]) for e in self.entries)
         factor = sum(e["seconds"] for e in self.entries) / guessed if guessed else 1.0
         return factor * guess(num_steps)
@@ -73,13 +83,13 @@ def _entry(line: str) -> dict[str, Any] | None:
 
 
 def check_own(folder: Path) -> None:
-    """Refuses a folder whose results are not an arena's, because those of the arena would replace them.
+    """Refuses the folder of a sweep, and one whose results are not an arena's: those of the arena would replace them.
 
     Args:
       folder: the folder.
 
     Raises:
-      ValueError: where it is one.
+      ValueError: where it is such a folder.
     """
     if (folder / MANIFEST).is_file():
         raise ValueError(f"folder is {folder}, which is that of a sweep; an arena needs a folder of its own.")

@@ -6,6 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from vfl_jax.attacks.evidence import has_message
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
@@ -34,12 +35,14 @@ class GradientReplacement(Attack):
     Liu, Yi, Chen 2020 (arXiv:2007.03608).
 
     With ``decay`` above 0 g_rec is an exponential mean of what is recorded: g_rec ← decay·g_rec + (1 − decay)·g, and
-    g itself the first time. This is the package's own, for an attacker who averages against a defense's noise.
+    g itself the first time. A gradient that is 0 or not finite is not recorded then. This is the package's own, for an
+    attacker who averages against a defense's noise.
 
     Args:
       enabled: 1 for the attack, 0 for the honest run.
       amplify: γ, the factor on the recorded row; under a mean loss that row holds the factor 1/B.
-      decay: how much of g_rec stays when another gradient is recorded, in [0, 1]; 0 keeps the last one alone.
+      decay: how much of g_rec stays when another gradient is recorded, in [0, 1]; 0 keeps the last one alone,
+        1 the first.
 
     Raises:
       ValueError: where ``amplify`` is NaN, or ``decay`` lies outside [0, 1]; with a scenario without poison rows.
@@ -71,4 +74,5 @@ class GradientReplacement(Attack):
 
     def _mean(self, recorded: jax.Array, gradient: jax.Array) -> jax.Array:
         """Returns the exponential mean, float32[E], to which another gradient row has come."""
-        return jnp.where((recorded != 0).any(), self.decay * recorded + (1 - self.decay) * gradient, gradient)
+        mean = jnp.where((recorded != 0).any(), self.decay * recorded + (1 - self.decay) * gradient, gradient)
+        return jnp.where(has_message(gradient[None])[0], mean, recorded)

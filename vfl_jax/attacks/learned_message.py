@@ -44,18 +44,19 @@ class LearnedMessage(Attack):
     ``at_epochs`` the attack begins, or begins anew, with u along the mean embedding of the known target rows. From then
     on, in every batch that has such a row,
 
-    * **Slope.** d is the mean of g_i / ‖g_i‖ over the batch's known target rows, less that over all its other rows;
-      s ← ``decay``·s + (1 − ``decay``)·d. Rows without an informative message (0, or not finite) do not count.
+    * **Slope.** With g_i the gradients, d is the mean of g_i / ‖g_i‖ over the batch's known target rows, less that over
+      all its other rows; s ← ``decay``·s + (1 − ``decay``)·d. Rows whose gradient is 0 or not finite do not count.
+      Rows of τ that are not known are among the others, and weaken d where τ is frequent.
     * **Step.** u ← u − ``step_size``·s / ‖s‖, brought back to length 1.
     * **Sending.** With ``sends`` the attack sends v for the known target rows, which keep their labels, and no gradient
-      flows back through them: so the head learns that v means τ, and the gradient is one at v. Without it the party
-      trains honestly, no message of a training shows anything, and the gradients are those at its own embeddings.
+      flows back through them: so the head learns that v means τ, and their gradients are those at v. Without it the
+      party trains honestly: its training messages show nothing. The gradients are then those at its own embeddings.
 
     At inference it sends v for every attacked row, whatever the row's features are; before it begins, what an honest
     party does. Scenarios use ``EmbeddingTrigger()``, need no poison rows (``poison.rate`` 0), and grant some known
     target rows (``poison.num_targets``).
 
-    A defense that clips or normalises messages leaves their direction, and this seeks the best one. ``report`` gives
+    A defense that clips or normalises messages leaves their direction, and this seeks a good one. ``report`` gives
     the norm of v. No source has this attack. Near it are HijackVFL's optimised messages (Qiu et al., arXiv:2212.00322)
     and adversarial dominating inputs (IEEE S&P 2023); they know more, answers of the model or other parties' rows.
     ``BASL`` overwrites known rows of τ in training, too.
@@ -63,7 +64,7 @@ class LearnedMessage(Attack):
     Args:
       enabled: 1 for the attack, 0 for the honest run.
       at_epochs: the numbers of finished epochs at which the attack begins; numbers below 0 count from the end. −11 is
-        ten epochs before the last; a training of fewer than 11 epochs has no such place, and is refused: name another.
+        ten epochs before the end; a training of fewer than 10 epochs has no such place, and is refused: name another.
       sends: whether it sends v in training, too.
       most_rows: the largest number of known target rows that shape the start, the first by number.
       size: the length of v, in lengths of the longest own embedding, ℓ.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from experiments.data.clean_accuracy.data_sets import DATA_SETS, LEARNING_RATE
 from vfl_jax.arenas import arena, board_for
@@ -14,6 +18,7 @@ from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load, save
 from vfl_jax.presets import HeadName
 from vfl_jax.reports import Row, median_with_interval
+from vfl_jax.statistics.intervals import interval
 from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
@@ -23,7 +28,8 @@ if TYPE_CHECKING:
 
 NAMES = ("breast_cancer", "digits", "citeseer", "adult", "phishing")
 CHOSEN = ("GradientReplacement", "FreshReplacement-500")
-"""The paper's attack with one known row of τ; and a gradient of this batch, with up to 500 known rows."""
+"""The paper's attack with blurred activations and one known row of τ; and one with a gradient of this batch and up to
+500 known rows."""
 
 
 def run_stamped(
@@ -38,13 +44,24 @@ def run_stamped(
       seeds: how many.
       epochs: by default those of the data set.
       folder: that of results; what is not finished lies in its folder ``runs``.
+
+    Raises:
+      ValueError: where the file is of other seeds, epochs or heads.
     """
-    path, length = folder / f"{name}_stamped.nc", epochs or DATA_SETS[name].epochs
-    if name not in NAMES or (path.is_file() and load(path).sizes["seed"] >= seeds):
+    if name not in NAMES:
         return
+    path, length = folder / f"{name}_stamped.nc", epochs or DATA_SETS[name].epochs
     boards = {str(head): board_for(data, head=head, epochs=length, learning_rate=LEARNING_RATE) for head in heads}
-    attacks = {attack: ATTACKS[attack] for attack in CHOSEN}
-    save(arena(attacks, {}, boards, seeds, folder=folder / "runs" / path.stem), path)
+    if path.is_file():
+        found = load(path)
+        trained = {head: content["epochs"] for head, content in json.loads(found.attrs["boards"]).items()}
+        if found.sizes["seed"] == seeds and trained == dict.fromkeys(boards, length):
+            print(f"{path} is there; remove it to train again.", flush=True)
+            return
+        raise ValueError(f"{path} has other seeds, epochs or heads; remove it, or write into another folder (--out).")
+    attacks, unfinished = {attack: ATTACKS[attack] for attack in CHOSEN}, folder / "runs" / path.stem
+    save(arena(attacks, {}, boards, seeds, folder=unfinished), path)
+    shutil.rmtree(unfinished)
 
 
 def stamped_rows(folder: Path) -> list[Row]:
@@ -68,5 +85,11 @@ def _row(title: str, cell: xr.Dataset) -> Row:
     lost = 100 * (cell[MAIN + HONEST] - cell[MAIN])
     for attack in CHOSEN:
         row |= {f"attack success, {attack}": median_with_interval(cell[SUCCESS].sel(attack=attack))}
-        row |= {f"points lost, {attack}": f"{float(lost.sel(attack=attack).median()):z.1f}"}
+        row |= {f"points lost, {attack}": _points(lost.sel(attack=attack).values)}
     return row
+
+
+def _points(lost: np.ndarray) -> str:
+    """A median over seeds with its interval, in percentage points."""
+    low, high = interval(lost, np.median)
+    return f"{np.median(lost):z.1f} [{low:z.1f}, {high:z.1f}]"
