@@ -33,7 +33,7 @@ ADDS_UP = ("FreshReplacement", "FreshReplacement-500", "FreshReplacement-sum")
 CHOOSES_A_MESSAGE = ("BASL", "BASL-5", "BASL-30", "BASL-ordinary")
 HONEST_MESSAGES = ("Replay", "CentroidReplay")
 LEARNS = ("LearnedMessage", "LearnedMessage-quiet", "LearnedMessage-30")
-ORDINARY = ("BASL-ordinary", *HONEST_MESSAGES, "LearnedMessage", "LearnedMessage-quiet")
+ORDINARY = ("BASL-ordinary", *HONEST_MESSAGES)
 NOTE = (
     "The board is the one on which the adaptation has its largest mean lift, of those on which the defense spares the "
     "honest runs; beside it stands the largest lift of all other attacks in the same place. Whether a defense holds "
@@ -90,7 +90,17 @@ ADAPTATIONS = (
     Adaptation(
         ("EmbeddingClipping", "GBD", "VFLIP", "VFLMonitor"), "sends messages of ordinary range and size", ORDINARY
     ),
+    Adaptation(
+        ("GBD", "VFLIP", "VFLMonitor"),
+        "learns from gradients a message as long as an honest one",
+        ("LearnedMessage", "LearnedMessage-quiet"),
+    ),
     Adaptation(("EmbeddingFilter",), "makes no two messages alike, each of ordinary size", ORDINARY),
+    Adaptation(
+        ("EmbeddingFilter",),
+        "trains honestly, and sends a message that it learned",
+        ("LearnedMessage-quiet",),
+    ),
 )
 
 
