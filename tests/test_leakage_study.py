@@ -123,7 +123,12 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     place = ("default_credit", "sum")
     said = answer.answer({place: [plain, more, unsure, level, ruined]}, 5)
     assert said.startswith(
-        "**Behind 2 of 3 settings of defenses that spare the model, no reader of messages was shown to"
+        "**Behind 1 of 3 settings of defenses that spare the model, a reader of messages reads more than the best reader "
+        "that uses none.** Behind the other 2 none was shown to."
+    )
+    hidden = answer.answer({place: [plain, unsure, level]}, 5)
+    assert hidden.startswith(
+        "**Behind none of 2 settings of defenses that spare the model, a reader of messages was shown"
     )
     assert " 1 more do not spare it, or end without a model, and are in the table alone. So far 5 of 72 " in said
     assert "* default of credit, sum head: 3 settings spare the model. No reader of messages was shown to read" in said

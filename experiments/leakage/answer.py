@@ -40,14 +40,15 @@ def _headline(settings: Sequence[Reading]) -> str:
     """Behind how many settings nobody was shown to read more."""
     if not settings:
         return "**No defense that spares the model is trained yet.**"
-    num_hidden = sum(not shows_more(reading) for reading in settings)
-    of = f"{len(settings)} setting{'s' * (len(settings) > 1)} of defenses that spare the model"
-    if num_hidden:
+    num_hidden, total = sum(not shows_more(reading) for reading in settings), len(settings)
+    of = f"{total} setting{'s' * (total > 1)} of defenses that spare the model"
+    if num_hidden == total:
         return (
-            f"**Behind {num_hidden} of {of}, no reader of messages was shown to read more than the best reader that "
-            "uses none.**"
+            f"**Behind none of {of}, a reader of messages was shown to read more than the best reader that uses none.**"
         )
-    return f"**Behind each of {of}, a reader of messages reads more than the best reader that uses none.**"
+    behind = f"{total - num_hidden} of {of}" if num_hidden else f"each of {of}"
+    said = f"**Behind {behind}, a reader of messages reads more than the best reader that uses none.**"
+    return f"{said} Behind the other{f' {num_hidden}' * (num_hidden > 1)} none was shown to." if num_hidden else said
 
 
 def shows_more(reading: Reading) -> bool:
