@@ -123,8 +123,8 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     place = ("default_credit", "sum")
     said = answer.answer({place: [plain, more, unsure, level, ruined]}, 5)
     assert said.startswith(
-        "**Behind 1 of 3 settings of defenses that spare the model, a reader of messages reads more than the best reader "
-        "that uses none.** Behind the other 2 none was shown to."
+        "**Behind 1 of 3 settings of defenses that spare the model, a reader of messages reads more than the best "
+        "reader that uses none.** Behind the other 2 none was shown to."
     )
     hidden = answer.answer({place: [plain, unsure, level]}, 5)
     assert hidden.startswith(
