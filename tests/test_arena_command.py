@@ -63,8 +63,10 @@ def test_who_wins_is_said_before_the_tables(capsys):
     said = capsys.readouterr().out
     sentences, *_ = said.split("attacks, 5 seeds")
     sentences = " ".join(sentences.split())
-    assert sentences.startswith("The strongest is BASL-30 of 10 attacks that have a rank: its mean attack success is ")
-    assert "EmbeddingNormalisation (tied with VFLIP) leaves the strongest attack a lift of" in sentences
+    assert sentences.startswith(
+        "The strongest is LearnedMessage-30 (tied with BASL-30) of 13 attacks that have a rank: its mean attack "
+    )
+    assert "EmbeddingNormalisation (tied with MID) leaves the strongest attack a lift of" in sentences
     assert max(map(len, said.splitlines())) <= 80
 
 
@@ -72,7 +74,7 @@ def test_where_the_defenses_are_level_with_none_nobody_is_named():
     results = vfl.load(EXPERIMENTS / "arena" / "results" / "handwritten.nc")
     level = results.sel(defense=["none", "GaussianNoise-weak", "Clipping"])
     assert answer(level)[1].startswith(
-        "No defense tried leaves the strongest attack surely less than it has without one, a lift of 0.8"
+        "No defense tried leaves the strongest attack surely less than it has without one, a lift of 0.9"
     )
 
 

@@ -45,7 +45,7 @@ def test_the_quick_study(tmp_path, monkeypatch):
         *("| data set", "| ---", "| breast cancer", "| digits"),
         *("| data set", "| ---", "| breast cancer"),  # of two classes
         *("| data set", "| ---", "| breast cancer"),
-        *("| data set", "| ---", "| breast cancer", "| digits"),  # stamped
+        *("| data set", "| ---", "| breast cancer", "| breast cancer", "| digits", "| digits"),  # stamped
     ]
     (tmp_path / "tables.md").unlink()
     main(["--report-only", "--out", str(tmp_path)])

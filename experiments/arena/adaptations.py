@@ -92,7 +92,7 @@ ADAPTATIONS = (
     ),
     Adaptation(
         ("GBD", "VFLIP", "VFLMonitor"),
-        "learns from gradients a message as long as an honest one",
+        "learns from gradients a message, as long as its longest honest one",
         ("LearnedMessage", "LearnedMessage-quiet"),
     ),
     Adaptation(("EmbeddingFilter",), "makes no two messages alike, each of ordinary size", ORDINARY),

@@ -16,6 +16,7 @@ from vfl_jax.core.atomic import check_apart
 from vfl_jax.core.extras import MissingExtra
 from vfl_jax.core.record import kinds
 from vfl_jax.core.registry import find
+from vfl_jax.core.words import counted
 from vfl_jax.protocol.methods import Chain
 from vfl_jax.protocol.switched import Switched
 from vfl_jax.protocol.transforms import ActiveTransform, Attack
@@ -91,11 +92,13 @@ def show(results: xr.Dataset, console: Console) -> None:
     """
     from vfl_jax.arenas.leaderboard import NOTE, attack_rows, defense_rows, refusal_rows
     from vfl_jax.arenas.readings import answer
+    from vfl_jax.arenas.standings import at_common_seeds
     from vfl_jax.reports import to_terminal
 
     for sentence in answer(results):
         console.print(sentence, highlight=False, markup=False)
-    console.print(to_terminal(attack_rows(results), f"attacks, {results.sizes['seed']} seeds"))
+    num_seeds = at_common_seeds(results).sizes["seed"]  # the ranks are over these
+    console.print(to_terminal(attack_rows(results), f"attacks, {counted(num_seeds, 'seed')}"))
     console.print(to_terminal(defense_rows(results), "defenses, by what the strongest attack is left with"))
     console.print(NOTE, style="dim")
     for row in refusal_rows(results):

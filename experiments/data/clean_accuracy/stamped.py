@@ -65,28 +65,26 @@ def run_stamped(
 
 
 def stamped_rows(folder: Path) -> list[Row]:
-    """A row per data set and head: what the attacks reach, what honest runs do on the same rows, what it costs.
+    """A row per data set, head and attack: what it reaches, what honest runs do on the same rows, what it costs.
 
     Args:
       folder: that of results.
     """
     found = {name: load(path) for name in NAMES if (path := folder / f"{name}_stamped.nc").is_file()}
     return [
-        _row(DATA_SETS[name].title, results.sel(data=head, defense=UNDEFENDED))
+        _row(DATA_SETS[name].title, results.sel(data=head, defense=UNDEFENDED, attack=attack))
         for name, results in found.items()
         for head in results["data"].values
+        for attack in CHOSEN
     ]
 
 
 def _row(title: str, cell: xr.Dataset) -> Row:
-    """One data set under one head."""
-    row: Row = {"data set": title, "head": str(cell["data"].item()), "τ": str(cell["target_class"].item())}
-    row |= {"clean floor": median_with_interval(cell[SUCCESS + HONEST].sel(attack=CHOSEN[0]))}
-    lost = 100 * (cell[MAIN + HONEST] - cell[MAIN])
-    for attack in CHOSEN:
-        row |= {f"attack success, {attack}": median_with_interval(cell[SUCCESS].sel(attack=attack))}
-        row |= {f"points lost, {attack}": _points(lost.sel(attack=attack).values)}
-    return row
+    """One attack on a data set under one head."""
+    row: Row = {"data set": title, "head": str(cell["data"].item()), "attack": str(cell["attack"].item())}
+    row |= {"τ": str(cell["target_class"].item()), "clean floor": median_with_interval(cell[SUCCESS + HONEST])}
+    row |= {"attack success": median_with_interval(cell[SUCCESS])}
+    return row | {"cost, points": _points(100 * (cell[MAIN + HONEST] - cell[MAIN]).values)}
 
 
 def _points(lost: np.ndarray) -> str:
