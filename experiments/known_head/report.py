@@ -168,7 +168,8 @@ def figure(found: Mapping[str, xr.Dataset], tried: Tried) -> Figure:
             panel.plot(reached, np.arange(len(defenses)) + 0.12 * (i - 1.5), "o", ms=4, color=COLORS[i], label=title)
         known = [tried[name][it][0] if it in tried[name] else np.nan for it in defenses]
         panel.plot(known, range(len(defenses)), "|", ms=16, color="black", label="the strongest attack tried")
-        panel.set(yticks=range(len(defenses)), xlim=(-0.04, 1.04), ylim=(len(defenses) - 0.5, -0.5))
+        panel.set(yticks=range(len(defenses)), xlim=(-0.06, 1.06), ylim=(len(defenses) - 0.5, -0.5))
+        panel.set_xticks((0, 0.5, 1), ("0", "½", "1"))
         panel.set_xlabel("rows led to τ")
         panel.set_yticklabels(defenses if column == 0 else [])
         panel.set_title(name, fontsize=9)
