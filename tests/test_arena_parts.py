@@ -9,7 +9,8 @@ import xarray as xr
 from data_helpers import says, tiny_data
 
 import vfl_jax as vfl
-from vfl_jax.arenas import running
+from vfl_jax.arenas.cells import Group
+from vfl_jax.arenas.folder import Log
 from vfl_jax.arenas.form import in_form
 from vfl_jax.arenas.leaderboard import refusal_rows
 from vfl_jax.arenas.standings import rank_attacks, rank_defenses
@@ -86,10 +87,10 @@ def test_a_damaged_log_of_times_is_no_reason_to_stop(tmp_path):
     broken = [{**whole, "steps": "10"}, {**whole, "seconds": float("nan")}, {"board": "b"}, [1], "x", None]
     lines = [json.dumps(entry) for entry in (whole, *broken)] + ["{", "[" * 100_000, '{"board"}']
     (tmp_path / "arena.jsonl").write_bytes("\n".join(lines).encode() + b"\n\xff\xfe}\n")
-    assert running._Log(tmp_path / "arena.jsonl").entries == [whole]
+    assert Log(tmp_path / "arena.jsonl").entries == [whole]
     (tmp_path / "folder").mkdir()
-    log = running._Log(tmp_path / "folder")
-    group = running.Group("b", ("a",), ("none",), vfl.board_for(tiny_data()).meeting(*pair()), {})
+    log = Log(tmp_path / "folder")
+    group = Group("b", ("a",), ("none",), vfl.board_for(tiny_data()).meeting(*pair()), {})
     log.note(group, 10, 2.0)  # where nothing can be written, memory keeps it
     assert log.entries[0]["seconds"] == 2.0
 
