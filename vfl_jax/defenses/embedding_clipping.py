@@ -30,7 +30,8 @@ class EmbeddingClipping(ActiveTransform):
     latent representations* (Computers & Security), which shortens rows at inference alone, to bounds of 0 to 1; no
     source was found that clips embeddings entry by entry.
 
-    This buys no privacy of labels. An attacker that knows the bound stays within it.
+    This buys no privacy of labels. An attacker who knows it learns which direction says the target class
+    (``LearnedMessage``). Where rows are shortened at inference alone, long messages in training still teach the head.
 
     Args:
       by: the bounded quantity: "row_l2" (the L2 norm of every row) or "value" (every entry).

@@ -22,7 +22,8 @@ class EmbeddingNormalisation(ActiveTransform):
     by direction it can. Source: "Emb. Norm." of Zhao, Lu, Shan, Zhang, Yang, Chow 2026, *Understanding backdoor
     vulnerabilities in vertical federated learning*, which does not state the length; 1 is the usual one.
 
-    This buys no privacy of labels.
+    This buys no privacy of labels. An attacker who knows it learns which direction says the target class
+    (``LearnedMessage``).
 
     Args:
       length: the length of every row. 0 switches the defense off: embeddings pass bit for bit.
