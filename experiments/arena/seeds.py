@@ -52,7 +52,7 @@ def rows_by_defense(results: xr.Dataset) -> list[Row]:
             row: Row = {"defense": str(defense), "meetings": str(int(of_it.notnull().sum()))}
             row |= {"lift, first seeds": f"{means[0]:z.3f}", "lift, seeds since": f"{means[1]:z.3f}"}
             board, attack = most["meeting"].item()
-            rows.append(row | {"largest change of a meeting": f"{float(most):+.2f}, {attack} on {board}"})
+            rows.append(row | {"largest change of a meeting": f"{float(most):+z.2f}, {attack} on {board}"})
     return rows
 
 
