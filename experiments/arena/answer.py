@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from experiments.arena.undefended import those_who_met_defenses
 from vfl_jax.arenas.holding import HOLDS_WITHIN, attacks_through, boards_held
 from vfl_jax.arenas.leaderboard import told_by_size
-from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, NOT_HERE
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, NOT_HERE, NOT_PUBLISHED
 from vfl_jax.arenas.standings import SUCCESS, Standing, at_common_seeds, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import to_markdown
@@ -106,7 +106,7 @@ def so_far(results: xr.Dataset) -> str:
     Args:
       results: those of all boards.
     """
-    wanted = [len(BOARDS) - 1, len(ATTACKS), len(DEFENSES)]  # digits is no board of the page
+    wanted = [len(BOARDS) - len(NOT_PUBLISHED), len(ATTACKS), len(DEFENSES)]
     met = those_who_met_defenses(results)
     there = [results.sizes["data"], met.sizes["attack"], int((results["defense"] != UNDEFENDED).sum())]
     absent = f"**Not here**, for want of a text or code to follow: {_list(NOT_HERE)}. A rank is among those tried.\n"

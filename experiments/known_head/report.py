@@ -88,7 +88,8 @@ def answer(found: Mapping[str, xr.Dataset], tried: Tried) -> str:
         f"or under none; a message gets through that leads {points} more of the rows of other classes to τ than honest "
         f"runs do. In {len(more)} of these it leads {points} more than the strongest attack of the arena. In "
         f"{counted(len(closed), 'cell')} even messages of a row's own, a hundred times as long, lead at most {points} "
-        f"more of the rows{f': {where}' if where else ''}.\n"
+        f"more of the rows{f': {where}' if where else ''}. All training is honest here; an attacker who changes it may "
+        "do more.\n"
     )
 
 

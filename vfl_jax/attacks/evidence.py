@@ -118,6 +118,18 @@ def unit(rows: Array) -> jax.Array:
     return jnp.asarray(rows) / jnp.maximum(jnp.linalg.norm(rows, axis=-1, keepdims=True), 1.0)
 
 
+def mean_of(rows: Array, counts: Array, otherwise: Array | float = 0.0) -> jax.Array:
+    """Returns the mean of some rows, float32[E].
+
+    Args:
+      rows: float32[B, E].
+      counts: bool[B], the rows that count.
+      otherwise: what is returned where none does, float32[E] or a number.
+    """
+    total = jnp.where(counts[:, None], rows, 0.0).sum(axis=0)
+    return jnp.where(counts.any(), total / jnp.maximum(counts.sum(dtype=jnp.float32), 1.0), otherwise)
+
+
 def hear(kind: Kind, evidence: Evidence, view: PartyView, gradient: jax.Array) -> tuple[Evidence, jax.Array]:
     """Adds the gradient rows of a batch to the evidence, and reads their labels off the signs.
 

@@ -6,7 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, no_evidence, unit
+from vfl_jax.attacks.evidence import UNREAD, Evidence, Kind, has_message, keep, mean_of, no_evidence, unit
 from vfl_jax.core.checks import check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Key
@@ -125,7 +125,7 @@ class FreshReplacement(Attack):
         is_other = (label != UNKNOWN) & (label != target_class)
         is_found = says & (is_target | (is_like & ~is_other))
 
-        recorded = _mean_of(gradient, is_found & ~is_poison, state.recorded)
+        recorded = mean_of(gradient, is_found & ~is_poison, state.recorded)
         ids = jnp.where(says & is_ordinary[:, 0], view.sample_ids, len(state.guesses))  # ids out of range are not kept
         guess = jnp.where(is_found, target_class, UNREAD)
         state = FreshReplacementState(
@@ -144,9 +144,3 @@ class FreshReplacement(Attack):
         if self.match_norm:
             return self.amplify * jnp.linalg.norm(gradient, axis=-1).mean() * unit(recorded)
         return self.amplify * recorded
-
-
-def _mean_of(rows: jax.Array, counts: jax.Array, otherwise: jax.Array) -> jax.Array:
-    """Returns the mean of the rows, float32[B, E], that count, bool[B]; ``otherwise`` where none does."""
-    total = jnp.where(counts[:, None], rows, 0.0).sum(axis=0)
-    return jnp.where(counts.any(), total / jnp.maximum(counts.sum(dtype=jnp.float32), 1.0), otherwise)

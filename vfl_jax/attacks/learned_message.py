@@ -8,7 +8,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vfl_jax.attacks.evidence import has_message, unit
+from vfl_jax.attacks.evidence import has_message, mean_of, unit
 from vfl_jax.core.checks import check_count, check_range
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Array, Key, Params
@@ -113,7 +113,7 @@ class LearnedMessage(Attack):
         most = min(self.most_rows, len(is_target))
         (ids,) = jnp.nonzero(is_target, size=most, fill_value=0)
         is_there = jnp.arange(most) < jnp.sum(is_target, dtype=jnp.int32)
-        direction = _along(_mean(view.forward(view.rows(ids)), is_there))
+        direction = _along(mean_of(view.forward(view.rows(ids)), is_there))
         slope = jnp.zeros_like(state.slope)
         return params, dataclasses.replace(state, direction=direction, slope=slope, has_begun=jnp.array(True))
 
@@ -131,7 +131,7 @@ class LearnedMessage(Attack):
         says = has_message(gradient)
         ways = unit(jnp.where(says[:, None], gradient, 0.0))
         slope = self.decay * state.slope + (1 - self.decay) * (
-            _mean(ways, is_target & says) - _mean(ways, ~is_target & says)
+            mean_of(ways, is_target & says) - mean_of(ways, ~is_target & says)
         )
         learns = state.has_begun & (is_target & says).any()
         learned = dataclasses.replace(
@@ -162,9 +162,3 @@ class LearnedMessage(Attack):
 def _along(vector: Array) -> jax.Array:
     """Returns a vector, float32[E], at length 1; 0 stays 0."""
     return unit(vector[None])[0]
-
-
-def _mean(rows: Array, counts: Array) -> jax.Array:
-    """Returns the mean of the rows, float32[B, E], that count, bool[B]; 0 where none does."""
-    total = jnp.where(counts[:, None], rows, 0.0).sum(axis=0)
-    return total / jnp.maximum(counts.sum(dtype=jnp.float32), 1.0)
