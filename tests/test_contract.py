@@ -128,7 +128,7 @@ CASES = {
     "UAB": attack(TECB, aligns=False),
     "Villain": attack(Villain, search_from=0, poison_from=0, ratio=2.0, largest_norm=99.0, classifier=Optimizer()),
     "learned message": attack(LearnedMessage, at_epochs=(0,)),
-    "learned message, quiet": attack(LearnedMessage, sends=False, at_epochs=(0,))._replace(only_listens=True),
+    "learned message, quiet": attack(LearnedMessage, sends=0.0, at_epochs=(0,))._replace(only_listens=True),
     "replay": attack(Replay)._replace(only_listens=True),
     "centroid replay": attack(CentroidReplay, at_epochs=(0,))._replace(only_listens=True),
     "centroid replay, clusters": attack(CentroidReplay, at_epochs=(0,), centres="clusters", cluster_rows=4)._replace(

@@ -93,7 +93,7 @@ ATTACKS: dict[str, Entry] = {
     # One that learns its message from gradients, at the length of an honest one and at thirty; "quiet" trains honestly.
     "LearnedMessage": _learned(),
     "LearnedMessage-30": _learned(size=30.0),
-    "LearnedMessage-quiet": _learned(sends=False),
+    "LearnedMessage-quiet": _learned(sends=0.0),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
 }
 """The attacks by name. What follows a dash says which numbers or rows one of several of a method has."""

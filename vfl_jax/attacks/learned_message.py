@@ -48,9 +48,9 @@ class LearnedMessage(Attack):
       all its other rows; s ← ``decay``·s + (1 − ``decay``)·d. Rows whose gradient is 0 or not finite do not count.
       Rows of τ that are not known are among the others, and weaken d where τ is frequent.
     * **Step.** u ← u − ``step_size``·s / ‖s‖, brought back to length 1.
-    * **Sending.** With ``sends`` the attack sends v for the known target rows, which keep their labels, and no gradient
-      flows back through them: so the head learns that v means τ, and their gradients are those at v. Without it the
-      party trains honestly: its training messages show nothing. The gradients are then those at its own embeddings.
+    * **Sending.** With ``sends`` at 1 the attack sends v for the known target rows, which keep their labels, and no
+      gradient flows back through them: so the head learns that v means τ, and their gradients are those at v. With 0
+      the party trains honestly: its training messages show nothing. The gradients are then those at its own embeddings.
 
     At inference it sends v for every attacked row, whatever the row's features are; before it begins, what an honest
     party does. Scenarios use ``EmbeddingTrigger()``, need no poison rows (``poison.rate`` 0), and grant some known
@@ -65,15 +65,15 @@ class LearnedMessage(Attack):
       enabled: 1 for the attack, 0 for the honest run.
       at_epochs: the numbers of finished epochs at which the attack begins; numbers below 0 count from the end. −11 is
         ten epochs before the end; a training of fewer than 10 epochs has no such place, and is refused: name another.
-      sends: whether it sends v in training, too.
       most_rows: the largest number of known target rows that shape the start, the first by number.
+      sends: 1 where it sends v in training, too; 0 where it trains honestly.
       size: the length of v, in lengths of the longest own embedding, ℓ.
       step_size: what u moves in a batch.
       decay: how much of the slope stays from batch to batch, in [0, 1].
 
     Raises:
       ValueError: naming the field, where ``at_epochs`` is empty, ``most_rows`` is below 1, ``size`` or ``step_size`` is
-        negative, or ``decay`` lies outside [0, 1].
+        negative, or ``sends`` or ``decay`` lies outside [0, 1].
 
     Example:
       >>> import vfl_jax as vfl
@@ -85,8 +85,8 @@ class LearnedMessage(Attack):
     needs = Needs(trigger="message", poison_rate=0.0, num_targets=500)
 
     at_epochs: tuple[int, ...] = static(default=(-11,))
-    sends: bool = static(default=True)
     most_rows: int = static(default=500)
+    sends: float = 1.0
     size: float = 1.0
     step_size: float = 0.05
     decay: float = 0.9
@@ -100,7 +100,7 @@ class LearnedMessage(Attack):
             )
         check_count(**{"LearnedMessage.most_rows": self.most_rows})
         check_range("LearnedMessage", 0.0, size=self.size, step_size=self.step_size)
-        check_range("LearnedMessage", 0.0, 1.0, decay=self.decay)
+        check_range("LearnedMessage", 0.0, 1.0, sends=self.sends, decay=self.decay)
 
     def init(self, key: Key, shapes: Shapes, party: int) -> LearnedMessageState:
         nothing = jnp.zeros(shapes.widths[party])
@@ -156,7 +156,7 @@ class LearnedMessage(Attack):
     def _is_sent(self, state: LearnedMessageState, view: PartyView) -> jax.Array:
         """Returns the rows of a batch for which v is sent, bool[B]."""
         _, is_target = view.knowledge.find(view)
-        return is_target & state.has_begun & self.sends
+        return is_target & state.has_begun & (self.sends > 0)
 
 
 def _along(vector: Array) -> jax.Array:

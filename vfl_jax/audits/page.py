@@ -202,7 +202,7 @@ def assumed(facts: dict[str, Any]) -> list[str]:
         "The readers and attacks are fixed; none is tuned to a defense's level. Some are built to answer defenses: "
         "readers that add up or learn from known rows answer noise, coding and what is held back; attacks that use no "
         "gradient (BASL, the replays) answer all defenses of gradients and labels; BASL ordinary answers bounds "
-        "on embeddings.",
+        "on embeddings, and the learned message embeddings of one length.",
     ]
 
 

@@ -122,6 +122,9 @@ ATTACKS = {
     "BASL ordinary": "the vector of BASL ×5, drawn back into the range of honest embeddings: an answer to bounds",
     "replay": "sends an own embedding of a row of the wanted class; training is honest, so no gradient shows it",
     "centre replay": "sends the mean of its own embeddings of known rows of the wanted class",
+    "learned message": "trains honestly, and sends the message that gradients call the wanted class: an answer to one "
+    "length",
+    "learned message ×30": "the same, thirty times as long, and sent in training, too",
     "fresh replacement": "trains marked rows with the gradient of rows of the wanted class",
     "fresh replacement ×10": "the same, ten times as long",
     "TECB": "learns a mark on all its features from rows of the wanted class, then aligns other rows with them",
@@ -138,8 +141,8 @@ def plants(epochs: int, has_stamp: bool) -> Plants:
 
     Example:
       >>> from vfl_jax.audits.partner import plants
-      >>> list(plants(30, has_stamp=False).points)
-      ['BASL', 'BASL ×5', 'BASL ×30', 'BASL ordinary', 'replay', 'centre replay']
+      >>> ", ".join(plants(30, has_stamp=False).points)
+      'BASL, BASL ×5, BASL ×30, BASL ordinary, replay, centre replay, learned message, learned message ×30'
     """
     late = tuple(sorted({max(1, round(0.8 * epochs)), max(1, round(0.9 * epochs))}))
     stamping: tuple[Attack, ...] = (attacks.PoisonedData(rows="target"),) if has_stamp else ()
@@ -148,15 +151,18 @@ def plants(epochs: int, has_stamp: bool) -> Plants:
         attacks.BASL(at_epochs=late),
         attacks.Replay(most_rows=NUM_TARGETS),
         attacks.CentroidReplay(most_known=NUM_TARGETS),
+        attacks.LearnedMessage(at_epochs=late[:1]),
         attacks.StayInRange(),
     )
-    basl, replay, centre, ordinary = (f"parts.{len(parts) - i}." for i in (4, 3, 2, 1))
+    basl, replay, centre, learned, ordinary = (f"parts.{len(parts) - i}." for i in range(5, 0, -1))
     points = {"poisoned rows": {"parts.0.enabled": 1.0}} if has_stamp else {}
     for name, scale in (("BASL", 0.85), ("BASL ×5", 5.0), ("BASL ×30", 30.0)):
         points[name] = {f"{basl}enabled": 1.0, f"{basl}scale": scale}
     points["BASL ordinary"] = {**points["BASL ×5"], f"{ordinary}enabled": 1.0}
     points["replay"] = {f"{replay}enabled": 1.0}
     points["centre replay"] = {f"{centre}enabled": 1.0}
+    points["learned message"] = {f"{learned}enabled": 1.0, f"{learned}sends": 0.0}
+    points["learned message ×30"] = {f"{learned}enabled": 1.0, f"{learned}size": 30.0}
     where: Where = "features" if has_stamp else "message"
     return Plants(PartyChain(parts=parts), points, Needs(trigger=where, poison_rate=0.0, num_targets=NUM_TARGETS))
 
