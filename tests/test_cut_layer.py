@@ -71,8 +71,9 @@ def test_the_answer_counts_who_is_left_at_every_cut(found):
         "some cut on 2.** Of 4 layers, 1, 2 and 3 lie below the cut"
     )
     assert (
-        "* one: the strongest backdoor leads 10%, 50% and 90% of rows to τ, and honest runs 2% at most; the strongest "
-        "reader reads a share of the labels of 0.70, 0.70 and 0.70 (0.20 alone, without the protocol)" in said
+        "* one: the strongest of 1 backdoor leads 10%, 50% and 90% of rows to τ in the mean over seeds, and honest "
+        "runs 2% at most; the strongest reader reads a share of the labels of 0.70, 0.70 and 0.70 (0.20 alone, without "
+        "the protocol)" in said
     )
 
 

@@ -124,7 +124,7 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     said = answer.answer({place: [plain, more, unsure, level, ruined]}, 5)
     assert said.startswith(
         "**Behind 1 of 3 settings of defenses that spare the model, a reader of messages reads more than the best "
-        "reader that uses none.** Behind the other 2 none was shown to."
+        "reader that uses none.** Behind the other 2 no reader was shown to. All parties train honestly; who changes "
     )
     hidden = answer.answer({place: [plain, unsure, level]}, 5)
     assert hidden.startswith(
@@ -143,6 +143,9 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
         "**Behind each of 1 setting of defenses that spare the model, a reader of messages reads more"
     )
     assert "So far" not in every
+    slight = reading("clipping", [0.72, 0.72, 0.73], [0.7, 0.7, 0.71])
+    few = answer.answer({place: [plain, more, slight]}, len(CASES))
+    assert "more than the best reader that uses none, in 1 of them by less than 0.05.** All" in few
 
 
 def test_without_a_defense_or_without_honest_runs_nothing_is_claimed():

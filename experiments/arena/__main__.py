@@ -15,7 +15,7 @@ import tyro
 
 from experiments.arena.again import FOLDER
 from experiments.arena.growing import add, lacking
-from experiments.arena.kinds import MAKING, Kind, concerned, file_name
+from experiments.arena.kinds import Kind, concerned, file_name, make_board
 from experiments.arena.rates import write_rates
 from experiments.arena.seeds import strongest_on
 from experiments.shared.command import ending_in_one_line, results_folder
@@ -43,7 +43,8 @@ class Arguments(Meetings):
     defense: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Let this defense meet only (may be repeated)."""
     kind: Kind = "trainable"
-    """The trainable head; the sum head; or the trainable head with rows that carry a trigger by nature."""
+    """The trainable head; the sum head; or the trainable head with rows that carry a trigger by nature, or with
+    attackers who are told every row of τ."""
     strongest: int | None = None
     """Let so many attacks meet each defense, those that were strongest on it, and all attacks no defense: of every
     board with saved results. For more seeds."""
@@ -89,12 +90,12 @@ def train(given: Arguments, folder: Path) -> None:
         attacks = {name: ATTACKS[name] for name in ("PoisonedData", "Replay")}
         defenses = {} if given.undefended else {name: DEFENSES[name] for name in ("Clipping", "LabelSmoothing")}
     for name in boards:
-        board = BOARDS[name](**MAKING[given.kind])
+        board = make_board(name, given.kind)
         if given.quick:
             board = dataclasses.replace(board, epochs=3)
         is_large = board.data.train.num_samples >= LARGE_SET
         able = {n: a for n, a in attacks.items() if not (is_large and n in SMALL_SETS_ONLY)}
-        able = concerned(able, board.epochs, given.kind) if able else {}
+        able = concerned(able, board, given.kind) if able else {}
         if not able:
             continue
         if given.again:

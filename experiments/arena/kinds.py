@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from experiments.arena.told import every_row_known
+from vfl_jax.arenas.boards import Board
 from vfl_jax.arenas.entries import Entry, entrants
+from vfl_jax.arenas.lineup import BOARDS
 from vfl_jax.protocol.triggers import NaturalTrigger
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Kind = Literal["trainable", "sum", "natural"]
-MAKING: dict[Kind, dict[str, Any]] = {"trainable": {}, "sum": {"head": "sum"}, "natural": {"trigger": NaturalTrigger()}}
-"""How the boards of each kind are made."""
+Kind = Literal["trainable", "sum", "natural", "told"]
+MAKING: dict[Kind, dict[str, Any]] = {"sum": {"head": "sum"}, "natural": {"trigger": NaturalTrigger()}}
+"""How the boards of kinds are made, where it is not as others are."""
 TITLES: dict[Kind, str] = {
     "sum": "The sum head",
     "natural": "The trainable head, with rows that carry a trigger by nature",
+    "told": "Attackers who are told every row of τ",
 }
 CARRY_A_TRIGGER = {
     **{"handwritten": 9, "bank_marketing": 11, "default_credit": 47},
@@ -31,18 +36,36 @@ def file_name(board: str, kind: Kind) -> str:
     return f"{board}.nc" if kind == "trainable" else f"{board}_{kind}.nc"
 
 
-def concerned(attacks: Mapping[str, Entry], epochs: int, kind: Kind) -> dict[str, Entry]:
-    """Returns the attacks that a kind of boards concerns, as :func:`that_differ` has them.
+def make_board(name: str, kind: Kind) -> Board:
+    """Makes a board of the line-up.
+
+    Args:
+      name: its name.
+      kind: its kind.
+    """
+    board = BOARDS[name](**MAKING.get(kind, {}))
+    return every_row_known(board) if kind == "told" else board
+
+
+def concerned(attacks: Mapping[str, Entry], board: Board, kind: Kind) -> dict[str, Entry]:
+    """Returns the attacks that a kind of boards concerns, as :func:`that_differ` has them, with what they are granted.
 
     Args:
       attacks: as ``vfl.arena`` takes them.
-      epochs: how many a board has.
+      board: the board.
       kind: its kind.
     """
-    if kind != "natural":
+    if kind in ("trainable", "sum"):
         return dict(attacks)
-    granted = {name: needs for name, (_, needs) in entrants(attacks, epochs).items()}
-    return {name: made for name, made in attacks.items() if granted[name].trigger != "message"}
+    granted = entrants(attacks, board.epochs)
+    if kind == "natural":
+        return {name: attacks[name] for name, (_, needs) in granted.items() if needs.trigger != "message"}
+    every = board.most_known[board.scenario.poison.target_class]
+    return {
+        name: (attack, dataclasses.replace(needs, num_targets=every))
+        for name, (attack, needs) in granted.items()
+        if needs.trigger == "message" and needs.num_targets > 1
+    }
 
 
 def that_differ(board: xr.Dataset, kind: Kind) -> xr.Dataset:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from experiments.arena import adaptations, again, undefended
+from experiments.arena import adaptations, again, told, undefended
 from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows
@@ -133,6 +133,9 @@ def page(folder: Path) -> str:
             of_kind = joined(boards, folder)
             there = [str(name) for name in of_kind["data"].values]
             how_far = note(there, kind, results.sizes["data"])
+            if kind == "told":
+                parts.append(section(title, how_far, to_markdown(told.rows(of_kind)), told.NOTE))
+                continue
             parts.append(section(title, how_far, *_undefended_parts(boards, of_kind)))
             if of_kind.sizes["defense"] > 1:
                 met = undefended.those_who_met_defenses(of_kind)

@@ -14,6 +14,7 @@ from vfl_jax.arenas.holding import HOLDS_WITHIN
 from vfl_jax.arenas.standings import MAIN, SUCCESS, lifts
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
+from vfl_jax.core.words import counted
 from vfl_jax.plots.panels import COLORS, grid_of_panels
 from vfl_jax.reports import Row, median_with_interval, to_markdown
 from vfl_jax.statistics.meetings import HONEST
@@ -57,15 +58,15 @@ def answer(found: Mapping[str, xr.Dataset]) -> str:
     for name, results in found.items():
         floor, backdoor, reader = _floor(results), _strongest(results, BACKDOORS), _strongest(results, READERS)
         through = lifts(results).sel(defense=UNDEFENDED).mean("seed").max("attack").values > HOLDS_WITHIN
-        alone = float(_alone(results).median())
+        alone, num_tried = float(_alone(results).median()), int(results["attack"].isin(list(BACKDOORS)).sum())
         left += bool((reader - alone > READS_MORE).all())
         any_through, all_through = any_through + bool(through.any()), all_through + bool(through.all())
         what = "has an AUC of" if _is_binary(results) else "reads a share of the labels of"
         lines.append(
-            f"* {name}: the strongest backdoor leads {_listed(backdoor, '.0%')} of rows to τ, and honest runs "
-            f"{floor.max():.0%} at most; the strongest reader {what} {_listed(reader, 'z.2f')} "
-            f"({alone:z.2f} alone, without the protocol); main accuracy "
-            f"is {_listed(_honest_main(results), 'z.3f')}."
+            f"* {name}: the strongest of {counted(num_tried, 'backdoor')} leads {_listed(backdoor, '.0%')} of rows to "
+            f"τ in the mean over seeds, and honest runs {floor.max():.0%} at most; the strongest reader {what} "
+            f"{_listed(reader, 'z.2f')} ({alone:z.2f} alone, without the protocol); main accuracy is "
+            f"{_listed(_honest_main(results), 'z.3f')}."
         )
     return (
         f"**At every cut a reader of labels is left on {left} of {len(found)} data sets. A backdoor gets through at "
@@ -121,10 +122,11 @@ def _honest_main(results: xr.Dataset) -> np.ndarray:
 
 
 def _strongest(results: xr.Dataset, names: Collection[str]) -> np.ndarray:
-    """By cut, what the strongest of some attacks reaches: their largest median over seeds."""
-    variable = SUCCESS if names is BACKDOORS else _read(results)
+    """By cut, what the strongest of some attacks reaches: backdoors by the mean over seeds, readers by the median."""
     there = results["attack"].isin(list(names)).values
-    return results[variable].sel(defense=UNDEFENDED).isel(attack=there).median("seed").max("attack").values
+    met = results.sel(defense=UNDEFENDED).isel(attack=there)
+    found = met[SUCCESS].mean("seed") if names is BACKDOORS else met[_read(results)].median("seed")
+    return found.max("attack").values
 
 
 def _listed(values: np.ndarray, form: str) -> str:

@@ -76,20 +76,24 @@ def answer(found: Mapping[str, xr.Dataset], tried: Tried) -> str:
     closed = [(name, it) for name, it in spared if _rise(found[name], it, "each", "hundredfold") <= HOLDS_WITHIN]
     through = [(name, it) for name, it in spared if _rise(found[name], it, "one", "honest") > HOLDS_WITHIN]
     met = [(name, it) for name, it in through if it in tried[name]]
+    mostly = [
+        (name, it) for name, it in through if np.mean(_rises(found[name], it, "one", "honest") > HOLDS_WITHIN) > 0.5
+    ]
     more = [
         (name, it)
         for name, it in met
         if float(found[name]["one"].sel(defense=it, size="honest").mean()) > tried[name][it][0] + HOLDS_WITHIN
     ]
     points, where = f"{100 * HOLDS_WITHIN:g} percentage points", ", ".join(f"{it} on {name}" for name, it in closed)
+    of_spared, of_closed = counted(len(spared), "cell"), counted(len(closed), "cell")
     return (
         f"**An attacker who knows the trained model finds one message of honest length that gets through in "
-        f"{len(through)} of {counted(len(spared), 'cell')}.** A cell is a board under a defense that spares the model, "
-        f"or under none; a message gets through that leads {points} more of the rows of other classes to τ than honest "
-        f"runs do. In {len(more)} of these it leads {points} more than the strongest attack of the arena. In "
-        f"{counted(len(closed), 'cell')} even messages of a row's own, a hundred times as long, lead at most {points} "
-        f"more of the rows{f': {where}' if where else ''}. All training is honest here; an attacker who changes it may "
-        "do more.\n"
+        f"{len(through)} of {of_spared}**, in {len(mostly)} of them in most seeds. A cell is a board under a defense "
+        f"that spares the model, or under none; a message gets through that leads {points} more of the rows of other "
+        f"classes to τ than honest runs do, in the mean over seeds. In {len(more)} of these it leads {points} more "
+        f"than the strongest attack of the arena. In {of_closed} nothing gets through, not even a message of a row's "
+        f"own, of any length tried{f': {where}' if where else ''}. All training is honest here; an attacker who "
+        "changes it may do more.\n"
     )
 
 
@@ -149,8 +153,13 @@ def _mean(shares: xr.DataArray) -> str:
 
 def _rise(results: xr.Dataset, defense: str, kind: str, size: str) -> float:
     """How far a share lies above the honest runs', mean over seeds."""
+    return float(_rises(results, defense, kind, size).mean())
+
+
+def _rises(results: xr.Dataset, defense: str, kind: str, size: str) -> np.ndarray:
+    """How far a share lies above the honest runs', by seed."""
     cell = results.sel(defense=defense, size=size)
-    return float((cell[kind] - cell["honest"]).mean("seed"))
+    return np.asarray(cell[kind] - cell["honest"])
 
 
 def figure(found: Mapping[str, xr.Dataset], tried: Tried) -> Figure:

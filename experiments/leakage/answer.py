@@ -13,6 +13,8 @@ from vfl_jax.statistics.intervals import t_interval
 
 MOST_NAMED = 4
 """So many settings are named; where there are more, the table tells them."""
+LITTLE = 0.05
+"""A lead below this is little: in share of rows, or in area under the ROC curve."""
 CHEAP = 0.01
 """A defense that costs at most so much main accuracy is one that people would take."""
 
@@ -47,8 +49,12 @@ def _headline(settings: Sequence[Reading]) -> str:
             f"**Behind none of {of}, a reader of messages was shown to read more than the best reader that uses none.**"
         )
     behind = f"{total - num_hidden} of {of}" if num_hidden else f"each of {of}"
-    said = f"**Behind {behind}, a reader of messages reads more than the best reader that uses none.**"
-    return f"{said} Behind the other{f' {num_hidden}' * (num_hidden > 1)} none was shown to." if num_hidden else said
+    little = sum(shows_more(reading) and reading.lead < LITTLE for reading in settings)
+    by = f", in {little} of them by less than {LITTLE:g}" if little else ""
+    said = f"**Behind {behind}, a reader of messages reads more than the best reader that uses none{by}.**"
+    if num_hidden:
+        said += f" Behind the other{f' {num_hidden}' * (num_hidden > 1)} no reader was shown to."
+    return f"{said} All parties train honestly; who changes the training may read more."
 
 
 def shows_more(reading: Reading) -> bool:

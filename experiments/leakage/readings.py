@@ -56,6 +56,11 @@ class Reading(NamedTuple):
         name = max(able, key=lambda reader: able[reader])
         return name, able[name]
 
+    @property
+    def lead(self) -> float:
+        """How much more the best reader of messages reads than the best that uses none, by medians."""
+        return self.best(silent=False)[1] - self.best(silent=True)[1]
+
 
 Place = tuple[str, str]
 """Task and head."""

@@ -24,7 +24,8 @@ class Claim:
     """A claim, how it is judged in words, what a data set says of it, and by which roles' results.
 
     ``number`` names what its items measure, and ``threshold`` is drawn in the figure. ``aside`` is what a reader of the
-    answer alone must know.
+    answer alone must know. ``is_of_all`` says that the claim is of every case: one data set that contradicts it
+    contradicts it in all.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Claim:
     threshold: float
     roles: tuple[str, ...]
     aside: str = ""
+    is_of_all: bool = False
 
 
 NOTHING = Judgement(verdicts.UNJUDGED, ())
@@ -85,9 +87,18 @@ def _between_epochs(data: OfData) -> tuple[Judgement, list[Row]]:
                 "lowest in them": median_with_interval(last.min(axis=1)) if last.size else "–",
                 "highest": median_with_interval(last.max(axis=1)) if last.size else "–",
                 "the honest runs' highest": median_with_interval(honest[:, begins:].max(axis=1)) if last.size else "–",
+                "largest change within an epoch, by seed": _largest_changes(last),
             }
         )
     return verdicts.jumps_between_epochs(curves), rows
+
+
+def _largest_changes(curve: np.ndarray) -> str:
+    """Which largest change from one epoch to the next seeds have, of success over epochs, float[S, epochs]."""
+    if curve.shape[1] < 2:
+        return "–"
+    largest = np.abs(np.diff(curve, axis=1)).max(axis=1)
+    return f"{median(largest):z.2f} ({largest.min():z.2f} to {largest.max():z.2f})"
 
 
 def _between_seeds(data: OfData) -> tuple[Judgement, list[Row]]:
@@ -230,13 +241,15 @@ CLAIMS: Sequence[Claim] = (
     ),
     Claim(
         "2a",
-        "Success jumps between epochs",
+        "Success jumps between epochs, on average",
         f"Of attacks that are effective at some epoch: the mean change from an epoch to the next, after all that the "
-        f"attack does by plan. A jump is {verdicts.JUMP:g}.",
+        f"attack does by plan. A jump is {verdicts.JUMP:g}. A seed may jump once and still change little on average; "
+        "the table below says how far the largest step of a seed goes.",
         _between_epochs,
         "mean change per epoch",
         verdicts.JUMP,
         KINDS,
+        "some seeds still jump once",
     ),
     Claim(
         "2b",
@@ -258,12 +271,13 @@ CLAIMS: Sequence[Claim] = (
         "embedding less input",
         0.0,
         KINDS,
+        is_of_all=True,
     ),
     Claim(
         "4a",
         "Colluders with one target help each other",
         f"Per attack: success of two less that of one. Attacks that reach {verdicts.CEILING:g} alone, or that do "
-        "nothing even together, do not count.",
+        "nothing even together, do not count. Any gain above 0 says yes, however small.",
         _help,
         "two less one",
         0.0,
@@ -300,5 +314,6 @@ CLAIMS: Sequence[Claim] = (
         "share that comes back",
         verdicts.RECOVERED,
         ("message", "in_training", *ALONE),
+        is_of_all=True,
     ),
 )

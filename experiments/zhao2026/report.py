@@ -51,8 +51,8 @@ no contradicts them. In brackets: what the items say; *open* are those that say 
 that do not count because no difference could show. An attack is *effective* where its median success is above 0.5 and
 the median difference to the honest runs at least 0.25. *Success* is the share of test rows of other classes than τ, all
 of them attacked, that are predicted as τ; *floor* is that of the honest runs. *In all*: the verdict that all
-data sets share that can judge; *differs by data set* where one holds and one contradicts; else undecided. The attacks
-that are judged differ by data set.
+data sets share that can judge; *differs by data set* where one holds and one contradicts; else undecided. Claims 3 and
+6 are contradicted where one data set contradicts them. The attacks that are judged differ by data set.
 """
 
 
@@ -74,9 +74,9 @@ def answer(looked: Looked) -> str:
     titles: dict[str, list[str]] = {HOLDS: [], CONTRADICTED: [], UNDECIDED: [], UNJUDGED: []}
     for claim in CLAIMS:
         said = _judged(looked, claim)
-        verdict = overall(said)
+        verdict = overall(said, claim.is_of_all)
         notes = [claim.name, *([claim.aside] if claim.aside else [])]
-        if verdict in (UNDECIDED, DEPENDS):
+        if len(set(said)) > 1 or verdict == UNDECIDED:
             notes.append(_by_data_set(said))
         titles[UNDECIDED if verdict == DEPENDS else verdict].append(
             f"{claim.text[0].lower()}{claim.text[1:]} ({'; '.join(notes)})"
@@ -85,19 +85,20 @@ def answer(looked: Looked) -> str:
     not_run, counts = sum(judged.verdict == NOT_RUN for judged in judgements), [len(j.items) for j in judgements]
     begin = "So far, on every data set where it" if not_run else "On every data set where it"
     said_of = {
-        HOLDS: f"**{begin} can be judged, this holds: ",
-        CONTRADICTED: "**This is contradicted everywhere: ",
-        UNDECIDED: "This depends on the data set, or is undecided: ",
-        UNJUDGED: "Nothing can be said yet of this: ",
+        HOLDS: f"* **{begin} can be judged, this holds:** ",
+        CONTRADICTED: "* **This is contradicted:** ",
+        UNDECIDED: "* **This depends on the data set, or is undecided:** ",
+        UNJUDGED: "* **Nothing can be said yet of this:** ",
     }
-    ends = {HOLDS: ".**", CONTRADICTED: ".**"}
-    sentences = [said_of[key] + "; ".join(found) + ends.get(key, ".") for key, found in titles.items() if found]
+    lines = [f"{said_of[key]}{'; '.join(found)}." for key, found in titles.items() if found]
+    sentences = []
     if given := sum(count > 0 for count in counts):
         weak = sum(count in (1, 2) for count in counts)
         sentences.append(f"A verdict on one or two items is weak: {weak} of {given} are.")
     if not_run:
         sentences.append(f"{not_run} of {len(judgements)} verdicts {'is' if not_run == 1 else 'are'} not run yet.")
-    return " ".join(sentences) + "\n"
+    lines += [f"* {' '.join(sentences)}"] if sentences else []
+    return "\n".join(lines) + "\n"
 
 
 def _judged(looked: Looked, claim: Claim) -> list[str]:
@@ -106,13 +107,16 @@ def _judged(looked: Looked, claim: Claim) -> list[str]:
     return [verdict for verdict in verdicts if verdict not in (UNJUDGED, NOT_RUN)]
 
 
-def overall(verdicts: Sequence[str]) -> str:
+def overall(verdicts: Sequence[str], is_of_all: bool = False) -> str:
     """One verdict on a claim: that of all data sets where it could be judged, or what keeps it from being one.
 
     Args:
       verdicts: those of the data sets where it could be judged.
+      is_of_all: whether the claim is of every case, so that one data set that contradicts it is enough.
     """
     said = set(verdicts)
+    if is_of_all and CONTRADICTED in said:
+        return CONTRADICTED
     if len(said) < 2:
         return said.pop() if said else UNJUDGED
     return DEPENDS if {HOLDS, CONTRADICTED} <= said else UNDECIDED
@@ -145,7 +149,7 @@ def overview(looked: Looked) -> Figure:
 def verdict_rows(looked: Looked) -> list[Row]:
     """The table of verdicts: a row per claim, the verdict in all, and a column per data set."""
     return [
-        {"claim": f"{claim.name}. {claim.text}", "in all": f"**{overall(_judged(looked, claim))}**"}
+        {"claim": f"{claim.name}. {claim.text}", "in all": f"**{overall(_judged(looked, claim), claim.is_of_all)}**"}
         | {DATA_SETS[name].title: _told(judged) for name, (judged, _) in looked[claim.name].items()}
         for claim in CLAIMS
     ]
