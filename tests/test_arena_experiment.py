@@ -10,11 +10,11 @@ import xarray as xr
 from data_helpers import needs_data
 
 from experiments.arena import __main__ as experiment
-from experiments.arena import again, report
+from experiments.arena import again, report, told
 from experiments.arena.adaptations import ADAPTATIONS, adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.growing import add, grown, lacking
-from experiments.arena.kinds import CARRY_A_TRIGGER, concerned, that_differ
+from experiments.arena.kinds import CARRY_A_TRIGGER, concerned, make_board, that_differ
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_by_defense, rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
@@ -67,16 +67,13 @@ def test_the_answer_names_the_strongest_and_the_cheapest():
     results = report.joined([board("mnist", (0.8, 0.2), 0.005), board("digits", (0.6, 0.2), 0.005)], "there")
     said = answer(results)
     assert said.startswith(
-        "**No defense tried holds on any of 2 boards (data sets).** loud is the strongest of 2 attacks"
+        "**No defense tried holds on any of 2 boards (data sets with their parties).**\n\n* loud is the strongest of 2"
     )
-    assert "over the 4 meetings that can be judged it leads 52% of attacked rows to the target class" in said
-    assert (
-        "and honest runs lead 2%. Without a defense the strongest of these attacks on each board leads 70% in the mean"
-        in said
-    )
+    assert ": it leads 52% of attacked rows to the target class τ, in the mean over boards of the 4 meetings" in said
+    assert "; honest runs lead 2%.\n* Without a defense the strongest of these attacks on each board leads 70%" in said
     dear = answer(report.joined([board("mnist", (0.8, 0.2), 0.3)], "there"))
     assert dear.startswith(
-        "**No defense tried holds on any of 1 board (a data set)**: each costs more than 10 percentage"
+        "**No defense tried holds on any of 1 board (a data set with its parties)**: each costs more than 10 percentage"
     )
 
 
@@ -86,12 +83,12 @@ def test_a_mean_does_not_hide_a_board_on_which_a_defense_stops_nothing():
     lost["attack_success"].loc[{"defense": "wall"}] = 0.02
     said = answer(report.joined([kept, lost], "there"))
     assert said.startswith(
-        "**No defense tried holds on more than 1 of 2 boards (data sets)**: wall on digits, "
-        "at 0.5 percentage points of main accuracy. Without a defense 2 of 2 attacks get through there. loud is"
+        "**No defense tried holds on more than 1 of 2 boards (data sets with their parties)**: wall on digits, "
+        "at 0.5 percentage points of main accuracy. Without a defense 2 of 2 attacks get through on digits.\n\n* loud"
     )
-    assert "| `wall`, 24% | 1 of 2 | 0.5 percentage points" in leaders(report.joined([kept, lost], "there"))
+    assert "| 1 | `wall` | 24% | 1 of 2 | 0.5 percentage points" in leaders(report.joined([kept, lost], "there"))
     held = answer(report.joined([lost, lost.assign_coords(data=["mnist"])], "there"))
-    assert held.startswith("**wall holds on all 2 boards (data sets)**, at 0.5")
+    assert held.startswith("**wall holds on all 2 boards (data sets with their parties)**, at 0.5")
 
 
 def test_a_defense_that_holds_on_more_at_a_higher_price_is_named():
@@ -101,8 +98,8 @@ def test_a_defense_that_holds_on_more_at_a_higher_price_is_named():
     dear["attack_success"] = dear["attack_success"] * 0 + 0.05
     said = answer(xr.concat([results, dear], "defense", data_vars="all"))
     assert said.startswith(
-        "**moat holds on 1 board (a data set)**, at 5.5 percentage points of main accuracy. "
-        "Of those that cost at most 1 percentage point of main accuracy, none holds on any. loud is"
+        "**moat holds on 1 board (a data set with its parties)**, at 5.5 percentage points of main accuracy. "
+        "Of those that cost at most 1 percentage point of main accuracy, none holds on any.\n\n* loud is"
     )
 
 
@@ -112,18 +109,20 @@ def test_a_defense_without_a_rank_that_holds_a_board_is_counted():
     moat["attack_success"] = moat["attack_success"] * 0 + 0.05
     results = report.joined([kept, xr.concat([lost, moat], "defense", data_vars="all")], "there")
     said = answer(results)
-    assert said.startswith("**No defense tried holds on more than 1 of 2 boards (data sets)**: moat on digits, at 0.5")
+    assert said.startswith(
+        "**No defense tried holds on more than 1 of 2 boards (data sets with their parties)**: moat on digits, at 0.5"
+    )
 
 
 def test_ties_are_named_together():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
-    assert ".** loud and quiet are the strongest of 2 attacks tried on these defenses: over" in answer(results)
+    assert ".**\n\n* loud and quiet are the strongest of 2 attacks tried on these defenses: " in answer(results)
 
 
 def test_a_page_says_how_much_of_the_line_up_it_has():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
     said = so_far(results)
-    assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 1 of {len(DEFENSES)} defenses, 5 seeds" in said
+    assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 1 of {len(DEFENSES)} defenses, 1 of them on nearly " in said
     assert all(name in said for name in ("LMP", "PMP", "BAEVFL", "HASSLE", "HijackVFL"))
 
 
@@ -183,7 +182,7 @@ def test_attacks_that_met_no_defense_stand_in_a_table_of_their_own(tmp_path):
     late = board("mnist", (0.9,), 0.005, attacks=("late",)).sel(defense=["none"])
     results = report.joined([grown(described(held), described(late))], "there")
     assert those_who_met_defenses(results)["attack"].values.tolist() == ["loud", "quiet"]
-    assert answer(results).startswith("**wall holds on 1 board (a data set)**")
+    assert answer(results).startswith("**wall holds on 1 board (a data set with its parties)**")
     assert "loud is the strongest of 2 attacks tried" in answer(results)
     assert f"2 of {len(ATTACKS)} attacks (3 without a defense, each on 1 boards or more), 1 of" in so_far(results)
     save(grown(described(held), described(late)), tmp_path / "mnist.nc")
@@ -272,10 +271,33 @@ def test_rows_with_a_natural_trigger_say_nothing_of_triggers_in_messages():
 
 
 def test_boards_of_natural_triggers_train_no_attack_whose_trigger_is_in_the_message():
-    assert list(concerned(ATTACKS, 50, "sum")) == list(ATTACKS)
-    named = list(concerned(ATTACKS, 50, "natural"))
+    made = make_board("digits", "natural")
+    assert list(concerned(ATTACKS, made, "sum")) == list(ATTACKS)
+    named = list(concerned(ATTACKS, made, "natural"))
     assert {"PoisonedData", "GradientReplacement", "FreshReplacement-500"} <= set(named)
     assert not {"BASL", "Replay", "TECB", "Villain"} & set(named)
+
+
+def test_who_is_told_every_row_of_the_target_class_knows_all_of_them():
+    made = make_board("digits", "told")
+    rows = int((np.asarray(made.data.train.labels) == made.scenario.poison.target_class).sum())
+    found = concerned(ATTACKS, made, "told")
+    assert {"BASL-30", "LearnedMessage", "Replay"} <= set(found)
+    assert not {"PoisonedData", "FreshReplacement-500", "LFBA"} & set(found)  # triggers on features, or one known row
+    for attack, needs in found.values():
+        assert made.meeting(attack, DEFENSES["Clipping"], needs).poison.num_targets == rows
+    assert make_board("digits", "trainable").most_known[made.scenario.poison.target_class] == rows // 10
+
+
+def test_the_table_of_who_is_told_all_says_which_defense_holds():
+    held = board("mnist", (0.8, 0.2), 0.005)
+    held["attack_success"] = held["attack_success"].copy()
+    held["attack_success"].loc[{"defense": "wall"}] = 0.03
+    results = report.joined([held], "there")
+    undefended, wall = told.rows(results)
+    assert (undefended["holds"], wall["holds"], wall["honest runs"]) == ("not shown", "yes", "0.89")
+    assert undefended["loud"].startswith("0.780 [")
+    assert wall["quiet"] == "0.010 [0.010, 0.010]"
 
 
 @needs_data

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 NOTE = (
-    "Means over boards of means over defenses, with 95 % bootstrap intervals over seeds; of five seeds they hold the "
-    "mean of normal values 84 times of 100, of twenty 92 times. Boards and defenses are taken as they are. "
-    "Attack success: the share of test "
+    "Means over boards of means over defenses, at the seeds that all meetings have, with 95 % bootstrap intervals over "
+    "seeds; of five seeds they hold the mean of normal values 84 times of 100, of twenty 92 times. Boards and defenses "
+    "are taken as they are. Attack success: the share of test "
     "rows of other classes, every one attacked, that are predicted as τ. Lift: above the honest runs of the same "
     "seeds. Cost: percentage points of main accuracy. Equal ranks are ties: the seeds cannot tell them from the first "
     "of the rank, by the t interval of the paired difference, which is as wide as few seeds ask for. A rank is among "
