@@ -87,6 +87,9 @@ def test_a_mean_does_not_hide_a_board_on_which_a_defense_stops_nothing():
         "at 0.5 percentage points of main accuracy. Without a defense 2 of 2 attacks get through on digits.\n\n* loud"
     )
     assert "| 1 | `wall` | 24% | 1 of 2 | 0.5 percentage points" in leaders(report.joined([kept, lost], "there"))
+    suspecting = lost.assign(detection_false_alarm_rate_honest=lost["main_accuracy"] * 0 + 0.3)
+    said = answer(report.joined([kept, suspecting], "there"))
+    assert "points of main accuracy, suspecting 30% of honest rows. Without a defense" in said
     held = answer(report.joined([lost, lost.assign_coords(data=["mnist"])], "there"))
     assert held.startswith("**wall holds on all 2 boards (data sets with their parties)**, at 0.5")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from experiments.arena.undefended import those_who_met_defenses
 from vfl_jax.arenas.holding import HOLDS_WITHIN, attacks_through, boards_held
 from vfl_jax.arenas.leaderboard import told_by_size
-from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, NOT_HERE, NOT_PUBLISHED
+from vfl_jax.arenas.lineup import ATTACKS, BOARDS, CONTROL, DEFENSES, DEFENSES_NOT_HERE, NOT_HERE, NOT_PUBLISHED
 from vfl_jax.arenas.standings import MAIN, SUCCESS, Standing, at_common_seeds, is_ranked, rank_attacks, rank_defenses
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import to_markdown
@@ -22,6 +22,8 @@ LEADERS = 3
 """So many attacks and defenses stand on the first page."""
 CHEAP = 0.01
 """A defense that costs honest runs no more main accuracy than this, in the mean, is called cheap."""
+MANY_ALARMS = 0.1
+"""A detector that suspects so large a share of honest rows is said to."""
 GIVEN_AWAY = 0.95
 """From this area under the ROC curve on the size of its messages gives an attack away."""
 
@@ -119,7 +121,10 @@ def so_far(results: xr.Dataset) -> str:
     met = those_who_met_defenses(results)
     is_defense = (results["defense"] != UNDEFENDED).values
     there = [results.sizes["data"], met.sizes["attack"], int(is_defense.sum())]
-    absent = f"**Not here**, for want of a text or code to follow: {_list(NOT_HERE)}. A rank is among those tried.\n"
+    absent = (
+        f"**Not here**, for want of a text or code to follow: {_list(NOT_HERE)}. Of defenses the package lacks "
+        f"{_list(DEFENSES_NOT_HERE)}. A rank is among those tried.\n"
+    )
     if there == wanted:
         return absent
     (boards, attacks, defenses), seeds = zip(there, wanted, strict=True), at_common_seeds(results).sizes["seed"]
@@ -146,6 +151,15 @@ def _cost(results: xr.Dataset, defense: str, boards: Sequence[str]) -> float:
     """The mean loss of honest runs' main accuracy to a defense on some boards."""
     honest = results[MAIN + HONEST].sel(data=list(boards))
     return float((honest.sel(defense=UNDEFENDED) - honest.sel(defense=defense)).mean(("attack", "seed")).mean())
+
+
+def _alarms(results: xr.Dataset, defense: str, boards: Sequence[str]) -> str:
+    """What a detector costs beside: which share of honest rows it suspects, where that is much."""
+    name = f"detection_false_alarm_rate{HONEST}"
+    if name not in results:
+        return ""
+    rate = float(results[name].sel(defense=defense, data=list(boards)).mean())
+    return f", suspecting {rate:.0%} of honest rows" if rate >= MANY_ALARMS else ""
 
 
 def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
@@ -180,7 +194,9 @@ def _who_holds(results: xr.Dataset, defenses: Sequence[Standing]) -> str:
         said = f"**{named.name} holds on {'all ' * (num_boards > 1)}{boards}**, {_price(named.cost[0])}."
     elif most:
         who = "; ".join(
-            f"{name} on {_list(held[name])}, {_price(_cost(results, name, held[name]))}" for name in holders[:LEADERS]
+            f"{name} on {_list(held[name])}, {_price(_cost(results, name, held[name]))}"
+            f"{_alarms(results, name, held[name])}"
+            for name in holders[:LEADERS]
         )
         more = f"; and {len(holders) - LEADERS} more" if len(holders) > LEADERS else ""
         said = f"**No defense tried holds on more than {most} of {boards}**: {who}{more}."

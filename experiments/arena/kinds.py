@@ -69,7 +69,8 @@ def concerned(attacks: Mapping[str, Entry], board: Board, kind: Kind) -> dict[st
 
 
 def that_differ(board: xr.Dataset, kind: Kind) -> xr.Dataset:
-    """The results of a board without the attacks that its kind does not concern: those with a trigger in the message.
+    """The results of a board without the attacks that its kind does not concern: those with a trigger in the message,
+    and those that could not meet.
 
     Args:
       board: the results of one board.
@@ -78,7 +79,9 @@ def that_differ(board: xr.Dataset, kind: Kind) -> xr.Dataset:
     if kind != "natural":
         return board
     needs = {name: made["needs"] for of in json.loads(board.attrs["attacks"]).values() for name, made in of.items()}
-    return board.sel(attack=[name for name in board["attack"].values if needs[name]["trigger"] != "message"])
+    is_refused = (board["reason"] != "").all(("data", "defense"))
+    names = [name for name in board["attack"].values if needs[name]["trigger"] != "message"]
+    return board.sel(attack=[name for name in names if not is_refused.sel(attack=name)])
 
 
 def note(names: Sequence[str], kind: Kind, num_boards: int) -> str:
@@ -94,6 +97,7 @@ def note(names: Sequence[str], kind: Kind, num_boards: int) -> str:
         counts = ", ".join(f"{CARRY_A_TRIGGER[name]} of {name}" for name in names if name in CARRY_A_TRIGGER)
         said += (
             f"**Few test rows measure it**: {counts}. On MNIST no row carries a trigger by nature. Attacks whose "
-            "trigger is in the message do not depend on it, and are left out.\n"
+            "trigger is in the message do not depend on it, and are left out. Attacks that stamp the trigger on rows "
+            "of their choice, such as LFBA, cannot be here.\n"
         )
     return said

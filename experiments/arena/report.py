@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from experiments.arena import adaptations, again, told, undefended
+from experiments.arena import adaptations, again, settings, told, undefended
 from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows
@@ -143,6 +143,8 @@ def page(folder: Path) -> str:
                 parts.append(details(f"{title}: with defenses", *(to_markdown(table) for table in tables)))
     if found := _run_rows(folder):
         parts.append(details("How long it took", RUN_NOTE, to_markdown(found)))
+    numbers = "Numbers of the defenses, and the differential privacy that they buy"
+    parts.append(details(numbers, settings.NOTE, to_markdown(settings.rows())))
     parts.append(details("Methods of the package that did not meet", to_markdown(_absent_rows())))
     parts.append(details("Learning rates, chosen by honest runs of seeds 100 to 102", to_markdown(_rate_rows(folder))))
     return "\n".join(parts)

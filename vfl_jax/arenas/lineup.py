@@ -154,6 +154,12 @@ NOT_HERE = (
     "the optimising parts of HijackVFL",
 )
 """Known attacks that the package lacks, for want of a text or code to follow."""
+DEFENSES_NOT_HERE = (
+    *("CoPur", "DEB", "UBD", "XDM-VFL", "SecureSplit", "FedPass", "KDk", "AVGuard", "N Truths and a Lie"),
+    "FILTER's second step",
+)
+"""Known defenses that the package lacks: some need clean rows, the attacker's name or the head replaced, of some no
+code was found."""
 
 RATES: dict[HeadName, dict[str, float]] = {
     "trainable": {

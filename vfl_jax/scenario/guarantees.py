@@ -51,6 +51,8 @@ OF_ROWS = (*OF_MESSAGES, EmbeddingClipping, EmbeddingDropout, EmbeddingNormalisa
 """Methods that read no label, and learn nothing that a message could tell."""
 Protects: TypeAlias = Literal["label", "row", "nothing"]
 REASONS: dict[type, str] = {
+    MID: "the size of its noise is learned from the data",
+    EmbeddingDropout: "it hides entries of embeddings, and what is left of them tells labels",
     IsotropicNoise: "the size of its noise is taken from the data",
     MaxNormNoise: "the size of its noise is taken from the data, and the longest row is sent as it is",
     Marvell: "it bounds the error of one way to read two classes off one message, which is no differential privacy",
