@@ -317,7 +317,7 @@ def test_the_page_begins_with_the_claims_by_what_became_of_them():
     said = report.answer(found)
     assert said.startswith("* **On every data set where it can be judged, this holds:** attacks succeed best on the ma")
     of_epochs = "success jumps between epochs, on average (2a; some seeds still jump once)"
-    assert f"\n* **This is contradicted:** {of_epochs}; no defense recovers utility (6; holds on 1, contradi" in said
+    assert f"\n* **This is contradicted:** {of_epochs}; no defense recovers utility (6; the attacks do not know" in said
     assert "hurt each other (4b; this follows by arithmetic where each wins more than half of the rows alone)" in said
     assert all(said.count(f"({one.name}") == 1 for one in CLAIMS)
     few, many = (Judgement(HOLDS, (item("", NOISE),) * count) for count in (2, 3))

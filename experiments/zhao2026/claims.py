@@ -314,6 +314,7 @@ CLAIMS: Sequence[Claim] = (
         "share that comes back",
         verdicts.RECOVERED,
         ("message", "in_training", *ALONE),
+        "the attacks do not know the defense",
         is_of_all=True,
     ),
 )
