@@ -301,6 +301,15 @@ def test_the_table_of_who_is_told_all_says_which_defense_holds():
     assert (undefended["holds"], wall["holds"], wall["honest runs"]) == ("not shown", "yes", "0.89")
     assert undefended["loud"].startswith("0.780 [")
     assert wall["quiet"] == "0.010 [0.010, 0.010]"
+    assert told.line(results, results) == (
+        "* Told every row of τ, not a tenth, attackers were not seen to get through wall on mnist."
+    )
+    through = report.joined([board("mnist", (0.8, 0.5), 0.005)], "there")
+    assert told.line(results, through) == (
+        "* Told every row of τ, not a tenth, attackers get through wall on mnist (loud leads 38% more than honest runs "
+        "do)."
+    )
+    assert told.line(through, results) == ""  # of a defense that does not hold, nothing is to be said
 
 
 @needs_data

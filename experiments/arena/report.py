@@ -71,6 +71,8 @@ def write_report(folder: Path) -> None:
     figure = heat_map(undefended.those_who_met_defenses(results.sel(defense=everywhere)))
     picture = add_picture(folder, "heat_map", figure, "attack success above the floor, by attack and defense")
     said, table, lacking = answer(results), leaders(results), so_far(results)
+    if of_told := _saved(folder, "told"):
+        said = f"{said}\n{told.line(results, joined(of_told, folder))}".rstrip()
     write_tables(README, folder, page(folder), "\n".join([f"{said}\n", picture, lacking, table]))
     if folder == README.with_name("results"):
         shown = picture.replace("](results/", "](experiments/arena/results/")

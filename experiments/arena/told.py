@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.arena.cells import mean_with_interval, number
 from vfl_jax.arenas.boards import Board
-from vfl_jax.arenas.holding import boards_held
+from vfl_jax.arenas.holding import attacks_through, boards_held
 from vfl_jax.arenas.standings import MAIN, lifts
 from vfl_jax.reports import Row
 from vfl_jax.statistics.meetings import HONEST
@@ -32,6 +32,30 @@ def every_row_known(board: Board) -> Board:
     """
     counts = np.bincount(np.asarray(board.data.train.labels), minlength=board.data.num_classes)
     return dataclasses.replace(board, most_known=tuple(map(int, counts)))
+
+
+def line(results: xr.Dataset, told: xr.Dataset) -> str:
+    """The line of the answer: of the defenses that hold, which hold against who is told every row of τ; "" of none.
+
+    Args:
+      results: those of the ranks, of all boards.
+      told: those of attackers who are told every row, of some boards.
+    """
+    open_at, held_at = [], []
+    for defense in map(str, told["defense"].values):
+        boards, _ = boards_held(results, defense) if defense in results["defense"] else ([], [])
+        for name in (name for name in boards if name in told["data"]):
+            here = told.sel(data=[name])
+            through, met = attacks_through(here, name, defense)
+            if met and boards_held(here, defense)[0]:
+                held_at.append(f"{defense} on {name}")
+            elif through:
+                means = {attack: float(lifts(here).sel(attack=attack, defense=defense).mean()) for attack in through}
+                best = max(means, key=lambda attack: means[attack])
+                open_at.append(f"{defense} on {name} ({best} leads {means[best]:.0%} more than honest runs do)")
+    parts = [f"get through {' and '.join(open_at)}"] if open_at else []
+    parts += [f"were not seen to get through {' and '.join(held_at)}"] if held_at else []
+    return f"* Told every row of τ, not a tenth, attackers {', and '.join(parts)}." if parts else ""
 
 
 def rows(results: xr.Dataset) -> list[Row]:
