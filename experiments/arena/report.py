@@ -12,7 +12,7 @@ from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows
 from experiments.arena.kinds import TITLES, Kind, file_name, note, that_differ
-from experiments.arena.seeds import rows_by_defense, rows_with_more
+from experiments.arena.seeds import DIFFERS, rows_by_defense, rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
     NOTE,
@@ -40,10 +40,10 @@ FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
-    "Attacks without a defense, and each defense with the attacks that had the largest mean lift on it by the first "
-    "seeds. The seeds since chose no attack, so their means carry no luck of that choice; they say nothing of attacks "
-    "that were not chosen, and the largest change is an extreme. Ranks are over the seeds that all meetings have; "
-    "whether a defense holds is asked of all seeds, and more of them ask more.\n"
+    "The meetings that have more seeds than every meeting of their board has: ten, and twenty without a defense and of "
+    "the attacks that had the largest mean lift on a defense by the first seeds. The seeds since chose no attack, so "
+    "their means carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that all "
+    "meetings have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
 )
 TRACE_NOTE = (
     "*Rows known*: at most so many training rows whose labels the attacker is told, and a tenth of a class at most. "
@@ -119,9 +119,11 @@ def page(folder: Path) -> str:
         parts.append(section("Without a defense", *_undefended_parts(boards, results)))
     if found := undefended.meetings_beside(results):
         parts.append(details("More attacks on some defenses", undefended.BESIDE_NOTE, to_markdown(found)))
+    if found := rows_by_defense(results):
+        parts.append(section("More seeds", to_markdown(found), MORE_NOTE))
     if found := rows_with_more(results):
-        parts.append(section("More seeds", to_markdown(rows_by_defense(results)), MORE_NOTE))
-        parts.append(details("More seeds, meeting by meeting", to_markdown(found)))
+        title = f"More seeds: the meetings whose means differ by {DIFFERS:g} or more"
+        parts.append(details(title, to_markdown(found)))
     if found := again.rows(results, folder):
         parts.append(details("The same seeds once more, on another machine", AGAIN_NOTE, to_markdown(found)))
     if found := detection_rows(results):

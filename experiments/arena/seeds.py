@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+DIFFERS = 0.05
+"""Means of the first seeds and of those since that lie so far apart are told meeting by meeting."""
+
+
 def strongest_on(board: xr.Dataset, count: int) -> dict[str, list[str]]:
     """The attacks of a board, each with the defenses on which it is one of the strongest; no defense is not among them.
 
@@ -57,17 +61,18 @@ def rows_by_defense(results: xr.Dataset) -> list[Row]:
 
 
 def rows_with_more(results: xr.Dataset) -> list[Row]:
-    """The meetings that have more seeds than all of their board: what all seeds say, the first of them, those since.
+    """The meetings that have more seeds than all of their board, where those since say something else than the first.
 
     Args:
       results: those of all boards.
     """
-    _, since = _first_and_since(results)
+    first, since = _first_and_since(results)
+    differs = abs(since - first) >= DIFFERS
     rows: list[Row] = []
     for board in results["data"].values:
         by_seed, common = lifts(results.sel(data=board)), _common_seeds(results, board)
         for defense, attack in itertools.product(results["defense"].values, results["attack"].values):
-            if np.isfinite(since.sel(data=board, defense=defense, attack=attack)):
+            if differs.sel(data=board, defense=defense, attack=attack):
                 lift = by_seed.sel(defense=defense, attack=attack).dropna("seed")
                 is_first = np.isin(lift["seed"].values, common)
                 row: Row = {"data": str(board), "defense": str(defense), "attack": str(attack)}
