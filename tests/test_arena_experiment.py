@@ -10,7 +10,7 @@ import xarray as xr
 from data_helpers import needs_data
 
 from experiments.arena import __main__ as experiment
-from experiments.arena import again, report, told
+from experiments.arena import again, report, settings, told
 from experiments.arena.adaptations import ADAPTATIONS, adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.growing import add, grown, lacking
@@ -127,6 +127,16 @@ def test_a_page_says_how_much_of_the_line_up_it_has():
     said = so_far(results)
     assert f"1 of 7 boards, 2 of {len(ATTACKS)} attacks, 1 of {len(DEFENSES)} defenses, 1 of them on nearly " in said
     assert all(name in said for name in ("LMP", "PMP", "BAEVFL", "HASSLE", "HijackVFL"))
+
+
+def test_every_defense_says_its_numbers_and_the_privacy_that_it_buys():
+    found = {row["defense"]: row for row in settings.rows()}
+    assert list(found) == list(DEFENSES)
+    assert found["GaussianNoise"]["set to"] == "`GaussianNoise(stddev=0.01)`"
+    assert found["DCAE"]["set to"] == "`CAE()` + `DiscreteGradients(bins=12)`"
+    buys = [name for name, row in found.items() if not str(row["buys"]).startswith("none: ")]
+    assert buys == ["RandomisedResponse", "ALIBI"]
+    assert str(found["ALIBI"]["buys"]).startswith("(2, 0) for a label: ")
 
 
 def test_every_defense_has_an_adaptation():

@@ -16,6 +16,7 @@ from vfl_jax.defenses import (
     MID,
     Clipping,
     EmbeddingClipping,
+    EmbeddingDropout,
     EmbeddingFilter,
     EmbeddingNormalisation,
     GaussianNoise,
@@ -235,6 +236,8 @@ NOTHING = {
     "mixing, own features": ((MIXED,), 0, {"active_party": 0}, "learns from true labels"),
     "mixing, clipped before": ((CLIP, MIXED), 1, {}, "gradients before it"),
     "mixing, a bottleneck": ((MID(weight=0.1), MIXED), 1, {}, "learns from true labels"),
+    "a bottleneck": ((MID(weight=0.1),), 0, {}, "learned from the data"),
+    "entries are hidden": ((EmbeddingDropout(rate=0.5),), 0, {}, "what is left of them"),
     "mixing, infinite": ((GradPerturb(),), 0, {}, "adds no noise"),
 }
 

@@ -284,7 +284,7 @@ def test_the_page_says_what_results_say(digits, tmp_path):
         "5": "holds (1 yes)",  # one attack, whose parties are two and three
         "6": "contradicted (6 yes, 1 no)",
     }
-    holding, contradicted, *_ = page.splitlines()
+    _, _, holding, contradicted, *_ = page.splitlines()
     assert contradicted.startswith("* **This is contradicted:** ")
     assert [f"({name})" in holding for name in ("3", "5", "2a")] == [False, True, False]
     assert [f"({name}" in contradicted for name in ("2a", "2b", "6", "3")] == [True, True, True, False]
@@ -315,7 +315,8 @@ def test_the_page_begins_with_the_claims_by_what_became_of_them():
     found["2a"] = judged([CONTRADICTED, CONTRADICTED])["2a"]
     found["6"] = judged([HOLDS, CONTRADICTED])["6"]
     said = report.answer(found)
-    assert said.startswith("* **On every data set where it can be judged, this holds:** attacks succeed best on the ma")
+    assert said.startswith("**Of 8 parts of the six claims 6 hold, 2 are contradicted, and 0 are open or depend on")
+    assert "\n\n* **On every data set where it can be judged, this holds:** attacks succeed best on the ma" in said
     of_epochs = "success jumps between epochs, on average (2a; some seeds still jump once)"
     assert f"\n* **This is contradicted:** {of_epochs}; no defense recovers utility (6; the attacks do not know" in said
     assert "hurt each other (4b; this follows by arithmetic where each wins more than half of the rows alone)" in said
@@ -324,7 +325,7 @@ def test_the_page_begins_with_the_claims_by_what_became_of_them():
     found["5"] = {"set 0": (few, []), "set 1": (many, [])}
     assert report.answer(found).endswith("A verdict on one or two items is weak: 1 of 2 are.\n")
     found["6"]["set 0"] = (Judgement(report.NOT_RUN, ()), [])
-    assert report.answer(found).startswith("* **So far")
+    assert "\n* **So far" in report.answer(found)
     assert report.answer(found).endswith("1 of 16 verdicts is not run yet.\n")
 
 

@@ -98,7 +98,12 @@ def answer(looked: Looked) -> str:
     if not_run:
         sentences.append(f"{not_run} of {len(judgements)} verdicts {'is' if not_run == 1 else 'are'} not run yet.")
     lines += [f"* {' '.join(sentences)}"] if sentences else []
-    return "\n".join(lines) + "\n"
+    counts_of = {verdict: len(found) for verdict, found in titles.items()}
+    headline = (
+        f"**Of {len(CLAIMS)} parts of the six claims {counts_of[HOLDS]} hold, {counts_of[CONTRADICTED]} are "
+        f"contradicted, and {counts_of[UNDECIDED] + counts_of[UNJUDGED]} are open or depend on the data set.**"
+    )
+    return "\n".join([headline, "", *lines]) + "\n"
 
 
 def _judged(looked: Looked, claim: Claim) -> list[str]:
