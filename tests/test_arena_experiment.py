@@ -13,6 +13,7 @@ from experiments.arena import __main__ as experiment
 from experiments.arena import again, report, settings, told
 from experiments.arena.adaptations import ADAPTATIONS, adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
+from experiments.arena.cells import rows_by_board
 from experiments.arena.growing import add, grown, lacking
 from experiments.arena.kinds import CARRY_A_TRIGGER, concerned, make_board, that_differ
 from experiments.arena.rates import largest_good
@@ -307,7 +308,7 @@ def test_the_table_of_who_is_told_all_says_which_defense_holds():
     held["attack_success"] = held["attack_success"].copy()
     held["attack_success"].loc[{"defense": "wall"}] = 0.03
     results = report.joined([held], "there")
-    undefended, wall = told.rows(results)
+    undefended, wall = rows_by_board(results)
     assert (undefended["holds"], wall["holds"], wall["honest runs"]) == ("not shown", "yes", "0.89")
     assert undefended["loud"].startswith("0.780 [")
     assert wall["quiet"] == "0.010 [0.010, 0.010]"

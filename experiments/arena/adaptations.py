@@ -41,8 +41,9 @@ NOTE = (
     "it. Those who meet detectors here stay ordinary; none shapes what a detector learns, and all act alone.\n"
 )
 NOT_MET_NOTE = (
-    "None of these attacks met the defense where it spares the honest runs, or it reads labels: see "
-    "[leakage](../leakage/README.md).\n"
+    "None of these attacks met the defense under the trainable head where it spares the honest runs, or it reads "
+    "labels: see [leakage](../leakage/README.md). `DictionaryReplacement` is in the table of [the sum "
+    "head](#the-sum-head).\n"
 )
 NOISE = ("GaussianNoise-weak", "GaussianNoise", "LaplaceNoise", "IsotropicNoise", "Marvell")
 ADAPTATIONS = (

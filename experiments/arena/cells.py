@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vfl_jax.arenas.holding import boards_held
 from vfl_jax.arenas.standings import MAIN, lifts
 from vfl_jax.reports import Row
 from vfl_jax.statistics.intervals import interval
@@ -35,6 +36,29 @@ def cell_rows(board: xr.Dataset, attacks: Sequence[str]) -> list[Row]:
         }
         for name in cell["defense"].values
     ]
+
+
+def rows_by_board(results: xr.Dataset) -> list[Row]:
+    """Every defense that met on a board: its honest runs, whether it holds, and the lift of every attack.
+
+    Args:
+      results: those of all boards.
+    """
+    found: list[Row] = []
+    for name in map(str, results["data"].values):
+        for defense in map(str, results["defense"].values):
+            cell = results.sel(data=name, defense=defense)
+            by_seed = lifts(cell)
+            if not by_seed.notnull().any():
+                continue
+            held, _ = boards_held(results.sel(data=[name]), defense)
+            lift = {str(a): by_seed.sel(attack=a).dropna("seed").values for a in cell["attack"].values}
+            found.append(
+                {"data": name, "defense": defense, "honest runs": number(cell[MAIN + HONEST].mean())}
+                | {"holds": "yes" if held else "not shown"}
+                | {attack: mean_with_interval(values) if values.size else "–" for attack, values in lift.items()}
+            )
+    return found
 
 
 def mean_with_interval(values: np.ndarray) -> str:

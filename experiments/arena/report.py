@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from experiments.arena import adaptations, again, settings, told, undefended
 from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
-from experiments.arena.cells import cell_rows
+from experiments.arena.cells import cell_rows, rows_by_board
 from experiments.arena.kinds import TITLES, Kind, file_name, note, that_differ
 from experiments.arena.seeds import DIFFERS, rows_by_defense, rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
@@ -138,13 +138,12 @@ def page(folder: Path) -> str:
             there = [str(name) for name in of_kind["data"].values]
             how_far = note(there, kind, results.sizes["data"])
             if kind == "told":
-                parts.append(section(title, how_far, to_markdown(told.rows(of_kind)), told.NOTE))
+                parts.append(section(title, how_far, to_markdown(rows_by_board(of_kind)), told.NOTE))
                 continue
             parts.append(section(title, how_far, *_undefended_parts(boards, of_kind)))
             if of_kind.sizes["defense"] > 1:
                 met = undefended.those_who_met_defenses(of_kind)
-                tables = (attack_rows(met), defense_rows(of_kind))
-                parts.append(details(f"{title}: with defenses", *(to_markdown(table) for table in tables)))
+                parts.append(details(f"{title}: with defenses", to_markdown(rows_by_board(met))))
     if found := _run_rows(folder):
         parts.append(details("How long it took", RUN_NOTE, to_markdown(found)))
     numbers = "Numbers of the defenses, and the differential privacy that they buy"

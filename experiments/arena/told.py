@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.arena.cells import mean_with_interval, number
 from vfl_jax.arenas.boards import Board
 from vfl_jax.arenas.holding import attacks_through, boards_held
-from vfl_jax.arenas.standings import MAIN, lifts
-from vfl_jax.reports import Row
-from vfl_jax.statistics.meetings import HONEST
+from vfl_jax.arenas.standings import lifts
 
 if TYPE_CHECKING:
     import xarray as xr
 
 NOTE = """\
-The boards are the same, but an attacker is told every training row of τ, where the ranks tell him a tenth. No attack
-reads labels so well behind every defense: these are bounds. An attacker who overwrites what he read from gradients
-stays below them. Mean lifts over seeds, with 95 % bootstrap intervals.
+The boards are the same, but an attacker is told every training row of τ, and overwrites them all, where the ranks tell
+him a tenth. So might one who reads labels from gradients, but no attack here does. More rows do not always help: the
+trained head sees no honest row of τ from him then. Mean lifts over seeds, with 95 % bootstrap intervals.
 """
 
 
@@ -56,26 +53,3 @@ def line(results: xr.Dataset, told: xr.Dataset) -> str:
     parts = [f"get through {' and '.join(open_at)}"] if open_at else []
     parts += [f"were not seen to get through {' and '.join(held_at)}"] if held_at else []
     return f"* Told every row of τ, not a tenth, attackers {', and '.join(parts)}." if parts else ""
-
-
-def rows(results: xr.Dataset) -> list[Row]:
-    """Every defense that met on a board: its honest runs, whether it holds, and the lift of every attack.
-
-    Args:
-      results: those of all boards.
-    """
-    found: list[Row] = []
-    for name in map(str, results["data"].values):
-        for defense in map(str, results["defense"].values):
-            cell = results.sel(data=name, defense=defense)
-            by_seed = lifts(cell)
-            if not by_seed.notnull().any():
-                continue
-            held, _ = boards_held(results.sel(data=[name]), defense)
-            lift = {str(a): by_seed.sel(attack=a).dropna("seed").values for a in cell["attack"].values}
-            found.append(
-                {"data": name, "defense": defense, "honest runs": number(cell[MAIN + HONEST].mean())}
-                | {"holds": "yes" if held else "not shown"}
-                | {attack: mean_with_interval(values) if values.size else "–" for attack, values in lift.items()}
-            )
-    return found
