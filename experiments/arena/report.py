@@ -68,7 +68,7 @@ def write_report(folder: Path) -> None:
     """Writes the page and the leaderboard of the README; or tables beside other results than the committed ones."""
     results = joined(_saved(folder, "trainable"), folder)
     everywhere = is_ranked(results, "defense").values  # a map of all 26 could not be read on the first screen
-    figure = heat_map(undefended.those_who_met_defenses(results.sel(defense=everywhere)))
+    figure = heat_map(undefended.those_who_met_defenses(results).sel(defense=everywhere))
     picture = add_picture(folder, "heat_map", figure, "attack success above the floor, by attack and defense")
     said, table, lacking = answer(results), leaders(results), so_far(results)
     if of_told := _saved(folder, "told"):
