@@ -395,6 +395,18 @@ def test_a_file_grows_into_what_one_arena_would_have_found(tmp_path):
     assert found.encoding["run"]["wall_seconds"] == 90
 
 
+def test_what_another_file_lacks_at_a_seed_stays():
+    """Two files of one board may have grown side by side, each with more seeds of other attacks."""
+    whole = described(board("mnist", (0.8, 0.2), 0.005))
+    values = [name for name, variable in whole.items() if "seed" in variable.dims]
+    parts = []
+    for attack in ("loud", "quiet"):
+        part = whole.copy(deep=True)
+        is_there = (part["seed"] < 3) | (part["attack"] == attack)
+        parts.append(part.assign({name: part[name].where(is_there) for name in values}))
+    xr.testing.assert_identical(grown(*parts)[values], whole[values])
+
+
 def test_the_last_word_on_a_meeting_counts_and_who_did_not_meet_has_no_numbers():
     first = described(board("mnist", (0.8, 0.2), 0.005))
     later = described(board("mnist", (0.6, 0.1), 0.005, attacks=("loud", "late"), defenses=("none", "moat")))

@@ -85,7 +85,7 @@ def grown(saved: xr.Dataset, found: xr.Dataset, name: str = "saved") -> xr.Datas
     }
     order = {dim: list(dict.fromkeys([*saved[dim].values, *found[dim].values])) for dim in DIMENSIONS}
     old, new = saved.reindex(order), found.reindex(order)
-    is_new = new["reason"].notnull() & (new["seed"].isin(found["seed"]) | (new["reason"] != ""))
+    is_new = new["reason"].notnull() & (new[f"is_finite{HONEST}"].notnull() | (new["reason"] != ""))
     of_seeds = [name for name, variable in old.items() if "seed" in variable.dims]
     kept = old[of_seeds].where(~is_new).assign(reason=old["reason"])
     whole = new.combine_first(kept)
