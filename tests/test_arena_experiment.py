@@ -120,7 +120,9 @@ def test_a_defense_without_a_rank_that_holds_a_board_is_counted():
 
 def test_ties_are_named_together():
     results = report.joined([board("mnist", (0.5, 0.5), 0.005)], "there")
-    assert ".**\n\n* loud and quiet are the strongest of 2 attacks tried on these defenses: " in answer(results)
+    assert ".**\n\n* loud and quiet are the strongest of 2 attacks that met nearly all of these defenses: " in answer(
+        results
+    )
 
 
 def test_a_page_says_how_much_of_the_line_up_it_has():
@@ -197,7 +199,7 @@ def test_attacks_that_met_no_defense_stand_in_a_table_of_their_own(tmp_path):
     results = report.joined([grown(described(held), described(late))], "there")
     assert those_who_met_defenses(results)["attack"].values.tolist() == ["loud", "quiet"]
     assert answer(results).startswith("**wall holds on 1 board (a data set with its parties)**")
-    assert "loud is the strongest of 2 attacks tried" in answer(results)
+    assert "loud is the strongest of 2 attacks that met" in answer(results)
     assert f"2 of {len(ATTACKS)} attacks (3 without a defense, each on 1 boards or more), 1 of" in so_far(results)
     save(grown(described(held), described(late)), tmp_path / "mnist.nc")
     report.write_report(tmp_path)
@@ -313,12 +315,12 @@ def test_the_table_of_who_is_told_all_says_which_defense_holds():
     assert undefended["loud"].startswith("0.780 [")
     assert wall["quiet"] == "0.010 [0.010, 0.010]"
     assert told.line(results, results) == (
-        "* Told every row of τ, not a tenth, attackers were not seen to get through wall on mnist."
+        "* Told every row of τ, not a tenth at most, none was seen to get through wall on mnist."
     )
     through = report.joined([board("mnist", (0.8, 0.5), 0.005)], "there")
     assert told.line(results, through) == (
-        "* Told every row of τ, not a tenth, attackers get through wall on mnist (loud leads 38% more than honest runs "
-        "do)."
+        "* Told every row of τ, not a tenth at most, 2 of 2 attacks get through wall on mnist (loud leads 38% "
+        "more than honest runs do)."
     )
     assert told.line(through, results) == ""  # of a defense that does not hold, nothing is to be said
 

@@ -145,7 +145,7 @@ def test_the_answer_names_the_settings_at_which_nobody_was_shown_to_read_more():
     assert "So far" not in every
     slight = reading("clipping", [0.72, 0.72, 0.73], [0.7, 0.7, 0.71])
     few = answer.answer({place: [plain, more, slight]}, len(CASES))
-    assert "more than the best reader that uses none, in 1 of them by less than 0.05.** All" in few
+    assert "more than the best reader that uses none, in 1 of them by less than 0.05 of share or AUC.** All" in few
 
 
 def test_without_a_defense_or_without_honest_runs_nothing_is_claimed():

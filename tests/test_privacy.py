@@ -237,7 +237,7 @@ NOTHING = {
     "mixing, clipped before": ((CLIP, MIXED), 1, {}, "gradients before it"),
     "mixing, a bottleneck": ((MID(weight=0.1), MIXED), 1, {}, "learns from true labels"),
     "a bottleneck": ((MID(weight=0.1),), 0, {}, "learned from the data"),
-    "entries are hidden": ((EmbeddingDropout(rate=0.5),), 0, {}, "what is left of them"),
+    "entries are hidden": ((EmbeddingDropout(rate=0.5),), 0, {}, "gradients tell labels"),
     "mixing, infinite": ((GradPerturb(),), 0, {}, "adds no noise"),
 }
 

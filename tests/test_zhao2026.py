@@ -315,9 +315,9 @@ def test_the_page_begins_with_the_claims_by_what_became_of_them():
     found["2a"] = judged([CONTRADICTED, CONTRADICTED])["2a"]
     found["6"] = judged([HOLDS, CONTRADICTED])["6"]
     said = report.answer(found)
-    assert said.startswith("**Of 8 parts of the six claims 6 hold, 2 are contradicted, and 0 are open or depend on")
+    assert said.startswith("**Parts of the six claims that hold: 6 of 8; contradicted: 2; open, or not the same on all")
     assert "\n\n* **On every data set where it can be judged, this holds:** attacks succeed best on the ma" in said
-    of_epochs = "success jumps between epochs, on average (2a; some seeds still jump once)"
+    of_epochs = "success jumps between epochs (2a; by the mean step; single steps may be large)"
     assert f"\n* **This is contradicted:** {of_epochs}; no defense recovers utility (6; the attacks do not know" in said
     assert "hurt each other (4b; this follows by arithmetic where each wins more than half of the rows alone)" in said
     assert all(said.count(f"({one.name}") == 1 for one in CLAIMS)

@@ -23,7 +23,7 @@ LEADERS = 3
 CHEAP = 0.01
 """A defense that costs honest runs no more main accuracy than this, in the mean, is called cheap."""
 MANY_ALARMS = 0.1
-"""A detector that suspects so large a share of honest rows is said to."""
+"""From this share on the answer says how many honest rows a detector suspects."""
 GIVEN_AWAY = 0.95
 """From this area under the ROC curve on the size of its messages gives an attack away."""
 
@@ -56,7 +56,7 @@ def _tried(names: Sequence[str]) -> str:
     methods = {name.partition("-")[0] for name in names}
     of = f" of {len(methods)} methods" if len(methods) < len(names) else ""
     control = f" ({CONTROL}, the control, changes no message)" if CONTROL in methods else ""
-    return f"{len(names)} attacks{of} tried on these defenses{control}"
+    return f"{len(names)} attacks{of} that met nearly all of these defenses{control}"
 
 
 def _given_away(results: xr.Dataset, attacks: Sequence[Standing]) -> str:

@@ -64,7 +64,7 @@ def concerned(attacks: Mapping[str, Entry], board: Board, kind: Kind) -> dict[st
     return {
         name: (attack, dataclasses.replace(needs, num_targets=every))
         for name, (attack, needs) in granted.items()
-        if needs.trigger == "message" and needs.num_targets > 1
+        if needs.trigger == "message" and needs.num_targets > 1  # who takes one row overwrites one, whatever he is told
     }
 
 

@@ -40,8 +40,8 @@ FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
-    "The meetings that have more seeds than every meeting of their board has: ten, and twenty without a defense and of "
-    "the attacks that had the largest mean lift on a defense by the first seeds. The seeds since chose no attack, so "
+    "Some meetings have more seeds than others of their board: those without a defense, and those of the attacks that "
+    "had the largest mean lift on a defense by the first seeds, have most. The seeds since chose no attack, so "
     "their means carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that all "
     "meetings have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
 )

@@ -16,9 +16,9 @@ from vfl_jax.reports import Row
 from vfl_jax.scenario.guarantees import Guarantee, privacy
 
 NOTE = """\
-Named are the numbers that differ from a method's own. Noise on gradients buys no privacy here, because nothing bounds
-how far one row can change a message; [`vfl.privacy`](../../vfl_jax/scenario/guarantees.py) says what it would buy
-behind `Clipping`. The answers are the same on every board.
+Named are the numbers that differ from a method's own. Normal and Laplacian noise buy no privacy here, because nothing
+bounds how far one row can change a message; [`vfl.privacy`](../../vfl_jax/scenario/guarantees.py) says what it would
+buy behind `Clipping`. Two small data sets were asked; the reasons do not depend on the board.
 """
 
 

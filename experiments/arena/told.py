@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 NOTE = """\
-The boards are the same, but an attacker is told every training row of τ, and overwrites them all, where the ranks tell
-him a tenth. So might one who reads labels from gradients, but no attack here does. More rows do not always help: the
-trained head sees no honest row of τ from him then. Mean lifts over seeds, with 95 % bootstrap intervals.
+The boards are the same, but an attacker is told every training row of τ, and these attacks overwrite all they know; the
+ranks tell a tenth at most. So might one who reads labels from gradients, but no attack here does. More rows do not
+always help: the trained head sees no honest row of τ from him then. Mean lifts over seeds, with 95 % bootstrap
+intervals.
 """
 
 
@@ -38,7 +39,7 @@ def line(results: xr.Dataset, told: xr.Dataset) -> str:
       results: those of the ranks, of all boards.
       told: those of attackers who are told every row, of some boards.
     """
-    open_at, held_at = [], []
+    through_at, held_at, open_at = [], [], []
     for defense in map(str, told["defense"].values):
         boards, _ = boards_held(results, defense) if defense in results["defense"] else ([], [])
         for name in (name for name in boards if name in told["data"]):
@@ -46,10 +47,14 @@ def line(results: xr.Dataset, told: xr.Dataset) -> str:
             through, met = attacks_through(here, name, defense)
             if met and boards_held(here, defense)[0]:
                 held_at.append(f"{defense} on {name}")
+            elif met and not through:
+                open_at.append(f"{defense} on {name}")
             elif through:
                 means = {attack: float(lifts(here).sel(attack=attack, defense=defense).mean()) for attack in through}
                 best = max(means, key=lambda attack: means[attack])
-                open_at.append(f"{defense} on {name} ({best} leads {means[best]:.0%} more than honest runs do)")
-    parts = [f"get through {' and '.join(open_at)}"] if open_at else []
-    parts += [f"were not seen to get through {' and '.join(held_at)}"] if held_at else []
-    return f"* Told every row of τ, not a tenth, attackers {', and '.join(parts)}." if parts else ""
+                told_of = f"{len(through)} of {len(met)} attacks get through {defense} on {name}"
+                through_at.append(f"{told_of} ({best} leads {means[best]:.0%} more than honest runs do)")
+    parts = list(through_at)
+    parts += [f"none was seen to get through {' and '.join(held_at)}"] if held_at else []
+    parts += [f"some may get through {' and '.join(open_at)}"] if open_at else []
+    return f"* Told every row of τ, not a tenth at most, {', and '.join(parts)}." if parts else ""

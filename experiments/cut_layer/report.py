@@ -113,8 +113,8 @@ def _alone(results: xr.Dataset) -> xr.DataArray:
 
 
 def _floor(results: xr.Dataset) -> np.ndarray:
-    """By cut, the largest attack success of the honest runs beside the attacks."""
-    return results[SUCCESS + HONEST].sel(defense=UNDEFENDED).median("seed").max("attack").values
+    """By cut, the largest attack success of the honest runs beside the attacks, means over seeds."""
+    return results[SUCCESS + HONEST].sel(defense=UNDEFENDED).mean("seed").max("attack").values
 
 
 def _honest_main(results: xr.Dataset) -> np.ndarray:

@@ -73,7 +73,11 @@ def answer(found: Mapping[str, xr.Dataset], tried: Tried) -> str:
     """
     cells = [(name, it) for name, results in found.items() for it in results["defense"].values]
     spared = [(name, it) for name, it in cells if is_spared(found[name], it)]
-    closed = [(name, it) for name, it in spared if _rise(found[name], it, "each", "hundredfold") <= HOLDS_WITHIN]
+    closed = [
+        (name, it)
+        for name, it in spared
+        if all(_rise(found[name], it, kind, size) <= HOLDS_WITHIN for kind, size in KINDS.values())
+    ]
     through = [(name, it) for name, it in spared if _rise(found[name], it, "one", "honest") > HOLDS_WITHIN]
     met = [(name, it) for name, it in through if it in tried[name]]
     mostly = [
@@ -91,9 +95,9 @@ def answer(found: Mapping[str, xr.Dataset], tried: Tried) -> str:
         f"{len(through)} of {of_spared}**, in {len(mostly)} of them in most seeds. A cell is a board under a defense "
         f"that spares the model, or under none; a message gets through that leads {points} more of the rows of other "
         f"classes to τ than honest runs do, in the mean over seeds. In {len(more)} of these it leads {points} more "
-        f"than the strongest attack of the arena. In {of_closed} nothing gets through, not even a message of a row's "
-        f"own, of any length tried{f': {where}' if where else ''}. All training is honest here; an attacker who "
-        "changes it may do more.\n"
+        f"than the strongest attack of the arena. In {of_closed} no message that the search found gets through, not "
+        f"even a row's own, of any length tried{f': {where}' if where else ''}. All training is honest here; an "
+        "attacker who changes it may do more.\n"
     )
 
 

@@ -50,7 +50,7 @@ def _headline(settings: Sequence[Reading]) -> str:
         )
     behind = f"{total - num_hidden} of {of}" if num_hidden else f"each of {of}"
     little = sum(shows_more(reading) and reading.lead < LITTLE for reading in settings)
-    by = f", in {little} of them by less than {LITTLE:g}" if little else ""
+    by = f", in {little} of them by less than {LITTLE:g} of share or AUC" if little else ""
     said = f"**Behind {behind}, a reader of messages reads more than the best reader that uses none{by}.**"
     if num_hidden:
         said += f" Behind the other{f' {num_hidden}' * (num_hidden > 1)} no reader was shown to."

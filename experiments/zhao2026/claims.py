@@ -87,14 +87,16 @@ def _between_epochs(data: OfData) -> tuple[Judgement, list[Row]]:
                 "lowest in them": median_with_interval(last.min(axis=1)) if last.size else "–",
                 "highest": median_with_interval(last.max(axis=1)) if last.size else "–",
                 "the honest runs' highest": median_with_interval(honest[:, begins:].max(axis=1)) if last.size else "–",
-                "largest change within an epoch, by seed": _largest_changes(last),
+                "largest step between epochs: median (least to most) of seeds": _largest_changes(last),
             }
         )
     return verdicts.jumps_between_epochs(curves), rows
 
 
 def _largest_changes(curve: np.ndarray) -> str:
-    """Which largest change from one epoch to the next seeds have, of success over epochs, float[S, epochs]."""
+    """The largest step from one epoch to the next of each seed, of success over epochs, float[S, epochs]: median, least
+    and most.
+    """
     if curve.shape[1] < 2:
         return "–"
     largest = np.abs(np.diff(curve, axis=1)).max(axis=1)
@@ -241,7 +243,7 @@ CLAIMS: Sequence[Claim] = (
     ),
     Claim(
         "2a",
-        "Success jumps between epochs, on average",
+        "Success jumps between epochs",
         f"Of attacks that are effective at some epoch: the mean change from an epoch to the next, after all that the "
         f"attack does by plan. A jump is {verdicts.JUMP:g}. A seed may jump once and still change little on average; "
         "the table below says how far the largest step of a seed goes.",
@@ -249,7 +251,7 @@ CLAIMS: Sequence[Claim] = (
         "mean change per epoch",
         verdicts.JUMP,
         KINDS,
-        "some seeds still jump once",
+        "by the mean step; single steps may be large",
     ),
     Claim(
         "2b",

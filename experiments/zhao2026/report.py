@@ -100,8 +100,9 @@ def answer(looked: Looked) -> str:
     lines += [f"* {' '.join(sentences)}"] if sentences else []
     counts_of = {verdict: len(found) for verdict, found in titles.items()}
     headline = (
-        f"**Of {len(CLAIMS)} parts of the six claims {counts_of[HOLDS]} hold, {counts_of[CONTRADICTED]} are "
-        f"contradicted, and {counts_of[UNDECIDED] + counts_of[UNJUDGED]} are open or depend on the data set.**"
+        f"**Parts of the six claims that hold: {counts_of[HOLDS]} of {len(CLAIMS)}; contradicted: "
+        f"{counts_of[CONTRADICTED]}; open, or not the same on all data sets: "
+        f"{counts_of[UNDECIDED] + counts_of[UNJUDGED]}.**"
     )
     return "\n".join([headline, "", *lines]) + "\n"
 

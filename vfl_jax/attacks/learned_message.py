@@ -66,7 +66,7 @@ class LearnedMessage(Attack):
       at_epochs: the numbers of finished epochs at which the attack begins; numbers below 0 count from the end. −11 is
         ten epochs before the end; a training of fewer than 10 epochs has no such place, and is refused: name another.
       most_rows: the largest number of known target rows that shape the start, the first by number.
-      sends: 1 where it sends v in training, too; 0 where it trains honestly.
+      sends: above 0 it sends v in training, too; at 0 it trains honestly.
       size: the length of v, in lengths of the longest own embedding, ℓ.
       step_size: what u moves in a batch.
       decay: how much of the slope stays from batch to batch, in [0, 1].

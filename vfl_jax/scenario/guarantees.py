@@ -52,7 +52,7 @@ OF_ROWS = (*OF_MESSAGES, EmbeddingClipping, EmbeddingDropout, EmbeddingNormalisa
 Protects: TypeAlias = Literal["label", "row", "nothing"]
 REASONS: dict[type, str] = {
     MID: "the size of its noise is learned from the data",
-    EmbeddingDropout: "it hides entries of embeddings, and what is left of them tells labels",
+    EmbeddingDropout: "it drops entries of embeddings at random, and gradients tell labels all the same",
     IsotropicNoise: "the size of its noise is taken from the data",
     MaxNormNoise: "the size of its noise is taken from the data, and the longest row is sent as it is",
     Marvell: "it bounds the error of one way to read two classes off one message, which is no differential privacy",
