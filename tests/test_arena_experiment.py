@@ -333,6 +333,26 @@ def test_so_many_rows_carry_a_trigger_by_nature(name):
     assert (rows.has_trigger & (np.asarray(rows.labels) != target)).sum() == CARRY_A_TRIGGER[name]
 
 
+@pytest.mark.parametrize(
+    ("file", "defense", "attack", "said"),
+    [
+        ("mnist_4_told", "MID", "BASL", "`BASL` leads 0.41"),
+        ("mnist_4_told", "MID", "LearnedMessage-30", "`LearnedMessage-30` 0.36"),
+        ("handwritten_told", "VFLIP", "BASL-30", "`BASL-30` leads 0.21"),
+        ("handwritten_told", "VFLIP", "LearnedMessage-30", "`LearnedMessage-30` 0.29"),
+        ("handwritten_sum", "none", "LabelReplacement", "0.81 without a defense"),
+        ("handwritten_sum", "CAE", "LabelReplacement", "-0.01 behind it"),
+        ("handwritten_sum", "CAE", "DictionaryReplacement", "0.87 behind CAE"),
+        ("handwritten_sum", "DCAE", "DictionaryReplacement", "0.63 behind DCAE"),
+    ],
+)
+def test_sentences_on_adaptations_have_the_numbers_of_the_results(file, defense, attack, said):
+    results = load(report.README.parent / "results" / f"{file}.nc")
+    mean = float(lifts(results).isel(data=0).sel(defense=defense, attack=attack).mean())
+    assert re.search(r"-?\d\.\d\d", said)[0] == f"{mean:z.2f}"
+    assert said in report.README.read_text()
+
+
 def test_the_table_of_what_helps_has_the_numbers_of_the_results():
     """It is written by hand, because its choice of rows is."""
     table = report.README.read_text().partition("**Not every adaptation helps.**")[2].partition("**A fresh")[0]

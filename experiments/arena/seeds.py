@@ -1,4 +1,4 @@
-"""More seeds where they matter: without a defense, and of every defense with the attacks that were strongest on it."""
+"""More seeds than every meeting of a board has: who gets them, and what they say beside the first."""
 
 from __future__ import annotations
 
