@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NOTE = """\
 The boards are the same, but an attacker is told every training row of τ, and these attacks overwrite all they know; the
-ranks tell a tenth at most. So might one who reads labels from gradients, but no attack here does. More rows do not
+ranks tell a tenth at most. Who reads labels from gradients could do so, too; no attack here does. More rows do not
 always help: the trained head sees no honest row of τ from him then. Mean lifts over seeds, with 95 % bootstrap
 intervals.
 """
