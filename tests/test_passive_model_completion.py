@@ -10,6 +10,7 @@ import oracles
 import pytest
 from data_helpers import says, tiny_data, tiny_scenario
 from golden_helpers import golden
+from sklearn.metrics import roc_auc_score
 from sweep_helpers import interrupted_at
 
 import vfl_jax as vfl
@@ -204,6 +205,35 @@ def test_it_infers_labels_of_real_data_from_four_of_each_class():
     assert (last.test_label_inference_rate.values == 1).all()
     assert (found.label_inference_rate.isel(epoch=0).values == 0).all()  # nothing before the last epoch
     assert (found.test_label_inference_rate.isel(epoch=0).values == 0).all()
+
+
+def test_of_two_classes_it_scores_every_row_and_its_guess_is_the_side_of_the_score():
+    """The area ranks rows by the completed model's logits; of more classes there is no score."""
+    rng, attack = np.random.default_rng(0), PassiveModelCompletion(num_steps=200, batch_size=8)
+    labels = rng.integers(0, 2, 60)
+    features = jnp.asarray(rng.normal(size=(60, 4)) + 1.5 * labels[:, None], jnp.float32)
+    bottom = {"kernel": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32), "bias": jnp.zeros(3)}
+    known = np.where(np.arange(60) < 8, labels, -1)
+    knowledge = helpers.knowledge(60).replace(known_labels=jnp.asarray(known, jnp.int32))
+
+    def own(features, params=bottom):
+        return dense(features, params)
+
+    def reported(num_classes):
+        shapes = helpers.shapes_of(num_samples=60, widths=(3,), num_classes=num_classes)
+        key_start, key_epoch = jax.random.split(jax.random.key(num_classes))
+        state = attack.init_with_params(key_start, shapes, 0, bottom)
+        view = helpers.party_epoch_view(60, bottom, knowledge).replace(forward=own, rows=lambda ids: features[ids])
+        begun = attack.report(state)
+        _, state = helpers.quick_jit(attack.on_epoch)(key_epoch, state, view, bottom)
+        return begun, attack.report(state), state.model.logits(own, features)
+
+    begun, found, logits = reported(2)
+    assert np.isnan(begun["label_scores"]).all()
+    np.testing.assert_allclose(found["label_scores"], logits[:, 1] - logits[:, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found["label_guesses"][8:], np.asarray(found["label_scores"] > 0)[8:])
+    assert roc_auc_score(labels[8:], np.asarray(found["label_scores"])[8:]) > 0.8
+    assert "label_scores" not in reported(3)[1]
 
 
 def bag_scenario(attack):

@@ -155,15 +155,13 @@ def needs_known_classes(plan: Plan, method: str) -> None:
         )
 
 
-def guess(model: CompletedModel, forward: Forward, features: Features) -> jax.Array:
+def most_likely(logits: Array) -> jax.Array:
     """Returns the classes with the largest logits, int32[B].
 
     Args:
-      model: the completed model.
-      forward: the bottom model.
-      features: the party's rows, leaves [B, ...].
+      logits: float32[B, C].
     """
-    return jnp.argmax(model.logits(forward, features), axis=-1).astype(jnp.int32)
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
 
 def _drawer(view: PartyEpochView, size: int) -> Callable[[Key, Array], Mixture]:

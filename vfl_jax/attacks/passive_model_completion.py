@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from vfl_jax.attacks.all_rows import over_all_rows
 from vfl_jax.attacks.completed_model import CompletedModel
-from vfl_jax.attacks.completion import Completion, guess, needs_known_classes
+from vfl_jax.attacks.completion import Completion, most_likely, needs_known_classes
 from vfl_jax.core.checks import check_count
 from vfl_jax.core.record import static
 from vfl_jax.core.types import Features, Key, Params
@@ -28,11 +28,14 @@ class PassiveModelCompletionState:
     Args:
       model: the completed model; before the last epoch it has not learnt.
       guesses: int32[N], the guessed labels of the training rows; −1 before the last epoch, and for known rows.
+      scores: float32[N], of two classes, the logit of class 1 less that of class 0, NaN before the last epoch; None of
+        more classes.
       is_completed: bool[], whether the model has learnt.
     """
 
     model: CompletedModel
     guesses: jax.Array
+    scores: jax.Array | None
     is_completed: jax.Array
 
 
@@ -51,8 +54,8 @@ class PassiveModelCompletion(Attack):
     4. The optimizer takes a step; the average model moves by 1 − ``average_decay`` towards the model; then the model's
        parameters shrink by ``weight_decay``.
 
-    The average model guesses: ``report`` gives the guesses of the training rows whose labels are not known,
-    ``infer_labels`` those of test rows. The attacker knows ``poison.num_known`` rows of every class. Bags of ids
+    The average model guesses: ``report`` gives the guesses of the training rows whose labels are not known, and of two
+    classes their scores; ``infer_labels`` gives the guesses of test rows. The attacker knows ``poison.num_known`` rows of every class. Bags of ids
     are mixed as the multi-hot rows they stand for. The copy of a bottom model with BatchNorm or Dropout of its own runs
     as at inference.
 
@@ -123,6 +126,7 @@ class PassiveModelCompletion(Attack):
         return PassiveModelCompletionState(
             model=CompletedModel.of(key, params, shapes.widths[party], shapes.num_classes, self.num_layers),
             guesses=jnp.full(shapes.num_samples, UNKNOWN, jnp.int32),
+            scores=jnp.full(shapes.num_samples, jnp.nan) if shapes.num_classes == 2 else None,
             is_completed=jnp.array(False),
         )
 
@@ -131,14 +135,17 @@ class PassiveModelCompletion(Attack):
     ) -> tuple[Params, PassiveModelCompletionState]:
         begun = dataclasses.replace(state.model, params={**state.model.params, "bottom": params})
         model = self.completion.complete(key, view, begun)
-        guesses = over_all_rows(view, lambda rows: guess(model, view.forward, rows))
-        guesses = jnp.where(view.knowledge.known_labels == UNKNOWN, guesses, UNKNOWN)
-        return params, PassiveModelCompletionState(model=model, guesses=guesses, is_completed=jnp.array(True))
+        logits = over_all_rows(view, lambda rows: model.logits(view.forward, rows))
+        guesses = jnp.where(view.knowledge.known_labels == UNKNOWN, most_likely(logits), UNKNOWN)
+        scores = None if state.scores is None else logits[:, 1] - logits[:, 0]
+        return params, PassiveModelCompletionState(model, guesses, scores, is_completed=jnp.array(True))
 
     def infer_labels(
         self, key: Key, state: PassiveModelCompletionState, view: PartyInferView, features: Features
     ) -> jax.Array:
-        return jnp.where(state.is_completed, guess(state.model, view.forward, features), UNKNOWN)
+        guesses = most_likely(state.model.logits(view.forward, features))
+        return jnp.where(state.is_completed, guesses, UNKNOWN)
 
     def report(self, state: PassiveModelCompletionState) -> dict[str, jax.Array]:
-        return {"label_guesses": state.guesses}
+        scores = {} if state.scores is None else {"label_scores": state.scores}
+        return {"label_guesses": state.guesses} | scores
