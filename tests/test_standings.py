@@ -19,7 +19,15 @@ from vfl_jax.arenas.leaderboard import (
     trace_rows,
 )
 from vfl_jax.arenas.pictures import heat_map, pareto, spread
-from vfl_jax.arenas.standings import is_judged, met_evenly, rank_attacks, rank_defenses, shared_boards, shared_cells
+from vfl_jax.arenas.standings import (
+    at_common_seeds,
+    is_judged,
+    met_evenly,
+    rank_attacks,
+    rank_defenses,
+    shared_boards,
+    shared_cells,
+)
 
 DIMS = ("data", "attack", "defense", "seed")
 NOISE = np.array([-0.02, 0.0, 0.01, 0.0, 0.01])
@@ -251,6 +259,24 @@ def test_more_seeds_of_one_meeting_change_no_table(results):
     assert trace_rows(ruined) == trace_rows(results)
     stronger = with_more_seeds(results, "quiet", "weak", attack_success=1.0)
     assert defense_rows(stronger) == defense_rows(results)
+
+
+def test_who_met_few_defenses_takes_no_seeds_from_the_ranks(results):
+    """Its own mean is over the seeds that all its cells have: one cell alone would be another board's mean."""
+    ten = xr.concat([results, results.assign_coords(seed=np.arange(5, 10))], "seed", data_vars="minimal")
+    late = ten.sel(attack=["loud"]).assign_coords(attack=["late"]).copy(deep=True)
+    late["attack_success"].loc[{"data": "one", "defense": "none"}] = 0.3
+    late["attack_success"].loc[{"data": "two", "defense": "none"}] = 0.5
+    numbers = [name for name, values in late.items() if "seed" in values.dims]
+    lacks = (late["defense"] != "none") | ((late["data"] == "two") & (late["seed"] >= 5))
+    late[numbers] = late[numbers].where(~lacks)
+    more = xr.concat([ten, late], "attack", data_vars="minimal")
+    assert at_common_seeds(more).sizes["seed"] == 10
+    *others, last = rank_attacks(more)
+    assert others == rank_attacks(ten)
+    assert (last.name, last.rank, last.num_cells) == ("late", None, 2)
+    assert last.success == pytest.approx((0.4, 0.4, 0.4))
+    assert rank_defenses(more) == rank_defenses(ten)
 
 
 def test_more_seeds_take_a_holding_as_the_answer_says(results):

@@ -12,7 +12,7 @@ from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows, rows_by_board
 from experiments.arena.kinds import TITLES, Kind, file_name, note, that_differ
-from experiments.arena.seeds import DIFFERS, rows_by_defense, rows_with_more
+from experiments.arena.seeds import DIFFERS, FIRST, rows_by_defense, rows_with_more
 from experiments.shared.readme import add_picture, details, put, section, write_tables
 from vfl_jax.arenas.leaderboard import (
     NOTE,
@@ -40,10 +40,10 @@ FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
-    "Some meetings have more seeds than others of their board: those without a defense, and those of the attacks that "
-    "had the largest mean lift on a defense by the first seeds, have most. The seeds since chose no attack, so "
-    "their means carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that all "
-    "meetings have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
+    f"Every meeting had {FIRST} seeds first, and these chose: an attack whose mean lift on a defense was one of the two "
+    "largest has most seeds, as all attacks have without a defense. The seeds since chose no attack, so their means "
+    "carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that the meetings of all "
+    "ranked attacks have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
 )
 TRACE_NOTE = (
     "*Rows known*: at most so many training rows whose labels the attacker is told, and a tenth of a class at most. "

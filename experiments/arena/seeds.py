@@ -1,4 +1,4 @@
-"""More seeds than every meeting of a board has: who gets them, and what they say beside the first."""
+"""More seeds than the first: who gets them, and what they say beside the first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.arena.cells import mean_with_interval
-from vfl_jax.arenas.standings import at_common_seeds, lifts
+from vfl_jax.arenas.standings import lifts
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.reports import Row
 
@@ -16,20 +16,22 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-DIFFERS = 0.05
+FIRST = 5
+"""So many seeds every meeting had first. They choose who gets more as one of the strongest, on every board alike."""
+DIFFERS = 0.1
 """Means of the first seeds and of those since that lie so far apart are told meeting by meeting."""
 
 
 def strongest_on(board: xr.Dataset, count: int) -> dict[str, list[str]]:
     """The attacks of a board, each with the defenses on which it is one of the strongest; no defense is not among them.
 
-    The strongest have the largest mean attack success above the honest runs', at the seeds that all meetings have.
+    The strongest have the largest mean attack success above the honest runs', at the first seeds.
 
     Args:
       board: the results of one board.
       count: how many attacks of every defense.
     """
-    means = lifts(at_common_seeds(board)).mean("seed").isel(data=0)
+    means = _lifts_of_first(board).mean("seed").isel(data=0)
     found: dict[str, list[str]] = {str(name): [] for name in board["attack"].values}
     for defense in (str(name) for name in board["defense"].values if name != UNDEFENDED):
         of_defense = means.sel(defense=defense).dropna("attack")
@@ -61,7 +63,7 @@ def rows_by_defense(results: xr.Dataset) -> list[Row]:
 
 
 def rows_with_more(results: xr.Dataset) -> list[Row]:
-    """The meetings that have more seeds than all of their board, where those since say something else than the first.
+    """The meetings that have more seeds than the first, where those since say something else.
 
     Args:
       results: those of all boards.
@@ -70,11 +72,11 @@ def rows_with_more(results: xr.Dataset) -> list[Row]:
     differs = abs(since - first) >= DIFFERS
     rows: list[Row] = []
     for board in results["data"].values:
-        by_seed, common = lifts(results.sel(data=board)), _common_seeds(results, board)
+        by_seed = lifts(results.sel(data=board))
         for defense, attack in itertools.product(results["defense"].values, results["attack"].values):
             if differs.sel(data=board, defense=defense, attack=attack):
                 lift = by_seed.sel(defense=defense, attack=attack).dropna("seed")
-                is_first = np.isin(lift["seed"].values, common)
+                is_first = lift["seed"].values < FIRST
                 row: Row = {"data": str(board), "defense": str(defense), "attack": str(attack)}
                 row |= {"lift": mean_with_interval(lift.values), "seeds": str(lift.size)}
                 row |= {"of the first": mean_with_interval(lift.values[is_first]), "first seeds": str(is_first.sum())}
@@ -82,16 +84,12 @@ def rows_with_more(results: xr.Dataset) -> list[Row]:
     return rows
 
 
-def _common_seeds(results: xr.Dataset, board: str) -> np.ndarray:
-    """The seeds that all meetings of a board have: they chose its strongest attacks."""
-    return at_common_seeds(results.sel(data=[board]))["seed"].values
+def _lifts_of_first(results: xr.Dataset) -> xr.DataArray:
+    """The lifts of the seeds that choose, float[data, attack, defense, seed]."""
+    return lifts(results.sel(seed=results["seed"] < FIRST))
 
 
 def _first_and_since(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     """By data, defense and attack, the mean lift of the seeds that chose, and of the others."""
-    import xarray as xr
-
-    by_seed, names = lifts(results), ("data", "seed")
-    chose = [np.isin(results["seed"].values, _common_seeds(results, board)) for board in results["data"].values]
-    is_first = xr.DataArray(chose, {name: results[name] for name in names}, names)
-    return by_seed.where(is_first).mean("seed"), by_seed.where(~is_first).mean("seed")
+    since = lifts(results.sel(seed=results["seed"] >= FIRST))
+    return _lifts_of_first(results).mean("seed"), since.mean("seed")

@@ -57,18 +57,24 @@ def lifts(results: xr.Dataset) -> xr.DataArray:
 
 
 def at_common_seeds(results: xr.Dataset) -> xr.Dataset:
-    """Returns results at the seeds that every meeting has; all of them where there is no such seed.
+    """Returns results at the seeds of every meeting by which ranks are told; all of them where there is no such seed.
 
-    Parts of an arena may have more seeds than others. A mean over cells, seed by seed, would be one over other cells
-    at these seeds.
+    Ranks are told by the meetings of attacks that :func:`met_evenly`. Parts of an arena may have more seeds than
+    others. A mean over cells, seed by seed, would be one over other cells at these seeds. Attacks that met few defenses
+    may have fewer: theirs are missing values.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them, or joined parts of them.
     """
-    was_trained = results[f"is_finite{HONEST}"].notnull()
-    lacks_none = was_trained | ~was_trained.any("seed")
+    was_trained = _was_trained(results)
+    lacks_none = was_trained | ~(was_trained.any("seed") & met_evenly(results))
     is_common = lacks_none.all([name for name in lacks_none.dims if name != "seed"]).values
     return results.isel(seed=is_common) if is_common.any() else results
+
+
+def _was_trained(results: xr.Dataset) -> xr.DataArray:
+    """Which seeds a meeting has, bool[data, attack, defense, seed]."""
+    return results[f"is_finite{HONEST}"].notnull()
 
 
 def is_judged(results: xr.Dataset) -> xr.DataArray:
@@ -126,8 +132,8 @@ def compared(results: xr.Dataset) -> xr.Dataset:
     Args:
       results: as :func:`vfl_jax.arena` returns them.
     """
-    names = [SUCCESS, SUCCESS + HONEST, MAIN, MAIN + HONEST, f"is_finite{HONEST}"]
-    return at_common_seeds(results[names].where(met_evenly(results)))
+    names = [SUCCESS, SUCCESS + HONEST, MAIN, MAIN + HONEST]
+    return at_common_seeds(results)[names].where(met_evenly(results))
 
 
 def shared_cells(results: xr.Dataset) -> xr.DataArray:
@@ -176,7 +182,8 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
     results = at_common_seeds(results)
     over, shared, ranked = ("data", "defense"), shared_cells(results), is_ranked(results, "attack")
     is_cell = is_judged_in_most(results) & (shared | ~ranked)
-    cells = results.where(is_cell)
+    has_all = (_was_trained(results) | ~is_cell).all(over)  # who is not ranked may lack seeds in some of its cells
+    cells = results.where(is_cell & has_all)
     values = {
         SUCCESS: _over_boards(cells[SUCCESS]),
         "lift": _over_boards(lifts(cells)),
