@@ -17,7 +17,8 @@ from vfl_jax.arenas.boards import rarest
 from vfl_jax.arenas.cells import groups
 from vfl_jax.arenas.folder import Log
 from vfl_jax.attacks import BASL, LFBA, GradientReplacement, Replay, Villain
-from vfl_jax.defenses import Clipping, GaussianNoise, Marvell, Sparsification, VFLMonitor
+from vfl_jax.defenses import VFLIP, Clipping, GaussianNoise, Marvell, Sparsification, VFLMonitor
+from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.methods import needs_of
 from vfl_jax.replica.draws import draw
 
@@ -244,6 +245,16 @@ def test_a_cell_needs_three_parties_where_its_defense_does(board):
     _, reasons = groups("digits", board, entrants(a=GradientReplacement()), {"none": NONE, "v": VFLMonitor()})
     assert reasons.keys() == {("a", "v")}
     assert "needs three or more" in reasons["a", "v"]
+
+
+def test_a_detector_by_votes_needs_three_parties(board):
+    """Of two parties each has one vote against the other, so that the arena names neither; also within a chain."""
+    detectors = {"none": NONE, "votes": VFLIP(), "both": ActiveChain(parts=(Clipping(bound=0.1), VFLIP()))}
+    _, reasons = groups("digits", board, entrants(a=GradientReplacement()), detectors)
+    assert reasons.keys() == {("a", "votes"), ("a", "both")}
+    assert "it needs 3, and here are 2" in reasons["a", "votes"]
+    of_three = vfl.board_for(vfl.load_digits(num_parties=3), epochs=2)
+    assert groups("digits", of_three, entrants(a=GradientReplacement()), detectors)[1] == {}
 
 
 @pytest.mark.long

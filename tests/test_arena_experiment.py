@@ -10,7 +10,7 @@ import xarray as xr
 from data_helpers import needs_data
 
 from experiments.arena import __main__ as experiment
-from experiments.arena import again, report, settings, told
+from experiments.arena import again, readers, report, settings, told
 from experiments.arena.adaptations import ADAPTATIONS, adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import rows_by_board
@@ -19,9 +19,12 @@ from experiments.arena.kinds import CARRY_A_TRIGGER, concerned, make_board, that
 from experiments.arena.rates import largest_good
 from experiments.arena.seeds import rows_by_defense, rows_with_more, strongest_on
 from experiments.arena.undefended import meetings_beside, those_who_met_defenses
+from vfl_jax.arenas import cells
+from vfl_jax.arenas.entries import entrants
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, RATES
 from vfl_jax.arenas.standings import lifts, rank_attacks, rank_defenses
 from vfl_jax.core.files import load, save
+from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.protocol.triggers import NaturalTrigger
 
 
@@ -323,6 +326,63 @@ def test_the_table_of_who_is_told_all_says_which_defense_holds():
         "more than honest runs do)."
     )
     assert told.line(through, results) == ""  # of a defense that does not hold, nothing is to be said
+
+
+def test_readers_listen_where_they_can_and_all_in_one_run():
+    """Of ten classes two tell nothing apart, and a sign needs an entry per class: these say why they cannot be here."""
+    made = make_board("digits", "readers")
+    assert concerned(readers.READERS, made, "readers") == readers.READERS
+    groups, reasons = cells.groups("digits", made, entrants(readers.READERS, made.epochs), {"none": ActiveTransform()})
+    assert [group.attacks for group in groups] == [("Readers",)]
+    assert "two classes apart" in reasons["Readers-two", "none"]
+    assert "Readers-sign" in {attack for attack, _ in reasons}
+    assert groups[0].scenario.poison.num_known == 10
+
+
+def read_board(name, two_classes=False):
+    """Results of readers on one board: "pooled" reads all behind none and half behind the wall, "alone" reads 0.4."""
+    found = board(name, (0.0,), 0.005, attacks=("Readers",)).drop_vars("attack_success")
+    shape = found["main_accuracy"].dims
+    for way, shares in {"pooled": (1.0, 0.5), "alone": (0.4, 0.4)}.items():
+        values = np.broadcast_to(np.array(shares)[None, None, :, None], (1, 1, 2, 5))
+        found[f"label_inference_accuracy_{way}"] = (shape, values)
+        found[f"label_inference_accuracy_{way}_honest"] = (shape, values)
+        found[f"label_inference_rate_{way}"] = (shape, np.ones(values.shape))
+        if two_classes:
+            found[f"label_inference_auc_{way}"] = (shape, (values + 1.0) / 2.0)
+    return found.assign(is_finite=found["is_finite_honest"])
+
+
+def test_the_table_of_readers_has_the_best_with_messages_and_without():
+    results = report.joined([read_board("mnist"), read_board("credit", two_classes=True)], "there")
+    none, wall = readers.rows(results)
+    assert none == {
+        "defense": "none",
+        "mnist": "1.000 pooled, without 0.400",
+        "credit": "1.000 pooled, without 0.700",
+    }
+    assert wall["defense"] == "wall"
+    assert wall["mnist"] == "0.500 pooled, without 0.400 (-0.005)"
+    assert wall["credit"] == "0.750 pooled, without 0.700 (-0.005)"
+
+
+def test_the_score_of_both_kinds_is_the_mean_of_the_two_on_the_boards_of_both():
+    planted = report.joined([board("mnist", (0.8, 0.2), 0.005), board("digits", (0.9, 0.9), 0.4)], "there")
+    wall, none = readers.score_rows(report.joined([read_board("mnist")], "there"), planted)
+    assert [wall["defense"], none["defense"]] == ["wall", "none"]
+    for row in (wall, none):
+        assert float(row["C-DCS"]) == pytest.approx(
+            (float(row["T-DCS, backdoors"]) + float(row["T-DCS, labels"])) / 2, abs=0.001
+        )
+    alone = [1 / (1 + np.sqrt((0.01**2 + right**2) / 2)) for right in (1.0, 0.4)]
+    assert float(none["T-DCS, labels"]) == pytest.approx(np.mean(alone), abs=0.001)
+
+
+def test_results_of_other_kinds_alone_are_kept_and_have_no_page(tmp_path, capsys):
+    save(described(read_board("digits")), tmp_path / "digits_readers.nc")
+    report.write_report(tmp_path)
+    assert "no board of the trainable head, so no page is written" in capsys.readouterr().out
+    assert not (tmp_path / "tables.md").exists()
 
 
 @needs_data

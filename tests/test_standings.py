@@ -200,6 +200,10 @@ def test_tables_say_what_the_results_say(results):
     read = leakage_rows(results)
     assert len(read) == 7
     assert read[0]["accuracy"] == "0.600 [0.600, 0.600]"
+    results["label_inference_accuracy_norm"] = results["label_inference_accuracy"].sel(data=["two"]) + 0.1
+    by_name = leakage_rows(results)
+    assert [row["attack"] for row in by_name if row not in read] == ["loud, norm"] * 3
+    assert by_name[-1]["accuracy"] == "0.700 [0.700, 0.700]"
     (refused,) = refusal_rows(results)
     assert refused == {
         "why": "needs two classes",
@@ -379,3 +383,19 @@ def test_the_score_of_a_defense_is_the_mean_over_what_met_it(results):
     assert float(dcs.by_defense(results).sel(defense="none")) == pytest.approx(wanted)
     results["attack_success"].loc[{"defense": "none", "data": "one"}] = np.nan
     assert float(dcs.by_defense(results).sel(defense="none")) == pytest.approx(wanted)
+
+
+def test_the_score_of_a_defense_by_readers_is_the_mean_over_their_ways(results):
+    """A row that is left out counts as wrong, and a way that is not there does not count."""
+    assert np.isnan(dcs.by_readers(results.drop_vars("label_inference_accuracy"))).all()
+    results["label_inference_rate"] = results["label_inference_accuracy"] * 0 + 0.5
+    results["label_inference_accuracy_norm"] = results["label_inference_accuracy"].sel(data=["two"]) * 0 + 0.4
+    results["label_inference_rate_norm"] = results["label_inference_accuracy_norm"] * 0 + 1.0
+    results["label_inference_accuracy_honest"] = results["label_inference_accuracy"]
+    wanted = [1 / (1 + np.sqrt((0.01**2 + right**2) / 2)) for right in (0.3, 0.3, 0.4)]
+    assert float(dcs.by_readers(results).sel(defense="none")) == pytest.approx(np.mean(wanted))
+    names_none = results["label_inference_accuracy"].where(results["data"] != "one")
+    results["label_inference_accuracy"], results["label_inference_rate"] = names_none, names_none.fillna(0.0)
+    assert float(dcs.by_readers(results.sel(data=["one"])).sel(defense="none")) == pytest.approx(
+        1 / (1 + np.sqrt(0.01**2 / 2))
+    )

@@ -17,16 +17,20 @@ from experiments.arena.again import FOLDER
 from experiments.arena.growing import add, lacking
 from experiments.arena.kinds import Kind, concerned, file_name, make_board
 from experiments.arena.rates import write_rates
+from experiments.arena.readers import READERS
 from experiments.arena.seeds import strongest_on
 from experiments.shared.command import ending_in_one_line, results_folder
 from experiments.shared.meetings import Meetings, carry_out, check_named
 from vfl_jax.arenas import arena
+from vfl_jax.arenas.entries import Entry
 from vfl_jax.arenas.lineup import ATTACKS, BOARDS, DEFENSES, NOT_PUBLISHED, SUM_HEAD_ONLY
 from vfl_jax.arenas.table import UNDEFENDED
 from vfl_jax.core.files import load
 from vfl_jax.sweeps.devices import use_all_cores
 
 HOME = Path(__file__).parent
+LINE_UPS: dict[Kind, dict[str, Entry]] = {"sum": ATTACKS | SUM_HEAD_ONLY, "readers": READERS}
+"""The attacks of kinds of boards, where they are not the line-up as it is."""
 SMALL_SETS_ONLY = ("LRBA",)
 """Attacks that take hours on sets of 60,000 rows; they meet on three others."""
 LARGE_SET = 50_000
@@ -43,8 +47,8 @@ class Arguments(Meetings):
     defense: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Let this defense meet only (may be repeated)."""
     kind: Kind = "trainable"
-    """The trainable head; the sum head; or the trainable head with rows that carry a trigger by nature, or with
-    attackers who are told every row of τ."""
+    """The trainable head; the sum head; or the trainable head with rows that carry a trigger by nature, with attackers
+    who are told every row of τ, or with readers of labels in place of attacks."""
     strongest: int | None = None
     """Let so many attacks meet each defense, those that were strongest on it, and all attacks no defense: of every
     board with saved results. For more seeds."""
@@ -71,9 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def train(given: Arguments, folder: Path) -> None:
     """Lets those meet who are named, board by board, and saves each board's results."""
+    known_attacks = LINE_UPS.get(given.kind, ATTACKS)
     named: dict[str, tuple[Sequence[str], Iterable[str]]] = {
         "only": (given.only, BOARDS),
-        "attack": (given.attack, ATTACKS | SUM_HEAD_ONLY),
+        "attack": (given.attack, known_attacks),
         "defense": (given.defense, DEFENSES),
     }
     for flag, (names, known) in named.items():
@@ -81,7 +86,6 @@ def train(given: Arguments, folder: Path) -> None:
     if given.undefended and given.defense:
         raise ValueError("undefended asks for no defense, and defense names one; give one of the two flags.")
     boards = given.only or tuple(name for name in BOARDS if name not in NOT_PUBLISHED)
-    known_attacks = ATTACKS | (SUM_HEAD_ONLY if given.kind == "sum" else {})
     attacks = {name: known_attacks[name] for name in given.attack or known_attacks}
     defenses = {} if given.undefended else {name: DEFENSES[name] for name in given.defense or DEFENSES}
     seeds = given.seeds

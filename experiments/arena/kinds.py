@@ -16,13 +16,14 @@ from vfl_jax.protocol.triggers import NaturalTrigger
 if TYPE_CHECKING:
     import xarray as xr
 
-Kind = Literal["trainable", "sum", "natural", "told"]
+Kind = Literal["trainable", "sum", "natural", "told", "readers"]
 MAKING: dict[Kind, dict[str, Any]] = {"sum": {"head": "sum"}, "natural": {"trigger": NaturalTrigger()}}
 """How the boards of kinds are made, where it is not as others are."""
 TITLES: dict[Kind, str] = {
     "sum": "The sum head",
     "natural": "The trainable head, with rows that carry a trigger by nature",
     "told": "Attackers who are told every row of τ",
+    "readers": "Who reads labels on these boards",
 }
 CARRY_A_TRIGGER = {
     **{"handwritten": 9, "bank_marketing": 11, "default_credit": 47},
@@ -55,7 +56,7 @@ def concerned(attacks: Mapping[str, Entry], board: Board, kind: Kind) -> dict[st
       board: the board.
       kind: its kind.
     """
-    if kind in ("trainable", "sum"):
+    if kind in ("trainable", "sum", "readers"):
         return dict(attacks)
     granted = entrants(attacks, board.epochs)
     if kind == "natural":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from experiments.arena import adaptations, again, settings, told, undefended
+from experiments.arena import adaptations, again, readers, settings, told, undefended
 from experiments.arena.adaptations import adaptation_rows
 from experiments.arena.answer import answer, leaders, so_far
 from experiments.arena.cells import cell_rows, rows_by_board
@@ -40,8 +40,8 @@ FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
-    f"Every meeting had {FIRST} seeds first, and these chose: an attack whose mean lift on a defense was one of the two "
-    "largest has most seeds, as all attacks have without a defense. The seeds since chose no attack, so their means "
+    f"Every meeting had {FIRST} seeds first, and these chose: an attack whose mean lift on a defense was one of the "
+    "two largest has most seeds, as all attacks have without a defense. The seeds since chose no attack, so their means "
     "carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that the meetings of all "
     "ranked attacks have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
 )
@@ -65,8 +65,21 @@ RUN_NOTE = (
 
 
 def write_report(folder: Path) -> None:
-    """Writes the page and the leaderboard of the README; or tables beside other results than the committed ones."""
-    results = joined(_saved(folder, "trainable"), folder)
+    """Writes the page and the leaderboard of the README; or tables beside other results than the committed ones.
+
+    A folder with boards of other kinds alone has no page: ranks are of the trainable head.
+
+    Args:
+      folder: the folder of results.
+
+    Raises:
+      FileNotFoundError: where no board of any kind has results.
+    """
+    boards = _saved(folder, "trainable")
+    if not boards and any(_saved(folder, kind) for kind in TITLES):
+        print(f"{folder} has no board of the trainable head, so no page is written; the results are there.", flush=True)
+        return
+    results = joined(boards, folder)
     everywhere = is_ranked(results, "defense").values  # a map of all 26 could not be read on the first screen
     figure = heat_map(undefended.those_who_met_defenses(results).sel(defense=everywhere))
     picture = add_picture(folder, "heat_map", figure, "attack success above the floor, by attack and defense")
@@ -103,8 +116,8 @@ def page(folder: Path) -> str:
             add_picture(folder, "pareto", pareto(results), "what defenses cost beside what they leave"),
             to_markdown(defense_rows(results)),
             "Named is the strongest attack of each board where one gets through, with a lift above 0.1. T-DCS is "
-            "VFLAIR's score, 1 at best: its mean over backdoors, of the defenses that met on nearly all boards. C-DCS, "
-            "the mean over kinds of attacks, is the same number here, because one kind is tried.\n",
+            "VFLAIR's score, 1 at best: its mean over backdoors, of the defenses that met on nearly all boards; with "
+            f"label inference it stands [below](#{TITLES['readers'].lower().replace(' ', '-')}).\n",
         ),
         section("What an attacker does who knows the defense", *_adaptations(results)),
         section("Boards", to_markdown(board_rows(results))),
@@ -137,6 +150,11 @@ def page(folder: Path) -> str:
             of_kind = joined(boards, folder)
             there = [str(name) for name in of_kind["data"].values]
             how_far = note(there, kind, results.sizes["data"])
+            if kind == "readers":
+                parts.append(section(title, how_far, to_markdown(readers.rows(of_kind)), readers.NOTE))
+                score = to_markdown(readers.score_rows(of_kind, results))
+                parts.append(details("The defense capability score", readers.SCORE_NOTE, score))
+                continue
             if kind == "told":
                 parts.append(section(title, how_far, to_markdown(rows_by_board(of_kind)), told.NOTE))
                 continue

@@ -15,6 +15,7 @@ import jax
 
 from vfl_jax.arenas.boards import Board
 from vfl_jax.core.record import cast, numbers
+from vfl_jax.defenses.vflip import VFLIP
 from vfl_jax.protocol.methods import methods
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
@@ -23,6 +24,8 @@ from vfl_jax.replica.plans import check_plans
 from vfl_jax.scenario import PoisonPlan, Scenario
 from vfl_jax.sweeps.grid import Over
 
+VOTERS = 3
+"""So many parties it takes to name one by the votes of the others: two accuse each other."""
 Entrant = tuple[PartyTransform, Needs]
 """An attack and what it is granted."""
 
@@ -71,7 +74,7 @@ def title(method: Any) -> str:
 def refusal(
     board: Board, entrant: Entrant, defense: ActiveTransform, drawn: dict[PoisonPlan, Draws] | None = None
 ) -> str | None:
-    """Returns why an attack and a defense cannot meet on a board, in the scenario's own words; None where they can.
+    """Returns why an attack and a defense cannot meet on a board, mostly in the scenario's words; None where they can.
 
     Args:
       board: the board.
@@ -81,6 +84,10 @@ def refusal(
     """
     (attack, needs), data = entrant, board.data
     drawn = {} if drawn is None else drawn
+    if data.num_parties < VOTERS and any(isinstance(method, VFLIP) for method in methods(defense)):
+        return (
+            f"VFLIP names a party by the votes of the others; here are {data.num_parties} parties, it needs {VOTERS}."
+        )
     try:
         scenario = board.meeting(attack, defense, needs)
         scenario.check(data)

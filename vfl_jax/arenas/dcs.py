@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vfl_jax.arenas.standings import MAIN, SUCCESS, compared
-from vfl_jax.arenas.table import UNDEFENDED
+from vfl_jax.arenas.table import READ, UNDEFENDED
 from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def means(scores: Any, kinds: Any, num_kinds: int = 4) -> tuple[np.ndarray, floa
 def by_defense(results: xr.Dataset) -> xr.DataArray:
     """The DCS of every defense by backdoors: T-DCS, the mean over seeds, boards and attacks.
 
-    Label inference does not count: of the attacks that plant a backdoor one or two report guesses. Neither does an
-    attack that met few of a board's defenses.
+    Label inference is :func:`by_readers`. An attack that met few of a board's defenses does not count.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them.
@@ -69,3 +68,23 @@ def by_defense(results: xr.Dataset) -> xr.DataArray:
     results = compared(results)
     clean = results[MAIN + HONEST].sel(defense=UNDEFENDED, drop=True)
     return xr.apply_ufunc(score, results[MAIN], results[SUCCESS], clean).mean(("data", "attack", "seed"))
+
+
+def by_readers(results: xr.Dataset) -> xr.DataArray:
+    """The DCS of every defense by label inference: T-DCS, the mean over seeds, boards, attacks and ways of reading.
+
+    An attack's success is the share of rows whose labels it names correctly; a row without a guess is a wrong one.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them, of attacks that read labels.
+    """
+    import xarray as xr
+
+    start = f"{READ}accuracy"
+    ends = [name.removeprefix(start) for name in map(str, results) if name.startswith(start)]
+    right = [results[start + end].fillna(0.0) * results[f"{READ}rate{end}"] for end in ends if not end.endswith(HONEST)]
+    if not right:
+        return xr.full_like(results["defense"], np.nan, float)
+    clean = results[MAIN + HONEST].sel(defense=UNDEFENDED, drop=True)
+    scores = xr.apply_ufunc(score, results[MAIN], xr.concat(right, "way", join="outer"), clean)
+    return scores.mean(("way", "data", "attack", "seed"))

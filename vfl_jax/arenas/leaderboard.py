@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from vfl_jax.arenas.standings import (
     rank_defenses,
     strongest_attacks,
 )
-from vfl_jax.arenas.table import UNDEFENDED
+from vfl_jax.arenas.table import READ, UNDEFENDED
 from vfl_jax.reports import UNDEFINED, Row, median_with_interval
 from vfl_jax.statistics.main_accuracy import MAIN_LOSS_AT_MOST
 from vfl_jax.statistics.meetings import HONEST
@@ -27,6 +28,8 @@ from vfl_jax.statistics.meetings import HONEST
 if TYPE_CHECKING:
     import xarray as xr
 
+TOLD = {"accuracy": "accuracy", "rows read": "rate", "AUC": "auc"}
+"""What a reader of labels is told by: the title of a column, and what the metric's name has for it."""
 NOTE = (
     "Means over boards of means over defenses, at the seeds that all meetings have, with 95 % bootstrap intervals over "
     "seeds; of five seeds they hold the mean of normal values 84 times of 100, of twenty 92 times. Boards and defenses "
@@ -162,24 +165,36 @@ def detection_rows(results: xr.Dataset) -> list[Row]:
 
 
 def leakage_rows(results: xr.Dataset) -> list[Row]:
-    """What attacks that read labels have read, a row per board, attack and defense.
+    """What attacks that read labels have read, a row per board, attack and defense, and per way of reading.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them; without such an attack there is no row.
     """
-    names = {"accuracy": "label_inference_accuracy", "rows read": "label_inference_rate", "AUC": "label_inference_auc"}
-    names["accuracy, test rows"] = "test_label_inference_accuracy"
-    there = {title: name for title, name in names.items() if name in results}
     rows: list[Row] = []
-    for board in results["data"].values:
-        for attack in results["attack"].values:
-            for defense in results["defense"].values:
-                cell = results.sel(data=board, attack=attack, defense=defense)
-                if any(cell[name].notnull().any() for name in there.values()):
-                    row: Row = {"data": str(board), "attack": str(attack), "defense": str(defense)}
-                    row |= {title: _or_dash(cell[name].values) for title, name in there.items()}
-                    rows.append(row | {"most frequent class": f"{float(cell['majority']):z.3f}"})
+    dims = ("data", "attack", "defense")
+    for place in itertools.product(*(map(str, results[dim].values) for dim in dims), ways(results)):
+        (board, attack, defense), way = place[:3], place[3]
+        cell = results.sel(dict(zip(dims, place[:3], strict=True)))
+        end = f"_{way}" if way else ""
+        names = {title: f"{READ}{of}{end}" for title, of in TOLD.items()}
+        names["accuracy, test rows"] = f"test_{READ}accuracy{end}"  # of readers by name there is none
+        values = {title: cell[name].values for title, name in names.items() if name in results}
+        if any(np.isfinite(of_one).any() for of_one in values.values()):
+            row: Row = {"data": board, "attack": f"{attack}, {way}" if way else attack, "defense": defense}
+            row |= {title: _or_dash(of_one) for title, of_one in values.items()}
+            rows.append(row | {"most frequent class": f"{float(cell['majority']):z.3f}"})
     return rows
+
+
+def ways(results: xr.Dataset) -> list[str]:
+    """The ways of reading labels that results tell of, in order; "" is that of a reader without a name for it.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    start = f"{READ}accuracy"
+    names = [name for name in map(str, results) if name.startswith(start) and not name.endswith(HONEST)]
+    return sorted(name.removeprefix(start).removeprefix("_") for name in names)
 
 
 def refusal_rows(results: xr.Dataset) -> list[Row]:

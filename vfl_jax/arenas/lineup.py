@@ -63,6 +63,7 @@ def _learned(**numbers: Any) -> Callable[[int], attacks.LearnedMessage]:
 
 ATTACKS: dict[str, Entry] = {
     "PoisonedData": attacks.PoisonedData(),
+    "PoisonedData-target": (attacks.PoisonedData(rows="target"), Needs(poison_rate=0.0, num_targets=500)),
     "GradientReplacement": _blurred(attacks.GradientReplacement()),
     "GradientReplacement-500": (_blurred(attacks.GradientReplacement()), Needs(num_targets=500)),
     "FreshReplacement": _blurred(attacks.FreshReplacement()),
@@ -83,6 +84,7 @@ ATTACKS: dict[str, Entry] = {
     "Replay": attacks.Replay(),
     "CentroidReplay": attacks.CentroidReplay(),
     "LFBA": attacks.LFBA(),
+    "GOFA": attacks.LFBA(feed="masked"),
     "BadVFL": attacks.BadVFL(),
     "TECB": _tecb,
     "UAB": functools.partial(_tecb, aligns=False),
@@ -95,6 +97,11 @@ ATTACKS: dict[str, Entry] = {
     "LearnedMessage-30": _learned(size=30.0),
     "LearnedMessage-quiet": _learned(sends=0.0),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
+    # Baselines that spoil rows or gradients and aim at no class.
+    "NoisyFeatures": attacks.NoisyFeatures(),
+    "MissingFeatures": attacks.MissingFeatures(),
+    "SignFlip": attacks.SignFlip(),
+    "RandomGradient": attacks.RandomGradient(),
 }
 """The attacks by name. What follows a dash says which numbers or rows one of several of a method has."""
 
@@ -131,8 +138,7 @@ DEFENSES: dict[str, ActiveTransform] = {
 }
 """The defenses by name, beside "none"."""
 
-_READS = "reads labels and plants nothing; the page on leakage has it"
-_SPOILS = "a baseline that spoils rows or gradients and aims at no class"
+_READS = "reads labels and plants nothing; the table of readers and the page on leakage have it"
 SUM_HEAD_ONLY: dict[str, Entry] = {
     "LabelReplacement": attacks.LabelReplacement(),
     "DictionaryReplacement": attacks.DictionaryReplacement(),
@@ -145,7 +151,6 @@ ABSENT: dict[str, str] = {
     "PassiveModelCompletion": _READS,
     **dict.fromkeys(("SignInference", "NormInference", "DirectionInference"), _READS),
     **dict.fromkeys(("SpectralInference", "ClusterInference", "RegressionInference", "PooledInference"), _READS),
-    **dict.fromkeys(("SignFlip", "RandomGradient", "NoisyFeatures", "MissingFeatures"), _SPOILS),
 }
 """Methods of the package that are not in the line-up, and why."""
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 UNDEFENDED = "none"
 """The name of the defense that is none; every arena has it, because what a defense costs is held against it."""
 
+READ = "label_inference_"
+"""So begin the metrics of guessed labels; they end with the way of a reader that has one."""
 BOTH = {
     "attack_success": ("full_attack_success", "attack_success_rate"),
     "attack_success_macro": ("full_attack_success_macro",),
@@ -31,14 +33,11 @@ BOTH = {
     "detection_recall": ("full_detection_recall",),
     "detection_false_alarm_rate": ("full_detection_false_alarm_rate",),
     "detection_auc_mixed": ("detection_auc",),
-    "label_inference_accuracy": ("label_inference_accuracy",),
-    "label_inference_rate": ("label_inference_rate",),
-    "label_inference_auc": ("label_inference_auc",),
     "test_label_inference_accuracy": ("test_label_inference_accuracy",),
     "is_finite": ("is_finite",),
 }
 """Variables of the attacked runs and, with the end ``_honest``, of the honest ones: where results have them. The second
-name serves boards whose trigger cannot be stamped."""
+name serves boards whose trigger cannot be stamped. What readers tell is kept beside, way by way."""
 
 
 def read(group: Group, results: xr.Dataset) -> dict[tuple[str, str], dict[str, np.ndarray]]:
@@ -67,7 +66,8 @@ def _values(replicas: xr.Dataset, end: str) -> dict[str, np.ndarray]:
         source = next((source for source in sources if source in replicas), None)
         if source is not None:
             found[name + end] = replicas[source].values.astype(np.float32)
-    return found
+    told = (name for name in map(str, replicas) if name.startswith(READ) and not name.endswith("_count"))
+    return found | {name + end: replicas[name].values.astype(np.float32) for name in told}
 
 
 def table(

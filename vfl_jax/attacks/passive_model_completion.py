@@ -55,9 +55,9 @@ class PassiveModelCompletion(Attack):
        parameters shrink by ``weight_decay``.
 
     The average model guesses: ``report`` gives the guesses of the training rows whose labels are not known, and of two
-    classes their scores; ``infer_labels`` gives the guesses of test rows. The attacker knows ``poison.num_known`` rows of every class. Bags of ids
-    are mixed as the multi-hot rows they stand for. The copy of a bottom model with BatchNorm or Dropout of its own runs
-    as at inference.
+    classes their scores; ``infer_labels`` gives the guesses of test rows. The attacker knows ``poison.num_known`` rows
+    of every class. Bags of ids are mixed as the multi-hot rows they stand for. The copy of a bottom model with
+    BatchNorm or Dropout of its own runs as at inference.
 
     Source: Fu, Zhang, Ji, Chen, Wu, Guo, Zhou, Liu, Wang, *Label inference attacks against vertical federated
     learning*, USENIX Security 2022, pages 1397 to 1414, and its code (``FuChong-cyber/label-inference-attacks``,

@@ -1,0 +1,111 @@
+"""Who reads labels on the arena's boards: readers listen to honest training behind every defense of the line-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from experiments.leakage.cases import ANY, NONE, NUM_KNOWN, SIGNS, TWO_CLASSES
+from experiments.leakage.readings import COMPLETION, Reading
+from experiments.leakage.report import headline_cell
+from vfl_jax.arenas import dcs
+from vfl_jax.arenas.entries import Entry
+from vfl_jax.arenas.leaderboard import ways
+from vfl_jax.arenas.standings import MAIN
+from vfl_jax.arenas.table import READ, UNDEFENDED
+from vfl_jax.protocol.chains import PartyChain
+from vfl_jax.protocol.needs import Needs
+from vfl_jax.reports import Row
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+KNOWS = Needs(poison_rate=0.0, num_known=NUM_KNOWN)
+READERS: dict[str, Entry] = {
+    "Readers": (PartyChain(parts=ANY), KNOWS),
+    "Readers-two": (PartyChain(parts=TWO_CLASSES), KNOWS),
+    "Readers-sign": (PartyChain(parts=SIGNS), KNOWS),
+}
+"""The readers of the page on leakage, all in one run: those of any classes, those of two, and those that need one entry
+of a message per class, which the sum head alone gives."""
+NOTE = """\
+Everybody trains honestly; the arena's attacker listens, and knows ten rows of every class or a tenth of it. A cell has
+the best reader of messages, by its median over seeds, then the best that uses no message, then in brackets the change
+of main accuracy: shares of all training rows, or of two classes the area under the ROC curve. [The page on
+leakage](../leakage/README.md) says what the readers are, and has them with more numbers of the defenses.
+"""
+SCORE_NOTE = """\
+T-DCS is VFLAIR's score, 1 at best: how little main accuracy a defense costs, and how little attack success it leaves.
+It is a mean over the attacks of a kind, here those of all ranked backdoors and all readers on the boards of the table
+above. C-DCS is the mean of the two. VFLAIR holds an attack against 0, not against what an honest run or the own model
+gives, so that no defense can reach 1, and weak readers raise a mean: [ranks](#ranks) say more.
+"""
+
+
+def rows(results: xr.Dataset) -> list[Row]:
+    """What is read behind every defense, a column per board.
+
+    Args:
+      results: those of all boards.
+    """
+    found = {str(name): board_readings(results.sel(data=name)) for name in results["data"].values}
+    names = dict.fromkeys(reading.defense for readings in found.values() for reading in readings)
+    return [
+        {"defense": name}
+        | {
+            board: next((headline_cell(one, readings) for one in readings if one.defense == name), "–")
+            for board, readings in found.items()
+        }
+        for name in names
+    ]
+
+
+def score_rows(read: xr.Dataset, planted: xr.Dataset) -> list[Row]:
+    """The score of every defense by backdoors, by readers, and the mean of both; the best first.
+
+    Args:
+      read: the results of readers.
+      planted: those of backdoors; the boards of the readers count.
+    """
+    there = [name for name in read["data"].values if name in planted["data"].values]
+    by_backdoors, by_readers = dcs.by_defense(planted.sel(data=there)), dcs.by_readers(read.sel(data=there))
+    found: list[tuple[float, Row]] = []
+    for name in (str(name) for name in read["defense"].values if name in planted["defense"].values):
+        scores = [float(of.sel(defense=name)) for of in (by_backdoors, by_readers)]
+        _, both = dcs.means(scores, [0, 1], num_kinds=2)
+        numbers = {"T-DCS, backdoors": scores[0], "T-DCS, labels": scores[1], "C-DCS": both}
+        found.append((-both, {"defense": name} | {title: f"{number:z.3f}" for title, number in numbers.items()}))
+    return [row for _, row in sorted(found, key=lambda one: one[0])]
+
+
+def board_readings(board: xr.Dataset) -> list[Reading]:
+    """What was read on one board, defense by defense, as the page on leakage has it.
+
+    Args:
+      board: the results of one board.
+    """
+    found = []
+    for name in map(str, board["defense"].values):
+        of_defense = board.sel(defense=name)
+        right: dict[str, np.ndarray] = {}
+        area: dict[str, np.ndarray] = {}
+        for way in ways(board):
+            reader, end = way or COMPLETION, f"_{way}" if way else ""
+            accuracy, rate = (_of_its_attack(of_defense, f"{READ}{of}{end}") for of in ("accuracy", "rate"))
+            if rate is not None:
+                right[reader] = (0.0 if accuracy is None else np.nan_to_num(accuracy)) * rate
+            if (areas := _of_its_attack(of_defense, f"{READ}auc{end}")) is not None:
+                area[reader] = areas
+        if right:
+            main = of_defense[MAIN].mean("attack").values
+            found.append(Reading(NONE if name == UNDEFENDED else name, "", right, area, main))
+    return found
+
+
+def _of_its_attack(of_defense: xr.Dataset, name: str) -> np.ndarray | None:
+    """A metric of the one attack that reports it, float[seed]; None where there is none."""
+    if name not in of_defense or not (values := of_defense[name]).notnull().any():
+        return None
+    reporting = values.notnull().any("seed").values
+    return values.isel(attack=int(np.argmax(reporting))).values
