@@ -41,9 +41,9 @@ BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
     f"Every meeting had {FIRST} seeds first, and these chose: an attack whose mean lift on a defense was one of the "
-    "two largest has most seeds, as all attacks have without a defense. The seeds since chose no attack, so their means "
-    "carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that the meetings of all "
-    "ranked attacks have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
+    "two largest has most seeds, as all attacks have without a defense. The seeds since chose no attack, so their "
+    "means carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that the meetings "
+    "of all ranked attacks have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
 )
 TRACE_NOTE = (
     "*Rows known*: at most so many training rows whose labels the attacker is told, and a tenth of a class at most. "

@@ -85,9 +85,7 @@ def refusal(
     (attack, needs), data = entrant, board.data
     drawn = {} if drawn is None else drawn
     if data.num_parties < VOTERS and any(isinstance(method, VFLIP) for method in methods(defense)):
-        return (
-            f"VFLIP names a party by the votes of the others; here are {data.num_parties} parties, it needs {VOTERS}."
-        )
+        return f"VFLIP names a party by the votes of the others: it needs {VOTERS}, and here are {data.num_parties}."
     try:
         scenario = board.meeting(attack, defense, needs)
         scenario.check(data)
