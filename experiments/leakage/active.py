@@ -113,7 +113,8 @@ def rows(folder: Path) -> list[Row]:
     Args:
       folder: the folder of results.
     """
-    found = read(folder, CASES)
+    is_trained = any((folder / f"{case.name}.nc").is_file() for case in CASES)
+    found = read(folder, CASES) if is_trained else {}
     return [
         {"data": TASKS[task].title, "head": head, **_told(found[name], TASKS[task].num_classes)}
         for task in TASKS
