@@ -7,10 +7,11 @@ import math
 from typing import Any
 
 from vfl_jax.arenas.boards import Board, board_for
+from vfl_jax.arenas.cells import refusal
 from vfl_jax.arenas.lineup import DEFENSES
 from vfl_jax.attacks import PoisonedData
 from vfl_jax.data import load_breast_cancer, load_digits
-from vfl_jax.protocol.methods import methods
+from vfl_jax.protocol.methods import methods, needs_of
 from vfl_jax.protocol.transforms import ActiveTransform
 from vfl_jax.reports import Row
 from vfl_jax.scenario.guarantees import Guarantee, privacy
@@ -52,10 +53,9 @@ def _bought(defense: ActiveTransform) -> str:
 
 def _guarantees(defense: ActiveTransform) -> tuple[Guarantee, ...]:
     """What a defense buys: on digits among three parties, or on two classes where it is for two classes alone."""
+    attack = PoisonedData()
     for source in (load_digits(num_parties=3), load_breast_cancer()):
         board: Board = board_for(source)
-        try:
-            return privacy(board.meeting(PoisonedData(), defense), board.data, board.epochs)
-        except ValueError:
-            continue
+        if refusal(board, (attack, needs_of(attack)), defense) is None:
+            return privacy(board.meeting(attack, defense), board.data, board.epochs)
     raise ValueError(f"{defense!r} fits neither of two data sets.")

@@ -160,8 +160,8 @@ NOT_HERE = (
 )
 """Known attacks that the package lacks, for want of a text or code to follow."""
 DEFENSES_NOT_HERE = (
-    *("CoPur", "DEB", "UBD", "XDM-VFL", "SecureSplit", "FedPass", "KDk", "AVGuard", "N Truths and a Lie"),
-    "FILTER's second step",
+    *("CoPur", "DEB", "UBD", "SecureSplit", "FedPass", "KDk", "AVGuard", "N Truths and a Lie"),
+    *("FILTER's second step", "XDMVFL's test by Shapley values"),
 )
 """Known defenses that the package lacks: some need clean rows, the attacker's name or the head replaced, of some no
 code was found."""
