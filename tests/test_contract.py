@@ -35,6 +35,7 @@ from vfl_jax.attacks import (
     PoisonedData,
     PooledInference,
     RandomGradient,
+    ReadFirst,
     RegressionInference,
     Replay,
     SignFlip,
@@ -96,6 +97,7 @@ def attack(cls, by_role=False, **fields):
 
 
 PARTS = GradientReplacement(amplify=3.0), ActivationBlurring(wait_for_target=False)
+READS_AND_ACTS = PooledInference(at_epochs=(0,)), LearnedMessage(at_epochs=(0,))
 SMALL_AUTOENCODER = {"hidden": 4, "num_labels": 8, "batch_size": 8, "num_epochs": 2, "optimizer": Optimizer()}
 CASES = {
     "honest party": Case(PartyTransform(), PartyTransform()),
@@ -151,6 +153,9 @@ CASES = {
     "regression inference": attack(RegressionInference)._replace(only_listens=True),
     "pooled inference": attack(PooledInference, own=True)._replace(only_listens=True),
     "party chain": Case(PartyChain(parts=PARTS), PartyChain(parts=tuple(p.replace(enabled=0.0) for p in PARTS))),
+    "read first": Case(
+        ReadFirst(parts=READS_AND_ACTS), ReadFirst(parts=tuple(p.replace(enabled=0.0) for p in READS_AND_ACTS))
+    ),
     "no defense": Case(ActiveTransform(), ActiveTransform()),
     "active backdoor": attack(ActiveBackdoor),
     "clipping by value": Case(Clipping(by="value", bound=0.5), Clipping(by="value")),

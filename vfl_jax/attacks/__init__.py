@@ -20,6 +20,7 @@ from vfl_jax.attacks.paired_replacement import PairedReplacement
 from vfl_jax.attacks.passive_model_completion import PassiveModelCompletion
 from vfl_jax.attacks.persistent_pairs import PersistentPairs
 from vfl_jax.attacks.pooled_inference import PooledInference
+from vfl_jax.attacks.read_first import ReadFirst
 from vfl_jax.attacks.regression_inference import RegressionInference
 from vfl_jax.attacks.replay import Replay
 from vfl_jax.attacks.sign_inference import SignInference
@@ -53,6 +54,7 @@ __all__ = [
     "PoisonedData",
     "PooledInference",
     "RandomGradient",
+    "ReadFirst",
     "RegressionInference",
     "Replay",
     "SignFlip",
