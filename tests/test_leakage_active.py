@@ -51,8 +51,8 @@ def test_the_table_has_shares_of_ten_classes_and_areas_of_two(tmp_path):
     assert [tens[title].split()[0] for title in active.TITLES] == ["0.100", "0.200", "0.300"]
     assert (twos["data"], twos["head"], twos["of"]) == ("default of credit", "trainable", "AUC")
     assert [twos[title].split()[0] for title in active.TITLES] == ["0.500", "0.700", "0.900"]
-    assert twos["main accuracy, honest"].startswith("0.900")
-    assert twos["malicious"].startswith("0.800")
+    assert twos["honest beyond untrained"] == "+0.200 [+0.200, +0.200]"
+    assert twos["main accuracy, malicious beyond honest"] == "-0.100 [-0.100, -0.100]"
 
 
 def test_summed_gradients_tell_a_small_batch_under_the_sum_head(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from experiments.leakage.cases import EPOCHS, NUM_KNOWN, SEEDS, WIDTH
 from experiments.shared.cases import HEADS, Case
 from experiments.shared.outcomes import read
@@ -21,6 +23,7 @@ from vfl_jax.protocol.transforms import PartyTransform
 from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.reports import Row, median_with_interval
 from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.statistics.intervals import t_interval
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,9 +56,9 @@ The last party knows {NUM_KNOWN} rows of every class, and completes its own mode
 of the 5 to 25 passes of 1,024 steps that published code takes. Under *untrained* its model stayed as it was drawn, so
 that what it reads is told by its own features and the known rows alone. *Malicious SGD* takes longer steps where a
 gradient keeps its sign, so that the head relies on this party. Shares of all training rows, or of two classes the area
-under the ROC curve; medians over {SEEDS} seeds with 95 % bootstrap intervals. No defense; {EPOCHS} epochs. What
-differs from the source: the model after the last step counts, not the best one by the true labels, and known rows are
-not guessed.
+under the ROC curve; medians over {SEEDS} seeds with 95 % bootstrap intervals, then mean differences paired by seed with
+t intervals. No defense; {EPOCHS} epochs. What differs from the source: the model after the last step counts, not the
+best one by the true labels, and known rows are not guessed.
 """
 
 
@@ -124,12 +127,30 @@ def rows(folder: Path) -> list[Row]:
 
 
 def _told(dataset: xr.Dataset, num_classes: int) -> Row:
-    """What is read of training rows under every way of training, and what malicious SGD costs."""
+    """What is read of training rows under every way of training, and what differs between two, paired by seed."""
     last = dataset.isel(epoch=-1)
     (axis,) = (dim for dim in map(str, last["main_task_accuracy"].dims) if dim != "seed")
-    points = [last.isel({axis: place}) for place in range(len(TRAINS))]
     metric = "label_inference_auc" if num_classes == 2 else "label_inference_accuracy"
+    untrained, honest, malicious = (last[metric].isel({axis: place}).values for place in range(len(TRAINS)))
+    _, main, main_malicious = (last["main_task_accuracy"].isel({axis: place}).values for place in range(len(TRAINS)))
     told: Row = {"of": "AUC" if num_classes == 2 else "share"}
-    told |= {title: median_with_interval(point[metric].values) for title, point in zip(TITLES, points, strict=True)}
-    main = [point["main_task_accuracy"].values for point in points]
-    return told | {"main accuracy, honest": median_with_interval(main[1]), "malicious": median_with_interval(main[2])}
+    shown = zip(TITLES, (untrained, honest, malicious), strict=True)
+    return (
+        told
+        | {title: median_with_interval(values) for title, values in shown}
+        | {
+            "honest beyond untrained": mean_with_t_interval(honest - untrained),
+            "malicious beyond honest": mean_with_t_interval(malicious - honest),
+            "main accuracy, malicious beyond honest": mean_with_t_interval(main_malicious - main),
+        }
+    )
+
+
+def mean_with_t_interval(differences: np.ndarray) -> str:
+    """A mean over seeds with its t interval, as a table has it.
+
+    Args:
+      differences: float[S].
+    """
+    low, high = t_interval(differences)
+    return f"{differences.mean():+z.3f} [{low:+z.3f}, {high:+z.3f}]"
