@@ -36,6 +36,8 @@ LARGE, SMALL = 20, 50
 
 GRANTED = attacks.BASL.needs
 """What BASL is granted, 500 rows of τ. Villain gets as many in a second entry, and both replacements do."""
+READERS_KNOW = Needs(trigger="message", poison_rate=0.0, num_targets=500, num_known=10)
+"""What an attack is granted that reads labels first: BASL's rows, and some of every class."""
 
 
 def _tecb(epochs: int, aligns: bool = True) -> attacks.TECB:
@@ -59,6 +61,16 @@ def _basl(scale: float) -> Callable[[int], attacks.BASL]:
 def _learned(**numbers: Any) -> Callable[[int], attacks.LearnedMessage]:
     """A message that is learned from 80 % of the epochs on, as BASL's center is found there."""
     return lambda epochs: attacks.LearnedMessage(at_epochs=(round(0.8 * epochs),), **numbers)
+
+
+def _reading(attack: Callable[[int], attacks.BASL | attacks.LearnedMessage]) -> Callable[[int], attacks.ReadFirst]:
+    """An attack that first reads labels, whenever it begins or begins anew, and takes what it read for known."""
+
+    def make(epochs: int) -> attacks.ReadFirst:
+        acting = attack(epochs)
+        return attacks.ReadFirst(parts=(attacks.RegressionInference(at_epochs=acting.at_epochs), acting))
+
+    return make
 
 
 ATTACKS: dict[str, Entry] = {
@@ -96,6 +108,9 @@ ATTACKS: dict[str, Entry] = {
     "LearnedMessage": _learned(),
     "LearnedMessage-30": _learned(size=30.0),
     "LearnedMessage-quiet": _learned(sends=0.0),
+    # Two that read labels by ten known rows of every class, and overwrite every row that they read as τ.
+    "BASL-read": (_reading(_basl(0.85)), READERS_KNOW),
+    "LearnedMessage-30-read": (_reading(_learned(size=30.0)), READERS_KNOW),
     "LRBA": attacks.LRBA(num_steps=20 * 1024, tuning_passes=10),  # ours, for time: the source has 100 × 1,024 steps
     # Baselines that spoil rows or gradients and aim at no class.
     "NoisyFeatures": attacks.NoisyFeatures(),
