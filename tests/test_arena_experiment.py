@@ -368,7 +368,13 @@ def test_the_table_of_readers_has_the_best_with_messages_and_without():
 
 def test_the_score_of_both_kinds_is_the_mean_of_the_two_on_the_boards_of_both():
     planted = report.joined([board("mnist", (0.8, 0.2), 0.005), board("digits", (0.9, 0.9), 0.4)], "there")
-    wall, none = readers.score_rows(report.joined([read_board("mnist")], "there"), planted)
+    read, planted = (
+        of.reindex(defense=["none", "wall", "moat"]).assign(
+            reason=of["reason"].reindex(defense=["none", "wall", "moat"], fill_value="")
+        )
+        for of in (report.joined([read_board("mnist")], "there"), planted)
+    )  # nobody met at the moat
+    wall, none = readers.score_rows(read, planted)
     assert [wall["defense"], none["defense"]] == ["wall", "none"]
     for row in (wall, none):
         assert float(row["C-DCS"]) == pytest.approx(

@@ -98,6 +98,11 @@ ADAPTATIONS = (
         "learns from gradients a message, as long as its longest honest one",
         ("LearnedMessage", "LearnedMessage-quiet"),
     ),
+    Adaptation(
+        ("MID", "EmbeddingNormalisation", "VFLIP", "VFLMonitor"),
+        "reads labels, and overwrites every row that it reads as τ",
+        ("BASL-read", "LearnedMessage-30-read"),
+    ),
     Adaptation(("EmbeddingFilter",), "makes no two messages alike, each of ordinary size", ORDINARY),
     Adaptation(
         ("EmbeddingFilter",),

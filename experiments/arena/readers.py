@@ -70,13 +70,16 @@ def score_rows(read: xr.Dataset, planted: xr.Dataset) -> list[Row]:
     """
     there = [name for name in read["data"].values if name in planted["data"].values]
     by_backdoors, by_readers = dcs.by_defense(planted.sel(data=there)), dcs.by_readers(read.sel(data=there))
-    found: list[tuple[float, Row]] = []
+    scored = {}
     for name in (str(name) for name in read["defense"].values if name in planted["defense"].values):
         scores = [float(of.sel(defense=name)) for of in (by_backdoors, by_readers)]
-        _, both = dcs.means(scores, [0, 1], num_kinds=2)
-        numbers = {"T-DCS, backdoors": scores[0], "T-DCS, labels": scores[1], "C-DCS": both}
-        found.append((-both, {"defense": name} | {title: f"{number:z.3f}" for title, number in numbers.items()}))
-    return [row for _, row in sorted(found, key=lambda one: one[0])]
+        if np.isfinite(scores).all():  # else it did not meet both on these boards
+            scored[name] = (*scores, dcs.means(scores, [0, 1], num_kinds=2)[1])
+    titles = ("T-DCS, backdoors", "T-DCS, labels", "C-DCS")
+    return [
+        {"defense": name} | {title: f"{score:z.3f}" for title, score in zip(titles, scored[name], strict=True)}
+        for name in sorted(scored, key=lambda name: -scored[name][-1])
+    ]
 
 
 def board_readings(board: xr.Dataset) -> list[Reading]:

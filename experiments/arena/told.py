@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 NOTE = """\
 The boards are the same, but an attacker is told every training row of τ, and these attacks overwrite all they know; the
-ranks tell a tenth at most. Who reads labels from gradients could do so, too; no attack here does. More rows do not
-always help: the trained head sees no honest row of τ from him then. Mean lifts over seeds, with 95 % bootstrap
-intervals.
+ranks tell a tenth at most. Who reads labels could do so, too, as far as he reads them: `BASL-read` and
+`LearnedMessage-30-read` do, [without a defense](#without-a-defense) and with some. More rows do not always help: the
+trained head sees no honest row of τ from him then. Mean lifts over seeds, with 95 % bootstrap intervals.
 """
 
 
