@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.leakage.cases import ANY, NONE, NUM_KNOWN, SIGNS, TWO_CLASSES
+from experiments.leakage.cases import ANY, AXES, NONE, NUM_KNOWN, SIGNS, TWO_CLASSES
 from experiments.leakage.readings import COMPLETION, Reading
 from experiments.leakage.report import headline_cell
 from vfl_jax.arenas import dcs
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 KNOWS = Needs(poison_rate=0.0, num_known=NUM_KNOWN)
 READERS: dict[str, Entry] = {
-    "Readers": (PartyChain(parts=ANY), KNOWS),
+    "Readers": (PartyChain(parts=(*ANY, AXES)), KNOWS),
     "Readers-two": (PartyChain(parts=TWO_CLASSES), KNOWS),
     "Readers-sign": (PartyChain(parts=SIGNS), KNOWS),
 }
-"""The readers of the page on leakage, all in one run: those of any classes, those of two, and those that need one entry
-of a message per class, which the sum head alone gives."""
+"""The readers of the page on leakage, in a chain each: those of any classes, those of two, and those that need one entry
+of a message per class, which the sum head alone gives. Who cannot be on a board is refused with the reason."""
 NOTE = """\
 Everybody trains honestly; the arena's attacker listens, and knows ten rows of every class or a tenth of it. A cell has
 the best reader of messages, by its median over seeds, then the best that uses no message, then in brackets the change
