@@ -341,7 +341,7 @@ def test_readers_listen_where_they_can_and_all_in_one_run():
 
 def read_board(name, two_classes=False):
     """Results of readers on one board: "pooled" reads all behind none and half behind the wall, "alone" reads 0.4."""
-    found = board(name, (0.0,), 0.005, attacks=("Readers",)).drop_vars("attack_success")
+    found = board(name, (0.0,), 0.005, attacks=("Readers",))
     shape = found["main_accuracy"].dims
     for way, shares in {"pooled": (1.0, 0.5), "alone": (0.4, 0.4)}.items():
         values = np.broadcast_to(np.array(shares)[None, None, :, None], (1, 1, 2, 5))
@@ -355,6 +355,8 @@ def read_board(name, two_classes=False):
 
 def test_the_table_of_readers_has_the_best_with_messages_and_without():
     results = report.joined([read_board("mnist"), read_board("credit", two_classes=True)], "there")
+    late = read_board("mnist").assign_coords(seed=np.arange(3, 8))  # of equal seeds alone a median and a price are told
+    assert readers.rows(report.joined([results.sel(data=["credit"]), late], "there"))[1]["mnist"].endswith("(-0.005)")
     none, wall = readers.rows(results)
     assert none == {
         "defense": "none",

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from data_helpers import says
 
-from vfl_jax.attacks import BASL, LearnedMessage, PooledInference, ReadFirst
+import vfl_jax as vfl
+from vfl_jax.attacks import BASL, LearnedMessage, PooledInference, ReadFirst, RegressionInference
 from vfl_jax.attacks.read_first import told
 from vfl_jax.protocol.hooks import run_epoch_hook, run_hook
 from vfl_jax.protocol.methods import needs_of
 from vfl_jax.protocol.transforms import Attack
+from vfl_jax.protocol.triggers import EmbeddingTrigger
 
 N, B, TAU = 12, 6, 2
 PARAMS = {"kernel": jnp.asarray(helpers.normal(2, 3, seed=5))}
@@ -84,7 +86,36 @@ def test_before_the_reader_has_read_the_others_know_what_the_scenario_grants():
     assert (np.asarray(state[0].guesses) == -1).all()
 
 
-def test_a_label_that_is_told_stands():
+def test_gradients_of_guessed_rows_are_kept_from_the_own_model():
+    """As BASL does with the rows that it was told: it does not train on what it overwrote."""
+    chain, knowledge = ReadFirst(parts=(Says(), BASL(at_epochs=AT, num_kept=3))), granted()
+    _, state = sent(chain, knowledge)
+    gradient = jnp.asarray(helpers.normal(B, 3, seed=2))
+    view = helpers.party_view(jnp.arange(B), jnp.zeros(B, jnp.int32), knowledge=knowledge)
+    kept, _ = run_hook(chain, "on_download", jax.random.key(1), state, view, gradient)
+    assert np.flatnonzero((kept == 0).all(axis=1)).tolist() == [0, 5]
+
+
+@pytest.mark.long
+def test_who_reads_first_overwrites_far_more_rows_than_he_was_told():
+    """On digits, with a real reader: ten rows of τ are told, and nearly all of it are overwritten."""
+    plan = vfl.PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, num_targets=10, num_known=10)
+    study = vfl.board_for(vfl.load_digits(), epochs=6, learning_rate=0.3).scenario.replace(poison=plan)
+    found = {}
+    for name, parts in {"told": (), "read": (RegressionInference(at_epochs=(3,)),)}.items():
+        basl = BASL(at_epochs=(3,))
+        attack = ReadFirst(parts=(*parts, basl)) if parts else basl
+        attacked = study.replace(attacks=(vfl.PartyTransform(), attack))
+        results = vfl.sweep(attacked, vfl.load_digits(), {}, seeds=1, epochs=6, progress=False)
+        found[name] = results.isel(epoch=-1, seed=0)
+    share = (np.asarray(vfl.load_digits().train.labels) == plan.target_class).mean()
+    assert float(found["told"]["poisoned_rate"]) == pytest.approx(10 / 1437, abs=1e-4)
+    assert float(found["read"]["poisoned_rate"]) == pytest.approx(share, abs=0.03)
+    assert float(found["read"]["poisoned_purity"]) > 0.8
+
+
+def test_a_guess_below_0_is_none_and_a_label_that_is_told_stands():
+    assert told(granted(), jnp.full(N, -2, jnp.int32)).known_labels.tolist() == granted().known_labels.tolist()
     knowledge = told(granted(), jnp.asarray(GUESSES, jnp.int32))
     assert knowledge.known_labels.tolist() == [TAU, 0, 1, *GUESSES[3:]]
     assert knowledge.is_target.tolist() == [label == TAU for label in (TAU, 0, 1, *GUESSES[3:])]
@@ -98,5 +129,10 @@ def test_it_needs_what_its_parts_need():
 def test_misuse_is_refused_by_name():
     with pytest.raises(ValueError, match=says("ReadFirst.parts has 1", "a reader of labels")):
         ReadFirst(parts=(PooledInference(),)).check(helpers.shapes_of(), 1, by_role=False)
+    for reader, acts in (((-1,), (-21, -11)), ((9,), (8,))):
+        late = ReadFirst(parts=(RegressionInference(at_epochs=reader), BASL(at_epochs=acts)))
+        with pytest.raises(ValueError, match=says("RegressionInference, which reads", "after BASL has begun")):
+            late.check(helpers.shapes_of(), 1, by_role=False)
+    ReadFirst(parts=(RegressionInference(at_epochs=(-5,)), BASL(at_epochs=(8,)))).check(helpers.shapes_of(), 1, False)
     with pytest.raises(ValueError, match=says("ReadFirst.parts.0 is BASL", "no guesses")):
         sent(ReadFirst(parts=(BASL(at_epochs=AT), LearnedMessage(at_epochs=AT))), granted())

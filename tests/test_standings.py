@@ -392,8 +392,9 @@ def test_the_score_of_a_defense_by_readers_is_the_mean_over_their_ways(results):
     results["label_inference_accuracy_norm"] = results["label_inference_accuracy"].sel(data=["two"]) * 0 + 0.4
     results["label_inference_rate_norm"] = results["label_inference_accuracy_norm"] * 0 + 1.0
     results["label_inference_accuracy_honest"] = results["label_inference_accuracy"]
-    wanted = [1 / (1 + np.sqrt((0.01**2 + right**2) / 2)) for right in (0.3, 0.3, 0.4)]
-    assert float(dcs.by_readers(results).sel(defense="none")) == pytest.approx(np.mean(wanted))
+    little, more = (1 / (1 + np.sqrt((0.01**2 + right**2) / 2)) for right in (0.3, 0.4))
+    wanted = (little + (little + more) / 2) / 2  # a board weighs no more because more readers were there
+    assert float(dcs.by_readers(results).sel(defense="none")) == pytest.approx(wanted)
     names_none = results["label_inference_accuracy"].where(results["data"] != "one")
     results["label_inference_accuracy"], results["label_inference_rate"] = names_none, names_none.fillna(0.0)
     assert float(dcs.by_readers(results.sel(data=["one"])).sel(defense="none")) == pytest.approx(

@@ -11,9 +11,8 @@ from experiments.leakage.readings import COMPLETION, Reading
 from experiments.leakage.report import headline_cell
 from vfl_jax.arenas import dcs
 from vfl_jax.arenas.entries import Entry
-from vfl_jax.arenas.leaderboard import ways
-from vfl_jax.arenas.standings import MAIN
-from vfl_jax.arenas.table import READ, UNDEFENDED
+from vfl_jax.arenas.standings import MAIN, at_common_seeds, is_ranked
+from vfl_jax.arenas.table import READ, UNDEFENDED, ways
 from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.reports import Row
@@ -27,8 +26,8 @@ READERS: dict[str, Entry] = {
     "Readers-two": (PartyChain(parts=TWO_CLASSES), KNOWS),
     "Readers-sign": (PartyChain(parts=SIGNS), KNOWS),
 }
-"""The readers of the page on leakage, in a chain each: those of any classes, those of two, and those that need one entry
-of a message per class, which the sum head alone gives. Who cannot be on a board is refused with the reason."""
+"""The readers of the page on leakage, in a chain each: those of any classes, those of two, and those that need one
+entry of a message per class, which the sum head alone gives. Who cannot be on a board is refused with the reason."""
 NOTE = """\
 Everybody trains honestly; the arena's attacker listens, and knows ten rows of every class or a tenth of it. A cell has
 the best reader of messages, by its median over seeds, then the best that uses no message, then in brackets the change
@@ -37,9 +36,9 @@ leakage](../leakage/README.md) says what the readers are, and has them with more
 """
 SCORE_NOTE = """\
 T-DCS is VFLAIR's score, 1 at best: how little main accuracy a defense costs, and how little attack success it leaves.
-It is a mean over the attacks of a kind, here those of all ranked backdoors and all readers on the boards of the table
-above. C-DCS is the mean of the two. VFLAIR holds an attack against 0, not against what an honest run or the own model
-gives, so that no defense can reach 1, and weak readers raise a mean: [ranks](#ranks) say more.
+It is a mean over the attacks of a kind: the backdoors that met nearly all defenses of a board, and all readers, on the
+boards of the table above. C-DCS is the mean of the two. VFLAIR holds an attack against 0, not against what an honest
+run or the own model gives, so that no defense can reach 1, and weak readers raise a mean: [ranks](#ranks) say more.
 """
 
 
@@ -49,7 +48,10 @@ def rows(results: xr.Dataset) -> list[Row]:
     Args:
       results: those of all boards.
     """
-    found = {str(name): board_readings(results.sel(data=name)) for name in results["data"].values}
+    found = {
+        str(name): board_readings(at_common_seeds(results.sel(data=[name])).isel(data=0))
+        for name in results["data"].values
+    }
     names = dict.fromkeys(reading.defense for readings in found.values() for reading in readings)
     return [
         {"defense": name}
@@ -71,7 +73,8 @@ def score_rows(read: xr.Dataset, planted: xr.Dataset) -> list[Row]:
     there = [name for name in read["data"].values if name in planted["data"].values]
     by_backdoors, by_readers = dcs.by_defense(planted.sel(data=there)), dcs.by_readers(read.sel(data=there))
     scored = {}
-    for name in (str(name) for name in read["defense"].values if name in planted["defense"].values):
+    everywhere = read["defense"].values[is_ranked(read, "defense").values]  # of other boards it is another number
+    for name in (str(name) for name in everywhere if name in planted["defense"].values):
         scores = [float(of.sel(defense=name)) for of in (by_backdoors, by_readers)]
         if np.isfinite(scores).all():  # else it did not meet both on these boards
             scored[name] = (*scores, dcs.means(scores, [0, 1], num_kinds=2)[1])

@@ -15,7 +15,6 @@ import jax
 
 from vfl_jax.arenas.boards import Board
 from vfl_jax.core.record import cast, numbers
-from vfl_jax.defenses.vflip import VFLIP
 from vfl_jax.protocol.methods import methods
 from vfl_jax.protocol.needs import Needs
 from vfl_jax.protocol.transforms import ActiveTransform, PartyTransform
@@ -24,8 +23,6 @@ from vfl_jax.replica.plans import check_plans
 from vfl_jax.scenario import PoisonPlan, Scenario
 from vfl_jax.sweeps.grid import Over
 
-VOTERS = 3
-"""So many parties it takes to name one by the votes of the others: two accuse each other."""
 Entrant = tuple[PartyTransform, Needs]
 """An attack and what it is granted."""
 
@@ -74,7 +71,9 @@ def title(method: Any) -> str:
 def refusal(
     board: Board, entrant: Entrant, defense: ActiveTransform, drawn: dict[PoisonPlan, Draws] | None = None
 ) -> str | None:
-    """Returns why an attack and a defense cannot meet on a board, mostly in the scenario's words; None where they can.
+    """Returns why an attack and a defense cannot meet on a board; None where they can.
+
+    The reason is the scenario's own, or that a detector names a party by votes (``FEWEST_PARTIES``) and has too few.
 
     Args:
       board: the board.
@@ -84,8 +83,12 @@ def refusal(
     """
     (attack, needs), data = entrant, board.data
     drawn = {} if drawn is None else drawn
-    if data.num_parties < VOTERS and any(isinstance(method, VFLIP) for method in methods(defense)):
-        return f"VFLIP names a party by the votes of the others: it needs {VOTERS}, and here are {data.num_parties}."
+    for method in methods(defense):
+        if data.num_parties < (fewest := getattr(method, "FEWEST_PARTIES", 0)):
+            return (
+                f"{type(method).__name__} names a party by the votes of the others: it needs {fewest}, and here are "
+                f"{data.num_parties}."
+            )
     try:
         scenario = board.meeting(attack, defense, needs)
         scenario.check(data)

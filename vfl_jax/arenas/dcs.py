@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vfl_jax.arenas.standings import MAIN, SUCCESS, compared
-from vfl_jax.arenas.table import READ, UNDEFENDED
+from vfl_jax.arenas.standings import MAIN, SUCCESS, at_common_seeds, compared
+from vfl_jax.arenas.table import READ, UNDEFENDED, ways
 from vfl_jax.statistics.meetings import HONEST
 
 if TYPE_CHECKING:
@@ -71,20 +71,25 @@ def by_defense(results: xr.Dataset) -> xr.DataArray:
 
 
 def by_readers(results: xr.Dataset) -> xr.DataArray:
-    """The DCS of every defense by label inference: T-DCS, the mean over seeds, boards, attacks and ways of reading.
+    """The DCS of every defense by label inference: T-DCS, the mean over ways of reading, attacks, boards and seeds.
 
-    An attack's success is the share of rows whose labels it names correctly; a row without a guess is a wrong one.
+    The means are taken in this order, at the seeds that all meetings have, so that every board weighs the same. An
+    attack's success is the share of rows whose labels it names correctly; a row without a guess is a wrong one.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them, of attacks that read labels.
     """
     import xarray as xr
 
-    start = f"{READ}accuracy"
-    ends = [name.removeprefix(start) for name in map(str, results) if name.startswith(start)]
-    right = [results[start + end].fillna(0.0) * results[f"{READ}rate{end}"] for end in ends if not end.endswith(HONEST)]
+    results = at_common_seeds(results)
+    ends = [f"_{way}" if way else "" for way in ways(results)]
+    right = [
+        results[f"{READ}accuracy{end}"].fillna(0.0) * results[f"{READ}rate{end}"]
+        for end in ends
+        if f"{READ}accuracy{end}" in results
+    ]
     if not right:
         return xr.full_like(results["defense"], np.nan, float)
     clean = results[MAIN + HONEST].sel(defense=UNDEFENDED, drop=True)
     scores = xr.apply_ufunc(score, results[MAIN], xr.concat(right, "way", join="outer"), clean)
-    return scores.mean(("way", "data", "attack", "seed"))
+    return scores.mean("way").mean("attack").mean("data").mean("seed")

@@ -20,7 +20,7 @@ from vfl_jax.arenas.standings import (
     rank_defenses,
     strongest_attacks,
 )
-from vfl_jax.arenas.table import READ, UNDEFENDED
+from vfl_jax.arenas.table import READ, UNDEFENDED, ways
 from vfl_jax.reports import UNDEFINED, Row, median_with_interval
 from vfl_jax.statistics.main_accuracy import MAIN_LOSS_AT_MOST
 from vfl_jax.statistics.meetings import HONEST
@@ -184,17 +184,6 @@ def leakage_rows(results: xr.Dataset) -> list[Row]:
             row |= {title: _or_dash(of_one) for title, of_one in values.items()}
             rows.append(row | {"most frequent class": f"{float(cell['majority']):z.3f}"})
     return rows
-
-
-def ways(results: xr.Dataset) -> list[str]:
-    """The ways of reading labels that results tell of, in order; "" is that of a reader without a name for it.
-
-    Args:
-      results: as :func:`vfl_jax.arena` returns them.
-    """
-    start = f"{READ}accuracy"
-    names = [name for name in map(str, results) if name.startswith(start) and not name.endswith(HONEST)]
-    return sorted(name.removeprefix(start).removeprefix("_") for name in names)
 
 
 def refusal_rows(results: xr.Dataset) -> list[Row]:

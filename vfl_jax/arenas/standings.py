@@ -183,7 +183,8 @@ def rank_attacks(results: xr.Dataset) -> list[Standing]:
     over, shared, ranked = ("data", "defense"), shared_cells(results), is_ranked(results, "attack")
     is_cell = is_judged_in_most(results) & (shared | ~ranked)
     has_all = (_was_trained(results) | ~is_cell).all(over)  # who is not ranked may lack seeds in some of its cells
-    cells = results.where(is_cell & has_all)
+    counts = has_all | ranked | ~has_all.any("seed")
+    cells = results.where(is_cell & counts)
     values = {
         SUCCESS: _over_boards(cells[SUCCESS]),
         "lift": _over_boards(lifts(cells)),

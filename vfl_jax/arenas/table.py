@@ -12,6 +12,7 @@ from vfl_jax.arenas.boards import Board
 from vfl_jax.arenas.cells import Entrant, Group
 from vfl_jax.core.vertical_data import VerticalData
 from vfl_jax.statistics.meetings import DIMENSIONS, HONEST
+from vfl_jax.statistics.summaries import LABELS as READ
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 UNDEFENDED = "none"
 """The name of the defense that is none; every arena has it, because what a defense costs is held against it."""
 
-READ = "label_inference_"
-"""So begin the metrics of guessed labels; they end with the way of a reader that has one."""
 BOTH = {
     "attack_success": ("full_attack_success", "attack_success_rate"),
     "attack_success_macro": ("full_attack_success_macro",),
@@ -125,6 +124,18 @@ def table(
         {"data": list(boards), "attack": names, "defense": list(defenses), "seed": seeds},
         {name: json.dumps(content) for name, content in said.items()},
     )
+
+
+def ways(results: xr.Dataset) -> list[str]:
+    """The ways of reading labels that results tell of, in order; "" is that of a reader without a name for it.
+
+    Args:
+      results: as :func:`vfl_jax.arena` returns them.
+    """
+    start = f"{READ}accuracy"
+    names = [name for name in map(str, results) if name.startswith(start) and not name.endswith(HONEST)]
+    found = {name.removeprefix(start).removeprefix("_") for name in names}
+    return sorted(found | ({""} if f"test_{READ}accuracy" in results else set()))
 
 
 def _place(key: tuple[str, str, str], *named: Iterable[str]) -> tuple[int, ...]:

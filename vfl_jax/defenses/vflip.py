@@ -138,6 +138,8 @@ class VFLIP(ActiveTransform):
     """
 
     at_epochs = (-1,)
+    FEWEST_PARTIES = 3
+    """An arena takes no fewer: of two parties either accuses the other. A scenario does."""
     threshold: Literal["pairs", "parties", "constant"] = static(default="pairs")
     votes: Literal["majority", "released"] = static(default="majority")
     remakes: Literal["all", "suspects", "nobody"] = static(default="all")

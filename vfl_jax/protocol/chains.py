@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,11 +30,25 @@ States = tuple[State, ...]
 """One state per part."""
 
 
-def _fold(parts: tuple[Any, ...], hook: str, key: Key, states: States, view: Any, value: Any) -> tuple[Any, States]:
+def _as_it_is(view: Any, _: States) -> Any:
+    """The view that every part of a chain gets: that of the chain."""
+    return view
+
+
+def _fold(
+    parts: tuple[Any, ...],
+    hook: str,
+    key: Key,
+    states: States,
+    view: Any,
+    value: Any,
+    seen_after: Callable[[Any, States], Any] = _as_it_is,
+) -> tuple[Any, States]:
     """Applies one training hook of every part in turn, each with its own key and state."""
-    new_states = []
+    new_states: list[State] = []
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
-        value, state = run_hook(part, hook, jax.random.fold_in(key, i), state, view, value)
+        seen = seen_after(view, tuple(new_states))
+        value, state = run_hook(part, hook, jax.random.fold_in(key, i), state, seen, value)
         new_states.append(state)
     return value, tuple(new_states)
 
@@ -45,11 +60,19 @@ def _fold_infer(parts: tuple[Any, ...], hook: str, key: Key, states: States, vie
     return value
 
 
-def _fold_epoch(parts: tuple[Any, ...], key: Key, states: States, view: Any, params: Params) -> tuple[Params, States]:
+def _fold_epoch(
+    parts: tuple[Any, ...],
+    key: Key,
+    states: States,
+    view: Any,
+    params: Params,
+    seen_after: Callable[[Any, States], Any] = _as_it_is,
+) -> tuple[Params, States]:
     """Applies ``on_epoch`` of every part that is due, each with its own key and state."""
-    new_states = []
+    new_states: list[State] = []
     for i, (part, state) in enumerate(zip(parts, states, strict=True)):
-        params, state = run_epoch_hook(part, jax.random.fold_in(key, i), state, view, params)
+        seen = seen_after(view, tuple(new_states))
+        params, state = run_epoch_hook(part, jax.random.fold_in(key, i), state, seen, params)
         new_states.append(state)
     return params, tuple(new_states)
 
@@ -108,17 +131,26 @@ class PartyChain(Chain, PartyTransform):
         parts = enumerate(self.parts)
         return tuple(call(p, "init_with_params", _fold_in(key, i), shapes, party, params) for i, p in parts)
 
+    def seen_after(self, view: Any, states: States) -> Any:
+        """Returns the view that the next part gets in training; a chain whose parts tell each other overrides it.
+
+        Args:
+          view: the view that the chain got, a ``PartyView`` or a ``PartyEpochView``.
+          states: the new states of the parts before.
+        """
+        return view
+
     def on_features(self, key: Key, state: States, view: PartyView, features: Features) -> tuple[Features, States]:
-        return _fold(self.parts, "on_features", key, state, view, features)
+        return _fold(self.parts, "on_features", key, state, view, features, self.seen_after)
 
     def on_upload(self, key: Key, state: States, view: PartyView, embedding: jax.Array) -> tuple[jax.Array, States]:
-        return _fold(self.parts, "on_upload", key, state, view, embedding)
+        return _fold(self.parts, "on_upload", key, state, view, embedding, self.seen_after)
 
     def on_download(self, key: Key, state: States, view: PartyView, gradient: jax.Array) -> tuple[jax.Array, States]:
-        return _fold(self.parts, "on_download", key, state, view, gradient)
+        return _fold(self.parts, "on_download", key, state, view, gradient, self.seen_after)
 
     def on_epoch(self, key: Key, state: States, view: PartyEpochView, params: Params) -> tuple[Params, States]:
-        return _fold_epoch(self.parts, key, state, view, params)
+        return _fold_epoch(self.parts, key, state, view, params, self.seen_after)
 
     def infer_features(self, key: Key, state: States, view: PartyInferView, features: Features) -> Features:
         return _fold_infer(self.parts, "infer_features", key, state, view, features)

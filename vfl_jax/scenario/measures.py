@@ -36,13 +36,14 @@ def check_free(said: str, name: str) -> None:
 
     Raises:
       ValueError: where the name is no word of letters, digits and underscores; where it is one of the package's own, or
-        its end says that it is a count (``_count``), or split by class or party (``_by_class``, ``_by_party``).
+        its end says that it is a count (``_count``), split by class or party (``_by_class``, ``_by_party``), or what an
+        honest run shows (``_honest``).
     """
     if not (isinstance(name, str) and name.isidentifier()):
         raise ValueError(
             f"{said} {name!r}; a name is a word of letters, digits and underscores, such as 'trigger_norm'."
         )
-    is_end_taken = name.endswith(("_count", "_by_class", "_by_party"))
+    is_end_taken = name.endswith(("_count", "_by_class", "_by_party", "_honest"))
     if name in PACKAGE_NAMES or name.startswith(PACKAGE_PREFIXES) or is_end_taken:
         raise ValueError(
             f"{said} {name!r}, which is the name of a metric of the package, or of a count or a split of one; call it "
