@@ -2,6 +2,8 @@
 
 import functools
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,3 +76,30 @@ def test_summed_gradients_tell_a_small_batch_under_the_sum_head(tmp_path, monkey
     monkeypatch.setattr(one_batch, "_share", None)
     one_batch.measure(tmp_path)
     assert one_batch.rows(tmp_path / "none") == []
+
+
+RESULTS = Path(active.__file__).with_name("results")
+
+
+def test_sentences_on_completion_have_the_numbers_of_the_table():
+    page, rows = RESULTS.with_name("README.md").read_text(), active.rows(RESULTS)
+    beyond = [[float(n) for n in re.findall(r"[+-]\d\.\d+", row["honest beyond untrained"])] for row in rows]
+    assert all(low <= 0 <= high for _, low, high in beyond)
+    _, low, high = max(beyond, key=lambda numbers: numbers[2] - numbers[1])
+    assert f"hold 0 in all six places, the widest from {low:+.3f} to {high:+.3f}" in page
+    told_apart = [
+        f"on {row['data']} under the {row['head']} head it reads {-mean:.3f} less"
+        for row in rows
+        for mean, low, high in [map(float, re.findall(r"[+-]\d\.\d+", row["malicious beyond honest"]))]
+        if not low <= 0 <= high
+    ]
+    assert len(told_apart) == 1
+    assert told_apart[0] in page
+
+
+def test_sentences_on_one_batch_have_the_numbers_of_the_table():
+    sentence = RESULTS.with_name("README.md").read_text().partition("**A mean over a batch")[2]
+    found = {row["data"]: row for row in one_batch.rows(RESULTS) if row["head"] == "sum"}
+    numbers = re.findall(r"0\.\d\d", sentence.partition("Under the trainable head")[0])
+    rows = (found[name] for name in ("handwritten", "bank marketing", "default of credit"))
+    assert numbers == [f"{float(row[name][:5]):.2f}" for row in rows for name in ("batch of 64", "most frequent")]

@@ -40,11 +40,13 @@ FIRST_PAGE = README.parents[2] / "README.md"
 BEGIN_SHORT = "<!-- leaderboard: written by python -m experiments.arena --report-only -->"
 END_SHORT = "<!-- end of the leaderboard -->"
 MORE_NOTE = (
-    f"Every meeting had {FIRST} seeds first, and these chose: an attack whose mean lift on a defense was one of the "
-    "two largest has most seeds, as all attacks have without a defense. The seeds since chose no attack, so their "
-    "means carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that the meetings "
-    "of all ranked attacks have; whether a defense holds is asked of all seeds, and more of them ask more.\n"
+    f"Meetings had {FIRST} seeds first. On some boards these chose who got most: without a defense all attacks, and on "
+    "each defense the two with the largest mean lifts of those that had met it then. The seeds since chose no attack, "
+    "so their means carry no luck of that choice; the largest change is an extreme. Ranks are over the seeds that the "
+    "meetings of attacks that met nearly all defenses of a board have; whether a defense holds is asked of all seeds, "
+    "and more of them ask more.\n"
 )
+BY_READERS = TITLES["readers"].lower().replace(" ", "-")
 TRACE_NOTE = (
     "*Rows known*: at most so many training rows whose labels the attacker is told, and a tenth of a class at most. "
     "*Told by size*: how well the largest entry of a message, ‖h‖∞, tells attacked rows from the same rows without the "
@@ -116,8 +118,8 @@ def page(folder: Path) -> str:
             add_picture(folder, "pareto", pareto(results), "what defenses cost beside what they leave"),
             to_markdown(defense_rows(results)),
             "Named is the strongest attack of each board where one gets through, with a lift above 0.1. T-DCS is "
-            "VFLAIR's score, 1 at best: its mean over backdoors, of the defenses that met on nearly all boards; with "
-            f"label inference it stands [below](#{TITLES['readers'].lower().replace(' ', '-')}).\n",
+            "VFLAIR's score, 1 at best: its mean over backdoors, of the defenses that met on nearly all boards."
+            f"{' With label inference it stands [below](#' + BY_READERS + ').' if _saved(folder, 'readers') else ''}\n",
         ),
         section("What an attacker does who knows the defense", *_adaptations(results)),
         section("Boards", to_markdown(board_rows(results))),
@@ -154,6 +156,8 @@ def page(folder: Path) -> str:
                 parts.append(section(title, how_far, to_markdown(readers.rows(of_kind)), readers.NOTE))
                 score = to_markdown(readers.score_rows(of_kind, results))
                 parts.append(details("The defense capability score", readers.SCORE_NOTE, score))
+                if refused := refusal_rows(of_kind):
+                    parts.append(details("Who could not listen, and why", to_markdown(refused)))
                 continue
             if kind == "told":
                 parts.append(section(title, how_far, to_markdown(rows_by_board(of_kind)), told.NOTE))

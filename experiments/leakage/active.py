@@ -3,62 +3,46 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.leakage.cases import EPOCHS, NUM_KNOWN, SEEDS, WIDTH
+from experiments.leakage.cases import EPOCHS, NUM_KNOWN, OPTIMIZER, SEEDS, Task, trained_together
+from experiments.leakage.cases import TASKS as LARGE
 from experiments.shared.cases import HEADS, Case
 from experiments.shared.outcomes import read
 from vfl_jax.attacks import PassiveModelCompletion
-from vfl_jax.core.vertical_data import VerticalData
-from vfl_jax.data import load_bank_marketing, load_default_credit, load_handwritten
-from vfl_jax.models import MLP, DenseHead, SumHead
+from vfl_jax.data import load_bank_marketing, load_handwritten
 from vfl_jax.models.malicious_sgd import MaliciousSGD
-from vfl_jax.models.optimizers import Optimizer
 from vfl_jax.presets import HeadName
-from vfl_jax.protocol.transforms import PartyTransform
-from vfl_jax.protocol.triggers import EmbeddingTrigger
 from vfl_jax.reports import Row, median_with_interval
-from vfl_jax.scenario import BatchPlan, PoisonPlan, Scenario
+from vfl_jax.scenario import Scenario
 from vfl_jax.statistics.intervals import t_interval
 
 if TYPE_CHECKING:
     import xarray as xr
 
 NUM_STEPS = 20 * 1024
-"""Of the 5 to 25 passes of 1,024 steps that published code takes."""
-RATE = 0.01
-
-
-class Task(NamedTuple):
-    """A data set."""
-
-    title: str
-    load: Callable[[], VerticalData]
-    num_parties: int
-    num_classes: int
 
 
 TASKS = {
-    "handwritten": Task("handwritten", functools.cache(load_handwritten), 6, 10),
-    "bank_marketing": Task("bank marketing", functools.cache(load_bank_marketing), 2, 2),
-    "default_credit": Task("default of credit", functools.cache(load_default_credit), 2, 2),
+    "handwritten": Task("handwritten", functools.cache(load_handwritten), 10, num_parties=6),
+    "bank_marketing": Task("bank marketing", functools.cache(load_bank_marketing), 2),
+    "default_credit": LARGE["default_credit"],
 }
 """Three sets on which so many steps take minutes."""
-TRAINS = ((0.0, 0.0), (RATE, 0.0), (RATE, 1.0))
+TRAINS = ((0.0, 0.0), (OPTIMIZER.learning_rate, 0.0), (OPTIMIZER.learning_rate, 1.0))
 """The party's learning rate and the boost of its steps: its model stays as it was drawn; honest; malicious SGD."""
 TITLES = ("untrained", "honest", "malicious SGD")
 NOTE = f"""\
-The last party knows {NUM_KNOWN} rows of every class, and completes its own model by {NUM_STEPS:,} steps after training:
-of the 5 to 25 passes of 1,024 steps that published code takes. Under *untrained* its model stayed as it was drawn, so
-that what it reads is told by its own features and the known rows alone. *Malicious SGD* takes longer steps where a
-gradient keeps its sign, so that the head relies on this party. Shares of all training rows, or of two classes the area
-under the ROC curve; medians over {SEEDS} seeds with 95 % bootstrap intervals, then mean differences paired by seed with
-t intervals. No defense; {EPOCHS} epochs. What differs from the source: the model after the last step counts, not the
-best one by the true labels, and known rows are not guessed.
+The last party knows {NUM_KNOWN} rows of every class, and completes its own model after training by {NUM_STEPS:,}
+steps, 20 passes of 1,024; published code takes 5 to 25. Under *untrained* its model stayed as it was drawn, so that
+what it reads is told by its own features and the known rows alone. *Malicious SGD* takes longer steps where a gradient
+keeps its sign, so that the head relies on this party. Shares of the training rows whose labels were not granted, or of
+two classes the area under the ROC curve; medians over {SEEDS} seeds with 95 % bootstrap intervals, then mean
+differences paired by seed with t intervals. No defense; {EPOCHS} epochs. What differs from the source: the model after
+the last step counts, not the best one by the true labels, and known rows are not guessed.
 """
 
 
@@ -69,18 +53,8 @@ def scenario(task: str, head: HeadName) -> Scenario:
       task: the name of the data set.
       head: the name of the head.
     """
-    _, _, num_parties, num_classes = TASKS[task]
-    width = num_classes if head == "sum" else WIDTH
-    plain = Optimizer(kind="momentum", learning_rate=RATE)
-    return Scenario(
-        bottoms=(MLP(hidden=(64,), width=width),) * num_parties,
-        head=SumHead() if head == "sum" else DenseHead(hidden=(32,)),
-        optimizers=(*(plain,) * (num_parties - 1), MaliciousSGD(kind="momentum", learning_rate=RATE)),
-        head_optimizer=plain,
-        attacks=(*(PartyTransform(),) * (num_parties - 1), PassiveModelCompletion(num_steps=NUM_STEPS)),
-        poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, target_class=num_classes - 1, num_known=NUM_KNOWN),
-        batches=BatchPlan(size=64),
-    )
+    optimizer = MaliciousSGD(kind="momentum", learning_rate=OPTIMIZER.learning_rate)
+    return trained_together(TASKS[task], head, PassiveModelCompletion(num_steps=NUM_STEPS), optimizer)
 
 
 def axes(task: str) -> dict[Any, Any]:

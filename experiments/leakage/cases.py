@@ -57,6 +57,7 @@ class Task(NamedTuple):
     title: str
     load: Callable[[], VerticalData]
     num_classes: int
+    num_parties: int = 2
 
 
 TASKS = {
@@ -127,6 +128,9 @@ TRAINABLE_ONLY = ("distance_correlation",)
 NONE = "none"
 
 
+OPTIMIZER = Optimizer(kind="momentum", learning_rate=0.01)
+
+
 def scenario(task: str, head: HeadName, name: str) -> Scenario:
     """Two parties that follow the protocol; the second one listens, and knows some rows of every class.
 
@@ -135,20 +139,33 @@ def scenario(task: str, head: HeadName, name: str) -> Scenario:
       head: the name of the head.
       name: the name of the defense.
     """
-    defense = DEFENSES[name][0] if name in DEFENSES else ActiveTransform()
-    num_classes = TASKS[task].num_classes
-    width = num_classes if head == "sum" else WIDTH
-    by_number = TWO_CLASSES if num_classes == 2 else AGAINST.get(name, ())
-    listeners = (*(SIGNS if head == "sum" else ()), *by_number, *ANY)
-    optimizer = Optimizer(kind="momentum", learning_rate=0.01)
+    by_number = TWO_CLASSES if TASKS[task].num_classes == 2 else AGAINST.get(name, ())
+    listeners = PartyChain(parts=(*(SIGNS if head == "sum" else ()), *by_number, *ANY))
+    return trained_together(TASKS[task], head, listeners).replace(
+        defense=DEFENSES[name][0] if name in DEFENSES else ActiveTransform()
+    )
+
+
+def trained_together(
+    task: Task, head: HeadName, listener: PartyTransform, optimizer: Optimizer = OPTIMIZER
+) -> Scenario:
+    """Parties that follow the protocol; the last one listens, and knows some rows of every class.
+
+    Args:
+      task: the data set.
+      head: the name of the head.
+      listener: the method of the last party.
+      optimizer: its optimizer.
+    """
+    width = task.num_classes if head == "sum" else WIDTH
+    others = task.num_parties - 1
     return Scenario(
-        bottoms=(MLP(hidden=(64,), width=width),) * 2,
+        bottoms=(MLP(hidden=(64,), width=width),) * task.num_parties,
         head=SumHead() if head == "sum" else DenseHead(hidden=(32,)),
-        optimizers=(optimizer,) * 2,
-        head_optimizer=optimizer,
-        attacks=(PartyTransform(), PartyChain(parts=listeners)),
-        defense=defense,
-        poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, target_class=num_classes - 1, num_known=NUM_KNOWN),
+        optimizers=(*(OPTIMIZER,) * others, optimizer),
+        head_optimizer=OPTIMIZER,
+        attacks=(*(PartyTransform(),) * others, listener),
+        poison=PoisonPlan(trigger=EmbeddingTrigger(), rate=0.0, target_class=task.num_classes - 1, num_known=NUM_KNOWN),
         batches=BatchPlan(size=64),
     )
 

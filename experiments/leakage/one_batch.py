@@ -23,8 +23,8 @@ SIZES = (4, 16, 64)
 SEEDS, BATCHES = 5, 20
 FILE = "one_batch.json"
 NOTE = f"""\
-`infer_batch_labels` gets one gradient, summed over the batch, as where sums are computed under encryption: what a row
-is told is not in it. The batch is drawn before the first step, when gradients are largest; 100 steps. Mean share of
+`infer_batch_labels` gets one gradient, the mean over the batch, as where sums are computed under encryption: what a
+row is told is not in it. The batch is drawn before the first step, when gradients are largest; 100 steps. Mean share of
 labels that are named correctly over {SEEDS} seeds of {BATCHES} batches each, with the least and the largest seed. The
 party believes in the true head. Under the trainable one the head that it learns along may name classes as it likes.
 *Most frequent*: what naming the most frequent class would give.
@@ -103,7 +103,7 @@ def rows(folder: Path) -> list[Row]:
         return []
     return [
         {"data": TASKS[task].title, "head": head}
-        | {f"batch of {size}": _shown(of_task[f"{head}_{size}"]) for size in SIZES}
+        | {f"batch of {size}": _shown(of_task[name]) for size in SIZES if (name := f"{head}_{size}") in of_task}
         | {"most frequent": f"{of_task['majority']:z.3f}"}
         for task, of_task in json.loads(path.read_text()).items()
         for head in HEADS
