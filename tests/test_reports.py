@@ -47,6 +47,7 @@ CONTENT = {
     "late_clash": {"detection_auc": 0.5},
     "trained_clash": {"loss": 0.5},
     "count": {"reach_count": 3.0},
+    "of_honest_runs": {"label_guesses_honest": 3.0},
     "dimension": {"epoch": 3.0},
 }
 
@@ -173,6 +174,7 @@ BAD = {
     "late_clash": ("Reporting.report has 'detection_auc'", "name of a metric"),
     "trained_clash": ("Reporting.report has 'loss'", "name of a metric"),
     "count": ("Reporting.report has 'reach_count'", "count"),
+    "of_honest_runs": ("Reporting.report has 'label_guesses_honest'", "honest"),
     "dimension": ("Reporting.report has 'epoch'", "name of a metric"),
 }
 

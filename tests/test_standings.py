@@ -283,6 +283,16 @@ def test_who_met_few_defenses_takes_no_seeds_from_the_ranks(results):
     assert rank_defenses(more) == rank_defenses(ten)
 
 
+def test_boards_without_a_common_seed_are_ranked_all_the_same(results):
+    """Over the seeds that there are; nobody loses a rank."""
+    second = results.sel(data=["two"]).assign_coords(seed=np.arange(5, 10))
+    apart = xr.concat([results.sel(data=["one"]), second], "data", join="outer", data_vars="minimal")
+    apart["reason"] = results["reason"]
+    found, before = rank_attacks(apart), rank_attacks(results)
+    assert {place.name: place.rank for place in found} == {place.name: place.rank for place in before}
+    assert all(np.isfinite(place.lift).all() for place in found)
+
+
 def test_more_seeds_take_a_holding_as_the_answer_says(results):
     """Ranks compare at equal seeds; a defense that one more seed lets through holds no more, in tables too."""
     results["attack_success"].loc[{"defense": "weak"}] = 0.1  # the floor

@@ -46,8 +46,8 @@ def check_free(said: str, name: str) -> None:
     is_end_taken = name.endswith(("_count", "_by_class", "_by_party", "_honest"))
     if name in PACKAGE_NAMES or name.startswith(PACKAGE_PREFIXES) or is_end_taken:
         raise ValueError(
-            f"{said} {name!r}, which is the name of a metric of the package, or of a count or a split of one; call it "
-            "something else."
+            f"{said} {name!r}, which is the name of a metric of the package, or of a count, a split or an honest value "
+            "of one; call it something else."
         )
 
 
