@@ -326,6 +326,12 @@ def test_the_table_of_who_is_told_all_says_which_defense_holds():
         "more than honest runs do)."
     )
     assert told.line(through, results) == ""  # of a defense that does not hold, nothing is to be said
+    reads = held.sel(attack=["loud"]).assign_coords(attack=["loud-read"]).copy(deep=True)
+    reads["attack_success"].loc[{"defense": "wall"}] = 0.05
+    both = report.joined([xr.concat([held, reads], "attack", data_vars="minimal")], "there")
+    assert told.line(both, results).endswith(
+        " Who reads labels and overwrites what he read (loud-read) leads at most 3% more than honest runs do there."
+    )
 
 
 def test_readers_listen_where_they_can_and_all_in_one_run():

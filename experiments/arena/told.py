@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from vfl_jax.arenas.standings import lifts
 if TYPE_CHECKING:
     import xarray as xr
 
+READS = "-read"
+"""So end the attacks of the line-up that read labels first."""
 NOTE = """\
 The boards are the same, but an attacker is told every training row of τ, and these attacks overwrite all they know; the
 ranks tell a tenth at most. Who reads labels could do so, too, as far as he reads them: `BASL-read` and
@@ -40,11 +43,13 @@ def line(results: xr.Dataset, told: xr.Dataset) -> str:
       told: those of attackers who are told every row, of some boards.
     """
     through_at, held_at, open_at = [], [], []
+    places: list[tuple[str, str]] = []
     for defense in map(str, told["defense"].values):
         boards, _ = boards_held(results, defense) if defense in results["defense"] else ([], [])
         for name in (name for name in boards if name in told["data"]):
             here = told.sel(data=[name])
             through, met = attacks_through(here, name, defense)
+            places += [(defense, name)] if met else []
             if met and boards_held(here, defense)[0]:
                 held_at.append(f"{defense} on {name}")
             elif met and not through:
@@ -57,4 +62,18 @@ def line(results: xr.Dataset, told: xr.Dataset) -> str:
     parts = list(through_at)
     parts += [f"none was seen to get through {' and '.join(held_at)}"] if held_at else []
     parts += [f"some may get through {' and '.join(open_at)}"] if open_at else []
-    return f"* Told every row of τ, not a tenth at most, {', and '.join(parts)}." if parts else ""
+    said = f"* Told every row of τ, not a tenth at most, {', and '.join(parts)}." if parts else ""
+    return f"{said}{_reading(results, places)}"
+
+
+def _reading(results: xr.Dataset, places: Sequence[tuple[str, str]]) -> str:
+    """The sentence on attacks that read the rows of τ themselves, where some met these defenses on these boards."""
+    reading = [name for name in map(str, results["attack"].values) if name.endswith(READS)]
+    means = lifts(results).sel(attack=reading).mean("seed")
+    reached = [float(means.sel(data=data, defense=defense).max()) for defense, data in places] if reading else []
+    if not reached or np.isnan(reached).any():
+        return ""
+    return (
+        f" Who reads labels and overwrites what he read ({' and '.join(reading)}) leads at most {max(reached):z.0%} "
+        "more than honest runs do there."
+    )
