@@ -414,6 +414,14 @@ def test_so_many_rows_carry_a_trigger_by_nature(name):
         ("mnist_4_told", "MID", "LearnedMessage-30", "`LearnedMessage-30` 0.36"),
         ("handwritten_told", "VFLIP", "BASL-30", "`BASL-30` leads 0.21"),
         ("handwritten_told", "VFLIP", "LearnedMessage-30", "`LearnedMessage-30` 0.29"),
+        ("default_credit", "none", "PoisonedData-target", "leads 0.95 of default of credit"),
+        ("default_credit", "none", "LFBA", "`LFBA` leads 0.96"),
+        ("default_credit", "none", "GOFA", "`GOFA` 0.89"),
+        ("bank_marketing", "none", "NoisyFeatures", "noisy features lead 0.17"),
+        ("bank_marketing", "none", "MissingFeatures", "missing ones 0.20"),
+        ("bank_marketing", "none", "SignFlip", "flipped gradients 0.15"),
+        ("bank_marketing", "none", "LFBA", "`LFBA` leads 0.24"),
+        ("mnist_4", "MID", "BASL-read", "reads at most 0.37 of the labels and leads 0.01"),
         ("handwritten_sum", "none", "LabelReplacement", "0.81 without a defense"),
         ("handwritten_sum", "CAE", "LabelReplacement", "-0.01 behind it"),
         ("handwritten_sum", "CAE", "DictionaryReplacement", "0.87 behind CAE"),
@@ -423,7 +431,7 @@ def test_so_many_rows_carry_a_trigger_by_nature(name):
 def test_sentences_on_adaptations_have_the_numbers_of_the_results(file, defense, attack, said):
     results = load(report.README.parent / "results" / f"{file}.nc")
     mean = float(lifts(results).isel(data=0).sel(defense=defense, attack=attack).mean())
-    assert re.search(r"-?\d\.\d\d", said)[0] == f"{mean:z.2f}"
+    assert re.findall(r"-?\d\.\d\d", said)[-1] == f"{mean:z.2f}"
     assert said in report.README.read_text()
 
 
