@@ -165,7 +165,7 @@ ABSENT: dict[str, str] = {
     **dict.fromkeys(SUM_HEAD_ONLY, "needs the sum head, whose table is its own"),
     "PassiveModelCompletion": _READS,
     **dict.fromkeys(("SignInference", "NormInference", "DirectionInference"), _READS),
-    **dict.fromkeys(("SpectralInference", "ClusterInference", "RegressionInference", "PooledInference"), _READS),
+    **dict.fromkeys(("SpectralInference", "ClusterInference", "PooledInference"), _READS),
 }
 """Methods of the package that are not in the line-up, and why."""
 
