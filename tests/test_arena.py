@@ -16,7 +16,7 @@ from vfl_jax.arenas import cells, running
 from vfl_jax.arenas.boards import rarest
 from vfl_jax.arenas.cells import groups
 from vfl_jax.arenas.folder import Log
-from vfl_jax.attacks import BASL, LFBA, GradientReplacement, Replay, Villain
+from vfl_jax.attacks import BASL, LFBA, GradientReplacement, PooledInference, Replay, Villain
 from vfl_jax.defenses import VFLIP, Clipping, GaussianNoise, Marvell, Sparsification, VFLMonitor
 from vfl_jax.protocol.chains import ActiveChain
 from vfl_jax.protocol.methods import needs_of
@@ -245,6 +245,15 @@ def test_a_cell_needs_three_parties_where_its_defense_does(board):
     _, reasons = groups("digits", board, entrants(a=GradientReplacement()), {"none": NONE, "v": VFLMonitor()})
     assert reasons.keys() == {("a", "v")}
     assert "needs three or more" in reasons["a", "v"]
+
+
+def test_a_group_of_long_chains_has_a_name_that_a_folder_can_have(board):
+    """Twelve readers in a chain; two chains that differ at the end have two names."""
+    readers = [PooledInference(way=f"w{i}") for i in range(12)]
+    chains = {"a": vfl.PartyChain(parts=readers), "b": vfl.PartyChain(parts=[*readers, PooledInference(way="z")])}
+    made, _ = groups("digits", board, {n: (c, needs_of(c)) for n, c in chains.items()}, {"none": NONE})
+    assert len({group.name for group in made}) == 2
+    assert all(len(group.name.encode()) <= 255 for group in made)
 
 
 def test_a_detector_by_votes_needs_three_parties(board):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import tyro
 
 from experiments.arena.again import FOLDER
@@ -117,6 +118,7 @@ def train(given: Arguments, folder: Path) -> None:
                 chosen, against = {a: able[a] for a in few}, {d: defenses[d] for d in of_few if d != UNDEFENDED}
                 found = arena(chosen, against, {name: board}, numbers, folder=given.unfinished(folder))
                 add(found.sel(defense=of_few), file)  # what the file has without a defense stays
+                jax.clear_caches()  # programs of many small arenas take all memory maps of a process
 
 
 if __name__ == "__main__":

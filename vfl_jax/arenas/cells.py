@@ -23,6 +23,8 @@ from vfl_jax.replica.plans import check_plans
 from vfl_jax.scenario import PoisonPlan, Scenario
 from vfl_jax.sweeps.grid import Over
 
+LONGEST_TITLE = 100
+"""A title has so many letters in a folder's name, which may have 255 bytes; the digest tells two groups apart."""
 Entrant = tuple[PartyTransform, Needs]
 """An attack and what it is granted."""
 
@@ -55,7 +57,8 @@ class Group:
         """A name for the group's folder: the kinds of its methods, and a digest of its scenario."""
         attack = self.scenario.attacks[self.scenario.attackers[0]]
         digest = hashlib.sha256(self.scenario.to_json().encode()).hexdigest()[:8]
-        return f"{title(attack)}__{title(self.scenario.defense)}__{digest}"
+        attack_title, defense_title = (title(method)[:LONGEST_TITLE] for method in (attack, self.scenario.defense))
+        return f"{attack_title}__{defense_title}__{digest}"
 
 
 def title(method: Any) -> str:
