@@ -422,6 +422,8 @@ def test_so_many_rows_carry_a_trigger_by_nature(name):
         ("bank_marketing", "none", "SignFlip", "flipped gradients 0.15"),
         ("bank_marketing", "none", "LFBA", "`LFBA` leads 0.24"),
         ("mnist_4", "MID", "BASL-read", "reads at most 0.37 of the labels and leads 0.01"),
+        ("handwritten", "VFLMonitor", "LearnedMessage-30-read", "leads at most 0.03"),
+        ("handwritten", "VFLIP", "LearnedMessage-30-read", "past VFLIP the long message leads 0.23"),
         ("handwritten_sum", "none", "LabelReplacement", "0.81 without a defense"),
         ("handwritten_sum", "CAE", "LabelReplacement", "-0.01 behind it"),
         ("handwritten_sum", "CAE", "DictionaryReplacement", "0.87 behind CAE"),
