@@ -72,7 +72,7 @@ def test_every_hook_has_words():
 
 def test_a_finding_names_the_defense_that_leaves_least():
     text = findings.of("BASL", is_attack=True)
-    assert "| bank_marketing | BASL-30 | 1.00 | 0.18 | 0.97 | EmbeddingClipping |" in text
+    assert "| bank_marketing | BASL-ordinary | 1.00 | 0.18 | 0.99 | EmbeddingClipping |" in text
     assert re.match(r"\*\*Without a defense it leads most attacked rows to the target class on \d of \d boards; ", text)
     assert "| handwritten | VFLMonitor |" in (monitored := findings.of("VFLMonitor", is_attack=False))
     assert "| mnist |" not in monitored  # it needs three parties

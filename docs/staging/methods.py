@@ -9,6 +9,7 @@ from typing import Any
 import vfl_jax
 from docs.staging import findings
 from docs.staging.pages import ROOT
+from vfl_jax.protocol.chains import PartyChain
 from vfl_jax.protocol.methods import changes
 from vfl_jax.protocol.transforms import ActiveAttack, ActiveTransform, Attack
 
@@ -95,6 +96,8 @@ def _who(kind: type) -> str:
 def _acts(kind: Any) -> str:
     """What its hooks do, in words, with their names."""
     own = [f"{words} (`{hook}`)" for hook, words in HOOKS.items() if hasattr(kind, hook) and changes(kind(), hook)]
+    if issubclass(kind, PartyChain):
+        return "its parts act in order, and the first tells the others what it guessed (`seen_after`)"
     return "; ".join(own) or "nothing by itself: its base says what"
 
 

@@ -37,8 +37,9 @@ ORDINARY = ("BASL-ordinary", *HONEST_MESSAGES)
 NOTE = (
     "The board is the one on which the adaptation has its largest mean lift, of those on which the defense spares the "
     "honest runs; beside it stands the largest lift of all other attacks in the same place. Both are over the seeds "
-    "that all meetings have; tables by board are over all seeds. Whether a defense holds counts only attacks that met "
-    "it. Those who meet detectors here stay ordinary; none seeks to shape what a detector learns, and all act alone.\n"
+    "of the ranks, as far as a meeting has them; tables by board are over all seeds. Whether a defense holds counts "
+    "only attacks that met it. Those who meet detectors here stay ordinary; none seeks to shape what a detector "
+    "learns, and all act alone.\n"
 )
 NOT_MET_NOTE = (
     "None of these attacks met the defense under the trainable head where it spares the honest runs, or it reads "

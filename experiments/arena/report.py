@@ -153,7 +153,8 @@ def page(folder: Path) -> str:
             there = [str(name) for name in of_kind["data"].values]
             how_far = note(there, kind, results.sizes["data"])
             if kind == "readers":
-                parts.append(section(title, how_far, to_markdown(readers.rows(of_kind)), readers.NOTE))
+                over = f"Medians over {of_kind.sizes['seed']} seeds.\n"
+                parts.append(section(title, how_far, to_markdown(readers.rows(of_kind)), over, readers.NOTE))
                 score = to_markdown(readers.score_rows(of_kind, results))
                 parts.append(details("The defense capability score", readers.SCORE_NOTE, score))
                 if refused := refusal_rows(of_kind):

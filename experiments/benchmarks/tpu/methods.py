@@ -35,10 +35,6 @@ MORE_ATTACKS: dict[str, Entry] = SUM_HEAD_ONLY | {
     "ClusterInference": attacks.ClusterInference(),
     "RegressionInference": attacks.RegressionInference(),
     "PooledInference": attacks.PooledInference(),
-    "SignFlip": attacks.SignFlip(),
-    "RandomGradient": attacks.RandomGradient(),
-    "NoisyFeatures": attacks.NoisyFeatures(),
-    "MissingFeatures": attacks.MissingFeatures(),
 }
 """The attacks that are not in the arena's line-up, with their defaults; the active party's own is apart."""
 
