@@ -73,8 +73,8 @@ def by_defense(results: xr.Dataset) -> xr.DataArray:
 def by_readers(results: xr.Dataset) -> xr.DataArray:
     """The DCS of every defense by label inference: T-DCS, the mean over ways of reading, attacks, boards and seeds.
 
-    The means are taken in this order, at the seeds that all meetings have, so that every board weighs the same. An
-    attack's success is the share of rows whose labels it names correctly; a row without a guess is a wrong one.
+    The means are taken in this order, at common seeds, so that every board weighs the same. An attack's success is the
+    share of rows whose labels it names correctly; a row without a guess is a wrong one.
 
     Args:
       results: as :func:`vfl_jax.arena` returns them, of attacks that read labels.

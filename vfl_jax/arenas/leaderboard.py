@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 TOLD = {"accuracy": "accuracy", "rows read": "rate", "AUC": "auc"}
 """What a reader of labels is told by: the title of a column, and what the metric's name has for it."""
 NOTE = (
-    "Means over boards of means over defenses, at the seeds that all meetings have, with 95 % bootstrap intervals over "
-    "seeds; of five seeds they hold the mean of normal values 84 times of 100, of twenty 92 times. Boards and defenses "
-    "are taken as they are. Attack success: the share of test "
-    "rows of other classes, every one attacked, that are predicted as τ. Lift: above the honest runs of the same "
-    "seeds. Cost: percentage points of main accuracy. Equal ranks are ties: the seeds cannot tell them from the first "
-    "of the rank, by the t interval of the paired difference, which is as wide as few seeds ask for. A rank is among "
+    "Means over boards of means over defenses, at the seeds that all attacks have that met nearly all defenses of a "
+    "board, with 95 % bootstrap intervals over seeds; of five seeds they hold the mean of normal values 84 times of "
+    "100, of twenty 92 times. Boards and defenses are taken as they are. Attack success: the share of test rows of "
+    "other classes, every one attacked, that are predicted as τ. Lift: above the honest runs of the same seeds. Cost: "
+    "percentage points of main accuracy. Equal ranks are ties: the seeds cannot tell them from the first of the rank, "
+    "by the t interval of the paired difference, which is as wide as few seeds ask for. A rank is among "
     "those tried, over cells that all have and that are judged in most seeds: the defense spares the honest runs, and "
     "these do not lead most rows to τ themselves. A defense spares honest runs that lose at most 10 points to it, and "
     "keep half of what they know beyond the most frequent class. Who did not meet in nearly all cells has no rank, "
