@@ -492,6 +492,7 @@ OTHERWISE = {
     "ClusterInference": "its first centres; which rows they are, clusters of real rows show (test_clusters.py)",
     "LRBA": "the weights and batches of the model that it fits, and the order of rows to stamp",
     "PassiveModelCompletion": "the weights, batches and mixtures of the model that it fits",
+    "ReadFirst": "nothing itself: it splits its key for the parts",
     "VFLIP": "the weights and batches of the autoencoder that it fits, and which parties it hides",
 }
 """Methods that draw, but nothing that reaches a message by itself: what they draw."""
