@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.leakage.active import TASKS, scenario
+from experiments.leakage.completion import TASKS, scenario
 from experiments.shared.cases import HEADS
 from vfl_jax import infer_batch_labels, replica
 from vfl_jax.core.atomic import write_atomically

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.leakage import active, one_batch
+from experiments.leakage import completion, one_batch
 from experiments.leakage.answer import answer
 from experiments.leakage.cases import CASES, DEFENSES, NONE, TASKS
 from experiments.leakage.readings import Place, Reading, all_readings, change, cost, spared
@@ -57,11 +57,13 @@ def write_report(folder: Path) -> None:
         if TASKS[task].num_classes == 2:
             parts.append(details(f"{place}: areas under the curve", to_markdown(table(found, "area"))))
     sections = [section("Who reads what", *parts)]
-    if completed := active.rows(folder):
-        sections.append(section("Completion at full length, and malicious SGD", active.NOTE, to_markdown(completed)))
+    if completed := completion.rows(folder):
+        sections.append(
+            section("Completion at full length, and malicious SGD", completion.NOTE, to_markdown(completed))
+        )
     if inverted := one_batch.rows(folder):
         sections.append(section("One batch, without messages per row", one_batch.NOTE, to_markdown(inverted)))
-    cases = (*CASES, *active.CASES)
+    cases = (*CASES, *completion.CASES)
     sections.append(section("Runtime", runtimes(cases, read(folder, cases))))
     said = answer(groups, len(read(folder, CASES)))
     write_tables(README, folder, "\n".join(sections), f"{said}\n{picture}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from experiments.leakage import active, one_batch
+from experiments.leakage import completion, one_batch
 from vfl_jax.core.files import save
 from vfl_jax.data import load_breast_cancer, load_digits
 from vfl_jax.sweeps.grid import parse
@@ -22,10 +22,10 @@ SMALL = {
 """Data of as many parties and classes."""
 
 
-@pytest.mark.parametrize("case", active.CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", completion.CASES, ids=lambda case: case.name)
 def test_a_case_fits_its_data_and_its_last_party_alone_trains_in_three_ways(case):
-    data = next(SMALL[task]() for task in active.TASKS if task in case.name)
-    rates, boosts = zip(*active.TRAINS, strict=True)
+    data = next(SMALL[task]() for task in completion.TASKS if task in case.name)
+    rates, boosts = zip(*completion.TRAINS, strict=True)
     points = list(parse(case.scenario, case.over).scenarios(case.scenario))
     assert [point.optimizers[-1].learning_rate for point in points] == list(rates)
     assert [point.optimizers[-1].boost for point in points] == list(boosts)
@@ -36,7 +36,7 @@ def test_a_case_fits_its_data_and_its_last_party_alone_trains_in_three_ways(case
 
 
 def test_the_table_has_shares_of_ten_classes_and_areas_of_two(tmp_path):
-    assert active.rows(tmp_path / "none") == []
+    assert completion.rows(tmp_path / "none") == []
     axis = "optimizers.1.learning_rate+optimizers.1.boost"
     dims, shape = (axis, "seed", "epoch"), (3, 2, 1)
     numbers = {"accuracy": [0.1, 0.2, 0.3], "auc": [0.5, 0.7, 0.9]}
@@ -48,19 +48,19 @@ def test_the_table_has_shares_of_ten_classes_and_areas_of_two(tmp_path):
         arrays["main_task_accuracy"] = dims, np.broadcast_to(np.reshape([0.6, 0.9, 0.8], (3, 1, 1)), shape)
         found = xr.Dataset(arrays, {"seed": [0, 1], "epoch": [20]})
         save(found.assign_attrs(data=json.dumps({"name": "here"}), scenario="{}"), tmp_path / f"{name}.nc")
-    tens, twos = active.rows(tmp_path)
+    tens, twos = completion.rows(tmp_path)
     assert (tens["data"], tens["head"], tens["of"]) == ("handwritten", "sum", "share")
-    assert [tens[title].split()[0] for title in active.TITLES] == ["0.100", "0.200", "0.300"]
+    assert [tens[title].split()[0] for title in completion.TITLES] == ["0.100", "0.200", "0.300"]
     assert (twos["data"], twos["head"], twos["of"]) == ("default of credit", "trainable", "AUC")
-    assert [twos[title].split()[0] for title in active.TITLES] == ["0.500", "0.700", "0.900"]
+    assert [twos[title].split()[0] for title in completion.TITLES] == ["0.500", "0.700", "0.900"]
     assert twos["honest beyond untrained"] == "+0.200 [+0.200, +0.200]"
     assert twos["main accuracy, malicious beyond honest"] == "-0.100 [-0.100, -0.100]"
 
 
 def test_summed_gradients_tell_a_small_batch_under_the_sum_head(tmp_path, monkeypatch):
     """One learned head may name the classes as it likes; what is saved is not measured again."""
-    tasks = {"handwritten": active.TASKS["handwritten"]._replace(load=SMALL["handwritten"])}
-    for module in (active, one_batch):
+    tasks = {"handwritten": completion.TASKS["handwritten"]._replace(load=SMALL["handwritten"])}
+    for module in (completion, one_batch):
         monkeypatch.setattr(module, "TASKS", tasks)
     for name, value in {"SIZES": (4,), "SEEDS": 2, "BATCHES": 5}.items():
         monkeypatch.setattr(one_batch, name, value)
@@ -78,11 +78,11 @@ def test_summed_gradients_tell_a_small_batch_under_the_sum_head(tmp_path, monkey
     assert one_batch.rows(tmp_path / "none") == []
 
 
-RESULTS = Path(active.__file__).with_name("results")
+RESULTS = Path(completion.__file__).with_name("results")
 
 
 def test_sentences_on_completion_have_the_numbers_of_the_table():
-    page, rows = RESULTS.with_name("README.md").read_text(), active.rows(RESULTS)
+    page, rows = RESULTS.with_name("README.md").read_text(), completion.rows(RESULTS)
     beyond = [[float(n) for n in re.findall(r"[+-]\d\.\d+", row["honest beyond untrained"])] for row in rows]
     assert all(low <= 0 <= high for _, low, high in beyond)
     _, low, high = max(beyond, key=lambda numbers: numbers[2] - numbers[1])
