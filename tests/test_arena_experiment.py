@@ -330,7 +330,8 @@ def test_the_table_of_who_is_told_all_says_which_defense_holds():
     reads["attack_success"].loc[{"defense": "wall"}] = 0.05
     both = report.joined([xr.concat([held, reads], "attack", data_vars="minimal")], "there")
     assert told.line(both, results).endswith(
-        " Who reads labels and overwrites what he read (loud-read) leads at most 3% more than honest runs do there."
+        " The attacks tried that read labels and overwrite what they read (loud-read) lead at most 3% more than honest "
+        "runs do there."
     )
 
 

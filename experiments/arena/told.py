@@ -74,6 +74,6 @@ def _reading(results: xr.Dataset, places: Sequence[tuple[str, str]]) -> str:
     if not reached or np.isnan(reached).any():
         return ""
     return (
-        f" Who reads labels and overwrites what he read ({' and '.join(reading)}) leads at most {max(reached):z.0%} "
-        "more than honest runs do there."
+        f" The attacks tried that read labels and overwrite what they read ({' and '.join(reading)}) lead at most "
+        f"{max(reached):z.0%} more than honest runs do there."
     )
